@@ -1,0 +1,146 @@
+"""Market data as columns. Never one object per tick.
+
+`ts` is int64 UTC nanoseconds, non-decreasing; prices are int32 ticks; sizes are int32 units; `side` is int8: the aggressor,
++1 buyer, -1 seller, 0 unknown or none (an auction). Columns are read-only views once built; slicing never copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.errors import DataError
+
+Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+Int8 = NDArray[np.int8]
+
+BUYER = 1
+SELLER = -1
+NO_SIDE = 0
+
+
+def _check(name: str, columns: dict[str, NDArray[Any] | None], dtypes: dict[str, type]) -> None:
+    rows = len(columns["ts"])  # type: ignore[arg-type]
+    for column, values in columns.items():
+        if values is None:
+            continue
+        if values.dtype != dtypes[column]:
+            raise DataError(f"{name}.{column} was {values.dtype}; allowed is {np.dtype(dtypes[column])}; convert it first")
+        if len(values) != rows:
+            raise DataError(f"{name}.{column} had {len(values)} rows and ts {rows}; columns must have one length")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trades:
+    """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks)."""
+
+    ts: Int64
+    price: Int32
+    size: Int32
+    side: Int8
+    bid: Int32 | None = None
+    ask: Int32 | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            "Trades",
+            {n: getattr(self, n) for n in ("ts", "price", "size", "side", "bid", "ask")},
+            {"ts": np.int64, "price": np.int32, "size": np.int32, "side": np.int8, "bid": np.int32, "ask": np.int32},
+        )
+        if (self.bid is None) != (self.ask is None):
+            raise DataError("Trades had only one of bid and ask; give both or neither")
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def slice(self, start: int, stop: int) -> Trades:
+        """Return rows `start`..`stop` as views."""
+        s = slice(start, stop)
+        bid = None if self.bid is None else self.bid[s]
+        ask = None if self.ask is None else self.ask[s]
+        return Trades(self.ts[s], self.price[s], self.size[s], self.side[s], bid, ask)
+
+    @staticmethod
+    def empty() -> Trades:
+        """Return columns without rows."""
+        return Trades(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int8))
+
+    @staticmethod
+    def concat(parts: Sequence[Trades]) -> Trades:
+        """Join parts in order; quotes are kept only when every part has them."""
+        if not parts:
+            return Trades.empty()
+        quoted = all(p.bid is not None for p in parts)
+        return Trades(
+            np.concatenate([p.ts for p in parts]),
+            np.concatenate([p.price for p in parts]),
+            np.concatenate([p.size for p in parts]),
+            np.concatenate([p.side for p in parts]),
+            np.concatenate([p.bid for p in parts]) if quoted else None,
+            np.concatenate([p.ask for p in parts]) if quoted else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quotes:
+    """Best bid and offer after each change; prices in ticks, sizes in units. A missing side has size 0."""
+
+    ts: Int64
+    bid: Int32
+    ask: Int32
+    bid_size: Int32
+    ask_size: Int32
+
+    def __post_init__(self) -> None:
+        _check(
+            "Quotes",
+            {n: getattr(self, n) for n in ("ts", "bid", "ask", "bid_size", "ask_size")},
+            {"ts": np.int64, "bid": np.int32, "ask": np.int32, "bid_size": np.int32, "ask_size": np.int32},
+        )
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def slice(self, start: int, stop: int) -> Quotes:
+        """Return rows `start`..`stop` as views."""
+        s = slice(start, stop)
+        return Quotes(self.ts[s], self.bid[s], self.ask[s], self.bid_size[s], self.ask_size[s])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """Bars `[open, close)` stamped with their close; prices in ticks, volume in units."""
+
+    ts: Int64
+    open: Int32
+    high: Int32
+    low: Int32
+    close: Int32
+    volume: Int64
+
+    def __post_init__(self) -> None:
+        _check(
+            "Bars",
+            {n: getattr(self, n) for n in ("ts", "open", "high", "low", "close", "volume")},
+            {
+                "ts": np.int64,
+                "open": np.int32,
+                "high": np.int32,
+                "low": np.int32,
+                "close": np.int32,
+                "volume": np.int64,
+            },
+        )
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def slice(self, start: int, stop: int) -> Bars:
+        """Return rows `start`..`stop` as views."""
+        s = slice(start, stop)
+        return Bars(self.ts[s], self.open[s], self.high[s], self.low[s], self.close[s], self.volume[s])

@@ -1,0 +1,175 @@
+"""The audit stream: what the engine says has happened, as frozen values with a canonical byte form.
+
+The dashboard, the store, the reports and the console are all readers of this stream; none of them holds the engine.
+Two runs are the same run when `encode` gives the same bytes for every event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import Decimal
+from enum import Enum, StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.decision import Decision
+from sovereign.core.instrument import Instrument
+from sovereign.core.order import OrderEvent, OrderRole, OrderStatus, OrderType, Side
+from sovereign.core.position import Fill, Trade
+from sovereign.core.session import Session
+
+
+class TradingState(StrEnum):
+    """ACTIVE trades, REDUCING only closes, HALTED does nothing new until cleared."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened at `ts` (UTC nanoseconds)."""
+
+    ts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted(Event):
+    """A trade date begins; `balance` is the day-start balance."""
+
+    session: Session
+    symbols: tuple[str, ...]
+    balance: Decimal
+    is_simulated_data: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Event):
+    """A trade date is over."""
+
+    trade_date: date
+    balance: Decimal
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsClosed(Event):
+    """Signal rows of a session (bars with their patterns and regime), as computed; emitted once, at the session's end.
+
+    `candidates` are the strategy's own candidate rows, taken or refused by its own gates; see the strategy's dtype.
+    """
+
+    symbol: str
+    rows: NDArray[Any]
+    candidates: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionMade(Event):
+    """A candidate passed or failed the door."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChanged(Event):
+    """An order moved along its life cycle, or was changed in place."""
+
+    client_order_id: str
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    role: OrderRole
+    quantity: int
+    filled_qty: int
+    limit_ticks: int | None
+    stop_ticks: int | None
+    cause: OrderEvent
+    status: OrderStatus
+    decision_id: str | None
+    parent_id: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilled(Event):
+    """An execution was applied."""
+
+    fill: Fill
+    position_quantity: int
+    balance: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeClosed(Event):
+    """A round trip is complete."""
+
+    trade: Trade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSnapshot(Event):
+    """Money at a moment: `equity` is balance plus floating profit and loss."""
+
+    balance: Decimal
+    equity: Decimal
+    day_pnl: Decimal
+    high_water_mark: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierChanged(Event):
+    """The account moved to another tier."""
+
+    previous: str
+    current: str
+    balance: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingStateChanged(Event):
+    """Trading was halted, reduced or resumed, by whom or what, and why."""
+
+    state: TradingState
+    cause: str
+    reason: str
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Instrument):
+        return value.symbol
+    if isinstance(value, np.ndarray):
+        return {"rows": len(value), "sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+
+
+def to_plain(event: Event) -> dict[str, Any]:
+    """Return an event as JSON-ready values: Decimal as text, floats as shortest round-trip text, arrays as a digest."""
+    return {"event": type(event).__name__, **_plain(event)}
+
+
+def encode(event: Event) -> bytes:
+    """Return the canonical bytes of an event: one line of JSON with sorted keys."""
+    return json.dumps(to_plain(event), sort_keys=True, separators=(",", ":")).encode() + b"\n"

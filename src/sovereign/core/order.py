@@ -1,0 +1,270 @@
+"""Orders: words, the life cycle as one table, and the order itself.
+
+Words and states follow FIX. `DENIED` is our own refusal, `REJECTED` the venue's. An order changes only through
+`Order.apply`, which looks the move up in `TRANSITIONS` and raises when it is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sovereign.core.errors import IllegalTransitionError
+from sovereign.core.instrument import Instrument
+
+
+class Side(StrEnum):
+    """Direction of an order or a fill."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    """How an order asks for a price."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+
+
+class TimeInForce(StrEnum):
+    """How long an order lives: DAY ends with the session, GTD at `expire_ns`."""
+
+    DAY = "DAY"
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTD = "GTD"
+
+
+class OrderRole(StrEnum):
+    """What an order is for."""
+
+    ENTRY = "ENTRY"
+    STOP = "STOP"
+    TARGET = "TARGET"
+    EXIT = "EXIT"
+    FLATTEN = "FLATTEN"
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
+    INITIALIZED = "INITIALIZED"
+    DENIED = "DENIED"
+    SUBMITTED = "SUBMITTED"
+    ACCEPTED = "ACCEPTED"
+    REJECTED = "REJECTED"
+    TRIGGERED = "TRIGGERED"
+    PENDING_UPDATE = "PENDING_UPDATE"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def is_closed(self) -> bool:
+        """Say whether nothing more can happen to the order, late fills apart."""
+        return self in _CLOSED
+
+
+_CLOSED = frozenset({OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+
+
+class OrderEvent(StrEnum):
+    """What can happen to an order."""
+
+    DENY = "DENY"
+    SUBMIT = "SUBMIT"
+    ACCEPT = "ACCEPT"
+    REJECT = "REJECT"
+    TRIGGER = "TRIGGER"
+    REQUEST_UPDATE = "REQUEST_UPDATE"
+    UPDATE = "UPDATE"
+    REFUSE_UPDATE = "REFUSE_UPDATE"
+    REQUEST_CANCEL = "REQUEST_CANCEL"
+    REFUSE_CANCEL = "REFUSE_CANCEL"
+    CANCEL = "CANCEL"
+    EXPIRE = "EXPIRE"
+    PARTIAL_FILL = "PARTIAL_FILL"
+    FILL = "FILL"
+
+
+_S, _E = OrderStatus, OrderEvent
+RESTING = OrderStatus.ACCEPTED
+"""Where a refused update or cancel returns to when nothing has been filled."""
+
+TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
+    (_S.INITIALIZED, _E.DENY): _S.DENIED,
+    (_S.INITIALIZED, _E.SUBMIT): _S.SUBMITTED,
+    (_S.SUBMITTED, _E.ACCEPT): _S.ACCEPTED,
+    (_S.SUBMITTED, _E.REJECT): _S.REJECTED,
+    (_S.SUBMITTED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.SUBMITTED, _E.CANCEL): _S.CANCELED,  # IOC and FOK may never be acknowledged as resting
+    (_S.SUBMITTED, _E.EXPIRE): _S.EXPIRED,
+    (_S.SUBMITTED, _E.TRIGGER): _S.TRIGGERED,
+    (_S.SUBMITTED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,  # the fill may overtake the acknowledgement
+    (_S.SUBMITTED, _E.FILL): _S.FILLED,
+    (_S.ACCEPTED, _E.REJECT): _S.REJECTED,
+    (_S.ACCEPTED, _E.TRIGGER): _S.TRIGGERED,
+    (_S.ACCEPTED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
+    (_S.ACCEPTED, _E.UPDATE): _S.ACCEPTED,  # OCO reduction by the venue, unasked
+    (_S.ACCEPTED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.ACCEPTED, _E.CANCEL): _S.CANCELED,
+    (_S.ACCEPTED, _E.EXPIRE): _S.EXPIRED,
+    (_S.ACCEPTED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,
+    (_S.ACCEPTED, _E.FILL): _S.FILLED,
+    (_S.TRIGGERED, _E.REJECT): _S.REJECTED,
+    (_S.TRIGGERED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
+    (_S.TRIGGERED, _E.UPDATE): _S.TRIGGERED,
+    (_S.TRIGGERED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.TRIGGERED, _E.CANCEL): _S.CANCELED,
+    (_S.TRIGGERED, _E.EXPIRE): _S.EXPIRED,
+    (_S.TRIGGERED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,
+    (_S.TRIGGERED, _E.FILL): _S.FILLED,
+    (_S.PENDING_UPDATE, _E.UPDATE): _S.ACCEPTED,
+    (_S.PENDING_UPDATE, _E.REFUSE_UPDATE): _S.ACCEPTED,
+    (_S.PENDING_UPDATE, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.PENDING_UPDATE, _E.CANCEL): _S.CANCELED,
+    (_S.PENDING_UPDATE, _E.EXPIRE): _S.EXPIRED,
+    (_S.PENDING_UPDATE, _E.TRIGGER): _S.TRIGGERED,
+    (_S.PENDING_UPDATE, _E.PARTIAL_FILL): _S.PENDING_UPDATE,  # the update is still unanswered
+    (_S.PENDING_UPDATE, _E.FILL): _S.FILLED,
+    (_S.PENDING_CANCEL, _E.REFUSE_CANCEL): _S.ACCEPTED,
+    (_S.PENDING_CANCEL, _E.CANCEL): _S.CANCELED,
+    (_S.PENDING_CANCEL, _E.EXPIRE): _S.EXPIRED,
+    (_S.PENDING_CANCEL, _E.REJECT): _S.REJECTED,
+    (_S.PENDING_CANCEL, _E.ACCEPT): _S.PENDING_CANCEL,  # a late acknowledgement does not undo the request
+    (_S.PENDING_CANCEL, _E.TRIGGER): _S.PENDING_CANCEL,
+    (_S.PENDING_CANCEL, _E.PARTIAL_FILL): _S.PENDING_CANCEL,
+    (_S.PENDING_CANCEL, _E.FILL): _S.FILLED,
+    (_S.PARTIALLY_FILLED, _E.ACCEPT): _S.PARTIALLY_FILLED,  # a late acknowledgement
+    (_S.PARTIALLY_FILLED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
+    (_S.PARTIALLY_FILLED, _E.UPDATE): _S.PARTIALLY_FILLED,
+    (_S.PARTIALLY_FILLED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.PARTIALLY_FILLED, _E.CANCEL): _S.CANCELED,
+    (_S.PARTIALLY_FILLED, _E.EXPIRE): _S.EXPIRED,
+    (_S.PARTIALLY_FILLED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,
+    (_S.PARTIALLY_FILLED, _E.FILL): _S.FILLED,
+    (_S.FILLED, _E.ACCEPT): _S.FILLED,  # a late acknowledgement
+    (_S.CANCELED, _E.PARTIAL_FILL): _S.CANCELED,  # the fill crossed the cancel on the wire: it counts
+    (_S.CANCELED, _E.FILL): _S.FILLED,
+    (_S.EXPIRED, _E.PARTIAL_FILL): _S.EXPIRED,
+    (_S.EXPIRED, _E.FILL): _S.FILLED,
+}
+"""The whole life of an order, `(status, event): status`. A pair that is not here is a defect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """Protective children of an entry, as distances in ticks from the average fill price of the entry.
+
+    `stop_ticks` is required; `target_ticks` is optional; a positive `trail_ticks` makes the stop a trailing one.
+    """
+
+    stop_ticks: int
+    target_ticks: int | None = None
+    trail_ticks: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderIntent:
+    """What a strategy, a person or an exit rule wants, before risk has looked at it.
+
+    Parameters
+    ----------
+    symbol : the instrument whose market data decides (the tape); risk may trade another size of the same product on it.
+    quantity : units wanted; None lets risk size the order at its stop.
+    size_steps : units the strategy asks for above the smallest size (definitions 5.4: confirmation, trend).
+    size_multiplier : fraction of the sized quantity to take (the regime's multiplier), 0 < m <= 1.
+    reduce_only : never opens or turns a position; judged by the reduce-only policy of the risk door.
+    """
+
+    symbol: str
+    side: Side
+    order_type: OrderType = OrderType.MARKET
+    quantity: int | None = None
+    limit_ticks: int | None = None
+    stop_ticks: int | None = None
+    trail_ticks: int | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    expire_ns: int | None = None
+    bracket: Bracket | None = None
+    role: OrderRole = OrderRole.ENTRY
+    reduce_only: bool = False
+    size_steps: int = 0
+    size_multiplier: float = 1.0
+    reason: str = ""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Order:
+    """An order on its way through the life cycle. Prices in ticks of `instrument`, quantities in its units.
+
+    `tape` is the symbol whose market data fills it (equal to `instrument.symbol` unless a micro contract is traded on the
+    tape of its big sibling). `arrival_ticks` is the last price when it was decided, `active_ns` when the venue can see it.
+    """
+
+    client_order_id: str
+    instrument: Instrument
+    tape: str
+    side: Side
+    order_type: OrderType
+    quantity: int
+    submitted_ns: int
+    active_ns: int
+    role: OrderRole
+    limit_ticks: int | None = None
+    stop_ticks: int | None = None
+    trail_ticks: int | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    expire_ns: int | None = None
+    reduce_only: bool = False
+    parent_id: str | None = None
+    oco_group: str | None = None
+    bracket: Bracket | None = None
+    decision_id: str | None = None
+    arrival_ticks: int | None = None
+    venue_order_id: str | None = None
+    status: OrderStatus = OrderStatus.INITIALIZED
+    filled_qty: int = 0
+    filled_ticks_sum: int = field(default=0)
+    updated_ns: int = 0
+
+    @property
+    def leaves_qty(self) -> int:
+        """Units not filled yet."""
+        return self.quantity - self.filled_qty
+
+    @property
+    def average_ticks(self) -> float:
+        """Average fill price in ticks; NaN before the first fill."""
+        return self.filled_ticks_sum / self.filled_qty if self.filled_qty else float("nan")
+
+    def apply(self, event: OrderEvent, ts: int) -> OrderStatus:
+        """Move along the life cycle; an illegal move raises with both names."""
+        status = TRANSITIONS.get((self.status, event))
+        if status is None:
+            raise IllegalTransitionError(
+                f"order {self.client_order_id} was {self.status} when {event} arrived; "
+                f"the life cycle in core.order allows no such move"
+            )
+        if status is RESTING and self.filled_qty:
+            status = OrderStatus.PARTIALLY_FILLED
+        self.status = status
+        self.updated_ns = ts
+        return status

@@ -1,0 +1,206 @@
+"""Ports: the few shapes through which rooms that do not know each other meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.columns import Trades
+from sovereign.core.decision import Approved, Check, Proposal, Refused
+from sovereign.core.event import Event, TradingState
+from sovereign.core.instrument import Instrument
+from sovereign.core.position import Position, Trade
+from sovereign.core.session import Session
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now_ns(self) -> int:
+        """Return UTC nanoseconds."""
+        ...
+
+
+class SessionCalendar(Protocol):
+    """Sessions of one market."""
+
+    name: str
+
+    def session(self, trade_date: date) -> Session | None:
+        """Return the session of a trade date, or None when the market is closed."""
+        ...
+
+    def sessions(self, start: date, end: date) -> list[Session]:
+        """Return the sessions with `start <= trade_date <= end`."""
+        ...
+
+    def session_of(self, ts: int) -> Session | None:
+        """Return the session that contains `ts`, or None when the market is closed then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive market data of one session; `until_ns` promises that nothing earlier will follow."""
+
+    symbol: str
+    trades: Trades
+    until_ns: int
+
+
+class Feed(Protocol):
+    """A source of sessions and, within a session, of blocks in time order."""
+
+    is_simulated: bool
+
+    def sessions(self) -> Iterator[Session]:
+        """Yield the sessions to run, in order."""
+        ...
+
+    def blocks(self, session: Session) -> Iterator[Block]:
+        """Yield a session's blocks in time order."""
+        ...
+
+
+class SignalStream(Protocol):
+    """Signals of one instrument as rows, computed ahead of the engine and revealed by it at their own time.
+
+    `rows` is a structured array of the current session with at least the fields
+
+    - `known_at` int64: UTC ns at which the row may be used;
+    - `seq` int64: number of the session's ticks that precede that moment (the row knows exactly those);
+    - `wake` bool: whether the strategy must be asked at this row.
+
+    A row never changes once written, and depends on nothing at or after its `seq` (law 3). `candidates` is a structured
+    array of the session's candidates whose field `row` points into `rows`.
+    """
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """Rows completed so far in this session."""
+        ...
+
+    @property
+    def candidates(self) -> NDArray[Any]:
+        """Candidates of the completed rows, in row order."""
+        ...
+
+    def start_session(self, session: Session) -> None:
+        """Forget the previous session's rows; state that outlives a session is kept."""
+        ...
+
+    def advance(self, trades: Trades, until_ns: int) -> None:
+        """Consume the next ticks and close what is complete before `until_ns`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a strategy may look at when it is asked: the present row, its candidates, and everything before."""
+
+    ts: int
+    symbol: str
+    session: Session
+    index: int
+    rows: NDArray[Any]
+    candidates: NDArray[Any]
+    position_quantity: int
+    last_ticks: int
+
+    @property
+    def row(self) -> np.void:
+        """The row that woke the strategy."""
+        return self.rows[self.index]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """Everything the risk door may know at a moment. Unknown is None or a missing key, and unknown means refuse.
+
+    `positions` are open positions by traded symbol; `last_ticks` the last price by tape; `data_ns` the time of the latest
+    market data; `margin_per_unit` the intraday margin as the broker reports it now, by traded symbol; `orders_last_minute`
+    counts orders sent in the 60 s before `ts`.
+    """
+
+    ts: int
+    session: Session
+    state: TradingState
+    is_killed: bool
+    balance: Decimal
+    day_start_balance: Decimal
+    equity: Decimal
+    high_water_mark: Decimal
+    positions: Mapping[str, Position]
+    working_entries: int
+    last_ticks: Mapping[str, int]
+    data_ns: int | None
+    margin_per_unit: Mapping[str, Decimal]
+    orders_last_minute: int
+
+
+class RiskDoor(Protocol):
+    """The one door. Holds the account's tier, streaks and limits; decides nothing about markets."""
+
+    def start_session(self, session: Session, balance: Decimal) -> Sequence[Event]:
+        """Take the day-start balance, choose the tier; return what changed."""
+        ...
+
+    def flatten_ns(self, session: Session) -> int:
+        """Return when everything must be closed (UTC ns)."""
+        ...
+
+    def judge(self, proposal: Proposal, view: AccountView) -> tuple[tuple[Check, ...], Approved | Refused]:
+        """Run the checks in order, size the order at its stop, and return every check made with the verdict."""
+        ...
+
+    def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
+        """Return the prices (low, high, in ticks) beyond which a daily limit trips, other positions standing still."""
+        ...
+
+    def inspect(self, view: AccountView) -> Sequence[Event]:
+        """Look at equity now; return a `TradingStateChanged` when a limit has tripped."""
+        ...
+
+    def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
+        """Count a closed trade (streaks, tier); return what changed."""
+        ...
+
+
+class Strategy(Protocol):
+    """A trading system: signals to look at, and a rule that turns a moment into proposals. State in, intents out."""
+
+    name: str
+
+    def signal_stream(self, instrument: Instrument) -> SignalStream:
+        """Create the signals of one instrument."""
+        ...
+
+    def start_session(self, session: Session, instrument: Instrument) -> None:
+        """Prepare for a trade date."""
+        ...
+
+    def decide(self, moment: Moment) -> Sequence[Proposal]:
+        """Return the candidates of this moment, best first; an empty sequence when there is nothing to say."""
+        ...
+
+
+class Sink(Protocol):
+    """A reader of the audit stream."""
+
+    def __call__(self, event: Event) -> None:
+        """Take one event; must not keep the engine waiting."""
+        ...
+
+
+class FeeModel(Protocol):
+    """What an execution costs."""
+
+    def fee(self, instrument: Instrument, quantity: int, price_ticks: int) -> Decimal:
+        """Return the fee of one fill, in the instrument's currency."""
+        ...

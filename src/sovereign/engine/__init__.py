@@ -1,0 +1,1 @@
+"""The loop: slices, lanes, audit stream, and the recipes of the modes."""

@@ -1,0 +1,1 @@
+"""Order life cycle, brackets, money, brokers."""

@@ -1,0 +1,1 @@
+"""What comes in: historical files, vendors' downloads, calendars, the synthetic market."""

@@ -1,0 +1,1 @@
+"""Evidence, stress, metrics, reports, runs."""

@@ -1,0 +1,1 @@
+"""The one door every order passes: checks, sizing, limits, halts, account tiers."""

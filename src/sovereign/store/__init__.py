@@ -1,0 +1,1 @@
+"""What is kept: the Parquet catalog and the SQL store."""

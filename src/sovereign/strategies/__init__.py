@@ -1,0 +1,1 @@
+"""One folder per trading system. State in, proposals out."""

@@ -1,0 +1,1 @@
+"""Order flow: footprint patterns on index futures, gated by regime."""
