@@ -35,6 +35,7 @@ class Instrument:
     tick_size : smallest price increment, in price units.
     tick_value : money that one tick of one unit (contract or share) is worth, in `currency`.
     calendar : name of the session calendar (`CME_EQUITY`, `CME_ENERGY`, `CME_METALS`, `XNYS`).
+    lot_size : smallest quantity step. round_lot : units in one displayed lot (100 shares, 1 contract).
     day_margin, overnight_margin : money per unit; None when margin is a fraction of notional (`margin_frac`).
     fee_per_side : commission, exchange and regulatory fees per unit and side.
     """
@@ -48,6 +49,7 @@ class Instrument:
     calendar: str
     currency: str = "USD"
     lot_size: int = 1
+    round_lot: int = 1
     day_margin: Decimal | None = None
     overnight_margin: Decimal | None = None
     margin_frac: Decimal | None = None
@@ -162,6 +164,7 @@ def find_instrument(symbol: str) -> Instrument:
         tick_size=Decimal("0.01"),
         tick_value=Decimal("0.01"),
         calendar="XNYS",
+        round_lot=100,
         margin_frac=Decimal("0.25"),
         fee_per_side=Decimal("0.0035"),
         description="US equity",

@@ -1,0 +1,177 @@
+"""The ledger: balance, positions and closed trades, from fills alone.
+
+Money is Decimal; a position remembers the instrument it was opened with, so its tick value cannot change under it. A round
+trip runs from flat to flat; a fill that turns a position closes one trade and opens the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sovereign.core.order import Side
+from sovereign.core.position import Fill, Position, Trade
+
+
+@dataclass(slots=True, eq=False)
+class _RoundTrip:
+    """What a trade in the making has added up."""
+
+    side: Side
+    entry_ns: int
+    decision_id: str | None
+    labels: dict[str, str]
+    entered: int = 0
+    entry_ticks: int = 0
+    exited: int = 0
+    exit_ticks: int = 0
+    gross: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    slippage: int = 0
+    is_ambiguous: bool = False
+    peak: int = 0
+
+
+class Account:
+    """One account in one currency.
+
+    Parameters
+    ----------
+    balance : cash at the start; profit is booked when a position closes, fees when they are charged.
+    """
+
+    def __init__(self, balance: Decimal) -> None:
+        self.balance = balance
+        self.day_start_balance = balance
+        self.high_water_mark = balance
+        self.positions: dict[str, Position] = {}
+        self._trips: dict[str, _RoundTrip] = {}
+        self._closed = 0
+
+    def start_session(self) -> None:
+        """Take the day-start balance."""
+        self.day_start_balance = self.balance
+
+    def equity(self, last_ticks: dict[str, int]) -> Decimal:
+        """Return balance plus floating profit at the last price of each tape."""
+        floating = sum(
+            (p.unrealized(last_ticks[p.tape]) for p in self.positions.values() if p.tape in last_ticks), Decimal(0)
+        )
+        return self.balance + floating
+
+    def mark(self, equity: Decimal) -> None:
+        """Raise the high-water mark when equity is above it."""
+        self.high_water_mark = max(self.high_water_mark, equity)
+
+    def observe(self, tape: str, low: int, high: int) -> None:
+        """Widen the excursion of the positions on a tape by the prices just seen (ticks)."""
+        for position in self.positions.values():
+            if position.tape == tape:
+                position.low_ticks = min(position.low_ticks, low)
+                position.high_ticks = max(position.high_ticks, high)
+
+    def apply(self, fill: Fill, tape: str, decision_id: str | None, labels: dict[str, str]) -> list[Trade]:
+        """Book a fill; return the trade it closed, if any.
+
+        Parameters
+        ----------
+        tape : symbol of the market data that values the position.
+        decision_id, labels : recorded with the trade when this fill opens a position.
+        """
+        symbol = fill.instrument.symbol
+        self.balance -= fill.fee
+        position = self.positions.get(symbol)
+        signed = fill.side.sign * fill.quantity
+        closing = 0
+        if position is not None and position.quantity * signed < 0:
+            closing = min(abs(position.quantity), fill.quantity)
+        trades: list[Trade] = []
+        if position is not None and closing:
+            trades = self._close(position, fill, closing)
+        opening = fill.quantity - closing
+        if opening:
+            self._open(fill, tape, opening, fill.fee * opening / fill.quantity, decision_id, labels)
+        return trades
+
+    def _open(
+        self, fill: Fill, tape: str, quantity: int, fee: Decimal, decision_id: str | None, labels: dict[str, str]
+    ) -> None:
+        symbol = fill.instrument.symbol
+        position = self.positions.get(symbol)
+        if position is None:
+            position = Position(
+                instrument=fill.instrument,
+                tape=tape,
+                opened_ns=fill.ts,
+                high_ticks=fill.price_ticks,
+                low_ticks=fill.price_ticks,
+            )
+            self.positions[symbol] = position
+            self._trips[symbol] = _RoundTrip(fill.side, fill.ts, decision_id, labels)
+        signed = fill.side.sign * quantity
+        position.quantity += signed
+        position.cost_ticks += signed * fill.price_ticks
+        position.fees += fee
+        position.low_ticks = min(position.low_ticks, fill.price_ticks)
+        position.high_ticks = max(position.high_ticks, fill.price_ticks)
+        trip = self._trips[symbol]
+        trip.entered += quantity
+        trip.entry_ticks += quantity * fill.price_ticks
+        trip.fees += fee
+        trip.slippage += fill.slippage_ticks * quantity
+        trip.is_ambiguous |= fill.is_ambiguous
+        trip.peak = max(trip.peak, abs(position.quantity))
+
+    def _close(self, position: Position, fill: Fill, quantity: int) -> list[Trade]:
+        symbol = fill.instrument.symbol
+        trip = self._trips[symbol]
+        held = abs(position.quantity)
+        sign = 1 if position.quantity > 0 else -1
+        # Average cost of the closed part in whole ticks; what is left keeps the remainder, so the sum stays exact.
+        cost = _share(position.cost_ticks, quantity, held)
+        gross = position.instrument.tick_value * (sign * quantity * fill.price_ticks - cost)
+        self.balance += gross
+        fee = fill.fee * quantity / fill.quantity
+        trip.gross += gross
+        trip.fees += fee
+        trip.exited += quantity
+        trip.exit_ticks += quantity * fill.price_ticks
+        trip.slippage += fill.slippage_ticks * quantity
+        trip.is_ambiguous |= fill.is_ambiguous
+        position.low_ticks = min(position.low_ticks, fill.price_ticks)
+        position.high_ticks = max(position.high_ticks, fill.price_ticks)
+        if quantity < held:
+            position.cost_ticks -= cost
+            position.quantity -= sign * quantity
+            return []
+        del self.positions[symbol]
+        del self._trips[symbol]
+        self._closed += 1
+        entry = trip.entry_ticks / trip.entered
+        worst = entry - position.low_ticks if sign > 0 else position.high_ticks - entry
+        best = position.high_ticks - entry if sign > 0 else entry - position.low_ticks
+        return [
+            Trade(
+                trade_id=f"T{self._closed:06d}",
+                instrument=position.instrument,
+                side=trip.side,
+                quantity=trip.entered,
+                entry_ns=trip.entry_ns,
+                exit_ns=fill.ts,
+                entry_ticks=entry,
+                exit_ticks=trip.exit_ticks / trip.exited,
+                gross=trip.gross,
+                fees=trip.fees,
+                mae_ticks=max(0.0, worst),
+                mfe_ticks=max(0.0, best),
+                slippage_ticks=trip.slippage,
+                exit_role=fill.role,
+                decision_id=trip.decision_id,
+                labels=trip.labels,
+                is_ambiguous=trip.is_ambiguous,
+            )
+        ]
+
+
+def _share(total: int, part: int, whole: int) -> int:
+    return (2 * total * part + whole) // (2 * whole)

@@ -1,0 +1,479 @@
+"""The matching engine: resting orders meet a trade tape under one fill model.
+
+It is what the simulated broker runs in a backtest and what a stand-alone simulated venue runs: it knows orders, time and the
+tape, and answers with execution reports. The caller walks the tape in slices: `next_event` says where in a slice something
+happens, `take` does it, `advance` moves past rows where nothing does; `next_time_ns` and `on_time` are the same for moments
+that no tick marks (an order reaches the venue, a cancel arrives, a good-till date passes). However the slices are cut, the
+reports are the same (tests/property). Brackets are held here, as a venue would: children are created and resized to the
+quantity filled, at prices derived from the average fill, and one cancels the other.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sovereign.core.columns import NO_QUOTE, Int32, Trades
+from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderType, Side, TimeInForce
+from sovereign.core.position import Liquidity
+from sovereign.core.session import NEVER
+from sovereign.execution.fill_model import FillModel
+from sovereign.execution.report import ExecutionReport
+from sovereign.kernels.matching import first_outside, limit_event, trailing_event
+
+_LOWEST, _HIGHEST = -(2**31), 2**31 - 1
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """A bracket at work: what the entry filled, what the children have closed again."""
+
+    bracket: Bracket
+    entry: _Resting
+    filled: int = 0
+    cost: int = 0
+    closed: int = 0
+    children: list[_Resting] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Resting:
+    """The venue's own record of an order; nothing outside reads or writes it."""
+
+    order: Order
+    sequence: int
+    leaves: int
+    limit: int | None
+    stop: int | None
+    sign: int
+    filled: int = 0
+    group: _Group | None = None
+    arrives: bool = True  # the next row is the first this order meets
+    is_triggered: bool = False
+    queue: int = -1
+    best: int = 0
+    is_done: bool = False
+
+    @property
+    def is_limit(self) -> bool:
+        kind = self.order.order_type
+        return kind is OrderType.LIMIT or (kind is OrderType.STOP_LIMIT and self.is_triggered)
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The last scan of a slice: where the first event is, and each order's state had the slice been walked to its end."""
+
+    start: int
+    stop: int
+    index: int
+    states: list[tuple[_Resting, int, int, int]]  # resting, event index, queue or best after the scan, lots
+
+
+class MatchingEngine:
+    """Orders of any number of tapes under one fill model and one latency.
+
+    Parameters
+    ----------
+    model : the assumptions about fills.
+    latency_ns : from sending an order or a cancel to the venue acting on it.
+    """
+
+    def __init__(self, model: FillModel, latency_ns: int = 0) -> None:
+        self.model = model
+        self._latency_ns = latency_ns
+        self._books: dict[str, list[_Resting]] = {}
+        self._by_id: dict[str, _Resting] = {}
+        self._pending: list[tuple[int, int, str, _Resting]] = []  # (effective ns, sequence, what, order)
+        self._sequence = 0
+        self._trades = 0
+        self._scans: dict[str, _Scan] = {}
+
+    @property
+    def next_time_ns(self) -> int:
+        """When `on_time` must be called next (UTC ns), `NEVER` if nothing is due."""
+        return self._pending[0][0] if self._pending else NEVER
+
+    def has_orders(self, tape: str) -> bool:
+        """Say whether any order of `tape` is active at the venue."""
+        return bool(self._books.get(tape))
+
+    def submit(self, order: Order, ts: int) -> None:
+        """Send an order at `ts`; it is live `latency_ns` later. An id already at work is not taken twice."""
+        if order.client_order_id in self._by_id:
+            return
+        resting = self._resting(order)
+        if order.bracket is not None:
+            resting.group = _Group(order.bracket, resting)
+        self._schedule(ts + self._latency_ns, "activate", resting)
+
+    def cancel(self, client_order_id: str, ts: int) -> None:
+        """Ask for a cancel at `ts`; it acts `latency_ns` later unless the order is done by then."""
+        resting = self._by_id.get(client_order_id)
+        if resting is not None:
+            self._schedule(ts + self._latency_ns, "cancel", resting)
+
+    def on_time(self, ts: int) -> list[ExecutionReport]:
+        """Do what is due at or before `ts`: activations, cancels, expiries, in the order they were sent."""
+        reports: list[ExecutionReport] = []
+        while self._pending and self._pending[0][0] <= ts:
+            due, _, what, resting = heapq.heappop(self._pending)
+            if resting.is_done:
+                continue
+            if what == "activate":
+                self._activate(resting, due, reports)
+            else:
+                cause = OrderEvent.CANCEL if what == "cancel" else OrderEvent.EXPIRE
+                self._finish(resting, cause, due, "" if what == "cancel" else "good-till date", reports)
+        return reports
+
+    def expire_day(self, tape: str, ts: int) -> list[ExecutionReport]:
+        """End of session: DAY orders of `tape` expire, active or still on their way."""
+        reports: list[ExecutionReport] = []
+        for resting in sorted((r for r in self._by_id.values() if r.order.tape == tape), key=lambda r: r.sequence):
+            if not resting.is_done and resting.order.time_in_force is TimeInForce.DAY:
+                self._finish(resting, OrderEvent.EXPIRE, ts, "session end", reports)
+        return reports
+
+    def next_event(self, tape: str, trades: Trades, start: int, stop: int) -> int:
+        """Return the first row of `start`..`stop` at which an active order of `tape` trades or triggers, else `stop`."""
+        index = stop
+        states: list[tuple[_Resting, int, int, int]] = []
+        book = self._books.get(tape)
+        if book and start < stop:
+            for resting in book:
+                # Later orders need not be looked at beyond the earliest event found so far.
+                bound = min(stop, index + 1)
+                at, state, lots = self._scan(resting, trades, start, bound)
+                states.append((resting, at, state, lots))
+                if at < bound:
+                    index = min(index, at)
+        self._scans[tape] = _Scan(start, stop, index, states)
+        return index
+
+    def advance(self, tape: str, trades: Trades, start: int, stop: int) -> None:
+        """Move every order past rows `start`..`stop`, in which `next_event` found nothing."""
+        book = self._books.get(tape)
+        if not book or start >= stop:
+            return
+        scan = self._scans.get(tape)
+        if scan is None or (scan.start, scan.stop, scan.index) != (start, stop, stop):
+            self.next_event(tape, trades, start, stop)
+            scan = self._scans[tape]
+        for resting, _, state, _ in scan.states:
+            self._settle(resting, state)
+            resting.arrives = False
+
+    def take(self, tape: str, trades: Trades, index: int) -> list[ExecutionReport]:
+        """Carry out what `next_event` found at `index`, and move every other order past that row."""
+        scan = self._scans[tape]
+        reports: list[ExecutionReport] = []
+        ts = int(trades.ts[index])
+        hits: list[tuple[_Resting, int]] = []
+        for resting, at, state, lots in scan.states:
+            if at == index:
+                hits.append((resting, lots))
+            else:
+                # Scanned further than `index` before an earlier event was found: walk to it again.
+                _, state, _ = self._scan(resting, trades, scan.start, index + 1)
+            self._settle(resting, state)
+            resting.arrives = resting.arrives and at == index == scan.start
+        for resting, lots in hits:
+            if not resting.is_done:
+                self._execute(resting, trades, index, ts, lots, reports)
+        return reports
+
+    def _resting(self, order: Order) -> _Resting:
+        self._sequence += 1
+        resting = _Resting(
+            order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign
+        )
+        self._by_id[order.client_order_id] = resting
+        return resting
+
+    def _schedule(self, ts: int, what: str, resting: _Resting) -> None:
+        self._sequence += 1
+        heapq.heappush(self._pending, (ts, self._sequence, what, resting))
+
+    def _activate(self, resting: _Resting, ts: int, reports: list[ExecutionReport]) -> None:
+        order = resting.order
+        self._books.setdefault(order.tape, []).append(resting)
+        self._scans.pop(order.tape, None)
+        reports.append(ExecutionReport(cause=OrderEvent.ACCEPT, client_order_id=order.client_order_id, ts=ts))
+        if order.time_in_force is TimeInForce.GTD and order.expire_ns is not None:
+            self._schedule(order.expire_ns, "expire", resting)
+
+    def _scan(self, resting: _Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
+        """Return (row of the next event or `stop`, queue or best after it, lots available; -1 means all)."""
+        if start >= stop:
+            return stop, resting.queue if resting.is_limit else resting.best, 0
+        kind = resting.order.order_type
+        if kind is OrderType.MARKET:
+            return start, 0, -1
+        price = trades.price
+        if resting.is_limit:
+            return self._scan_limit(resting, trades, start, stop)
+        if kind is OrderType.TRAILING_STOP:
+            best = int(price[start]) if resting.arrives else resting.best
+            index, best = trailing_event(price, start, stop, best, resting.order.trail_ticks or 0, resting.sign)
+            return index, best, -1
+        level = resting.stop or 0
+        low, high = (_LOWEST, level - 1) if resting.sign > 0 else (level + 1, _HIGHEST)
+        return first_outside(price, start, stop, low, high), 0, -1
+
+    def _scan_limit(self, resting: _Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
+        limit = resting.limit or 0
+        queue = resting.queue
+        if resting.arrives:
+            order = resting.order
+            if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+                return start, queue, -1
+            if (limit - self._taker_price(trades, start, order.side)) * resting.sign >= 0:
+                return start, queue, -1
+            queue = self.model.queue_lots * order.instrument.round_lot if self.model.queue_lots > 0 else self.model.queue_lots
+        index, lots, queue = limit_event(
+            trades.price, trades.size, start, stop, limit, resting.sign, self.model.through_ticks, queue
+        )
+        return index, queue, lots
+
+    @staticmethod
+    def _settle(resting: _Resting, state: int) -> None:
+        if resting.is_limit:
+            resting.queue = state
+        else:
+            resting.best = state
+
+    def _taker_price(self, trades: Trades, index: int, side: Side) -> int:
+        """Return what a taker pays at row `index`, before slippage."""
+        traded = int(trades.price[index])
+        if not self.model.crosses_spread:
+            return traded
+        quotes: Int32 | None = trades.ask if side is Side.BUY else trades.bid
+        if quotes is not None and quotes[index] != NO_QUOTE:
+            return int(quotes[index])
+        is_near_side = trades.side[index] != side.sign
+        return traded + (side.sign * self.model.unquoted_spread_ticks if is_near_side else 0)
+
+    def _execute(
+        self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]
+    ) -> None:
+        order, arrives = resting.order, resting.arrives
+        resting.arrives = False
+        if order.order_type is OrderType.MARKET:
+            price = self._taker_price(trades, index, order.side) + resting.sign * self.model.market_slippage_ticks
+            reference = price if order.arrival_ticks is None else order.arrival_ticks
+            self._take_liquidity(resting, price, None, reference, ts, reports)
+        elif resting.is_limit:
+            price = self._taker_price(trades, index, order.side)
+            limit = resting.limit or 0
+            if arrives and (limit - price) * resting.sign >= 0:
+                self._take_liquidity(resting, price, limit, price, ts, reports)
+            elif lots >= 0 or not self._is_immediate(order):
+                self._rest(resting, trades, index, ts, lots, reports)
+            if not resting.is_done and self._is_immediate(order):
+                self._finish(resting, OrderEvent.CANCEL, ts, str(order.time_in_force), reports)
+        elif order.order_type is OrderType.STOP_LIMIT:
+            resting.is_triggered = True
+            resting.arrives = True
+            reports.append(ExecutionReport(cause=OrderEvent.TRIGGER, client_order_id=order.client_order_id, ts=ts))
+            price = self._taker_price(trades, index, order.side) + resting.sign * self.model.stop_slippage_ticks
+            limit = resting.limit or 0
+            if (limit - price) * resting.sign >= 0:
+                resting.arrives = False
+                self._take_liquidity(resting, price, limit, resting.stop or price, ts, reports)
+        else:
+            traded = int(trades.price[index])
+            trigger = resting.stop
+            if trigger is None:
+                trigger = resting.best + resting.sign * (order.trail_ticks or 0)
+            price = traded + resting.sign * self.model.stop_slippage_ticks
+            self._take_liquidity(resting, price, None, trigger, ts, reports)
+
+    @staticmethod
+    def _is_immediate(order: Order) -> bool:
+        return order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+
+    def _take_liquidity(
+        self, resting: _Resting, price: int, limit: int | None, reference: int, ts: int, reports: list[ExecutionReport]
+    ) -> None:
+        """Fill against an assumed book of `depth_lots` at each price, from `price` outwards, up to `limit`."""
+        order, sign = resting.order, resting.sign
+        depth = self.model.depth_lots * order.instrument.round_lot
+        levels: list[tuple[int, int]] = []
+        left = resting.leaves
+        while left > 0 and (limit is None or (limit - price) * sign >= 0):
+            quantity = left if depth == 0 else min(left, depth)
+            levels.append((price, quantity))
+            left -= quantity
+            price += sign
+        if left > 0 and order.time_in_force is TimeInForce.FOK:
+            return
+        if left > 0:
+            resting.queue = min(0, self.model.queue_lots)  # what is left rests alone at a new best price
+        for level, quantity in levels:
+            self._fill(resting, quantity, level, ts, Liquidity.TAKER, (level - reference) * sign, False, reports)
+
+    def _rest(
+        self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]
+    ) -> None:
+        """Fill a resting limit at its own price: whole when the tape traded through it, else by what is left for it."""
+        limit = resting.limit or 0
+        is_touch = int(trades.price[index]) == limit
+        if lots < 0:
+            lots = resting.leaves
+            if self.model.participation_frac < 1:
+                lots = max(1, int(int(trades.size[index]) * self.model.participation_frac))
+        self._fill(resting, min(resting.leaves, lots), limit, ts, Liquidity.MAKER, 0, is_touch, reports)
+
+    def _fill(
+        self,
+        resting: _Resting,
+        quantity: int,
+        price: int,
+        ts: int,
+        liquidity: Liquidity,
+        slippage: int,
+        is_ambiguous: bool,
+        reports: list[ExecutionReport],
+    ) -> None:
+        resting.leaves -= quantity
+        resting.filled += quantity
+        self._trades += 1
+        order = resting.order
+        reports.append(
+            ExecutionReport(
+                cause=OrderEvent.PARTIAL_FILL if resting.leaves else OrderEvent.FILL,
+                client_order_id=order.client_order_id,
+                ts=ts,
+                trade_id=f"{order.client_order_id}#{self._trades}",
+                quantity=quantity,
+                price_ticks=price,
+                liquidity=liquidity,
+                slippage_ticks=slippage,
+                is_ambiguous=is_ambiguous,
+            )
+        )
+        if not resting.leaves:
+            self._remove(resting)
+        group = resting.group
+        if group is None:
+            return
+        if resting is group.entry:
+            group.filled += quantity
+            group.cost += quantity * price
+            self._protect(group, ts, reports)
+        else:
+            group.closed += quantity
+            self._reduce(group, resting, ts, reports)
+
+    def _protect(self, group: _Group, ts: int, reports: list[ExecutionReport]) -> None:
+        """Create the children of a bracket, or resize and reprice them, after the entry filled some more."""
+        # Nearest tick to the average fill; a half goes up.
+        average = (2 * group.cost + group.filled) // (2 * group.filled)
+        sign = group.entry.sign
+        open_quantity = group.filled - group.closed
+        stop = average - sign * group.bracket.stop_ticks
+        target = None if group.bracket.target_ticks is None else average + sign * group.bracket.target_ticks
+        if not group.children:
+            kind = OrderType.STOP if group.bracket.trail_ticks is None else OrderType.TRAILING_STOP
+            self._spawn(group, OrderRole.STOP, kind, open_quantity, ts, reports, stop=stop)
+            if target is not None:
+                self._spawn(group, OrderRole.TARGET, OrderType.LIMIT, open_quantity, ts, reports, limit=target)
+            return
+        for child in group.children:
+            if child.order.role is OrderRole.TARGET:
+                child.limit = target
+            elif child.stop is not None:
+                child.stop = stop
+            self._resize(child, open_quantity, ts, reports)
+
+    def _spawn(
+        self,
+        group: _Group,
+        role: OrderRole,
+        kind: OrderType,
+        quantity: int,
+        ts: int,
+        reports: list[ExecutionReport],
+        stop: int | None = None,
+        limit: int | None = None,
+    ) -> None:
+        parent = group.entry.order
+        child = Order(
+            client_order_id=f"{parent.client_order_id}-{role[0]}",
+            instrument=parent.instrument,
+            tape=parent.tape,
+            side=parent.side.opposite,
+            order_type=kind,
+            quantity=quantity,
+            submitted_ns=ts,
+            active_ns=ts,
+            role=role,
+            limit_ticks=limit,
+            stop_ticks=None if kind is OrderType.TRAILING_STOP else stop,
+            trail_ticks=group.bracket.trail_ticks,
+            time_in_force=TimeInForce.GTC,
+            reduce_only=True,
+            parent_id=parent.client_order_id,
+            oco_group=parent.client_order_id,
+            decision_id=parent.decision_id,
+            arrival_ticks=stop if limit is None else limit,
+        )
+        resting = self._resting(child)
+        resting.group = group
+        group.children.append(resting)
+        reports.append(ExecutionReport(cause=OrderEvent.SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
+        self._activate(resting, ts, reports)
+
+    def _resize(self, child: _Resting, quantity: int, ts: int, reports: list[ExecutionReport]) -> None:
+        child.leaves = quantity
+        reports.append(
+            ExecutionReport(
+                cause=OrderEvent.UPDATE,
+                client_order_id=child.order.client_order_id,
+                ts=ts,
+                quantity=child.filled + quantity,
+                limit_ticks=child.limit,
+                stop_ticks=child.stop,
+                reason="bracket follows the filled quantity",
+            )
+        )
+
+    def _reduce(self, group: _Group, filled: _Resting, ts: int, reports: list[ExecutionReport]) -> None:
+        """One child filled: the rest of the entry is withdrawn, the sibling shrinks or goes."""
+        if not group.entry.is_done:
+            self._finish(group.entry, OrderEvent.CANCEL, ts, "a bracket child filled", reports)
+        open_quantity = group.filled - group.closed
+        for sibling in group.children:
+            if sibling is filled or sibling.is_done:
+                continue
+            if open_quantity:
+                self._resize(sibling, open_quantity, ts, reports)
+            else:
+                self._finish(sibling, OrderEvent.CANCEL, ts, "one cancels the other", reports)
+
+    def _finish(
+        self, resting: _Resting, cause: OrderEvent, ts: int, reason: str, reports: list[ExecutionReport]
+    ) -> None:
+        self._remove(resting)
+        reports.append(
+            ExecutionReport(cause=cause, client_order_id=resting.order.client_order_id, ts=ts, reason=reason)
+        )
+
+    def _remove(self, resting: _Resting) -> None:
+        resting.is_done = True
+        self._by_id.pop(resting.order.client_order_id, None)
+        book = self._books.get(resting.order.tape)
+        if book and resting in book:
+            book.remove(resting)
+        self._scans.pop(resting.order.tape, None)
+
+
+def warm_up() -> None:
+    """Compile the scans (or load them from the cache), so that the first order of a live session does not wait."""
+    price = np.zeros(1, np.int32)
+    first_outside(price, 0, 1, _LOWEST, _HIGHEST)
+    limit_event(price, price, 0, 1, -1, 1, 1, 1)
+    trailing_event(price, 0, 1, 0, 1, -1)
