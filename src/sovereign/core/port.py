@@ -63,6 +63,10 @@ class Feed(Protocol):
         """Yield the sessions to run, in order."""
         ...
 
+    def instruments(self, session: Session) -> Sequence[Instrument]:
+        """Return what trades in a session (for a futures root, the contract of that date)."""
+        ...
+
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield a session's blocks in time order."""
         ...

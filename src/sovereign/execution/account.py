@@ -54,9 +54,7 @@ class Account:
 
     def equity(self, last_ticks: dict[str, int]) -> Decimal:
         """Return balance plus floating profit at the last price of each tape."""
-        floating = sum(
-            (p.unrealized(last_ticks[p.tape]) for p in self.positions.values() if p.tape in last_ticks), Decimal(0)
-        )
+        floating = sum((p.unrealized(last_ticks[p.tape]) for p in self.positions.values() if p.tape in last_ticks), Decimal(0))
         return self.balance + floating
 
     def mark(self, equity: Decimal) -> None:

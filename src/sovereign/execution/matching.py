@@ -172,7 +172,8 @@ class MatchingEngine:
         reports: list[ExecutionReport] = []
         ts = int(trades.ts[index])
         hits: list[tuple[_Resting, int]] = []
-        for resting, at, state, lots in scan.states:
+        for resting, at, after, lots in scan.states:
+            state = after
             if at == index:
                 hits.append((resting, lots))
             else:
@@ -187,9 +188,7 @@ class MatchingEngine:
 
     def _resting(self, order: Order) -> _Resting:
         self._sequence += 1
-        resting = _Resting(
-            order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign
-        )
+        resting = _Resting(order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign)
         self._by_id[order.client_order_id] = resting
         return resting
 
@@ -315,9 +314,7 @@ class MatchingEngine:
         for level, quantity in levels:
             self._fill(resting, quantity, level, ts, Liquidity.TAKER, (level - reference) * sign, False, reports)
 
-    def _rest(
-        self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]
-    ) -> None:
+    def _rest(self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]) -> None:
         """Fill a resting limit at its own price: whole when the tape traded through it, else by what is left for it."""
         limit = resting.limit or 0
         is_touch = int(trades.price[index]) == limit
@@ -454,13 +451,9 @@ class MatchingEngine:
             else:
                 self._finish(sibling, OrderEvent.CANCEL, ts, "one cancels the other", reports)
 
-    def _finish(
-        self, resting: _Resting, cause: OrderEvent, ts: int, reason: str, reports: list[ExecutionReport]
-    ) -> None:
+    def _finish(self, resting: _Resting, cause: OrderEvent, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
         self._remove(resting)
-        reports.append(
-            ExecutionReport(cause=cause, client_order_id=resting.order.client_order_id, ts=ts, reason=reason)
-        )
+        reports.append(ExecutionReport(cause=cause, client_order_id=resting.order.client_order_id, ts=ts, reason=reason))
 
     def _remove(self, resting: _Resting) -> None:
         resting.is_done = True

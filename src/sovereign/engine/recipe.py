@@ -1,0 +1,73 @@
+"""How a feed, signals and engines are put together: the few lines in which the modes differ.
+
+A backtest hands in whole sessions and any number of lanes, a replay paces the same blocks, a live run hands in single ticks;
+the loop below is the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sovereign.core.columns import Trades
+from sovereign.core.instrument import Instrument
+from sovereign.core.port import Block, Feed, SignalStream
+from sovereign.core.session import Session
+from sovereign.engine.engine import Engine
+
+StreamFactory = Callable[[Instrument], SignalStream]
+
+
+class Run:
+    """One feed, its signal streams, and the engines (lanes) that trade on them.
+
+    Parameters
+    ----------
+    new_stream : creates the signals of an instrument when it first appears; streams live as long as the run.
+    engines : every lane sees the same rows and ticks; they share nothing else.
+    """
+
+    def __init__(self, feed: Feed, new_stream: StreamFactory, engines: Sequence[Engine]) -> None:
+        self._feed = feed
+        self._new_stream = new_stream
+        self._engines = tuple(engines)
+        self.streams: dict[str, SignalStream] = {}
+
+    def sessions(self) -> Iterator[Session]:
+        """Run session after session; yields each when it is over."""
+        for session in self._feed.sessions():
+            for _ in self.blocks(session):
+                pass
+            yield session
+
+    def blocks(self, session: Session) -> Iterator[Block]:
+        """Run one session block by block; yields each block once it has been worked through."""
+        instruments = tuple(self._feed.instruments(session))
+        for engine in self._engines:
+            engine.start_session(session, instruments)
+        symbols = [instrument.symbol for instrument in instruments]
+        for instrument in instruments:
+            if instrument.symbol not in self.streams:
+                self.streams[instrument.symbol] = self._new_stream(instrument)
+            self.streams[instrument.symbol].start_session(session)
+        for block in self._feed.blocks(session):
+            stream = self.streams[block.symbol]
+            stream.advance(block.trades, block.until_ns)
+            signals = {block.symbol: (stream.rows, stream.candidates)}
+            for engine in self._engines:
+                engine.process((block,), signals, block.until_ns)
+            yield block
+        self._close(session, symbols)
+
+    def _close(self, session: Session, symbols: Sequence[str]) -> None:
+        signals: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
+        for symbol in symbols:
+            stream = self.streams[symbol]
+            stream.advance(Trades.empty(), session.close_ns)
+            signals[symbol] = (stream.rows, stream.candidates)
+        closing: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] = signals
+        for engine in self._engines:
+            engine.process((), closing, session.close_ns)
+            engine.end_session()

@@ -1,0 +1,91 @@
+"""The simulated broker: our side of a venue that lives in the same process, used by backtest, replay and paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from sovereign.core.columns import Trades
+from sovereign.core.instrument import FUTURES, Instrument
+from sovereign.core.order import Order
+from sovereign.execution.fill_model import FillModel
+from sovereign.execution.matching import MatchingEngine
+from sovereign.execution.report import ExecutionReport
+
+
+class SimulatedBroker:
+    """Orders go in, execution reports come out; time and the tape are handed in by the engine.
+
+    Parameters
+    ----------
+    model, latency_ns : assumptions of the matching engine.
+    margins : intraday margin per unit by root, as this broker charges it today; a root not named charges the instrument's own.
+    """
+
+    def __init__(self, model: FillModel, latency_ns: int = 0, margins: Mapping[str, Decimal] | None = None) -> None:
+        self._venue = MatchingEngine(model, latency_ns)
+        self._margins = dict(margins or {})
+        self._fixed: dict[str, Decimal] = {}
+        self._fractional: dict[str, Instrument] = {}
+
+    def start_session(self, instruments: Sequence[Instrument]) -> None:
+        """Learn what trades today: every instrument, and the other contracts of its exchange month."""
+        self._fixed = {}
+        self._fractional = {}
+        for instrument in instruments:
+            suffix = instrument.symbol.removeprefix(instrument.root)
+            siblings = FUTURES.values() if instrument.root in FUTURES else (instrument,)
+            for sibling in siblings:
+                symbol = sibling.root + suffix
+                margin = self._margins.get(sibling.root, sibling.day_margin)
+                if margin is not None:
+                    self._fixed[symbol] = margin
+                elif sibling.margin_frac is not None:
+                    self._fractional[symbol] = sibling
+
+    def margins(self, last_ticks: Mapping[str, int]) -> dict[str, Decimal]:
+        """Return what one unit ties up now, by symbol; a symbol the broker says nothing about is missing."""
+        margins = dict(self._fixed)
+        for symbol, instrument in self._fractional.items():
+            if symbol in last_ticks:
+                margin = instrument.margin(last_ticks[symbol], 1)
+                if margin is not None:
+                    margins[symbol] = margin
+        return margins
+
+    @property
+    def next_time_ns(self) -> int:
+        """When the venue acts next without a tick (UTC ns)."""
+        return self._venue.next_time_ns
+
+    def submit(self, order: Order, ts: int) -> None:
+        """Send an order."""
+        self._venue.submit(order, ts)
+
+    def cancel(self, client_order_id: str, ts: int) -> None:
+        """Ask for a cancel."""
+        self._venue.cancel(client_order_id, ts)
+
+    def has_orders(self, tape: str) -> bool:
+        """Say whether orders of a tape are live at the venue."""
+        return self._venue.has_orders(tape)
+
+    def next_event(self, tape: str, trades: Trades, start: int, stop: int) -> int:
+        """Return the first row at which something happens, else `stop`."""
+        return self._venue.next_event(tape, trades, start, stop)
+
+    def advance(self, tape: str, trades: Trades, start: int, stop: int) -> None:
+        """Pass rows at which nothing happens."""
+        self._venue.advance(tape, trades, start, stop)
+
+    def take(self, tape: str, trades: Trades, index: int) -> list[ExecutionReport]:
+        """Let the row at `index` happen."""
+        return self._venue.take(tape, trades, index)
+
+    def on_time(self, ts: int) -> list[ExecutionReport]:
+        """Let due moments happen."""
+        return self._venue.on_time(ts)
+
+    def end_session(self, tape: str, ts: int) -> list[ExecutionReport]:
+        """Expire what does not outlive the session."""
+        return self._venue.expire_day(tape, ts)
