@@ -1,0 +1,62 @@
+"""The order life cycle against the FIX order state matrices (FIX 4.4, appendix D), as far as they apply."""
+
+import pytest
+
+from sovereign.core.errors import IllegalTransitionError
+from sovereign.core.instrument import find_instrument
+from sovereign.core.order import TRANSITIONS, Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side
+
+
+def new_order(status=OrderStatus.INITIALIZED):
+    order = Order(
+        client_order_id="A",
+        instrument=find_instrument("ES"),
+        tape="ES",
+        side=Side.BUY,
+        order_type=OrderType.LIMIT,
+        quantity=2,
+        submitted_ns=0,
+        active_ns=0,
+        role=OrderRole.ENTRY,
+    )
+    order.status = status
+    return order
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (["SUBMIT", "ACCEPT", "FILL"], "FILLED"),
+        (["SUBMIT", "FILL", "ACCEPT"], "FILLED"),
+        (["SUBMIT", "REJECT"], "REJECTED"),
+        (["DENY"], "DENIED"),
+        (["SUBMIT", "ACCEPT", "PARTIAL_FILL", "REQUEST_CANCEL", "FILL"], "FILLED"),
+        (["SUBMIT", "ACCEPT", "REQUEST_CANCEL", "CANCEL", "FILL"], "FILLED"),
+        (["SUBMIT", "ACCEPT", "REQUEST_CANCEL", "REFUSE_CANCEL"], "ACCEPTED"),
+        (["SUBMIT", "ACCEPT", "REQUEST_UPDATE", "UPDATE"], "ACCEPTED"),
+        (["SUBMIT", "ACCEPT", "TRIGGER", "FILL"], "FILLED"),
+        (["SUBMIT", "ACCEPT", "EXPIRE"], "EXPIRED"),
+    ],
+)
+def test_apply_when_events_arrive_then_status_follows_fix(path, expected):
+    order = new_order()
+    for event in path:
+        order.apply(OrderEvent(event), 1)
+    assert order.status == expected
+
+
+def test_refused_cancel_when_partly_filled_then_returns_to_partially_filled():
+    order = new_order(OrderStatus.PENDING_CANCEL)
+    order.filled_qty = 1
+    assert order.apply(OrderEvent.REFUSE_CANCEL, 1) is OrderStatus.PARTIALLY_FILLED
+
+
+@pytest.mark.parametrize("status", [OrderStatus.DENIED, OrderStatus.REJECTED])
+def test_apply_when_order_never_lived_then_nothing_can_happen(status):
+    with pytest.raises(IllegalTransitionError, match=status.value):
+        new_order(status).apply(OrderEvent.FILL, 1)
+
+
+def test_table_when_an_order_is_closed_then_only_late_fills_and_acknowledgements_move_it():
+    late = {OrderEvent.PARTIAL_FILL, OrderEvent.FILL, OrderEvent.ACCEPT}
+    assert all(event in late for status, event in TRANSITIONS if status.is_closed)
