@@ -42,16 +42,20 @@ def settings_from(config: Path | None, overrides: Sequence[str] | None) -> Loade
 
 def to_plain(value: Any) -> Any:
     """Turn a result into JSON's types: dataclasses and models to objects, Decimal to text, NaN and infinity to null."""
-    if value is None or isinstance(value, str | bool | int) and not isinstance(value, Enum):
+    if isinstance(value, Enum):
+        return to_plain(value.value)
+    if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, Enum):
-        return to_plain(value.value)
     if isinstance(value, Decimal | PurePath):
         return str(value)
     if isinstance(value, date | time):
         return value.isoformat()
+    return _container(value)
+
+
+def _container(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(to_plain(key)): to_plain(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):

@@ -110,9 +110,8 @@ def run(arguments: Sequence[str]) -> int:
     line = [word for word in options if word != "--traceback"] + rest
     try:
         code = app(args=line, prog_name="sovereign", standalone_mode=False)
-    except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader has gone; nothing may be flushed at exit
-        return 1
+    except SystemExit as leaving:  # typer leaves this way when the reader of a pipe has gone
+        return leaving.code if isinstance(leaving.code, int) else 1
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place where anything can be caught
         return report(error, as_json=as_json, wants_traceback=wants_traceback)
     return code if isinstance(code, int) else 0

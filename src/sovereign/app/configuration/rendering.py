@@ -46,8 +46,8 @@ def to_toml(value: Any) -> str:
         return "{ " + ", ".join(items) + " }" if value else "{}"
     if isinstance(value, str | PurePath):
         return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-    items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-    return "[" + ", ".join(to_toml(item) for item in items) + "]"
+    listed = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+    return "[" + ", ".join(to_toml(item) for item in listed) + "]"
 
 
 def _toml_key(key: Any) -> str:
@@ -67,7 +67,11 @@ def _allowed(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return ", ".join(str(choice) for choice in schema["enum"])
     if "const" in schema:
         return str(schema["const"])
-    return ", ".join(text.format(schema[word]) for word, text in _BOUNDS if word in schema)
+    return ", ".join(text.format(_short(schema[word])) for word, text in _BOUNDS if word in schema)
+
+
+def _short(bound: Any) -> Any:
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _field_lines(name: str, value: Any, description: str, allowed: str) -> list[str]:
@@ -99,7 +103,7 @@ def commented_file(settings: Configuration) -> str:
                 return
         properties = group_schema.get("properties", {})
         fields = type(group).model_fields
-        if name:
+        if any(section_of(field) is None for field in fields.values()):
             lines.extend([*(f"# {line}" for line in wrap(description, _WIDTH)), f"[{name}]", ""])
         for key, field in fields.items():
             if section_of(field) is None:
