@@ -1,0 +1,49 @@
+# Everything starts here from plain Python 3.11, 3.12 or 3.13. Each target makes its own environment in .venv on first use;
+# a stamp remembers it, so the next call starts at once. Choose an interpreter with `make test PYTHON=python3.12`.
+
+VENV ?= .venv
+PYTHON ?=
+JOBS ?= 2
+ARGS ?=
+
+BIN := $(VENV)/bin
+CORE := $(VENV)/.core-stamp
+DEVELOPMENT := $(VENV)/.development-stamp
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test install check bench format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(CORE) ## Trade one simulated session and write its report
+	@$(BIN)/sovereign demo $(ARGS)
+
+test: $(DEVELOPMENT) ## Run the tests (more: make test ARGS="-k word")
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+install: $(CORE) ## Install the sovereign command with the data vendors' extras
+	@scripts/environment "$(VENV)" "$(PYTHON)" ".[dbn,databento,massive]"
+	@echo "installed; run $(BIN)/sovereign --help, or put $(BIN) on your PATH"
+
+check: $(DEVELOPMENT) ## Check format, lint, types and import contracts
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+bench: $(DEVELOPMENT) ## Measure against peers, which get environments of their own in .venvs
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+format: $(DEVELOPMENT) ## Format the code and apply safe lint fixes
+	@$(BIN)/ruff format && $(BIN)/ruff check --fix
+
+clean: ## Remove environments and caches
+	@rm -rf $(VENV) .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(CORE): pyproject.toml constraints.txt scripts/environment
+	@scripts/environment "$(VENV)" "$(PYTHON)" "."
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml constraints.txt scripts/environment
+	@scripts/environment "$(VENV)" "$(PYTHON)" ".[dev]"
+	@touch $(CORE) $@

@@ -1,0 +1,74 @@
+"""What every command shares: the options `--config`, `--set`, `--json`, and the one way to print a result."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import LoadedSettings
+
+T = TypeVar("T")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration file; default: sovereign.toml.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be repeated.")
+]
+
+
+def command_app(help_text: str) -> typer.Typer:
+    """Return a typer application with the house's settings; `help_text` heads its help page."""
+    return typer.Typer(
+        help=help_text, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
+    )
+
+
+def settings_from(config: Path | None, overrides: Sequence[str] | None) -> LoadedSettings:
+    """Load the settings that `--config` and `--set` ask for."""
+    from sovereign.app.configuration import load_settings
+
+    return load_settings(config, tuple(overrides or ()))
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a result into JSON's types: dataclasses and models to objects, Decimal to text, NaN and infinity to null."""
+    if isinstance(value, Enum):
+        return to_plain(value.value)
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Decimal | PurePath):
+        return str(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return _container(value)
+
+
+def _container(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(to_plain(key)): to_plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "model_dump"):
+        return to_plain(value.model_dump(mode="json"))
+    if hasattr(value, "tolist"):
+        return to_plain(value.tolist())
+    if isinstance(value, set | frozenset):
+        return sorted(to_plain(item) for item in value)
+    return [to_plain(item) for item in value]
+
+
+def emit(result: T, as_json: bool, text_renderer: Callable[[T], str]) -> None:
+    """Print a result to stdout: as one JSON document, or as the text its renderer makes of it."""
+    typer.echo(json.dumps(to_plain(result), indent=2, allow_nan=False) if as_json else text_renderer(result))

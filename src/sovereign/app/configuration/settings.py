@@ -1,0 +1,44 @@
+"""All settings of the platform in one model. Each section is declared beside the code that obeys it.
+
+To add a section: import its class and add one line to `Settings` (or, for a strategy, to `StrategySettings`). The loader,
+`config show | schema | init`, the reference page and the test that every key has an effect follow from it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import Field
+
+from sovereign.core.configuration import Configuration
+
+
+class AccountConfig(Configuration):
+    """The simulated account."""
+
+    starting_balance: Decimal = Field(
+        Decimal(2500),
+        gt=0,
+        description="Balance at the start of a run, in USD. Source: order-flow requirement, first account tier.",
+    )
+
+
+class ReportConfig(Configuration):
+    """What a run leaves behind."""
+
+    folder: Path = Field(
+        Path("runs"), description="Folder that gets one folder per run (report, JSON, CSV); relative to the working directory."
+    )
+
+
+class StrategySettings(Configuration):
+    """Settings of the trading systems, by name."""
+
+
+class Settings(Configuration):
+    """Everything that a user can set."""
+
+    account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
+    report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
+    strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
