@@ -48,9 +48,9 @@ def step_ema(state: Float64, value: float, period: int) -> float:
         if state[0] < period:
             return np.nan
         state[1] /= period
-        return state[1]
+        return float(state[1])
     state[1] += (value - state[1]) * (2.0 / (period + 1.0))
-    return state[1]
+    return float(state[1])
 
 
 @kernel
@@ -66,9 +66,9 @@ def step_rma(state: Float64, value: float, period: int) -> float:
         if state[0] < period:
             return np.nan
         state[1] /= period
-        return state[1]
+        return float(state[1])
     state[1] = (state[1] * (period - 1.0) + value) / period
-    return state[1]
+    return float(state[1])
 
 
 @kernel
@@ -97,6 +97,16 @@ def step_atr(state: Float64, high: float, low: float, close: float, period: int)
 
 
 @kernel
+def _directional_movement(up: float, down: float) -> tuple[float, float]:
+    # Wilder's +DM and -DM: the larger of the two outward moves counts, and only that.
+    if down > 0.0 and up < down:
+        return 0.0, down
+    if up > 0.0 and up > down:
+        return up, 0.0
+    return 0.0, 0.0
+
+
+@kernel
 def step_adx(state: Float64, high: float, low: float, close: float, period: int) -> tuple[float, float, float]:
     """Take one bar into Wilder's directional movement; return (+DI, -DI, ADX), each 0..100.
 
@@ -114,12 +124,7 @@ def step_adx(state: Float64, high: float, low: float, close: float, period: int)
     minus = 0.0
     if link == LINKED:
         span = max(span, abs(high - previous_close), abs(low - previous_close))
-        up = high - previous_high
-        down = previous_low - low
-        if down > 0.0 and up < down:
-            minus = down
-        elif up > 0.0 and up > down:
-            plus = up
+        plus, minus = _directional_movement(high - previous_high, previous_low - low)
     state[4] += 1.0
     if state[4] < period:
         state[5] += span
@@ -173,8 +178,8 @@ def step_rsi(state: Float64, value: float, period: int) -> float:
     else:
         state[3] = (state[3] * (period - 1.0) + gain) / period
         state[4] = (state[4] * (period - 1.0) + loss) / period
-    both = state[3] + state[4]
-    return 100.0 * state[3] / both if both > _ZERO else 0.0
+    both = float(state[3] + state[4])
+    return 100.0 * float(state[3]) / both if both > _ZERO else 0.0
 
 
 @kernel
@@ -189,7 +194,7 @@ def ema(values: Float64, period: int) -> Float64:
 
 @kernel
 def rma(values: Float64, period: int) -> Float64:
-    """Return Wilder's moving average: the mean of the first `period` values, then `(previous * (period - 1) + value) / period`."""
+    """Return Wilder's moving average: a mean of `period` values, then `(previous * (period - 1) + value) / period`."""
     state = np.zeros(AVERAGE_STATE)
     out = np.empty(len(values))
     for i in range(len(values)):

@@ -217,102 +217,83 @@ def swing_structure(
 
 
 @kernel
-def _score(
-    state: Records,
-    config: Records,
-    row: Any,
-    slope: float,
-    adx_change: float,
-    average_volume: float,
-    overlaps: int,
-    swings: tuple[bool, bool, bool, bool],
-) -> None:
-    # Points per regime into state.scores. Comparisons with NaN are false, so what is unknown earns nothing.
-    c = config[0]
-    scores = state[0]["scores"]
-    scores[:] = 0.0
-    higher_high, lower_high, higher_low, lower_low = swings
-    adx = row["adx"]
-    percentile = row["atr_percentile"]
-    close = float(row["close"])
-    delta = float(row["cumulative_delta"])
-    up = 0.0
-    down = 0.0
-
-    if adx > c["trend_adx"]:
-        up += c["points_trend_adx_strong"]
-        down += c["points_trend_adx_strong"]
-    elif adx > c["range_adx"]:
-        up += c["points_trend_adx_weak"]
-        down += c["points_trend_adx_weak"]
+def _trend_points(
+    c: Any, row: Any, sign: float, slope: float, adx_change: float, has_new_extreme: bool, has_held_pullback: bool
+) -> float:
+    # `sign` +1 scores an uptrend, -1 a downtrend. Comparisons with NaN are false, so what is unknown earns nothing.
+    points = 0.0
+    if row["adx"] > c["trend_adx"]:
+        points += c["points_trend_adx_strong"]
+    elif row["adx"] > c["range_adx"]:
+        points += c["points_trend_adx_weak"]
     if adx_change > 0.0:
-        up += c["points_trend_adx_slope"]
-        down += c["points_trend_adx_slope"]
-    if row["ema_fast"] > row["ema_slow"]:
-        up += c["points_trend_ema"]
-    elif row["ema_fast"] < row["ema_slow"]:
-        down += c["points_trend_ema"]
-    if close > row["session_vwap"]:
-        up += c["points_trend_vwap"]
-    elif close < row["session_vwap"]:
-        down += c["points_trend_vwap"]
-    if higher_low:
-        up += c["points_trend_structure"] if higher_high else c["points_trend_half_structure"]
-    if lower_high:
-        down += c["points_trend_structure"] if lower_low else c["points_trend_half_structure"]
-    if delta > 0.0:
-        up += c["points_trend_delta"] if slope > 0.0 else c["points_trend_delta_weak"]
-    elif delta < 0.0:
-        down += c["points_trend_delta"] if slope < 0.0 else c["points_trend_delta_weak"]
-
-    calm = 0.0
-    if adx < c["range_adx"]:
-        calm += c["points_range_adx_strong"]
-    elif adx < c["trend_adx"]:
-        calm += c["points_range_adx_weak"]
-    if abs(close - row["session_vwap"]) < c["near_vwap_atr"] * row["atr"]:
-        calm += c["points_range_vwap"]
-    if state[0]["session_bars"] >= c["structure_bars"] and not higher_high and not lower_low:
-        calm += c["points_range_structure"]
-    if overlaps >= c["overlap_bars_strong"]:
-        calm += c["points_range_overlap_strong"]
-    elif overlaps >= c["overlap_bars_weak"]:
-        calm += c["points_range_overlap_weak"]
-    if abs(delta) < c["flat_delta_volume"] * average_volume:
-        calm += c["points_range_delta"]
-    if percentile < c["calm_atr_percentile"]:
-        calm += c["points_range_atr"]
-
-    wild = 0.0
-    if percentile > c["volatile_atr_percentile"]:
-        wild += c["points_volatile_atr_strong"]
-    elif percentile > c["raised_atr_percentile"]:
-        wild += c["points_volatile_atr_weak"]
-    if float(row["high"]) - float(row["low"]) > c["wide_bar_atr"] * row["atr"]:
-        wild += c["points_volatile_range"]
-    if row["volume_ratio"] > c["high_volume_ratio"]:
-        wild += c["points_volatile_volume"]
-    if c["range_adx"] <= adx <= c["trend_adx"] and adx_change < 0.0:
-        wild += c["points_volatile_adx"]
-    if abs(slope) > c["steep_delta_volume"] * average_volume:
-        wild += c["points_volatile_delta"]
-
-    scores[_UP] = up
-    scores[_DOWN] = down
-    scores[_RANGING] = calm
-    scores[_VOLATILE] = wild
+        points += c["points_trend_adx_slope"]
+    if sign * (row["ema_fast"] - row["ema_slow"]) > 0.0:
+        points += c["points_trend_ema"]
+    if sign * (float(row["close"]) - row["session_vwap"]) > 0.0:
+        points += c["points_trend_vwap"]
+    if has_held_pullback:
+        points += c["points_trend_structure"] if has_new_extreme else c["points_trend_half_structure"]
+    if sign * row["cumulative_delta"] > 0.0:
+        points += c["points_trend_delta"] if sign * slope > 0.0 else c["points_trend_delta_weak"]
+    return points
 
 
 @kernel
-def _adopt(state: Records, config: Records) -> float:
-    # Name the leader, let it become the regime after enough bars in a row, and return the confidence in the regime in force.
-    s = state[0]
-    c = config[0]
-    scores = s["scores"]
-    leader = _VOLATILE  # equal scores: the more cautious regime, VOLATILE, then RANGING
+def _range_points(c: Any, row: Any, average_volume: float, overlaps: int, is_inside: bool) -> float:
+    points = 0.0
+    if row["adx"] < c["range_adx"]:
+        points += c["points_range_adx_strong"]
+    elif row["adx"] < c["trend_adx"]:
+        points += c["points_range_adx_weak"]
+    if abs(float(row["close"]) - row["session_vwap"]) < c["near_vwap_atr"] * row["atr"]:
+        points += c["points_range_vwap"]
+    if is_inside:
+        points += c["points_range_structure"]
+    if overlaps >= c["overlap_bars_strong"]:
+        points += c["points_range_overlap_strong"]
+    elif overlaps >= c["overlap_bars_weak"]:
+        points += c["points_range_overlap_weak"]
+    if abs(float(row["cumulative_delta"])) < c["flat_delta_volume"] * average_volume:
+        points += c["points_range_delta"]
+    if row["atr_percentile"] < c["calm_atr_percentile"]:
+        points += c["points_range_atr"]
+    return points
+
+
+@kernel
+def _volatile_points(c: Any, row: Any, average_volume: float, slope: float, adx_change: float) -> float:
+    points = 0.0
+    if row["atr_percentile"] > c["volatile_atr_percentile"]:
+        points += c["points_volatile_atr_strong"]
+    elif row["atr_percentile"] > c["raised_atr_percentile"]:
+        points += c["points_volatile_atr_weak"]
+    if float(row["high"]) - float(row["low"]) > c["wide_bar_atr"] * row["atr"]:
+        points += c["points_volatile_range"]
+    if row["volume_ratio"] > c["high_volume_ratio"]:
+        points += c["points_volatile_volume"]
+    if c["range_adx"] <= row["adx"] <= c["trend_adx"] and adx_change < 0.0:
+        points += c["points_volatile_adx"]
+    if abs(slope) > c["steep_delta_volume"] * average_volume:
+        points += c["points_volatile_delta"]
+    return points
+
+
+@kernel
+def _leader(scores: NDArray[np.float64]) -> int:
+    # Equal scores: the more cautious regime, VOLATILE, then RANGING.
+    leader = _VOLATILE
     for code in (_RANGING, _UP, _DOWN):
         if scores[code] > scores[leader]:
             leader = code
+    return leader
+
+
+@kernel
+def _adopt(s: Any, c: Any) -> float:
+    # Name the leader, let it become the regime after enough bars in a row, and return the confidence in the regime in force.
+    scores = s["scores"]
+    leader = _leader(scores)
     is_weak = scores[leader] < c["min_score"]
     if is_weak:
         leader = _VOLATILE
@@ -326,25 +307,20 @@ def _adopt(state: Records, config: Records) -> float:
     if s["challenger_bars"] >= c["min_bars_in_regime"]:
         s["regime"] = leader
         s["challenger_bars"] = 0
-    regime = s["regime"]
-    own = scores[regime]
+    own = scores[s["regime"]]
     rival = 0.0
     for code in (_VOLATILE, _RANGING, _UP, _DOWN):
-        if code != regime:
+        if code != s["regime"]:
             rival = max(rival, scores[code])
     # A regime that still leads has .5 .. 1 (definitions 5.3); one that is being overtaken has less than .5.
     confidence = 0.5
     if max(own, rival) > 0.0:
         confidence = 0.5 + 0.5 * (own - rival) / max(own, rival)
-    if is_weak:
-        confidence = min(confidence, c["weak_confidence_frac"])
-    return confidence
+    return min(confidence, c["weak_confidence_frac"]) if is_weak else confidence
 
 
 @kernel
-def _no_trade(state: Records, config: Records, ts: int, volume_ratio: float) -> int:
-    s = state[0]
-    c = config[0]
+def _no_trade(s: Any, c: Any, ts: int, volume_ratio: float) -> int:
     if ts < s["open_ns"] or ts >= s["close_ns"]:
         return _CLOSED
     if ts - s["open_ns"] < c["open_edge_s"] * NS_PER_SECOND or s["close_ns"] - ts < c["close_edge_s"] * NS_PER_SECOND:
@@ -352,35 +328,23 @@ def _no_trade(state: Records, config: Records, ts: int, volume_ratio: float) -> 
     for n in range(c["news_count"]):
         if c["news"][n, 0] <= ts < c["news"][n, 1]:
             return _NEWS
-    if volume_ratio < c["low_volume_ratio"]:
-        return _LOW_VOLUME
-    return _NONE
+    return _LOW_VOLUME if volume_ratio < c["low_volume_ratio"] else _NONE
 
 
 @kernel
-def update_regime(state: Records, config: Records, rows: Records, i: int) -> None:
-    """Take the closed bar `rows[i]` and write its indicators and its regime.
-
-    Reads `open`, `high`, `low`, `close`, `volume`, `cumulative_delta`, `session_vwap`, `known_at`; writes `ema_fast`,
-    `ema_slow`, `atr` (ticks), `adx`, `atr_percentile` (0..100), `volume_ratio` (volume over the average of the bars before),
-    `structure` (+2 higher high and higher low, +1 higher low alone, mirrored below zero, else 0), `regime`,
-    `regime_confidence` (0..1; NaN while warming up) and `no_trade`. To be called once for each bar, in order.
-    """
-    s = state[0]
-    c = config[0]
-    row = rows[i]
+def _update_indicators(s: Any, c: Any, row: Any) -> tuple[float, float]:
+    # Write the indicators of the row; return the average volume of the bars before it and the change of the ADX.
     high = float(row["high"])
     low = float(row["low"])
     close = float(row["close"])
     volume = float(row["volume"])
-
     row["ema_fast"] = step_ema(s["ema_fast"], close, c["ema_fast_period"])
     row["ema_slow"] = step_ema(s["ema_slow"], close, c["ema_slow_period"])
     row["atr"] = step_atr(s["atr"], high, low, close, c["atr_period"])
     _plus, _minus, adx = step_adx(s["adx"], high, low, close, c["adx_period"])
+    row["adx"] = adx
     adx_change = adx - s["previous_adx"]
     s["previous_adx"] = adx
-    row["adx"] = adx
 
     window = c["atr_window_bars"]
     if not np.isnan(row["atr"]):
@@ -391,50 +355,79 @@ def update_regime(state: Records, config: Records, rows: Records, i: int) -> Non
     window = c["volume_lookback_bars"]
     average_volume = np.nan
     if s["volume_count"] >= window:
-        average_volume = 0.0
+        total = 0.0  # volumes are whole numbers, so the sum is exact in any order
         for k in range(window):
-            average_volume += s["volume_ring"][k] / window
+            total += s["volume_ring"][k]
+        average_volume = total / window
     row["volume_ratio"] = volume / average_volume if average_volume > 0.0 else np.nan
     s["volume_ring"][s["volume_count"] % window] = volume
     s["volume_count"] += 1
+    return average_volume, adx_change
 
-    lookback = c["structure_bars"]
+
+@kernel
+def _remember_bar(s: Any, row: Any, lookback: int) -> tuple[int, float]:
+    # Put the bar into the session's rings; return how many of them closed inside the bar before, and the slope of delta.
     bars = s["session_bars"]
     here = bars % lookback
-    previous = (bars - 1) % lookback
-    is_inside = bars > 0 and s["low"][previous] <= close <= s["high"][previous]
+    before = (bars - 1) % lookback
+    close = float(row["close"])
+    is_inside = bars > 0 and s["low"][before] <= close <= s["high"][before]
     s["overlaps"][here] = 1 if is_inside else 0
-    s["high"][here] = high
-    s["low"][here] = low
+    s["high"][here] = float(row["high"])
+    s["low"][here] = float(row["low"])
     s["cumulative_delta"][here] = float(row["cumulative_delta"])
     bars += 1
     s["session_bars"] = bars
-    swings = swing_structure(s["high"], s["low"], bars, lookback, c["structure_recent_bars"])
-    higher_high, lower_high, higher_low, lower_low = swings
+    known = min(bars, lookback)
+    overlaps = 0
+    for k in range(known):
+        overlaps += s["overlaps"][k]
+    if known < 2:
+        return overlaps, np.nan
+    return overlaps, (s["cumulative_delta"][here] - s["cumulative_delta"][(bars - known) % lookback]) / (known - 1)
+
+
+@kernel
+def update_regime(state: Records, config: Records, rows: Records, i: int) -> None:
+    """Take the closed bar `rows[i]` and write its indicators and its regime.
+
+    Reads `high`, `low`, `close`, `volume`, `cumulative_delta`, `session_vwap`, `known_at`; writes `ema_fast`, `ema_slow`,
+    `atr` (ticks), `adx`, `atr_percentile` (0..100), `volume_ratio` (volume over the average of the bars before),
+    `structure` (+2 higher high and higher low, +1 higher low alone, mirrored below zero, else 0), `regime`,
+    `regime_confidence` (0..1; NaN in NO_TRADE) and `no_trade`. To be called once for each bar, in order.
+    """
+    s = state[0]
+    c = config[0]
+    row = rows[i]
+    average_volume, adx_change = _update_indicators(s, c, row)
+    lookback = c["structure_bars"]
+    overlaps, slope = _remember_bar(s, row, lookback)
+    higher_high, lower_high, higher_low, lower_low = swing_structure(
+        s["high"], s["low"], s["session_bars"], lookback, c["structure_recent_bars"]
+    )
     structure = 0
     if higher_low and not lower_high:
         structure = 2 if higher_high else 1
     elif lower_high and not higher_low:
         structure = -2 if lower_low else -1
     row["structure"] = structure
-    known = min(bars, lookback)
-    overlaps = 0
-    for k in range(known):
-        overlaps += s["overlaps"][k]
-    slope = np.nan
-    if known > 1:
-        slope = (s["cumulative_delta"][here] - s["cumulative_delta"][(bars - known) % lookback]) / (known - 1)
-
-    if np.isnan(adx) or np.isnan(row["ema_slow"]) or np.isnan(row["atr"]) or np.isnan(average_volume):
-        row["regime"] = _NO_TRADE
-        row["regime_confidence"] = np.nan
+    row["regime"] = _NO_TRADE
+    row["regime_confidence"] = np.nan
+    if np.isnan(row["adx"] + row["ema_slow"] + row["atr"] + average_volume):
         row["no_trade"] = _WARM_UP
         return
-    _score(state, config, row, slope, adx_change, average_volume, overlaps, swings)
-    confidence = _adopt(state, config)
-    reason = _no_trade(state, config, row["known_at"], row["volume_ratio"])
+    scores = s["scores"]
+    scores[_UP] = _trend_points(c, row, 1.0, slope, adx_change, higher_high, higher_low)
+    scores[_DOWN] = _trend_points(c, row, -1.0, slope, adx_change, lower_low, lower_high)
+    is_inside = s["session_bars"] >= lookback and not higher_high and not lower_low
+    scores[_RANGING] = _range_points(c, row, average_volume, overlaps, is_inside)
+    scores[_VOLATILE] = _volatile_points(c, row, average_volume, slope, adx_change)
+    confidence = _adopt(s, c)
+    reason = _no_trade(s, c, row["known_at"], row["volume_ratio"])
     if reason == _NONE and s["regime"] == _NO_TRADE:
         reason = _WARM_UP  # no regime has lasted long enough yet
     row["no_trade"] = reason
-    row["regime"] = _NO_TRADE if reason != _NONE else s["regime"]
-    row["regime_confidence"] = confidence if reason == _NONE else np.nan
+    if reason == _NONE:
+        row["regime"] = s["regime"]
+        row["regime_confidence"] = confidence
