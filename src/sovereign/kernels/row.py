@@ -37,6 +37,17 @@ class Regime(IntEnum):
     VOLATILE = 4
 
 
+class NoTrade(IntEnum):
+    """Why a bar is not tradable; the first that applies, or NONE."""
+
+    NONE = 0
+    WARM_UP = 1
+    CLOSED = 2
+    SESSION_EDGE = 3
+    NEWS = 4
+    LOW_VOLUME = 5
+
+
 class Gate(IntEnum):
     """The router's gates, in order; a candidate carries the first one it failed, or PASSED."""
 
@@ -85,6 +96,7 @@ ROW = np.dtype(
         ("structure", np.int8),
         ("regime", np.int8),
         ("regime_confidence", np.float64),
+        ("no_trade", np.int8),
         ("first_candidate", np.int32),
         ("candidates", np.int32),
     ],

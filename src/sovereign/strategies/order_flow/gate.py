@@ -1,0 +1,212 @@
+"""The router's gates as checks: for candidates that passed, one by one; for those refused, by the column.
+
+`refused_columns` is the bulk form, a handful of array operations for a whole session; `describe_candidates` spells the same out
+as one mapping per candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.decision import Check
+from sovereign.kernels.row import Gate, NoTrade, Pattern, Regime
+from sovereign.kernels.setting import RouterConfig
+
+Records = NDArray[Any]
+
+PATTERN_WORDS: tuple[str, ...] = tuple(pattern.name for pattern in Pattern)
+REGIME_WORDS: tuple[str, ...] = tuple(regime.name for regime in Regime)
+NO_TRADE_WORDS: tuple[str, ...] = tuple(reason.name for reason in NoTrade)
+
+ROW_INPUTS = (
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "delta",
+    "cumulative_delta",
+    "session_vwap",
+    "poc",
+    "ema_fast",
+    "ema_slow",
+    "atr",
+    "adx",
+    "atr_percentile",
+    "volume_ratio",
+    "structure",
+    "regime_confidence",
+)
+"""Fields of the bar that every decision records."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateCheck:
+    """One gate of the router as a check: `reason` says in words what failing it means."""
+
+    gate: Gate
+    name: str
+    unit: str
+    reason: str
+
+
+GATE_CHECKS = (
+    GateCheck(Gate.NO_TRADE, "tradable", "no-trade code", "the bar is not to be traded"),
+    GateCheck(Gate.PATTERN_DISABLED, "pattern_enabled", "0 or 1", "the regime does not trade this pattern"),
+    GateCheck(Gate.SIDE_DISABLED, "side_enabled", "0 or 1", "the regime does not trade this direction"),
+    GateCheck(Gate.CONTEXT_ONLY, "is_entry", "0 or 1", "the pattern is context, never an entry"),
+    GateCheck(Gate.STRENGTH, "strength", "fraction", "the pattern is weaker than the least strength"),
+    GateCheck(Gate.CONFIDENCE, "confidence", "fraction", "the regime is less sure than the least confidence"),
+)
+"""The gates in the order of the router: gate code `n` is entry `n - 1`. The first passes at 0, the others at value >= limit."""
+
+
+def passed_checks(candidate: np.void, config: RouterConfig) -> tuple[Check, ...]:
+    """Return the checks of a candidate that passed every gate."""
+    regime = REGIME_WORDS[int(candidate["regime"])]
+    values = (
+        (0.0, 0.0, regime),
+        (1.0, 1.0, regime),
+        (1.0, 1.0, regime),
+        (1.0, 1.0, ""),
+        (float(candidate["strength"]), config.min_strength, ""),
+        (float(candidate["confidence"]), config.min_confidence, regime),
+    )
+    return tuple(
+        Check(gate.name, value, limit, gate.unit, True, note)
+        for gate, (value, limit, note) in zip(GATE_CHECKS, values, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefusedCheck:
+    """One gate over all refused candidates: `value[i]` against `limit`."""
+
+    name: str
+    value: NDArray[np.float64]
+    limit: float
+    unit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefusedColumns:
+    """Candidates that the router refused, by column; arrays have shape (n,).
+
+    Parameters
+    ----------
+    index : where each lies among the session's candidates; stable, so ids can be made from it.
+    row : the bar it was seen on. ts : UTC ns of the decision.
+    name, names : code of the pattern, and the name of each code. side : +1 long, -1 short, 0 context.
+    checks : the gates in order. failed : index into `checks` of the gate that refused; those before it passed.
+    inputs : what else the decision looked at, by name.
+    """
+
+    index: NDArray[np.int64]
+    row: NDArray[np.int64]
+    ts: NDArray[np.int64]
+    name: NDArray[np.int64]
+    names: tuple[str, ...]
+    side: NDArray[np.int8]
+    strength: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    checks: tuple[RefusedCheck, ...]
+    failed: NDArray[np.int64]
+    inputs: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def refused_columns(rows: Records, candidates: Records, config: RouterConfig) -> RefusedColumns:
+    """Return the router's refusals of a session, by column.
+
+    Parameters
+    ----------
+    rows : the session's bars, of `ROW`.
+    candidates : the session's candidates, of `CANDIDATE`; those that passed are left out.
+    config : the router they met.
+    """
+    index = np.flatnonzero(candidates["gate"] != Gate.PASSED)
+    refused = candidates[index]
+    at = refused["row"].astype(np.int64)
+    bars = rows[at]
+    failed = refused["gate"].astype(np.int64) - 1
+    strength = refused["strength"].astype(np.float64)
+    confidence = refused["confidence"].astype(np.float64)
+    values: tuple[NDArray[np.float64], ...] = (
+        bars["no_trade"].astype(np.float64),
+        (failed != Gate.PATTERN_DISABLED - 1).astype(np.float64),
+        (failed != Gate.SIDE_DISABLED - 1).astype(np.float64),
+        (failed != Gate.CONTEXT_ONLY - 1).astype(np.float64),
+        strength,
+        confidence,
+    )
+    limits = (0.0, 1.0, 1.0, 1.0, config.min_strength, config.min_confidence)
+    checks = tuple(
+        RefusedCheck(name=gate.name, value=value, limit=limit, unit=gate.unit, reason=gate.reason)
+        for gate, value, limit in zip(GATE_CHECKS, values, limits, strict=True)
+    )
+    inputs: dict[str, NDArray[Any]] = {"price": refused["price"], "value": refused["value"], "regime": refused["regime"]}
+    inputs.update((name, bars[name]) for name in ROW_INPUTS)
+    return RefusedColumns(
+        index=index,
+        row=at,
+        ts=refused["known_at"].astype(np.int64),
+        name=refused["pattern"].astype(np.int64),
+        names=PATTERN_WORDS,
+        side=refused["side"],
+        strength=strength,
+        confidence=confidence,
+        checks=checks,
+        failed=failed,
+        inputs=inputs,
+    )
+
+
+def describe_candidates(rows: Records, candidates: Records, config: RouterConfig) -> Iterator[dict[str, Any]]:
+    """Yield one mapping per candidate that the router refused, in the session's order.
+
+    Keys: `index` (among the session's candidates), `row`, `ts`, `name`, `side` (+1, -1, 0), `strength`, `confidence`, `regime`,
+    `verdict`, and of the gate that refused it `check`, `value`, `limit`, `unit`, `reason`. The gates before it passed.
+    """
+    columns = refused_columns(rows, candidates, config)
+    failed = columns.failed
+    rank = np.arange(len(columns))
+    values = np.array([check.value for check in columns.checks]).reshape(len(columns.checks), len(columns))[failed, rank]
+    heads = [(check.name, check.limit, check.unit, check.reason) for check in columns.checks]
+    for index, row, ts, name, side, strength, confidence, regime, gate, value in zip(
+        columns.index.tolist(),
+        columns.row.tolist(),
+        columns.ts.tolist(),
+        columns.name.tolist(),
+        columns.side.tolist(),
+        columns.strength.tolist(),
+        columns.confidence.tolist(),
+        columns.inputs["regime"].tolist(),
+        failed.tolist(),
+        values.tolist(),
+        strict=True,
+    ):
+        check, limit, unit, reason = heads[gate]
+        yield {
+            "index": index,
+            "row": row,
+            "ts": ts,
+            "name": PATTERN_WORDS[name],
+            "side": side,
+            "strength": strength,
+            "confidence": confidence,
+            "regime": REGIME_WORDS[regime],
+            "verdict": "REFUSED",
+            "check": check,
+            "value": value,
+            "limit": limit,
+            "unit": unit,
+            "reason": reason,
+        }
