@@ -1,0 +1,467 @@
+"""The one door: every order, from a strategy, a person, the kill switch or an exit, is judged here (law 6).
+
+The door holds what outlives a single judgement: the day-start balance, the account's tier, winning and losing streaks, what
+its approved orders may lose at their stops, and the halts it has latched. It knows no market and reads no clock; everything
+else comes with the `AccountView`. `state` and `restore` carry it over a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sovereign.core.decision import Approved, Check, Proposal, Refused
+from sovereign.core.errors import NotFoundError, UsageError
+from sovereign.core.event import Event, TierChanged, TradingState, TradingStateChanged
+from sovereign.core.instrument import Instrument, find_instrument
+from sovereign.core.port import AccountView
+from sovereign.core.position import Trade
+from sovereign.core.session import NS_PER_MINUTE, Session
+from sovereign.risk.case import Case, Halt
+from sovereign.risk.check import ENTRY_CHECKS, CheckRule
+from sovereign.risk.configuration import RiskConfig, TierConfig
+from sovereign.risk.limit import DayLimits, floating, guard_prices, held
+from sovereign.risk.number import FAR_HIGH, FAR_LOW, is_known, known, money
+from sovereign.risk.reduction import judge_reduction, refuse
+from sovereign.risk.sizing import Streaks, size_order
+from sovereign.risk.tier import family_of, find_tier, next_tier, traded_symbol
+from sovereign.risk.window import Schedule, Window, parse_news, read_news
+
+STATE_VERSION = 1
+
+DAILY_LOSS = "daily_loss_limit"
+DAILY_PROFIT = "daily_profit_target"
+DRAWDOWN = "drawdown"
+MARGIN = "margin"
+UNKNOWN_EQUITY = "unknown_equity"
+OF_THE_DAY = frozenset({DAILY_LOSS, DAILY_PROFIT, MARGIN, UNKNOWN_EQUITY})
+"""Causes that end with the trade date; a drawdown stays until somebody clears it."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    # what `state` exports
+    trade_date: str | None = None
+    day_start: Decimal | None = None
+    tier: str | None = None
+    day_tier: str | None = None
+    is_tier_due: bool = False
+    streaks: Streaks = field(default_factory=Streaks)
+    realized: Decimal = Decimal(0)
+    mark: Decimal | None = None
+    cleared_mark: Decimal | None = None
+
+
+class OneDoor:
+    """Judge orders by `RiskConfig`; implements `core.port.RiskDoor`.
+
+    Parameters
+    ----------
+    config : the limits.
+    find : returns the instrument of a symbol (with the user's fees and margins, where overridden).
+    checks : the entry checks, in order; a rule pack puts its own between them.
+
+    Raises
+    ------
+    ConfigurationError : `news_file` cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: RiskConfig,
+        *,
+        find: Callable[[str], Instrument] = find_instrument,
+        checks: Sequence[CheckRule] = ENTRY_CHECKS,
+    ) -> None:
+        self.config = config
+        self._find = find
+        self._checks = tuple(checks)
+        before, after = config.news_before_minutes, config.news_after_minutes
+        news = parse_news(config.news, before, after)
+        if config.news_file is not None:
+            news += read_news(config.news_file, before, after)
+        windows = tuple(Window.parse(text) for text in config.excluded_windows)
+        self._schedule = Schedule(config.clock_zone, windows, news)
+        self._memory = _Memory()
+        self._halts: dict[str, Halt] = {}
+        self._committed: dict[str, Decimal] = {}
+
+    # What the door knows
+
+    @property
+    def tier(self) -> TierConfig | None:
+        """The account's tier; None when tiers are off or no session has begun."""
+        name = self._memory.tier
+        return find_tier(self.config.tiers, name) if self.config.tiers.enabled and name is not None else None
+
+    @property
+    def halts(self) -> tuple[Halt, ...]:
+        """The halts in force, in the order in which they came."""
+        return tuple(self._halts.values())
+
+    @property
+    def streaks(self) -> Streaks:
+        """Wins and losses in a row."""
+        return self._memory.streaks
+
+    @property
+    def realized(self) -> Decimal:
+        """Profit and loss of the trades closed in this session, after fees."""
+        return self._memory.realized
+
+    def traded_symbol(self, tape: str) -> str:
+        """Return the symbol that is traded on a tape now."""
+        return traded_symbol(self.config.tiers, self.tier, tape)
+
+    def room(self, view: AccountView) -> Decimal | None:
+        """Return what may still be lost today after what open and working orders can lose at their stops; None if unknown."""
+        return self._room(view, self._limits(view))
+
+    # The port
+
+    def start_session(self, session: Session, balance: Decimal) -> Sequence[Event]:
+        """Take the day-start balance, end the day's halts, choose the tier; a trade date already begun is kept as it is."""
+        memory = self._memory
+        trade_date = session.trade_date.isoformat()
+        if memory.trade_date == trade_date:
+            return ()
+        events: list[Event] = []
+        memory.trade_date = trade_date
+        memory.day_start = known(balance)
+        memory.realized = Decimal(0)
+        ended = [cause for cause in self._halts if cause in OF_THE_DAY]
+        for cause in ended:
+            del self._halts[cause]
+        if ended and not self._halts:
+            reason = f"a new session began; yesterday's {', '.join(ended)} ended"
+            events.append(
+                TradingStateChanged(ts=session.open_ns, state=TradingState.ACTIVE, cause="new_session", reason=reason)
+            )
+        # with something open or working overnight, the tier waits until `inspect` sees the account flat
+        memory.is_tier_due = bool(self._committed) and memory.tier is not None
+        if not memory.is_tier_due:
+            events += self._change_tier(session.open_ns, memory.day_start, can_promote=True)
+        memory.day_tier = memory.tier
+        return events
+
+    def flatten_ns(self, session: Session) -> int:
+        """Return when everything must be closed: so many minutes before the hours end (15:55 New York on a full day)."""
+        close = session.regular_close_ns if self.config.hours == "regular" else session.close_ns
+        return close - self.config.flatten_before_close_minutes * NS_PER_MINUTE
+
+    def judge(self, proposal: Proposal, view: AccountView) -> tuple[tuple[Check, ...], Approved | Refused]:
+        """Run every check in order and return them all; the first that fails refuses.
+
+        A proposal without an intent, or with a failed check of its own, is refused in the strategy's words without a look at
+        the account. Reduce-only intents are judged by `reduction.judge_reduction`.
+        """
+        intent = proposal.intent
+        if intent is not None and intent.reduce_only:
+            return judge_reduction(intent, view)
+        own = next((check for check in proposal.checks if not check.passed), None)
+        if own is not None:
+            return (), refuse(own)
+        if intent is None:
+            nothing = Check("intent", 0.0, 1.0, "orders", passed=False, note=f"{proposal.name} asked for no order")
+            return (nothing,), refuse(nothing)
+        self._prune(view)
+        case = self._case(proposal, view)
+        checks = tuple(check(case) for check in self._checks)
+        failed = next((check for check in checks if not check.passed), None)
+        if failed is not None:
+            return checks, refuse(failed)
+        quantity = case.size.quantity
+        loss = (case.size.stop_loss or Decimal(0)) * quantity
+        self._committed[case.traded] = self._committed.get(case.traded, Decimal(0)) + loss
+        return checks, Approved(quantity, was_resized=quantity < (case.size.wanted or quantity), symbol=case.traded)
+
+    def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
+        """Return the prices (low, high, in ticks of `tape`) at which `inspect` would halt, other positions standing still.
+
+        A price at or below low, or at or above high, trips; the prices between do not. Without a position on the tape, or when
+        trading is halted already, the pair is (-2**31, 2**31 - 1). When a position is open and the money is not known, every
+        price trips: low is then 2**31 - 1 and high -2**31.
+        """
+        positions = held(view.positions)
+        on_tape = [position for position in positions.values() if position.tape == tape]
+        if not on_tape or any(halt.state is TradingState.HALTED for halt in self._halts.values()):
+            return FAR_LOW, FAR_HIGH
+        limits = self._limits(view)
+        equity, lowest = known(view.equity), limits.lowest
+        here = floating(on_tape, view.last_ticks)
+        if equity is None or lowest is None:
+            return FAR_HIGH, FAR_LOW
+        if here is not None:
+            return guard_prices(on_tape, equity - here, lowest, limits.profit_level)
+        # the tape has no price yet: build equity from the balance instead
+        balance = known(view.balance)
+        elsewhere = floating([position for position in positions.values() if position.tape != tape], view.last_ticks)
+        if balance is None or elsewhere is None:
+            return FAR_HIGH, FAR_LOW
+        return guard_prices(on_tape, balance + elsewhere, lowest, limits.profit_level)
+
+    def inspect(self, view: AccountView) -> Sequence[Event]:
+        """Look at equity and margin now; return a `TradingStateChanged` for each limit that has newly tripped.
+
+        Losses, the profit target and an open position of unknown value halt; a high-margin day reduces. Each is said once and
+        stays in force for the day, the drawdown until `clear`.
+        """
+        self._prune(view)
+        self._follow_mark(view)
+        events: list[Event] = []
+        if self._memory.is_tier_due and not view.working_entries and not held(view.positions):
+            self._memory.is_tier_due = False
+            events += self._change_tier(view.ts, self._memory.day_start, can_promote=True)
+        found = [*self._tripped(view), *self._high_margins(view)]
+        for halt in found:
+            if halt.cause not in self._halts:
+                self._halts[halt.cause] = halt
+                events.append(TradingStateChanged(ts=view.ts, state=halt.state, cause=halt.cause, reason=halt.reason))
+        return events
+
+    def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
+        """Count a closed trade; when everything is flat, a balance that has fallen below its tier loses it at once.
+
+        The limits of the day stay those it began with; a higher tier waits for the next session.
+        """
+        memory, net = self._memory, trade.net
+        memory.realized += net
+        if net > 0:
+            memory.streaks = Streaks(memory.streaks.wins + 1, 0)
+        elif net < 0:
+            memory.streaks = Streaks(0, memory.streaks.losses + 1)
+        positions = held(view.positions)
+        if trade.instrument.symbol not in positions:
+            self._committed.pop(trade.instrument.symbol, None)
+        if positions or view.working_entries:
+            return ()
+        return self._change_tier(view.ts, known(view.balance), can_promote=False)
+
+    # What a person may do
+
+    def clear(self, cause: str, view: AccountView) -> Sequence[Event]:
+        """End a drawdown halt, by a person's decision; drawdown is measured from today's equity from now on.
+
+        Raises
+        ------
+        UsageError : the cause is not in force, or is a limit of the day, which nobody ends before the day does.
+        """
+        if cause in OF_THE_DAY:
+            raise UsageError(f"cause was '{cause}', which ends with the trade date; wait for the next session")
+        if cause not in self._halts:
+            in_force = ", ".join(self._halts) or "none"
+            raise UsageError(f"cause was '{cause}'; in force is {in_force}")
+        del self._halts[cause]
+        self._memory.mark = known(view.equity)
+        self._memory.cleared_mark = known(view.high_water_mark)
+        if self._halts:
+            return ()
+        reason = f"{cause} was cleared at an equity of {money(known(view.equity))}"
+        return (TradingStateChanged(ts=view.ts, state=TradingState.ACTIVE, cause="cleared", reason=reason),)
+
+    # A restart
+
+    def state(self) -> dict[str, Any]:
+        """Return everything the door remembers as JSON-ready values."""
+        memory = self._memory
+        return {
+            "version": STATE_VERSION,
+            "trade_date": memory.trade_date,
+            "day_start_balance": _text(memory.day_start),
+            "tier": memory.tier,
+            "day_tier": memory.day_tier,
+            "is_tier_due": memory.is_tier_due,
+            "win_streak": memory.streaks.wins,
+            "loss_streak": memory.streaks.losses,
+            "realized": _text(memory.realized),
+            "mark": _text(memory.mark),
+            "cleared_mark": _text(memory.cleared_mark),
+            "halts": [{"state": halt.state.value, "cause": halt.cause, "reason": halt.reason} for halt in self.halts],
+            "committed": {symbol: _text(loss) for symbol, loss in sorted(self._committed.items())},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` returned; afterwards `start_session` of the same trade date changes nothing.
+
+        Raises
+        ------
+        UsageError : the values are not those of `state`; the door stays as it was.
+        """
+        if state.get("version") != STATE_VERSION:
+            raise UsageError(
+                f"version of the risk state was {state.get('version')!r}; allowed is {STATE_VERSION}; start afresh"
+            )
+        try:
+            memory = _Memory(
+                trade_date=state["trade_date"],
+                day_start=_decimal(state["day_start_balance"]),
+                tier=state["tier"],
+                day_tier=state["day_tier"],
+                is_tier_due=bool(state["is_tier_due"]),
+                streaks=Streaks(int(state["win_streak"]), int(state["loss_streak"])),
+                realized=Decimal(state["realized"]),
+                mark=_decimal(state["mark"]),
+                cleared_mark=_decimal(state["cleared_mark"]),
+            )
+            halts = {h["cause"]: Halt(TradingState(h["state"]), h["cause"], h["reason"]) for h in state["halts"]}
+            committed = {str(symbol): Decimal(loss) for symbol, loss in state["committed"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as cause:
+            raise UsageError(f"risk state was damaged ({cause!r}); restore a backup or start afresh") from cause
+        self._memory, self._halts, self._committed = memory, halts, committed
+
+    # Inside
+
+    def _change_tier(self, ts: int, balance: Decimal | None, *, can_promote: bool) -> list[Event]:
+        tiers = self.config.tiers
+        if not tiers.enabled or balance is None:
+            return []
+        previous = self.tier
+        current = next_tier(tiers, previous, balance, can_promote=can_promote)
+        self._memory.tier = current.name
+        if previous is None or current.name == previous.name:
+            return []
+        rose = current.min_balance > previous.min_balance
+        threshold = current.min_balance if rose else previous.min_balance * (1 - tiers.demotion_buffer_frac)
+        reason = f"the balance of {money(balance)} {'reached' if rose else 'fell below'} {money(threshold)}"
+        return [TierChanged(ts=ts, previous=previous.name, current=current.name, balance=balance, reason=reason)]
+
+    def _tapes(self, view: AccountView) -> set[str]:
+        return {*view.last_ticks, *(position.tape for position in held(view.positions).values())}
+
+    def _loss_limit(self, day_start: Decimal | None, tapes: Iterable[str]) -> Decimal | None:
+        # tiers rule the tapes they cover, the general limit the others; the strictest of all is the account's
+        if day_start is None:
+            return None
+        tiered = [self._is_tiered(tape) for tape in tapes]
+        limits = [max(day_start, Decimal(0)) * self.config.max_daily_loss_frac]
+        if not all(tiered) or not tiered:
+            limits.append(-self.config.daily_loss_limit)
+        if any(tiered):
+            name = self._memory.day_tier
+            tier = find_tier(self.config.tiers, name) if name is not None else None
+            if tier is None:
+                return None
+            limits.append(-tier.daily_loss_limit)
+        return min(limits)
+
+    def _is_tiered(self, symbol: str) -> bool:
+        return self.config.tiers.enabled and family_of(self.config.tiers, symbol) is not None
+
+    def _limits(self, view: AccountView, *tapes: str) -> DayLimits:
+        day_start = self._memory.day_start if self._memory.day_start is not None else known(view.day_start_balance)
+        return DayLimits(
+            day_start=day_start,
+            loss_limit=self._loss_limit(day_start, {*self._tapes(view), *tapes}),
+            profit_target=self.config.daily_profit_target,
+            mark=self._mark(view),
+            drawdown_frac=self.config.max_drawdown_frac,
+        )
+
+    def _mark(self, view: AccountView) -> Decimal | None:
+        # after a drawdown was cleared the mark starts again at that moment's equity, until the account makes a new high
+        mark, memory = known(view.high_water_mark), self._memory
+        if mark is None or memory.mark is None or memory.cleared_mark is None or mark > memory.cleared_mark:
+            return mark
+        return memory.mark
+
+    def _follow_mark(self, view: AccountView) -> None:
+        equity = known(view.equity)
+        if self._memory.mark is not None and equity is not None:
+            self._memory.mark = max(self._memory.mark, equity)
+
+    def _prune(self, view: AccountView) -> None:
+        # an approved order that is neither open nor working any more was canceled, expired or never sent
+        if view.working_entries == 0:
+            positions = held(view.positions)
+            self._committed = {symbol: loss for symbol, loss in self._committed.items() if symbol in positions}
+
+    def _room(self, view: AccountView, limits: DayLimits) -> Decimal | None:
+        equity, lowest = known(view.equity), limits.lowest
+        if equity is None or lowest is None:
+            return None
+        room = equity - lowest
+        positions = held(view.positions)
+        if not positions.keys() <= self._committed.keys():  # a position whose stop nobody knows can lose anything
+            return None
+        for symbol, loss in self._committed.items():
+            so_far = floating([positions[symbol]], view.last_ticks) if symbol in positions else Decimal(0)
+            if so_far is None:
+                return None
+            room -= max(Decimal(0), loss + so_far)
+        return room
+
+    def _case(self, proposal: Proposal, view: AccountView) -> Case:
+        intent = proposal.intent
+        if intent is None:
+            raise UsageError(f"proposal {proposal.name} had no intent; there is nothing to judge")
+        is_tiered = self._is_tiered(intent.symbol)
+        tier = self.tier if is_tiered else None
+        traded = traded_symbol(self.config.tiers, tier, intent.symbol)
+        try:
+            instrument = self._find(traded)
+        except NotFoundError:
+            instrument = None
+        limits = self._limits(view, intent.symbol)
+        room = self._room(view, limits)
+        return Case(
+            config=self.config,
+            intent=intent,
+            strength=proposal.strength,
+            confidence=proposal.confidence,
+            unknown_inputs=tuple(
+                name for name, value in proposal.inputs.items() if not isinstance(value, str) and not is_known(value)
+            ),
+            view=view,
+            traded=traded,
+            instrument=instrument,
+            tier_name=tier.name if tier is not None else "",
+            halts=self.halts,
+            limits=limits,
+            schedule=self._schedule,
+            size=size_order(self.config, intent, instrument, view, tier, self._memory.streaks, room, is_tiered=is_tiered),
+        )
+
+    def _tripped(self, view: AccountView) -> list[Halt]:
+        limits, equity = self._limits(view), known(view.equity)
+        if equity is None or limits.lowest is None:
+            if not held(view.positions):
+                return []
+            reason = "a position is open while equity, the day-start balance or the high-water mark is unknown"
+            return [Halt(TradingState.HALTED, UNKNOWN_EQUITY, reason)]
+        halts = []
+        pnl = equity - (limits.day_start or Decimal(0))
+        if limits.loss_level is not None and equity <= limits.loss_level:
+            reason = f"the day's profit and loss of {money(pnl)} reached the limit of -{money(limits.loss_limit)}"
+            halts.append(Halt(TradingState.HALTED, DAILY_LOSS, reason))
+        if limits.drawdown_level is not None and equity <= limits.drawdown_level:
+            reason = f"equity of {money(equity)} reached {money(limits.drawdown_level)}, from a mark of {money(limits.mark)}"
+            halts.append(Halt(TradingState.HALTED, DRAWDOWN, reason))
+        if limits.profit_level is not None and equity >= limits.profit_level:
+            reason = f"the day's profit and loss of {money(pnl)} reached the target of {money(limits.profit_target)}"
+            halts.append(Halt(TradingState.HALTED, DAILY_PROFIT, reason))
+        return halts
+
+    def _high_margins(self, view: AccountView) -> list[Halt]:
+        too_high = []
+        for tape in sorted(view.last_ticks):
+            traded = self.traded_symbol(tape)
+            margin = known(view.margin_per_unit.get(traded))
+            try:
+                limit = self.config.margin_limits.get(self._find(traded).root)
+            except NotFoundError:
+                continue
+            if margin is not None and limit is not None and margin > limit:
+                too_high.append(f"the margin of {traded} was {money(margin)}, traded up to {money(limit)}")
+        if not too_high:
+            return []
+        return [Halt(TradingState.REDUCING, MARGIN, f"high-margin day, no trading: {'; '.join(too_high)}")]
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else format(value, "f")
+
+
+def _decimal(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
