@@ -21,5 +21,5 @@ class StoreConfig(Configuration):
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         default="NORMAL",
-        description="SQLite durability: NORMAL survives a crash of the process, FULL also loss of power (sqlite.org/pragma.html).",
+        description="SQLite durability: NORMAL survives a crash of the process, FULL also a loss of power (sqlite.org pragmas).",
     )
