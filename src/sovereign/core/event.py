@@ -80,7 +80,7 @@ class DecisionMade(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderChanged(Event):
-    """An order moved along its life cycle, or was changed in place."""
+    """An order moved along its life cycle, or was changed in place; `arrival_ticks` is the last price when it was decided."""
 
     client_order_id: str
     instrument: Instrument
@@ -96,6 +96,8 @@ class OrderChanged(Event):
     decision_id: str | None
     parent_id: str | None
     reason: str = ""
+    arrival_ticks: int | None = None
+    venue_order_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

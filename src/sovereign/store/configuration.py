@@ -1,0 +1,25 @@
+"""Where the SQL store lives and how it waits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sovereign.core.configuration import Configuration
+
+
+class StoreConfig(Configuration):
+    """Settings of the SQL store."""
+
+    url: str = Field(
+        default="sqlite:///sovereign.sqlite",
+        description="Database URL as SQLAlchemy writes it; a relative SQLite path is taken from the working directory.",
+    )
+    busy_timeout_ms: int = Field(
+        default=30_000, ge=0, description="How long a writer waits for another process (SQLite), in milliseconds; own choice."
+    )
+    synchronous: Literal["NORMAL", "FULL"] = Field(
+        default="NORMAL",
+        description="SQLite durability: NORMAL survives a crash of the process, FULL also a loss of power (sqlite.org pragmas).",
+    )

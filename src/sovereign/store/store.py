@@ -1,0 +1,345 @@
+"""The store: one object to write runs to and to ask them back from.
+
+store = Store("sqlite:///sovereign.sqlite")
+run_id = store.begin_run(record)
+sink = store.sink(run_id, describe)        # a core.port.Sink
+...                                        # the engine runs
+sink.close()
+store.finish_run(run_id, finished_ns=..., summary=...)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Table, select
+
+from sovereign.core.decision import Check
+from sovereign.core.errors import NotFoundError
+from sovereign.core.instrument import Instrument, find_instrument
+from sovereign.core.order import OrderRole, Side
+from sovereign.core.position import Trade
+from sovereign.store import schema
+from sovereign.store.bulk import DecisionColumns, unpack
+from sovereign.store.configuration import StoreConfig
+from sovereign.store.database import Database
+from sovereign.store.journal import Describe, StoreSink, checks_from_json, write_columns
+from sovereign.store.outcome import BAR, Outcome, bracket_outcome
+from sovereign.store.runs import (
+    RunRecord,
+    StoredRun,
+    Trials,
+    count_trials,
+    find_run,
+    insert_run,
+    instrument_of,
+    to_run,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDecision:
+    """A decision with everything that followed from it.
+
+    `would_have_made` is the fate of one unit of a refused candidate, `would_have_net` its money after fees (both None for a
+    taken one, or when no bracket or no bars are known).
+    """
+
+    run_id: str
+    decision_id: str
+    ts: int
+    zone: str
+    strategy: str
+    symbol: str
+    name: str
+    side: str
+    strength: float | None
+    confidence: float | None
+    verdict: str
+    traded_symbol: str | None
+    quantity: int | None
+    reason: str | None
+    failed_check: str | None
+    inputs: Mapping[str, Any]
+    checks: tuple[Check, ...]
+    orders: tuple[Mapping[str, Any], ...]
+    fills: tuple[Mapping[str, Any], ...]
+    trade: Trade | None
+    would_have_made: Outcome | None
+    would_have_net: Decimal | None
+
+
+class Store:
+    """The SQL store of runs, decisions, orders, fills, trades and account snapshots.
+
+    Safe to open from several processes at once; each opens its own. Created on first use.
+
+    Raises
+    ------
+    ConfigurationError : the URL cannot be used, or the database belongs to a newer version.
+    """
+
+    def __init__(self, url: str | StoreConfig) -> None:
+        self._database = Database(url if isinstance(url, StoreConfig) else StoreConfig(url=url))
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+
+    def begin_run(self, record: RunRecord) -> str:
+        """Write a run that begins and return its name, `record.id` or with a number when that was taken."""
+        return insert_run(self._database, record)[1]
+
+    def finish_run(
+        self,
+        run_id: str,
+        *,
+        finished_ns: int,
+        summary: Mapping[str, Any],
+        daily_sharpe: float | None = None,
+        verdict: str | None = None,
+        report_path: str | None = None,
+        status: str = "finished",
+    ) -> None:
+        """Write what came out of a run; `daily_sharpe` (not annualized) makes it count in deflated Sharpe ratios."""
+        runs = schema.runs
+        with self._database.writing() as connection:
+            changed = connection.execute(
+                runs.update()
+                .where(runs.c.id == run_id)
+                .values(
+                    status=status,
+                    finished_ns=finished_ns,
+                    summary=json.dumps(summary, default=str),
+                    daily_sharpe=daily_sharpe,
+                    verdict=verdict,
+                    report_path=report_path,
+                )
+            )
+            if changed.rowcount != 1:
+                raise NotFoundError(f"run was '{run_id}', which was never begun; call begin_run first")
+
+    def sink(self, run_id: str, describe: Describe | None = None) -> StoreSink:
+        """Return a reader of the audit stream that keeps it under `run_id`."""
+        return StoreSink(self._database, self._key(run_id), describe)
+
+    def add_decisions(self, run_id: str, columns: DecisionColumns) -> int:
+        """Write refused candidates by column, in one transaction; returns how many."""
+        key = self._key(run_id)
+        with self._database.writing() as connection:
+            return write_columns(self._database, connection, key, columns)
+
+    def delete_run(self, run_id: str) -> None:
+        """Remove a run and everything that belongs to it."""
+        with self._database.writing() as connection:
+            connection.execute(schema.runs.delete().where(schema.runs.c.id == run_id))
+
+    # -- the ledger ------------------------------------------------------------------------------------------------------
+
+    def runs(self, *, limit: int | None = None, strategy: str | None = None, kind: str | None = None) -> list[StoredRun]:
+        """Return runs, newest first."""
+        table = schema.runs
+        query = select(table).order_by(table.c.key.desc())
+        if strategy is not None:
+            query = query.where(table.c.strategy == strategy)
+        if kind is not None:
+            query = query.where(table.c.kind == kind)
+        if limit is not None:
+            query = query.limit(limit)
+        with self._database.reading() as connection:
+            return [to_run(row) for row in connection.execute(query)]
+
+    def run(self, name: str) -> StoredRun:
+        """Return a run by its name, a prefix that only it has, or `last`."""
+        with self._database.reading() as connection:
+            row = find_run(connection, name)
+            return to_run(row, tuple(self._instruments(connection, row.key).values()))
+
+    def trials(self, strategy: str, data_hash: str) -> Trials:
+        """Count the trials of a strategy on one set of data."""
+        with self._database.reading() as connection:
+            return count_trials(connection, strategy, data_hash)
+
+    # -- what a run left behind ------------------------------------------------------------------------------------------
+
+    def trades(self, run_id: str) -> tuple[Trade, ...]:
+        """Return a run's closed trades in order of exit."""
+        table = schema.trades
+        with self._database.reading() as connection:
+            key = find_run(connection, run_id).key
+            instruments = self._instruments(connection, key)
+            rows = connection.execute(select(table).where(table.c.run_key == key).order_by(table.c.exit_ns, table.c.trade_id))
+            return tuple(_to_trade(row, instruments) for row in rows)
+
+    def table(self, run_id: str, name: str, *, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the rows of one table for a run as plain values (`sessions`, `orders`, `fills`, `decisions`, ...)."""
+        found = schema.metadata.tables.get(name)
+        if found is None or "run_key" not in found.c:
+            allowed = ", ".join(sorted(table.name for table in schema.metadata.sorted_tables if "run_key" in table.c))
+            raise NotFoundError(f"table was '{name}'; allowed are {allowed}")
+        with self._database.reading() as connection:
+            return _plain_rows(connection, found, find_run(connection, run_id).key, limit=limit)
+
+    def decision(self, name: str, run: str | None = None) -> StoredDecision:
+        """Return a decision by its id, in `run` or else in the newest run that has it; `RUN:ID` names both.
+
+        Raises
+        ------
+        NotFoundError : no such decision.
+        """
+        table = schema.decisions
+        with self._database.reading() as connection:
+            row = None
+            if run is None:
+                # The list of runs lets the database use its (run, decision) index instead of reading every decision.
+                every_run = table.c.run_key.in_(select(schema.runs.c.key))
+                row = connection.execute(
+                    select(table).where(every_run, table.c.decision_id == name).order_by(table.c.run_key.desc()).limit(1)
+                ).first()
+                if row is None and ":" in name:
+                    run, name = name.split(":", 1)
+            if row is None and run is not None:
+                key = find_run(connection, run).key
+                row = connection.execute(select(table).where(table.c.run_key == key, table.c.decision_id == name)).first()
+            if row is None:
+                where = f"run '{run}'" if run else "any run"
+                raise NotFoundError(
+                    f"decision was '{name}', which is not in {where}; ids are in decisions.csv beside each report, and in the "
+                    f"trades that 'sovereign runs show RUN --json' prints"
+                )
+            return self._explain(connection, row)
+
+    def _explain(self, connection: Connection, row: Any) -> StoredDecision:
+        record = to_run(connection.execute(select(schema.runs).where(schema.runs.c.key == row.run_key)).one())
+        inputs: Mapping[str, Any]
+        if row.check_set is not None:
+            sets = schema.check_sets
+            detail = connection.execute(select(sets.c.detail).where(sets.c.key == row.check_set)).scalar_one()
+            inputs, checks = unpack(detail, row.numbers, row.failed_check)
+        else:
+            inputs, checks = json.loads(row.inputs or "{}"), checks_from_json(row.checks or "[]")
+        orders = self._orders_of(connection, row)
+        instruments = self._instruments(connection, row.run_key)
+        trades = schema.trades
+        trade = connection.execute(
+            select(trades).where(trades.c.run_key == row.run_key, trades.c.decision_id == row.decision_id)
+        ).first()
+        fills = [
+            fill
+            for order in orders
+            for fill in _plain_rows(connection, schema.fills, row.run_key, client_order_id=order["client_order_id"])
+        ]
+        outcome = self._outcome(connection, row, record.record) if row.verdict == "REFUSED" else None
+        instrument = instruments.get(row.symbol) or find_instrument(row.symbol)
+        net = instrument.value(outcome.ticks) - 2 * instrument.fee_per_side if outcome else None
+        return StoredDecision(
+            run_id=record.id,
+            decision_id=row.decision_id,
+            ts=row.ts,
+            zone=record.record.zone,
+            strategy=record.record.strategy,
+            symbol=row.symbol,
+            name=row.name,
+            side=row.side,
+            strength=row.strength,
+            confidence=row.confidence,
+            verdict=row.verdict,
+            traded_symbol=row.traded_symbol,
+            quantity=row.quantity,
+            reason=row.reason,
+            failed_check=row.failed_check,
+            inputs=inputs,
+            checks=checks,
+            orders=tuple(orders),
+            fills=tuple(sorted(fills, key=lambda fill: (fill["ts"], fill["trade_id"]))),
+            trade=_to_trade(trade, instruments) if trade else None,
+            would_have_made=outcome,
+            would_have_net=net,
+        )
+
+    def _orders_of(self, connection: Connection, row: Any) -> list[dict[str, Any]]:
+        """Return the orders of a decision and the children that protect them."""
+        own = _plain_rows(connection, schema.orders, row.run_key, decision_id=row.decision_id)
+        known = {order["client_order_id"] for order in own}
+        children = [
+            child
+            for parent in sorted(known)
+            for child in _plain_rows(connection, schema.orders, row.run_key, parent_id=parent)
+            if child["client_order_id"] not in known
+        ]
+        return sorted(
+            [*own, *children], key=lambda order: (order["submitted_ns"] or order["updated_ns"], order["client_order_id"])
+        )
+
+    def _outcome(self, connection: Connection, row: Any, record: RunRecord) -> Outcome | None:
+        stop = row.stop_ticks if row.stop_ticks is not None else record.stop_ticks
+        target = row.target_ticks if row.stop_ticks is not None else record.target_ticks
+        if stop is None or row.side not in (Side.BUY.value, Side.SELL.value):
+            return None
+        sessions, bars = schema.sessions, schema.bars
+        day = connection.execute(
+            select(sessions.c.trade_date).where(
+                sessions.c.run_key == row.run_key, sessions.c.open_ns <= row.ts, row.ts <= sessions.c.close_ns
+            )
+        ).scalar()
+        data = connection.execute(
+            select(bars.c.data).where(bars.c.run_key == row.run_key, bars.c.trade_date == day, bars.c.symbol == row.symbol)
+        ).scalar()
+        if data is None:
+            return None
+        return bracket_outcome(np.frombuffer(data, BAR), row.ts, Side(row.side).sign, stop, target)
+
+    def _key(self, run_id: str) -> int:
+        with self._database.reading() as connection:
+            return int(find_run(connection, run_id).key)
+
+    @staticmethod
+    def _instruments(connection: Connection, run_key: int) -> dict[str, Instrument]:
+        table = schema.run_instruments
+        rows = connection.execute(select(table).where(table.c.run_key == run_key))
+        return {row.symbol: instrument_of(row.detail) for row in rows}
+
+
+def _plain_rows(
+    connection: Connection, table: Table, run_key: int, limit: int | None = None, **equal: Any
+) -> list[dict[str, Any]]:
+    query = select(table).where(table.c.run_key == run_key, *(table.c[name] == value for name, value in equal.items()))
+    rows: Sequence[Any] = connection.execute(query.limit(limit) if limit is not None else query).all()
+    hidden = {"run_key", "key", "numbers", "check_set", "data"}
+    return [{name: value for name, value in row._mapping.items() if name not in hidden} for row in rows]
+
+
+def _to_trade(row: Any, instruments: Mapping[str, Instrument]) -> Trade:
+    instrument = instruments.get(row.symbol)
+    return Trade(
+        trade_id=row.trade_id,
+        instrument=instrument or find_instrument(row.symbol),
+        side=Side(row.side),
+        quantity=row.quantity,
+        entry_ns=row.entry_ns,
+        exit_ns=row.exit_ns,
+        entry_ticks=row.entry_ticks,
+        exit_ticks=row.exit_ticks,
+        gross=Decimal(row.gross),
+        fees=Decimal(row.fees),
+        mae_ticks=row.mae_ticks,
+        mfe_ticks=row.mfe_ticks,
+        slippage_ticks=row.slippage_ticks,
+        exit_role=OrderRole(row.exit_role),
+        decision_id=row.decision_id,
+        labels=json.loads(row.labels),
+        is_ambiguous=bool(row.is_ambiguous),
+    )
