@@ -34,6 +34,7 @@ class Run:
         self._new_stream = new_stream
         self._engines = tuple(engines)
         self.streams: dict[str, SignalStream] = {}
+        self.instruments: dict[str, Instrument] = {}
 
     def sessions(self) -> Iterator[Session]:
         """Run session after session; yields each when it is over."""
@@ -51,6 +52,7 @@ class Run:
         for instrument in instruments:
             if instrument.symbol not in self.streams:
                 self.streams[instrument.symbol] = self._new_stream(instrument)
+                self.instruments[instrument.symbol] = instrument
             self.streams[instrument.symbol].start_session(session)
         for block in self._feed.blocks(session):
             stream = self.streams[block.symbol]

@@ -124,6 +124,10 @@ class ExecutionConfig(Configuration):
     fees: dict[str, Decimal] = Field(
         default_factory=dict, description="fee per unit and side by root (USD), replacing the instrument's own"
     )
+    margins: dict[str, Decimal] = Field(
+        default_factory=dict,
+        description="intraday margin per unit by root (USD) as the simulated broker charges it, replacing the instrument's own",
+    )
     fill_models: FillModels = Field(default=FillModels(), description="the numbers of the three models")
 
     def model_of(self, name: FillModelName | str) -> FillModel:

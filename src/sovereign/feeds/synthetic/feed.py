@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from sovereign.core.errors import UsageError
@@ -69,6 +69,10 @@ class SyntheticFeed:
                 if found == self._wanted:
                     return
             begin = end + timedelta(days=1)
+
+    def instruments(self, session: Session) -> Sequence[Instrument]:  # noqa: ARG002 - the port's shape
+        """Return the one instrument that trades."""
+        return (self.instrument,)
 
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield a session's blocks in time order; the last one promises everything up to the end of its hours."""

@@ -1,0 +1,147 @@
+"""Backtests: one feed, one set of signals, and a lane for every set of assumptions.
+
+The main lane is the run itself; the other fill models and the doubled and tripled costs are further lanes over the same rows
+and ticks, each with its own strategy instance, risk door, broker and account. The code that decides is the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sovereign.core.configuration import Configuration
+from sovereign.core.event import Event, TradeClosed
+from sovereign.core.instrument import Instrument
+from sovereign.core.port import Feed, Sink
+from sovereign.core.position import Trade
+from sovereign.core.session import Session
+from sovereign.engine.engine import Engine
+from sovereign.engine.recipe import Run
+from sovereign.execution.account import Account
+from sovereign.execution.brokers.simulated import SimulatedBroker
+from sovereign.execution.fill_model import ExecutionConfig, FillModel, FillModelName, PerUnitFees
+from sovereign.research.result import LaneResult, RunCollector, RunTables
+from sovereign.risk.configuration import RiskConfig
+from sovereign.risk.door import OneDoor
+from sovereign.strategies import load_strategy
+
+COST_FACTORS = {"cost_x2": 2, "cost_x3": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a lane is built from: the strategy with its settings, the limits, the assumptions about fills, the money."""
+
+    strategy: str
+    strategy_config: Configuration
+    risk: RiskConfig
+    execution: ExecutionConfig
+    starting_balance: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneSpec:
+    """One lane: a fill model, and what fees are multiplied with."""
+
+    name: str
+    model: FillModel
+    fee_factor: int = 1
+
+
+def main_lane(execution: ExecutionConfig) -> LaneSpec:
+    """Return the lane of headline figures, named after its fill model."""
+    return LaneSpec(name=execution.fill_model.value, model=execution.model_of(execution.fill_model))
+
+
+def all_lanes(execution: ExecutionConfig) -> tuple[LaneSpec, ...]:
+    """Return the main lane first, then the other fill models, then the cost multiples of the main one."""
+    main = main_lane(execution)
+    bands = [LaneSpec(name=n.value, model=execution.model_of(n)) for n in FillModelName if n.value != main.name]
+    costs = [LaneSpec(name=name, model=main.model.scaled(k), fee_factor=k) for name, k in COST_FACTORS.items()]
+    return (main, *bands, *costs)
+
+
+def new_engine(recipe: Recipe, lane: LaneSpec, sinks: Sequence[Sink], *, is_simulated_data: bool) -> Engine:
+    """Build one lane."""
+    return Engine(
+        strategy=load_strategy(recipe.strategy, recipe.strategy_config),
+        door=OneDoor(recipe.risk),
+        broker=SimulatedBroker(lane.model, recipe.execution.latency_ns, recipe.execution.margins),
+        account=Account(recipe.starting_balance),
+        fees=PerUnitFees(dict(recipe.execution.fees), lane.fee_factor),
+        sinks=sinks,
+        is_simulated_data=is_simulated_data,
+    )
+
+
+class TradeList:
+    """A sink that keeps closed trades alone, for lanes that are only compared."""
+
+    def __init__(self) -> None:
+        self.trades: list[Trade] = []
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        if type(event) is TradeClosed:
+            self.trades.append(event.trade)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a backtest leaves: the main lane's tables and every lane's trades and balance."""
+
+    tables: RunTables
+    lanes: Mapping[str, LaneResult]
+    instruments: tuple[Instrument, ...]
+    sessions: int
+    open_positions: Mapping[str, int] = field(default_factory=dict)
+
+
+def run_backtest(
+    recipe: Recipe,
+    feed: Feed,
+    *,
+    lanes: Sequence[LaneSpec] | None = None,
+    sinks: Sequence[Sink] = (),
+    gate_names: Sequence[str] | None = None,
+    on_session: Callable[[Session], Any] | None = None,
+) -> Outcome:
+    """Run a strategy over every session of a feed.
+
+    Parameters
+    ----------
+    lanes : the first one is the main lane; all assumptions by default.
+    sinks : further readers of the main lane's audit stream.
+    gate_names : names of the codes in the candidates' `gate` field, for counting refusals.
+    on_session : called after each session, for progress.
+    """
+    specs = tuple(lanes) if lanes is not None else all_lanes(recipe.execution)
+    collector = RunCollector(gate_names)
+    lists = [TradeList() for _ in specs]
+    engines = [
+        new_engine(
+            recipe,
+            spec,
+            (collector, *sinks, kept) if n == 0 else (kept,),
+            is_simulated_data=feed.is_simulated,
+        )
+        for n, (spec, kept) in enumerate(zip(specs, lists, strict=True))
+    ]
+    run = Run(feed, load_strategy(recipe.strategy, recipe.strategy_config).signal_stream, engines)
+    count = 0
+    for session in run.sessions():
+        count += 1
+        if on_session is not None:
+            on_session(session)
+    return Outcome(
+        tables=collector.tables(),
+        lanes={
+            spec.name: LaneResult(trades=tuple(kept.trades), final_balance=engine.account.balance)
+            for spec, kept, engine in zip(specs, lists, engines, strict=True)
+        },
+        instruments=tuple(run.instruments.values()),
+        sessions=count,
+        open_positions={symbol: position.quantity for symbol, position in engines[0].positions.items()},
+    )
