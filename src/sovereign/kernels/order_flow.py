@@ -1,0 +1,507 @@
+"""The order-flow stream in one compiled call: ticks in, closed bars with patterns, regime and gates out.
+
+`advance` works bar by bar inside compiled code: the end of the bar first (by search), then the range of its prices, then one
+addition per tick; everything else happens once a bar. Whatever it must remember lies in `memory`, one byte array laid out by
+`MEMORY`, so that a call with a single live tick hands over few arguments. Arrays of bytes are viewed as `ROW`, `CANDIDATE` and
+`LEVEL` records here. When an array is too small the call stops before the bar that needs it and says so; the caller enlarges the
+array and calls again from `consumed`, and the result is the same as with a large array from the start.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.session import NS_PER_SECOND
+from sovereign.kernels.bar import BarKind, bar_interval, first_at_or_after, range_bar_end, tick_bar_end, volume_bar_end
+from sovereign.kernels.compile import kernel
+from sovereign.kernels.footprint import (
+    LEVEL,
+    STRIDE,
+    accumulate,
+    clear_levels,
+    price_range,
+    read_levels,
+    shift_window,
+    window_base,
+)
+from sovereign.kernels.order_flow_setting import FootprintConfig, PatternConfig, VolumeMinimums
+from sovereign.kernels.pattern import (
+    MAX_CANDIDATES,
+    PATTERN_CONFIG,
+    PATTERN_STATE,
+    detect_patterns,
+    start_pattern_session,
+)
+from sovereign.kernels.profile import point_of_control, value_area
+from sovereign.kernels.regime import REGIME_CONFIG, REGIME_STATE, update_regime
+from sovereign.kernels.router import ROUTER_CONFIG, route
+from sovereign.kernels.row import CANDIDATE, ROW
+
+DONE = 0
+NEED_ROWS = 1
+NEED_LEVELS = 2
+NEED_SESSION = 3
+NEED_LOG = 4
+OUT_OF_ORDER = 5
+"""What `advance` returns: everything consumed, an array to enlarge (`wanted` says to how many levels), or ticks out of order."""
+
+SCRATCH = 3
+"""Plain level arrays (bid, ask, volume) behind the window in the `levels` array, in window widths."""
+
+LONG_AGO = -9_223_372_036_854_775_808
+
+FOOTPRINT_CONFIG = np.dtype(
+    [
+        ("kind", np.int64),
+        ("length", np.int64),
+        ("value_area_frac", np.float64),
+        ("value_area_step", np.int64),
+        ("kept_bars", np.int64),
+    ],
+    align=True,
+)
+"""`length` is nanoseconds for time bars, else trades, units or ticks."""
+
+FOOTPRINT_STATE = np.dtype(
+    [
+        ("consumed", np.int64),
+        ("wanted", np.int64),
+        ("seq", np.int64),
+        ("promised_ns", np.int64),
+        ("session_close_ns", np.int64),
+        ("anchor_ns", np.int64),
+        ("rows", np.int64),
+        ("candidates", np.int64),
+        ("trades", np.int64),
+        ("open_ns", np.int64),
+        ("end_ns", np.int64),
+        ("is_due", np.int64),
+        ("due_ns", np.int64),
+        ("open", np.int64),
+        ("high", np.int64),
+        ("low", np.int64),
+        ("close", np.int64),
+        ("volume", np.int64),
+        ("delta", np.int64),
+        ("min_delta", np.int64),
+        ("max_delta", np.int64),
+        ("base", np.int64),
+        ("cumulative_delta", np.int64),
+        ("session_low", np.int64),
+        ("session_high", np.int64),
+        ("session_base", np.int64),
+        ("session_volume", np.int64),
+        ("session_value", np.int64),
+        ("log_end", np.int64),
+    ],
+    align=True,
+)
+"""The open bar (`trades` 0: none), the session so far, and how far the call came. `volume` is counted for volume bars only."""
+
+
+def _offsets(*dtypes: np.dtype[Any]) -> list[int]:
+    at = [0]
+    for dtype in dtypes:
+        at.append(at[-1] + -(-dtype.itemsize // 64) * 64)
+    return at
+
+
+MEMORY = _offsets(FOOTPRINT_STATE, FOOTPRINT_CONFIG, PATTERN_STATE, PATTERN_CONFIG, REGIME_STATE, REGIME_CONFIG, ROUTER_CONFIG)
+"""Byte offsets of the seven records in `memory`; the last one is its length."""
+
+_M0, _M1, _M2, _M3, _M4, _M5, _M6, MEMORY_SIZE = MEMORY
+_Z0 = _M0 + FOOTPRINT_STATE.itemsize
+_Z1 = _M1 + FOOTPRINT_CONFIG.itemsize
+_Z2 = _M2 + PATTERN_STATE.itemsize
+_Z3 = _M3 + PATTERN_CONFIG.itemsize
+_Z4 = _M4 + REGIME_STATE.itemsize
+_Z5 = _M5 + REGIME_CONFIG.itemsize
+_Z6 = _M6 + ROUTER_CONFIG.itemsize
+_TIME = BarKind.TIME.value
+_TICK = BarKind.TICK.value
+_VOLUME = BarKind.VOLUME.value
+
+
+class Records(NamedTuple):
+    """The records in `memory`, each a one-element structured array that shares its bytes."""
+
+    footprint: NDArray[Any]
+    footprint_config: NDArray[Any]
+    pattern: NDArray[Any]
+    pattern_config: NDArray[Any]
+    regime: NDArray[Any]
+    regime_config: NDArray[Any]
+    router_config: NDArray[Any]
+
+
+def records(memory: NDArray[np.uint8]) -> Records:
+    """Return views of the records in `memory`."""
+    return Records(
+        memory[_M0:_Z0].view(FOOTPRINT_STATE),
+        memory[_M1:_Z1].view(FOOTPRINT_CONFIG),
+        memory[_M2:_Z2].view(PATTERN_STATE),
+        memory[_M3:_Z3].view(PATTERN_CONFIG),
+        memory[_M4:_Z4].view(REGIME_STATE),
+        memory[_M5:_Z5].view(REGIME_CONFIG),
+        memory[_M6:_Z6].view(ROUTER_CONFIG),
+    )
+
+
+def write_footprint_config(record: NDArray[Any], config: FootprintConfig) -> None:
+    """Copy the settings of bars into a one-element array of `FOOTPRINT_CONFIG`."""
+    lengths = {
+        "time": config.bar_s * NS_PER_SECOND,
+        "tick": config.bar_trades,
+        "volume": config.bar_volume,
+        "range": config.bar_range_ticks,
+    }
+    record["kind"] = BarKind[config.kind.upper()]
+    record["length"] = lengths[config.kind]
+    record["value_area_frac"] = config.value_area_frac
+    record["value_area_step"] = config.value_area_step_levels
+    record["kept_bars"] = config.kept_bars
+
+
+def write_pattern_config(record: NDArray[Any], config: PatternConfig, minimums: VolumeMinimums) -> None:
+    """Copy the thresholds of patterns and the volume minimums of one market into a one-element array of `PATTERN_CONFIG`."""
+    of_market = {
+        "imbalance_min_volume": minimums.imbalance,
+        "absorption_min_volume": minimums.absorption,
+        "exhaustion_min_volume": minimums.exhaustion,
+    }
+    for name in PATTERN_CONFIG.names or ():
+        record[name] = of_market[name] if name in of_market else getattr(config, name)
+
+
+@kernel
+def start_session(memory: Any, levels: Any, session: Any, session_close_ns: int, anchor_ns: int) -> None:
+    """Begin a session: empty bar, profile and cumulative delta; what patterns keep over sessions stays."""
+    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
+    s["consumed"] = 0
+    s["seq"] = 0
+    s["promised_ns"] = LONG_AGO
+    s["session_close_ns"] = session_close_ns
+    s["anchor_ns"] = anchor_ns
+    s["rows"] = 0
+    s["candidates"] = 0
+    s["trades"] = 0
+    s["is_due"] = 0
+    s["volume"] = 0
+    s["cumulative_delta"] = 0
+    s["session_low"] = 0
+    s["session_high"] = -1
+    s["session_volume"] = 0
+    s["session_value"] = 0
+    s["log_end"] = 0
+    levels[:] = 0
+    session[:] = 0
+    start_pattern_session(memory[_M2:_Z2].view(PATTERN_STATE))
+
+
+@kernel
+def _open_window(s: Any, levels: Any, low: int, high: int) -> bool:
+    # Make the window hold low..high as well as what the open bar has; False when it is too narrow.
+    width = len(levels) // (STRIDE + SCRATCH)
+    if s["trades"] > 0:
+        low = min(low, s["low"])
+        high = max(high, s["high"])
+    base = s["base"]
+    if low >= base and high < base + width:
+        return True
+    if high - low >= width:
+        s["wanted"] = high - low + 1
+        return False
+    new_base = window_base(low, high, width)
+    if s["trades"] > 0:
+        shift_window(levels, STRIDE, base, s["low"], s["high"], new_base)
+    s["base"] = new_base
+    return True
+
+
+@kernel
+def _open_session_window(s: Any, session: Any) -> bool:
+    width = len(session)
+    low = s["low"]
+    high = s["high"]
+    is_empty = s["session_high"] < s["session_low"]
+    if not is_empty:
+        low = min(low, s["session_low"])
+        high = max(high, s["session_high"])
+    base = s["session_base"]
+    if low >= base and high < base + width:
+        return True
+    if high - low >= width:
+        s["wanted"] = high - low + 1
+        return False
+    new_base = window_base(low, high, width)
+    if not is_empty:
+        shift_window(session, 1, base, s["session_low"], s["session_high"], new_base)
+    s["session_base"] = new_base
+    return True
+
+
+@kernel
+def _make_log_room(s: Any, kept_bars: int, rows: Any, log: Any) -> bool:
+    # The log holds the levels of the last bars end to end; what is older is dropped when room is needed.
+    levels = s["high"] - s["low"] + 1
+    end = s["log_end"]
+    if kept_bars == 0 or end + levels <= len(log):
+        return True
+    count = 0
+    for row in range(max(s["rows"] - kept_bars + 1, 0), s["rows"]):
+        count += np.int64(rows[row]["high"]) - np.int64(rows[row]["low"]) + 1
+    if count + levels > len(log):
+        s["wanted"] = count + levels
+        return False
+    for k in range(count):
+        log[k] = log[end - count + k]
+    s["log_end"] = count
+    return True
+
+
+@kernel
+def _has_room(s: Any, session: Any, rows: Any, candidates: Any, log: Any, kept_bars: int) -> int:
+    if s["rows"] >= len(rows) or s["candidates"] + MAX_CANDIDATES > len(candidates):
+        return NEED_ROWS
+    if not _open_session_window(s, session):
+        return NEED_SESSION
+    if not _make_log_room(s, kept_bars, rows, log):
+        return NEED_LOG
+    return DONE
+
+
+@kernel
+def _log_levels(s: Any, log: Any, low: int, levels: int, bid: Any, ask: Any, volume: Any) -> None:
+    end = s["log_end"]
+    for k in range(levels):
+        level = log[end + k]
+        level["price"] = low + k
+        level["bid"] = bid[k]
+        level["ask"] = ask[k]
+        level["volume"] = volume[k]
+    s["log_end"] = end + levels
+
+
+@kernel
+def _close_bar(memory: Any, levels: Any, session: Any, rows: Any, candidates: Any, log: Any) -> None:
+    # One row out of the open bar, then regime, patterns and router on it; the window is left empty.
+    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
+    config = memory[_M1:_Z1].view(FOOTPRINT_CONFIG)[0]
+    width = len(levels) // (STRIDE + SCRATCH)
+    bid = levels[STRIDE * width : (STRIDE + 1) * width]
+    ask = levels[(STRIDE + 1) * width : (STRIDE + 2) * width]
+    volume = levels[(STRIDE + 2) * width : (STRIDE + 3) * width]
+    low = s["low"]
+    count = s["high"] - low + 1
+    read_levels(levels, s["base"], low, s["high"], bid, ask, volume)
+    clear_levels(levels, s["base"], low, s["high"])
+    sold = np.int64(0)
+    bought = np.int64(0)
+    total = np.int64(0)
+    value = np.int64(0)
+    at = low - s["session_base"]
+    for k in range(count):
+        sold += bid[k]
+        bought += ask[k]
+        total += volume[k]
+        value += volume[k] * (low + k)
+        session[at + k] += volume[k]
+    is_first = s["session_high"] < s["session_low"]
+    s["session_low"] = low if is_first else min(s["session_low"], low)
+    s["session_high"] = s["high"] if is_first else max(s["session_high"], s["high"])
+    s["session_volume"] += total
+    s["session_value"] += value
+    s["cumulative_delta"] += s["delta"]
+
+    i = s["rows"]
+    row = rows[i]
+    row["known_at"] = s["due_ns"]
+    row["seq"] = s["seq"]
+    row["open_ns"] = s["open_ns"]
+    row["open"] = s["open"]
+    row["high"] = s["high"]
+    row["low"] = low
+    row["close"] = s["close"]
+    row["trades"] = s["trades"]
+    row["volume"] = total
+    row["bid_volume"] = sold
+    row["ask_volume"] = bought
+    row["delta"] = s["delta"]
+    row["min_delta"] = s["min_delta"]
+    row["max_delta"] = s["max_delta"]
+    row["cumulative_delta"] = s["cumulative_delta"]
+    poc = point_of_control(volume, count)
+    area_low, area_high = value_area(volume, count, poc, config["value_area_frac"], config["value_area_step"])
+    row["poc"] = low + poc
+    row["value_area_low"] = low + area_low
+    row["value_area_high"] = low + area_high
+    bottom = s["session_low"]
+    profile = session[bottom - s["session_base"] : s["session_high"] - s["session_base"] + 1]
+    poc = point_of_control(profile, len(profile))
+    area_low, area_high = value_area(profile, len(profile), poc, config["value_area_frac"], config["value_area_step"])
+    row["session_poc"] = bottom + poc
+    row["session_value_area_low"] = bottom + area_low
+    row["session_value_area_high"] = bottom + area_high
+    row["session_vwap"] = s["session_value"] / s["session_volume"] if s["session_volume"] > 0 else np.nan
+    if config["kept_bars"] > 0:
+        _log_levels(s, log, low, count, bid, ask, volume)
+
+    update_regime(memory[_M4:_Z4].view(REGIME_STATE), memory[_M5:_Z5].view(REGIME_CONFIG), rows, i)
+    first = s["candidates"]
+    found = detect_patterns(
+        bid,
+        ask,
+        volume,
+        count,
+        rows,
+        i,
+        memory[_M2:_Z2].view(PATTERN_STATE),
+        memory[_M3:_Z3].view(PATTERN_CONFIG),
+        candidates,
+        first,
+    )
+    row["first_candidate"] = first
+    row["candidates"] = found
+    row["wake"] = route(memory[_M6:_Z6].view(ROUTER_CONFIG), rows, i, candidates, first, found)
+    s["candidates"] = first + found
+    s["rows"] = i + 1
+    s["trades"] = 0
+    s["is_due"] = 0
+    s["volume"] = 0
+    s["delta"] = 0
+
+
+@kernel
+def _bar_end(s: Any, config: Any, ts: Any, price: Any, size: Any, start: int, stop: int) -> tuple[int, bool]:
+    # Where the open bar ends among the ticks start..stop; a session's close is an end for every kind of bar.
+    kind = config["kind"]
+    length = config["length"]
+    if kind == _TIME:
+        return first_at_or_after(ts, s["end_ns"], start, stop), False
+    if s["open_ns"] < s["session_close_ns"]:
+        stop = first_at_or_after(ts, s["session_close_ns"], start, stop)
+    if kind == _TICK:
+        return tick_bar_end(start, stop, s["trades"], length)
+    if kind == _VOLUME:
+        return volume_bar_end(size, start, stop, s["volume"], length)
+    low = s["low"] if s["trades"] > 0 else 0
+    high = s["high"] if s["trades"] > 0 else -1
+    return range_bar_end(price, start, stop, low, high, length)
+
+
+@kernel
+def _add_ticks(s: Any, config: Any, price: Any, size: Any, side: Any, start: int, stop: int, levels: Any) -> bool:
+    low, high = price_range(price, start, stop)
+    if not _open_window(s, levels, low, high):
+        return False
+    if s["trades"] == 0:
+        s["open"] = np.int64(price[start])
+        s["low"] = low
+        s["high"] = high
+        s["delta"] = 0
+        # The extremes of delta are those reached after a trade, so the first trade sets both.
+        s["min_delta"] = np.int64(size[start]) * np.int64(side[start])
+        s["max_delta"] = s["min_delta"]
+    else:
+        s["low"] = min(s["low"], low)
+        s["high"] = max(s["high"], high)
+    delta, min_delta, max_delta = accumulate(
+        price, size, side, start, stop, levels, s["base"], s["delta"], s["min_delta"], s["max_delta"]
+    )
+    s["delta"] = delta
+    s["min_delta"] = min_delta
+    s["max_delta"] = max_delta
+    s["close"] = np.int64(price[stop - 1])
+    s["trades"] += stop - start
+    s["seq"] += stop - start
+    if config["kind"] == _VOLUME:
+        for k in range(start, stop):
+            s["volume"] += np.int64(size[k])
+    return True
+
+
+@kernel
+def _mark_due(s: Any, config: Any, moment: int) -> None:
+    # The clock has reached `moment` and every tick before it is in: the open bar is due if it ends there or earlier.
+    if s["trades"] == 0:
+        return
+    if config["kind"] == _TIME:
+        if s["end_ns"] <= moment:
+            s["is_due"] = 1
+            s["due_ns"] = s["end_ns"]
+    elif s["open_ns"] < s["session_close_ns"] <= moment:
+        s["is_due"] = 1
+        s["due_ns"] = s["session_close_ns"]
+
+
+@kernel
+def advance(
+    ts: Any,
+    price: Any,
+    size: Any,
+    side: Any,
+    until_ns: int,
+    start: int,
+    memory: Any,
+    levels: Any,
+    session: Any,
+    row_bytes: Any,
+    candidate_bytes: Any,
+    log_bytes: Any,
+) -> int:
+    """Consume the ticks from `start` on, close every bar that is complete before `until_ns`, and return a status.
+
+    Parameters
+    ----------
+    ts, price, size, side : one block of `core.columns.Trades`; `start` is 0, or `consumed` after an array was enlarged.
+    memory : uint8, `MEMORY_SIZE` bytes: the records of `MEMORY`.
+    levels : int64, `STRIDE + SCRATCH` entries a level: the window of the open bar, then plain arrays for the closed one.
+    session : int64, one entry a level: the session's volume profile.
+    row_bytes, candidate_bytes, log_bytes : uint8 arrays that hold whole `ROW`, `CANDIDATE` and `LEVEL` records.
+
+    Returns
+    -------
+    DONE, one of the NEED codes (enlarge, call again from `consumed`), or OUT_OF_ORDER (nothing was consumed).
+    """
+    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
+    config = memory[_M1:_Z1].view(FOOTPRINT_CONFIG)[0]
+    rows = row_bytes.view(ROW)
+    candidates = candidate_bytes.view(CANDIDATE)
+    log = log_bytes.view(LEVEL)
+    stop = len(ts)
+    i = start
+    if i == 0 and stop > 0 and ts[0] < s["promised_ns"]:
+        return OUT_OF_ORDER
+    status = DONE
+    while True:
+        if not s["is_due"]:
+            _mark_due(s, config, ts[i] if i < stop else until_ns)
+        if s["is_due"]:
+            status = _has_room(s, session, rows, candidates, log, config["kept_bars"])
+            if status != DONE:
+                break
+            _close_bar(memory, levels, session, rows, candidates, log)
+            continue
+        if i >= stop:
+            break
+        if s["trades"] == 0:
+            s["open_ns"] = ts[i]
+            if config["kind"] == _TIME:
+                s["open_ns"], s["end_ns"] = bar_interval(ts[i], s["anchor_ns"], config["length"], s["session_close_ns"])
+        end, is_complete = _bar_end(s, config, ts, price, size, i, stop)
+        if not _add_ticks(s, config, price, size, side, i, end, levels):
+            status = NEED_LEVELS
+            break
+        i = end
+        if is_complete:
+            s["is_due"] = 1
+            s["due_ns"] = ts[i - 1]
+    s["consumed"] = i
+    if status == DONE:
+        s["promised_ns"] = max(s["promised_ns"], until_ns)
+        if stop > 0:
+            s["promised_ns"] = max(s["promised_ns"], ts[stop - 1])
+    return status

@@ -1,0 +1,439 @@
+"""Order-flow patterns of one closed bar: each finder looks at the levels of the bar and returns its strongest instance.
+
+Levels are plain int64 arrays `bid`, `ask`, `volume` (sellers, buyers, total), lowest price first, one entry a tick, `levels`
+of them in use. A finder that looks at one side of the market takes `up`: True reads buyers and the high of the bar, False
+sellers and its low, as the mirror image. It returns `(level, strength, value)`; level -1 means nothing was found and the other
+two are then NaN. `strength` is in 0..1, `value` the raw measure. Nothing here looks beyond the bar's close.
+
+Sources: definitions of the order-flow requirement, section 5.2; diagonal comparison and zero handling as in emojitrading.com's
+imbalance settings; unfinished auction as in footprintchart.com and deepcharts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sovereign.kernels.compile import kernel
+from sovereign.kernels.order_flow_setting import MAX_HISTORY
+from sovereign.kernels.row import Pattern
+
+
+MAX_CANDIDATES = len(Pattern)
+"""Most candidates that one bar can leave: one of each pattern."""
+
+PATTERN_CONFIG = np.dtype(
+    [
+        ("imbalance_ratio", np.float64),
+        ("imbalance_min_volume", np.int64),
+        ("imbalance_full_ratio", np.float64),
+        ("zero_opposite_as_one", np.bool_),
+        ("stacked_levels", np.int64),
+        ("stacked_full_levels", np.int64),
+        ("exhaustion_levels", np.int64),
+        ("exhaustion_extreme_frac", np.float64),
+        ("exhaustion_min_volume", np.int64),
+        ("absorption_levels", np.int64),
+        ("absorption_min_volume", np.int64),
+        ("absorption_aggressor_frac", np.float64),
+        ("absorption_delta_frac", np.float64),
+        ("absorption_close_frac", np.float64),
+        ("absorption_progress_ticks", np.int64),
+        ("absorption_rank_frac", np.float64),
+        ("absorption_history_bars", np.int64),
+        ("absorption_warmup_bars", np.int64),
+        ("divergence_swing_bars", np.int64),
+        ("divergence_max_bars", np.int64),
+        ("divergence_strength", np.float64),
+    ],
+    align=True,
+)
+"""Thresholds as the kernels read them; see `kernels.order_flow_setting.PatternConfig` for units and sources."""
+
+PATTERN_STATE = np.dtype(
+    [
+        ("zone_bars", np.int64),
+        ("zone_next", np.int64),
+        ("zones", np.int64, (MAX_HISTORY, 2)),
+        ("swing_high_row", np.int64),
+        ("swing_high", np.int64),
+        ("swing_high_delta", np.int64),
+        ("swing_low_row", np.int64),
+        ("swing_low", np.int64),
+        ("swing_low_delta", np.int64),
+    ],
+    align=True,
+)
+"""What patterns remember: zone volumes of the last bars (kept over sessions) and the last swings (of this session; row -1: none)."""
+
+
+@kernel
+def _imbalance_ratio(bid: Any, ask: Any, levels: int, k: int, up: bool, as_one: bool) -> float:
+    # Diagonal: buyers at p against sellers one tick below, sellers at p against buyers one tick above.
+    if up:
+        active = ask[k]
+        opposite = bid[k - 1] if k > 0 else np.int64(0)
+    else:
+        active = bid[k]
+        opposite = ask[k + 1] if k < levels - 1 else np.int64(0)
+    if opposite == 0:
+        return float(active) if as_one else np.nan
+    return active / opposite
+
+
+@kernel
+def find_imbalances(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> tuple[int, float, float, int, float, float]:
+    """Return the strongest imbalance and the longest stack of them: `(level, strength, ratio, end, strength, length)`.
+
+    A buy imbalance at p is `ask(p) / bid(p - 1 tick) >= imbalance_ratio` with `ask(p) >= imbalance_min_volume`; a sell imbalance
+    is `bid(p) / ask(p + 1 tick)` likewise. A neighbor that did not trade counts as 0, and 0 as 1 (or, with
+    `zero_opposite_as_one` off, never makes an imbalance). Equal ratios: the larger volume, then the level further along the
+    direction. Strength is ratio over `imbalance_full_ratio`, at most 1. A stack is a run of at least `stacked_levels`
+    imbalances on consecutive ticks; its level is the top of a buy stack and the bottom of a sell stack.
+    """
+    best = -1
+    best_ratio = np.nan
+    best_volume = np.int64(0)
+    run = 0
+    stack = -1
+    stack_length = 0
+    needed = config[0]["stacked_levels"]
+    for n in range(levels):
+        k = n if up else levels - 1 - n
+        active = ask[k] if up else bid[k]
+        ratio = np.nan
+        if active > 0 and active >= config[0]["imbalance_min_volume"]:
+            ratio = _imbalance_ratio(bid, ask, levels, k, up, config[0]["zero_opposite_as_one"])
+        if not ratio >= config[0]["imbalance_ratio"]:
+            run = 0
+            continue
+        run += 1
+        if run >= needed and run >= stack_length:
+            stack = k
+            stack_length = run
+        if best < 0 or ratio > best_ratio or (ratio == best_ratio and active >= best_volume):
+            best = k
+            best_ratio = ratio
+            best_volume = active
+    strength = np.nan if best < 0 else min(1.0, best_ratio / config[0]["imbalance_full_ratio"])
+    if stack < 0:
+        return best, strength, best_ratio, -1, np.nan, np.nan
+    return best, strength, best_ratio, stack, min(1.0, stack_length / config[0]["stacked_full_levels"]), float(stack_length)
+
+
+@kernel
+def find_exhaustion(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> tuple[int, float, float]:
+    """Return the exhaustion at the extreme of the bar: aggressors who fade as price reaches it.
+
+    The zone is the longest run of levels that ends at the extreme with strictly declining volume of the aggressors who push
+    there (buyers at the high). It needs `exhaustion_levels` levels, `exhaustion_min_volume` of their volume in all, and at the
+    extreme at most `exhaustion_extreme_frac` of the zone's largest level. Strength and value are the decline, 0..1.
+    """
+    extreme = levels - 1 if up else 0
+    inward = -1 if up else 1
+    last = ask[extreme] if up else bid[extreme]
+    first = last
+    zone = last
+    length = 1
+    k = extreme + inward
+    while 0 <= k < levels:
+        here = ask[k] if up else bid[k]
+        if here <= first:
+            break
+        first = here
+        zone += here
+        length += 1
+        k += inward
+    if (
+        length < config[0]["exhaustion_levels"]
+        or zone < config[0]["exhaustion_min_volume"]
+        or not last <= config[0]["exhaustion_extreme_frac"] * first
+    ):
+        return -1, np.nan, np.nan
+    decline = 1.0 - last / first
+    return extreme, decline, decline
+
+
+@kernel
+def absorption_zone(volume: Any, levels: int, up: bool, config: Any) -> tuple[int, int]:
+    """Return the zone at an extreme as `(lowest level, volume)`: where the effort was; level -1 when the bar is too short.
+
+    Of the windows of `absorption_levels` levels beyond which price made at most `absorption_progress_ticks` of progress, the one
+    with the largest volume; a tie goes to the one nearest the extreme.
+    """
+    width = config[0]["absorption_levels"]
+    if levels < width:
+        return -1, 0
+    best = -1
+    best_volume = np.int64(-1)
+    for progress in range(config[0]["absorption_progress_ticks"] + 1):
+        low = levels - width - progress if up else progress
+        if low < 0 or low + width > levels:
+            break
+        total = np.int64(0)
+        for k in range(low, low + width):
+            total += volume[k]
+        if total > best_volume:
+            best = low
+            best_volume = total
+    return best, best_volume
+
+
+@kernel
+def is_ranked(state: Any, config: Any, zone_volume: int) -> bool:
+    """Say whether a zone is at or above the nearest-rank quantile `absorption_rank_frac` of the zones remembered.
+
+    Both zones of each of the last `absorption_history_bars` bars count. False while fewer than `absorption_warmup_bars` are known.
+    """
+    bars = state[0]["zone_bars"]
+    if bars < config[0]["absorption_warmup_bars"]:
+        return False
+    zones = state[0]["zones"]
+    not_above = 0
+    for k in range(bars):
+        for end in range(2):
+            if zones[k, end] <= zone_volume:
+                not_above += 1
+    return not_above >= config[0]["absorption_rank_frac"] * (2 * bars)
+
+
+@kernel
+def remember_zones(state: Any, config: Any, high_zone: int, low_zone: int) -> None:
+    """Keep the zone volumes of a bar; the oldest beyond `absorption_history_bars` is forgotten."""
+    kept = config[0]["absorption_history_bars"]
+    at = state[0]["zone_next"]
+    zones = state[0]["zones"]
+    zones[at, 0] = high_zone
+    zones[at, 1] = low_zone
+    state[0]["zone_next"] = (at + 1) % kept
+    state[0]["zone_bars"] = min(state[0]["zone_bars"] + 1, kept)
+
+
+@kernel
+def find_absorption(
+    bid: Any, ask: Any, volume: Any, levels: int, close: int, up: bool, zone: int, zone_volume: int, config: Any
+) -> tuple[int, float, float]:
+    """Return the absorption in the zone at an extreme: much aggression there, no progress, and the close turned away.
+
+    `close` is the level of the last trade. At the high buyers need `absorption_aggressor_frac` of the zone's volume, delta over
+    volume `absorption_delta_frac`, the zone `absorption_min_volume`, and the close must lie in the far `absorption_close_frac` of
+    the bar's range. Strength is `min(1, (1 - closeness) * (aggressor volume / absorption_min_volume) / 2)`, closeness being 1 for
+    a close at the extreme and 0 at the other end; value is the zone's delta over its volume, signed.
+    """
+    if zone < 0 or levels < 2 or zone_volume <= 0 or zone_volume < config[0]["absorption_min_volume"]:
+        return -1, np.nan, np.nan
+    bought = np.int64(0)
+    sold = np.int64(0)
+    for k in range(zone, zone + config[0]["absorption_levels"]):
+        bought += ask[k]
+        sold += bid[k]
+    active = bought if up else sold
+    effort = (bought - sold) / zone_volume if up else (sold - bought) / zone_volume
+    closeness = close / (levels - 1) if up else 1.0 - close / (levels - 1)
+    if (
+        active < config[0]["absorption_aggressor_frac"] * zone_volume
+        or effort < config[0]["absorption_delta_frac"]
+        or closeness > config[0]["absorption_close_frac"]
+    ):
+        return -1, np.nan, np.nan
+    strength = min(1.0, (1.0 - closeness) * (active / max(config[0]["absorption_min_volume"], 1)) / 2.0)
+    return (levels - 1 if up else 0), strength, (effort if up else -effort)
+
+
+@kernel
+def _is_swing(rows: Any, at: int, reach: int, up: bool) -> bool:
+    # Strictly beyond the bars before, not exceeded by the bars after: of equal neighbors the first one is the swing.
+    here = rows[at]["high"] if up else rows[at]["low"]
+    for k in range(1, reach + 1):
+        before = rows[at - k]["high"] if up else rows[at - k]["low"]
+        after = rows[at + k]["high"] if up else rows[at + k]["low"]
+        if up and (before >= here or after > here):
+            return False
+        if not up and (before <= here or after < here):
+            return False
+    return True
+
+
+@kernel
+def find_divergence(state: Any, config: Any, rows: Any, i: int) -> tuple[int, int, float, float]:
+    """Return `(side, price, strength, value)` of a divergence that the close of row `i` has confirmed; side 0: none, price 0.
+
+    A swing needs `divergence_swing_bars` bars on either side and is therefore known that many bars later. A higher swing high with
+    lower cumulative delta than at the swing high before is bearish (-1), a lower swing low with higher cumulative delta bullish
+    (+1). Cumulative delta is the session's at the close of the swing's bar, swings are of this session and at most
+    `divergence_max_bars` apart. If one bar confirms both, the larger difference counts; equal ones cancel. Value is the difference
+    of cumulative delta.
+    """
+    reach = config[0]["divergence_swing_bars"]
+    at = i - reach
+    bearish = np.int64(0)
+    bullish = np.int64(0)
+    if at < reach:
+        return 0, 0, np.nan, np.nan
+    flow = rows[at]["cumulative_delta"]
+    if _is_swing(rows, at, reach, True):
+        previous = state[0]["swing_high_row"]
+        if previous >= 0 and at - previous <= config[0]["divergence_max_bars"] and rows[at]["high"] > state[0]["swing_high"]:
+            bearish = max(np.int64(0), state[0]["swing_high_delta"] - flow)
+        state[0]["swing_high_row"] = at
+        state[0]["swing_high"] = rows[at]["high"]
+        state[0]["swing_high_delta"] = flow
+    if _is_swing(rows, at, reach, False):
+        previous = state[0]["swing_low_row"]
+        if previous >= 0 and at - previous <= config[0]["divergence_max_bars"] and rows[at]["low"] < state[0]["swing_low"]:
+            bullish = max(np.int64(0), flow - state[0]["swing_low_delta"])
+        state[0]["swing_low_row"] = at
+        state[0]["swing_low"] = rows[at]["low"]
+        state[0]["swing_low_delta"] = flow
+    if bearish > bullish:
+        return -1, np.int64(rows[at]["high"]), config[0]["divergence_strength"], -float(bearish)
+    if bullish > bearish:
+        return 1, np.int64(rows[at]["low"]), config[0]["divergence_strength"], float(bullish)
+    return 0, 0, np.nan, np.nan
+
+
+@kernel
+def find_unfinished(bid: Any, ask: Any, level: int) -> tuple[float, float]:
+    """Return `(strength, value)` of an unfinished auction at the extreme `level`, NaN when it is finished.
+
+    Unfinished means that both sides traded there; strength is twice the smaller side over both, value the smaller side.
+    """
+    smaller = min(bid[level], ask[level])
+    if smaller <= 0:
+        return np.nan, np.nan
+    return 2.0 * smaller / (bid[level] + ask[level]), float(smaller)
+
+
+@kernel
+def _write(
+    candidates: Any, at: int, row: int, known_at: int, pattern: int, side: int, price: int, strength: float, value: float
+) -> int:
+    candidates[at]["row"] = row
+    candidates[at]["known_at"] = known_at
+    candidates[at]["pattern"] = pattern
+    candidates[at]["side"] = side
+    candidates[at]["price"] = price
+    candidates[at]["strength"] = strength
+    candidates[at]["value"] = value
+    candidates[at]["confidence"] = np.nan
+    candidates[at]["size_multiplier"] = np.nan
+    return at + 1
+
+
+@kernel
+def start_pattern_session(state: Any) -> None:
+    """Forget the swings of the session before; the zones are kept, so that the ranking is warm at the open."""
+    state[0]["swing_high_row"] = -1
+    state[0]["swing_low_row"] = -1
+
+
+@kernel
+def detect_patterns(
+    bid: Any, ask: Any, volume: Any, levels: int, rows: Any, i: int, state: Any, config: Any, candidates: Any, first: int
+) -> int:
+    """Write the candidates of row `i` from `candidates[first]` on, in the order of `Pattern`, and return how many they are.
+
+    Sets `unfinished_high` and `unfinished_low` of the row. `candidates` must have room for `MAX_CANDIDATES`.
+    """
+    known_at = rows[i]["known_at"]
+    low = np.int64(rows[i]["low"])
+    close = np.int64(rows[i]["close"]) - low
+    at = first
+    buy, buy_strength, buy_ratio, buy_end, buy_end_strength, buy_length = find_imbalances(bid, ask, levels, True, config)
+    sell, sell_strength, sell_ratio, sell_end, sell_end_strength, sell_length = find_imbalances(bid, ask, levels, False, config)
+    if buy >= 0:
+        at = _write(candidates, at, i, known_at, Pattern.BUY_IMBALANCE.value, 1, low + buy, buy_strength, buy_ratio)
+    if sell >= 0:
+        at = _write(candidates, at, i, known_at, Pattern.SELL_IMBALANCE.value, -1, low + sell, sell_strength, sell_ratio)
+    if buy_end >= 0:
+        at = _write(
+            candidates, at, i, known_at, Pattern.STACKED_BUY_IMBALANCE.value, 1, low + buy_end, buy_end_strength, buy_length
+        )
+    if sell_end >= 0:
+        at = _write(
+            candidates,
+            at,
+            i,
+            known_at,
+            Pattern.STACKED_SELL_IMBALANCE.value,
+            -1,
+            low + sell_end,
+            sell_end_strength,
+            sell_length,
+        )
+    level, strength, value = find_exhaustion(bid, ask, levels, True, config)
+    if level >= 0:
+        at = _write(candidates, at, i, known_at, Pattern.BUYING_EXHAUSTION.value, -1, low + level, strength, value)
+    level, strength, value = find_exhaustion(bid, ask, levels, False, config)
+    if level >= 0:
+        at = _write(candidates, at, i, known_at, Pattern.SELLING_EXHAUSTION.value, 1, low + level, strength, value)
+    zone_low, zone_low_volume = absorption_zone(volume, levels, False, config)
+    zone_high, zone_high_volume = absorption_zone(volume, levels, True, config)
+    level, strength, value = find_absorption(bid, ask, volume, levels, close, False, zone_low, zone_low_volume, config)
+    if level >= 0 and is_ranked(state, config, zone_low_volume):
+        at = _write(candidates, at, i, known_at, Pattern.BUYING_ABSORPTION.value, 1, low + level, strength, value)
+    level, strength, value = find_absorption(bid, ask, volume, levels, close, True, zone_high, zone_high_volume, config)
+    if level >= 0 and is_ranked(state, config, zone_high_volume):
+        at = _write(candidates, at, i, known_at, Pattern.SELLING_ABSORPTION.value, -1, low + level, strength, value)
+    if zone_low >= 0 and zone_high >= 0:
+        remember_zones(state, config, zone_high_volume, zone_low_volume)
+    side, price, strength, value = find_divergence(state, config, rows, i)
+    if side != 0:
+        at = _write(candidates, at, i, known_at, Pattern.DELTA_DIVERGENCE.value, side, price, strength, value)
+    return _mark_unfinished(bid, ask, levels, rows, i, candidates, at, close) - first
+
+
+@kernel
+def _mark_unfinished(bid: Any, ask: Any, levels: int, rows: Any, i: int, candidates: Any, at: int, close: int) -> int:
+    top = levels - 1
+    low_strength, low_value = find_unfinished(bid, ask, 0)
+    high_strength, high_value = find_unfinished(bid, ask, top)
+    rows[i]["unfinished_low"] = low_strength > 0.0
+    rows[i]["unfinished_high"] = high_strength > 0.0
+    if not (low_strength > 0.0 or high_strength > 0.0):
+        return at
+    # Of two open ends the more evenly traded one is reported; equal ones: the end nearer the close, then the high.
+    use_high = high_strength > 0.0 and not low_strength > high_strength
+    if low_strength == high_strength:
+        use_high = 2 * close >= top
+    level = top if use_high else 0
+    strength = high_strength if use_high else low_strength
+    value = high_value if use_high else low_value
+    price = np.int64(rows[i]["low"]) + level
+    return _write(candidates, at, i, rows[i]["known_at"], Pattern.UNFINISHED_AUCTION.value, 0, price, strength, value)
+
+
+@kernel
+def open_auctions(rows: Any, count: int, prices: Any, since: Any, is_high: Any) -> int:
+    """Fill the unfinished auctions of `rows[:count]` that no later bar has revisited, oldest first; return how many.
+
+    `prices`, `since` (row) and `is_high` are arrays of one length; when they are full the oldest is forgotten. An auction is
+    completed by the first later bar whose range holds its price. Only rows before `count` are read.
+    """
+    room = len(prices)
+    held = 0
+    for i in range(count):
+        kept = 0
+        for k in range(held):
+            if not rows[i]["low"] <= prices[k] <= rows[i]["high"]:
+                prices[kept] = prices[k]
+                since[kept] = since[k]
+                is_high[kept] = is_high[k]
+                kept += 1
+        held = kept
+        for end in range(2):
+            marked = rows[i]["unfinished_high"] if end else rows[i]["unfinished_low"]
+            if not marked or room == 0:
+                continue
+            if held == room:
+                for k in range(1, room):
+                    prices[k - 1] = prices[k]
+                    since[k - 1] = since[k]
+                    is_high[k - 1] = is_high[k]
+                held -= 1
+            prices[held] = rows[i]["high"] if end else rows[i]["low"]
+            since[held] = i
+            is_high[held] = end == 1
+            held += 1
+    return held
