@@ -8,34 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection, select
 
 from sovereign.core.decision import Check
 from sovereign.core.errors import UsageError
+from sovereign.store import schema
+from sovereign.store.database import Database
 
-BULK_COLUMNS = (
-    "run_key",
-    "decision_id",
-    "ts",
-    "symbol",
-    "name",
-    "side",
-    "strength",
-    "confidence",
-    "verdict",
-    "failed_check",
-    "failed_value",
-    "failed_limit",
-    "failed_unit",
-    "reason",
-    "check_set",
-    "numbers",
-)
-_SIDE = {1: "BUY", -1: "SELL", 0: "NONE"}
+_COLUMNS = ("key", "ts", "name_code", "side", "failed_code", "strength", "confidence")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +39,7 @@ class DecisionColumns:
 
     Parameters
     ----------
-    ids : the decisions' permanent ids, unique within the run.
+    prefix, first : row `i` is the decision `f"{prefix}{first + i}"`, unique within the run; `prefix` does not end in a digit.
     ts : UTC ns of the decision.
     name, names : code of what was seen, and the name of each code.
     side : +1 long, -1 short, 0 context only.
@@ -65,7 +49,8 @@ class DecisionColumns:
     """
 
     symbol: str
-    ids: Sequence[str]
+    prefix: str
+    first: int
     ts: NDArray[Any]
     name: NDArray[Any]
     names: Sequence[str]
@@ -77,11 +62,15 @@ class DecisionColumns:
     inputs: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rows = len(self.ids)
-        columns = {"ts": self.ts, "name": self.name, "side": self.side, "strength": self.strength, "failed": self.failed}
+        rows = len(self.ts)
+        columns = {"name": self.name, "side": self.side, "strength": self.strength, "failed": self.failed}
         for column, values in {**columns, "confidence": self.confidence, **self.inputs}.items():
             if len(values) != rows:
-                raise UsageError(f"column '{column}' had {len(values)} rows and ids {rows}; columns must have one length")
+                raise UsageError(f"column '{column}' had {len(values)} rows and ts {rows}; columns must have one length")
+        if rows > schema.BLOCK_ROWS:
+            raise UsageError(f"columns had {rows} rows; allowed are {schema.BLOCK_ROWS} at a time; hand them over by session")
+        if self.prefix[-1:].isdigit():
+            raise UsageError(f"prefix was '{self.prefix}', which ends in a digit; end it with a letter or a dash")
         if rows and not 0 <= int(np.min(self.failed)) <= int(np.max(self.failed)) < len(self.checks):
             raise UsageError(
                 f"failed was between {np.min(self.failed)} and {np.max(self.failed)}; allowed is 0 to {len(self.checks) - 1}, "
@@ -89,10 +78,10 @@ class DecisionColumns:
             )
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.ts)
 
     def describe(self) -> str:
-        """Return what the numbers of a row mean, as JSON text for `check_sets`."""
+        """Return what the numbers of a row mean, as JSON text."""
         return json.dumps(
             {
                 "inputs": list(self.inputs),
@@ -100,56 +89,76 @@ class DecisionColumns:
             }
         )
 
-    def rows(self, run_key: int, check_set: int) -> Iterable[tuple[Any, ...]]:
-        """Return driver rows in the order of `BULK_COLUMNS`."""
-        count, checks, inputs = len(self), len(self.checks), len(self.inputs)
-        numbers = np.empty((count, inputs + 2 * checks), "<f8")
+    def numbers(self) -> bytes:
+        """Return all inputs, then value and limit of every check, as float64 of shape (n, inputs + 2 * checks)."""
+        count, inputs = len(self), len(self.inputs)
+        numbers = np.empty((count, inputs + 2 * len(self.checks)), "<f8")
         for position, column in enumerate(self.inputs.values()):
             numbers[:, position] = column
         for position, check in enumerate(self.checks):
             numbers[:, inputs + 2 * position] = check.value
             numbers[:, inputs + 2 * position + 1] = check.limit
-        failed = np.asarray(self.failed, np.int64)
-        at = np.arange(count)
-        width = numbers.shape[1] * 8
-        data = numbers.tobytes()
-        names = list(self.names)
-        failed_list = failed.tolist()
-        return zip(
-            repeat(run_key, count),
-            self.ids,
-            np.asarray(self.ts, np.int64).tolist(),
-            repeat(self.symbol, count),
-            [names[code] for code in self.name.tolist()],
-            [_SIDE[side] for side in self.side.tolist()],
-            np.asarray(self.strength, np.float64).tolist(),
-            np.asarray(self.confidence, np.float64).tolist(),
-            repeat("REFUSED", count),
-            [self.checks[index].name for index in failed_list],
-            numbers[at, inputs + 2 * failed].tolist(),
-            numbers[at, inputs + 2 * failed + 1].tolist(),
-            [self.checks[index].unit for index in failed_list],
-            [self.checks[index].reason for index in failed_list],
-            repeat(check_set, count),
-            [data[start : start + width] for start in range(0, count * width, width)] if width else repeat(b"", count),
-            strict=True,
-        )
+        return numbers.tobytes()
 
 
-def unpack(detail: str, numbers: bytes, failed_check: str | None) -> tuple[dict[str, float], tuple[Check, ...]]:
-    """Return the inputs and the checks made of a row written by column; gates after the failing one were not asked."""
+def _codes(database: Database, connection: Connection, run_key: int, words: Sequence[str]) -> NDArray[np.int64]:
+    """Return the run's code of each word, giving new words the next codes."""
+    table = schema.run_words
+    known = {row.word: row.code for row in connection.execute(select(table).where(table.c.run_key == run_key))}
+    fresh = [word for word in dict.fromkeys(words) if word not in known]
+    rows = [(run_key, len(known) + position, word) for position, word in enumerate(fresh)]
+    database.insert(connection, table, ("run_key", "code", "word"), rows)
+    known.update({word: code for _, code, word in rows})
+    return np.array([known[word] for word in words], np.int64)
+
+
+def write_columns(database: Database, connection: Connection, run_key: int, columns: DecisionColumns) -> int:
+    """Write refused candidates by column, about a microsecond a row; returns how many."""
+    count = len(columns)
+    if not count:
+        return 0
+    block = {
+        "run_key": run_key,
+        "symbol": columns.symbol,
+        "prefix": columns.prefix,
+        "first": columns.first,
+        "count": count,
+        "detail": columns.describe(),
+        "numbers": columns.numbers(),
+    }
+    key = database.insert_one(connection, schema.candidate_blocks, block)
+    names = _codes(database, connection, run_key, columns.names)
+    checks = _codes(database, connection, run_key, [check.name for check in columns.checks])
+    start = key * schema.BLOCK_ROWS
+    rows: Iterable[tuple[Any, ...]] = zip(
+        range(start, start + count),
+        np.asarray(columns.ts, np.int64).tolist(),
+        names[columns.name].tolist(),
+        columns.side.tolist(),
+        checks[columns.failed].tolist(),
+        np.asarray(columns.strength, np.float64).tolist(),
+        np.asarray(columns.confidence, np.float64).tolist(),
+        strict=True,
+    )
+    database.insert(connection, schema.candidates, _COLUMNS, list(rows))
+    return count
+
+
+def unpack(detail: str, numbers: bytes, position: int, failed_check: str) -> tuple[dict[str, float], tuple[Check, ...]]:
+    """Return the inputs and the checks made of one row of a block; gates after the failing one were not asked."""
     meaning = json.loads(detail)
-    values = np.frombuffer(numbers, "<f8").tolist()
+    width = len(meaning["inputs"]) + 2 * len(meaning["checks"])
+    values = np.frombuffer(numbers, "<f8").reshape(-1, width)[position].tolist()
     inputs = dict(zip(meaning["inputs"], values, strict=False))
     pairs = values[len(inputs) :]
     checks = []
-    for position, check in enumerate(meaning["checks"]):
+    for at, check in enumerate(meaning["checks"]):
         is_failed = check["name"] == failed_check
         checks.append(
             Check(
                 name=check["name"],
-                value=pairs[2 * position],
-                limit=pairs[2 * position + 1],
+                value=pairs[2 * at],
+                limit=pairs[2 * at + 1],
                 unit=check["unit"],
                 passed=not is_failed,
                 note=check["reason"] if is_failed else "",

@@ -21,5 +21,5 @@ class StoreConfig(Configuration):
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         default="NORMAL",
-        description="SQLite durability: NORMAL survives a crash of the process, FULL also a loss of power (sqlite.org pragmas).",
+        description="SQLite durability: NORMAL survives a crash of the process, FULL a power loss too (sqlite.org).",
     )

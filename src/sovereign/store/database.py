@@ -83,6 +83,7 @@ class Database:
             version = self._version(connection)
             if version is None:
                 schema.metadata.create_all(connection)
+                connection.exec_driver_sql(schema.DECISIONS_VIEW)
                 connection.execute(schema.meta.insert().values(key="schema_version", value=str(schema.SCHEMA_VERSION)))
                 return
             if version > schema.SCHEMA_VERSION:

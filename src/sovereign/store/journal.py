@@ -32,36 +32,13 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderEvent
 from sovereign.core.position import Fill, Trade
 from sovereign.store import schema
-from sovereign.store.bulk import BULK_COLUMNS, DecisionColumns
+from sovereign.store.bulk import DecisionColumns, write_columns
 from sovereign.store.database import Database, money
 from sovereign.store.outcome import pack_bars
 from sovereign.store.runs import instrument_detail
 
 Describe = Callable[[RowsClosed], Iterable[DecisionColumns]]
 """Turns a session's candidates into the decisions that the strategy's own gates refused, by column."""
-
-_DECISION = (
-    "run_key",
-    "decision_id",
-    "ts",
-    "symbol",
-    "name",
-    "side",
-    "strength",
-    "confidence",
-    "verdict",
-    "traded_symbol",
-    "quantity",
-    "stop_ticks",
-    "target_ticks",
-    "failed_check",
-    "failed_value",
-    "failed_limit",
-    "failed_unit",
-    "reason",
-    "inputs",
-    "checks",
-)
 
 
 @dataclass(slots=True)
@@ -175,15 +152,6 @@ def _all_checks(decision: Decision) -> tuple[Check, ...]:
     return decision.checks if decision.checks[: len(own)] == own else (*own, *decision.checks)
 
 
-def write_columns(database: Database, connection: Connection, run_key: int, columns: DecisionColumns) -> int:
-    """Write refused candidates by column; returns how many. Copes with any number of rows in one call."""
-    if not len(columns):
-        return 0
-    key = database.insert_one(connection, schema.check_sets, {"run_key": run_key, "detail": columns.describe()})
-    database.insert(connection, schema.decisions, BULK_COLUMNS, list(columns.rows(run_key, key)))
-    return len(columns)
-
-
 class StoreSink:
     """A `Sink` that keeps one run. Call `close` when the stream has ended.
 
@@ -210,7 +178,7 @@ class StoreSink:
             SessionStarted: self._on_session_started,
             SessionEnded: self._on_session_ended,
             RowsClosed: self._closed_rows.append,
-            DecisionMade: lambda event: self._add("decisions", decision_row(run_key, event.decision)),
+            DecisionMade: lambda event: self._add("door_decisions", decision_row(run_key, event.decision)),
             OrderChanged: self._on_order_changed,
             OrderFilled: self._on_order_filled,
             TradeClosed: lambda event: self._on_trade(event.trade),
@@ -321,7 +289,7 @@ class StoreSink:
             for name, rows in self._rows.items():
                 table = schema.metadata.tables[name]
                 columns = [column.name for column in table.columns if column.name != "key"]
-                self._database.insert(connection, table, _DECISION if name == "decisions" else columns, rows)
+                self._database.insert(connection, table, columns, rows)
             if self._describe is not None:
                 for event in self._closed_rows:
                     for part in self._describe(event):

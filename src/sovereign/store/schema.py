@@ -3,8 +3,10 @@
 Money and quantities of money are exact decimal text, times UTC nanoseconds, prices integer ticks, digests and JSON text.
 `run_key` is a small integer that stands for the run inside the database; users and files know the run by `runs.id`.
 
-A candidate that a strategy's own gates refused (tens of thousands a month) is written by column: its inputs and checks are the
-float64 numbers in `decisions.numbers`, and the row of `check_sets` it points to says what each number is.
+Decisions live in two tables. Those made one by one at the risk door are rows of `door_decisions`, checks included. Candidates
+that a strategy's own gates refused (tens of thousands a month) are rows of `candidates`, a few integers each: words are codes
+of `run_words`, and the numbers behind the checks lie in `candidate_blocks`, one row a session and symbol. The view `decisions`
+shows both alike; `Store.decision` reads both with every check.
 """
 
 from __future__ import annotations
@@ -111,20 +113,52 @@ bars = Table(
 )
 """Bars of one session as one array of `outcome.BAR`, from which the fate of a refused candidate is worked out when asked."""
 
-check_sets = Table(
-    "check_sets",
+run_words = Table(
+    "run_words",
+    metadata,
+    _run_key(is_primary=True),
+    Column("code", Integer, primary_key=True, autoincrement=False),
+    Column("word", _Name, nullable=False),
+)
+"""Words that candidates use, by code."""
+
+BLOCK_ROWS = 1_048_576
+"""Row `position` of a block is the candidate `block.key * BLOCK_ROWS + position`, so that no index but the key is needed."""
+
+candidate_blocks = Table(
+    "candidate_blocks",
     metadata,
     Column("key", _Key, primary_key=True, autoincrement=True),
     _run_key(),
+    Column("symbol", _Name, nullable=False),
+    Column("prefix", String(80), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("numbers", LargeBinary, nullable=False),
+    Index("ix_candidate_blocks_run", "run_key", "prefix", "first"),
+)
+"""Refused candidates of one session and symbol; `prefix` and a running number from `first` make their decision ids.
+
+`detail` says what the float64 numbers of each row in `numbers` are: first the inputs, then value and limit of each check."""
+
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("key", _Key, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("name_code", Integer, nullable=False),
+    Column("side", Integer, nullable=False),
+    Column("failed_code", Integer, nullable=False),
+    Column("strength", Float),
+    Column("confidence", Float),
 )
 
-decisions = Table(
-    "decisions",
+door_decisions = Table(
+    "door_decisions",
     metadata,
-    Column("key", _Key, primary_key=True, autoincrement=True),
-    _run_key(),
-    Column("decision_id", String(80), nullable=False),
+    _run_key(is_primary=True),
+    Column("decision_id", String(80), primary_key=True),
     Column("ts", BigInteger, nullable=False),
     Column("symbol", _Name, nullable=False),
     Column("name", _Name, nullable=False),
@@ -141,12 +175,23 @@ decisions = Table(
     Column("failed_limit", Float),
     Column("failed_unit", String(24)),
     Column("reason", Text),
-    Column("inputs", Text),
-    Column("checks", Text),
-    Column("check_set", _Key, ForeignKey("check_sets.key", ondelete="CASCADE")),
-    Column("numbers", LargeBinary),
-    Index("ux_decisions_id", "run_key", "decision_id", unique=True),
+    Column("inputs", Text, nullable=False),
+    Column("checks", Text, nullable=False),
 )
+
+DECISIONS_VIEW = f"""
+CREATE VIEW decisions AS
+SELECT run_key, decision_id, ts, symbol, name, side, strength, confidence, verdict, failed_check FROM door_decisions
+UNION ALL
+SELECT block.run_key, block.prefix || CAST(block.first + candidate.key - block.key * {BLOCK_ROWS} AS VARCHAR(20)), candidate.ts,
+       block.symbol, name.word, CASE candidate.side WHEN 1 THEN 'BUY' WHEN -1 THEN 'SELL' ELSE 'NONE' END,
+       candidate.strength, candidate.confidence, 'REFUSED', failed.word
+FROM candidate_blocks AS block
+JOIN candidates AS candidate ON candidate.key >= block.key * {BLOCK_ROWS} AND candidate.key < (block.key + 1) * {BLOCK_ROWS}
+JOIN run_words AS name ON name.run_key = block.run_key AND name.code = candidate.name_code
+JOIN run_words AS failed ON failed.run_key = block.run_key AND failed.code = candidate.failed_code
+"""  # noqa: S608 - made of constants of this module
+"""Every decision of every run, alike."""
 
 orders = Table(
     "orders",

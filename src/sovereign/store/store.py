@@ -25,10 +25,10 @@ from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import OrderRole, Side
 from sovereign.core.position import Trade
 from sovereign.store import schema
-from sovereign.store.bulk import DecisionColumns, unpack
+from sovereign.store.bulk import DecisionColumns, unpack, write_columns
 from sovereign.store.configuration import StoreConfig
 from sovereign.store.database import Database
-from sovereign.store.journal import Describe, StoreSink, checks_from_json, write_columns
+from sovereign.store.journal import Describe, StoreSink, checks_from_json
 from sovereign.store.outcome import BAR, Outcome, bracket_outcome
 from sovereign.store.runs import (
     RunRecord,
@@ -72,6 +72,91 @@ class StoredDecision:
     trade: Trade | None
     would_have_made: Outcome | None
     would_have_net: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A decision as either table holds it."""
+
+    run_key: int
+    decision_id: str
+    ts: int
+    symbol: str
+    name: str
+    side: str
+    strength: float | None
+    confidence: float | None
+    verdict: str
+    traded_symbol: str | None
+    quantity: int | None
+    stop_ticks: int | None
+    target_ticks: int | None
+    failed_check: str | None
+    reason: str | None
+    inputs: Mapping[str, Any]
+    checks: tuple[Check, ...]
+
+
+def _find_decision(connection: Connection, name: str, run_key: int | None) -> _Found | None:
+    """Return a decision of a run, or of the newest run that has it."""
+    door = schema.door_decisions
+    # The list of runs lets the database use its (run, decision) index instead of reading every decision.
+    keys = select(schema.runs.c.key)
+    if run_key is not None:
+        keys = keys.where(schema.runs.c.key == run_key)
+    row = connection.execute(
+        select(door).where(door.c.run_key.in_(keys), door.c.decision_id == name).order_by(door.c.run_key.desc()).limit(1)
+    ).first()
+    candidate = _find_candidate(connection, name, keys)
+    if row is None or (candidate is not None and candidate.run_key > row.run_key):
+        return candidate
+    values = {field: getattr(row, field) for field in _Found.__slots__ if field not in ("inputs", "checks")}
+    return _Found(**values, inputs=json.loads(row.inputs), checks=checks_from_json(row.checks))
+
+
+def _find_candidate(connection: Connection, name: str, keys: Any) -> _Found | None:
+    prefix = name.rstrip("0123456789")
+    if prefix == name or len(name) - len(prefix) > 18:
+        return None
+    number = int(name[len(prefix) :])
+    block = schema.candidate_blocks.c
+    row = connection.execute(
+        select(schema.candidate_blocks)
+        .where(block.run_key.in_(keys), block.prefix == prefix, block.first <= number, number < block.first + block.count)
+        .order_by(block.run_key.desc())
+        .limit(1)
+    ).first()
+    if row is None or name != f"{prefix}{number}":
+        return None
+    position = number - row.first
+    candidate = connection.execute(
+        select(schema.candidates).where(schema.candidates.c.key == row.key * schema.BLOCK_ROWS + position)
+    ).one()
+    words = {
+        word.code: word.word
+        for word in connection.execute(select(schema.run_words).where(schema.run_words.c.run_key == row.run_key))
+    }
+    failed = words[candidate.failed_code]
+    inputs, checks = unpack(row.detail, row.numbers, position, failed)
+    return _Found(
+        run_key=row.run_key,
+        decision_id=name,
+        ts=candidate.ts,
+        symbol=row.symbol,
+        name=words[candidate.name_code],
+        side={1: "BUY", -1: "SELL"}.get(candidate.side, "NONE"),
+        strength=candidate.strength,
+        confidence=candidate.confidence,
+        verdict="REFUSED",
+        traded_symbol=None,
+        quantity=None,
+        stop_ticks=None,
+        target_ticks=None,
+        failed_check=failed,
+        reason=checks[-1].note or None,
+        inputs=inputs,
+        checks=checks,
+    )
 
 
 class Store:
@@ -145,7 +230,13 @@ class Store:
     def delete_run(self, run_id: str) -> None:
         """Remove a run and everything that belongs to it."""
         with self._database.writing() as connection:
-            connection.execute(schema.runs.delete().where(schema.runs.c.id == run_id))
+            run_key = find_run(connection, run_id).key
+            blocks = schema.candidate_blocks
+            for (key,) in connection.execute(select(blocks.c.key).where(blocks.c.run_key == run_key)).all():
+                first, last = key * schema.BLOCK_ROWS, (key + 1) * schema.BLOCK_ROWS
+                candidates = schema.candidates
+                connection.execute(candidates.delete().where(candidates.c.key >= first, candidates.c.key < last))
+            connection.execute(schema.runs.delete().where(schema.runs.c.key == run_key))
 
     # -- the ledger ------------------------------------------------------------------------------------------------------
 
@@ -200,20 +291,14 @@ class Store:
         ------
         NotFoundError : no such decision.
         """
-        table = schema.decisions
         with self._database.reading() as connection:
             row = None
             if run is None:
-                # The list of runs lets the database use its (run, decision) index instead of reading every decision.
-                every_run = table.c.run_key.in_(select(schema.runs.c.key))
-                row = connection.execute(
-                    select(table).where(every_run, table.c.decision_id == name).order_by(table.c.run_key.desc()).limit(1)
-                ).first()
+                row = _find_decision(connection, name, None)
                 if row is None and ":" in name:
                     run, name = name.split(":", 1)
             if row is None and run is not None:
-                key = find_run(connection, run).key
-                row = connection.execute(select(table).where(table.c.run_key == key, table.c.decision_id == name)).first()
+                row = _find_decision(connection, name, find_run(connection, run).key)
             if row is None:
                 where = f"run '{run}'" if run else "any run"
                 raise NotFoundError(
@@ -222,15 +307,8 @@ class Store:
                 )
             return self._explain(connection, row)
 
-    def _explain(self, connection: Connection, row: Any) -> StoredDecision:
+    def _explain(self, connection: Connection, row: _Found) -> StoredDecision:
         record = to_run(connection.execute(select(schema.runs).where(schema.runs.c.key == row.run_key)).one())
-        inputs: Mapping[str, Any]
-        if row.check_set is not None:
-            sets = schema.check_sets
-            detail = connection.execute(select(sets.c.detail).where(sets.c.key == row.check_set)).scalar_one()
-            inputs, checks = unpack(detail, row.numbers, row.failed_check)
-        else:
-            inputs, checks = json.loads(row.inputs or "{}"), checks_from_json(row.checks or "[]")
         orders = self._orders_of(connection, row)
         instruments = self._instruments(connection, row.run_key)
         trades = schema.trades
@@ -261,8 +339,8 @@ class Store:
             quantity=row.quantity,
             reason=row.reason,
             failed_check=row.failed_check,
-            inputs=inputs,
-            checks=checks,
+            inputs=row.inputs,
+            checks=row.checks,
             orders=tuple(orders),
             fills=tuple(sorted(fills, key=lambda fill: (fill["ts"], fill["trade_id"]))),
             trade=_to_trade(trade, instruments) if trade else None,
@@ -318,7 +396,7 @@ def _plain_rows(
 ) -> list[dict[str, Any]]:
     query = select(table).where(table.c.run_key == run_key, *(table.c[name] == value for name, value in equal.items()))
     rows: Sequence[Any] = connection.execute(query.limit(limit) if limit is not None else query).all()
-    hidden = {"run_key", "key", "numbers", "check_set", "data"}
+    hidden = {"run_key", "key", "numbers", "data"}
     return [{name: value for name, value in row._mapping.items() if name not in hidden} for row in rows]
 
 
