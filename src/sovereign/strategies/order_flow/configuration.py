@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from sovereign.core.configuration import Configuration
 from sovereign.kernels.setting import RegimeConfig, RouterConfig
-from sovereign.signals.setting import FootprintConfig, PatternConfig
+from sovereign.kernels.order_flow_setting import FootprintConfig, PatternConfig
 
 
 class BracketProfile(Configuration):
