@@ -197,7 +197,7 @@ class Strategy(Protocol):
 class Sink(Protocol):
     """A reader of the audit stream."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Take one event; must not keep the engine waiting."""
         ...
 

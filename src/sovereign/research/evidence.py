@@ -1,4 +1,4 @@
-"""Honesty checks on a strategy: does it earn where nothing can be earned, does it know the future, does it survive its costs?
+"""Honesty checks on a strategy: the null market, the unknown future, and doubled costs.
 
 - `null_test`: a driftless market whose traded price is a martingale. Filled at traded prices and without fees, any rule has an
   expected profit of exactly zero (optional stopping), so a mean that differs from zero is made by the test, not by the market.
