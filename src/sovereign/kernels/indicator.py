@@ -5,7 +5,7 @@ gives NaN out and starts the warm-up again: a gap is never bridged. Seeding is T
 the first full window), so results agree with TA-Lib to rounding. None of them looks ahead.
 
 A step keeps its state in a 1-D float64 array, zeros to begin with, of the length given by the `*_STATE` constant.
-Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978; TA-Lib 0.6 for seeding.
+Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978; TA-Lib 0.8 for seeding.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ RSI_STATE = 5
 COLD = 0.0
 LINKED = 1.0
 UNLINKED = 2.0
-_ZERO = 1e-14  # what TA-Lib takes for zero
 
 
 @kernel
@@ -136,11 +135,11 @@ def step_adx(state: Float64, high: float, low: float, close: float, period: int)
     state[7] += minus - state[7] / period
     plus_di = 0.0
     minus_di = 0.0
-    if state[5] > _ZERO:
+    if state[5] > 0.0:
         plus_di = 100.0 * state[6] / state[5]
         minus_di = 100.0 * state[7] / state[5]
     both = plus_di + minus_di
-    moves = both > _ZERO  # a market that stands still leaves the ADX as it was
+    moves = both > 0.0  # a market that stands still leaves the ADX as it was
     dx = 100.0 * abs(plus_di - minus_di) / both if moves else 0.0
     if state[8] < period:
         state[8] += 1.0
@@ -179,7 +178,7 @@ def step_rsi(state: Float64, value: float, period: int) -> float:
         state[3] = (state[3] * (period - 1.0) + gain) / period
         state[4] = (state[4] * (period - 1.0) + loss) / period
     both = float(state[3] + state[4])
-    return 100.0 * float(state[3]) / both if both > _ZERO else 0.0
+    return 100.0 * float(state[3]) / both if both > 0.0 else 0.0
 
 
 @kernel

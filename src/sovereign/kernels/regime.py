@@ -281,22 +281,20 @@ def _volatile_points(c: Any, row: Any, average_volume: float, slope: float, adx_
 
 @kernel
 def _leader(scores: NDArray[np.float64]) -> int:
-    # Equal scores: the more cautious regime, VOLATILE, then RANGING.
-    leader = _VOLATILE
-    for code in (_RANGING, _UP, _DOWN):
-        if scores[code] > scores[leader]:
-            leader = code
-    return leader
+    # Equal scores: the more cautious regime, VOLATILE, then RANGING; two equal trends are no trend.
+    trend = _UP if scores[_UP] > scores[_DOWN] else _DOWN
+    calmer = _VOLATILE if scores[_VOLATILE] >= scores[_RANGING] else _RANGING
+    if scores[trend] <= scores[calmer]:
+        return calmer
+    return trend if scores[_UP] != scores[_DOWN] else _VOLATILE
 
 
 @kernel
 def _adopt(s: Any, c: Any) -> float:
     # Name the leader, let it become the regime after enough bars in a row, and return the confidence in the regime in force.
     scores = s["scores"]
-    leader = _leader(scores)
-    is_weak = scores[leader] < c["min_score"]
-    if is_weak:
-        leader = _VOLATILE
+    is_weak = scores.max() < c["min_score"]
+    leader = _VOLATILE if is_weak else _leader(scores)
     if leader == s["regime"]:
         s["challenger_bars"] = 0
     elif leader == s["challenger"] and s["challenger_bars"] > 0:
