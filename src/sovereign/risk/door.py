@@ -166,6 +166,11 @@ class OneDoor:
         if intent is None:
             nothing = Check("intent", 0.0, 1.0, "orders", passed=False, note=f"{proposal.name} asked for no order")
             return (nothing,), refuse(nothing)
+        absent = [name for name in ("positions", "last_ticks", "margin_per_unit") if getattr(view, name) is None]
+        if absent:
+            note = f"unknown: {', '.join(absent)}"
+            blind = Check("numbers", float(len(absent)), 0.0, "numbers", passed=False, note=note)
+            return (blind,), refuse(blind)
         self._prune(view)
         case = self._case(proposal, view)
         checks = tuple(check(case) for check in self._checks)
@@ -373,7 +378,7 @@ class OneDoor:
 
     def _prune(self, view: AccountView) -> None:
         # an approved order that is neither open nor working any more was canceled, expired or never sent
-        if view.working_entries == 0:
+        if is_known(view.working_entries) and view.working_entries == 0:
             positions = held(view.positions)
             self._committed = {symbol: loss for symbol, loss in self._committed.items() if symbol in positions}
 

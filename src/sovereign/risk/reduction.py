@@ -16,7 +16,7 @@ from sovereign.risk.number import NAN, is_known
 
 def _position(intent: OrderIntent, view: AccountView) -> tuple[str, Position] | None:
     # the symbol names the traded instrument or the tape; on a tape with two siblings only the one it reduces can be meant
-    positions = held(view.positions)
+    positions = held(view.positions or {})
     if intent.symbol in positions:
         return intent.symbol, positions[intent.symbol]
     on_tape = [(symbol, position) for symbol, position in positions.items() if position.tape == intent.symbol]

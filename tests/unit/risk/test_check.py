@@ -1,0 +1,282 @@
+"""Each check with an example that passes and one that fails, the numbers worked by hand.
+
+ES: a tick is 12.50, fees 2.25 a side; MES: 1.25 and 0.62. Stop 16, target 24, slippage 2 ticks a round trip.
+One ES loses 16 x 12.50 + 4.50 + 25.00 = 229.50 at its stop, one MES 16 x 1.25 + 1.24 + 2.50 = 23.74.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from math import isnan
+from typing import Any
+
+import pytest
+from risk_cases import FRIDAY, HALF_DAY, TAPE, TEN, THURSDAY, check, door, entry, judge, position, proposal, trade, utc, view
+
+from sovereign.core.decision import Approved, Check, Refused
+from sovereign.core.event import TradingState
+from sovereign.core.order import Bracket
+from sovereign.risk.check import ENTRY_CHECKS
+from sovereign.risk.configuration import RiskConfig
+
+ORDER = [
+    "kill_switch",
+    "trading_state",
+    "numbers",
+    "data_age",
+    "clock_skew",
+    "last_price",
+    "session_open",
+    "trading_hours",
+    "excluded_window",
+    "news_window",
+    "daily_profit",
+    "daily_loss",
+    "drawdown",
+    "positions",
+    "same_symbol",
+    "working_entries",
+    "loss_at_stop",
+    "risk_per_trade",
+    "size",
+    "cost_to_reward",
+    "margin_per_unit",
+    "margin_balance",
+    "order_rate",
+]
+
+
+def refused(result: tuple[tuple[Check, ...], Approved | Refused]) -> Refused:
+    assert isinstance(result[1], Refused), result[1]
+    return result[1]
+
+
+def test_judge_when_nothing_is_wrong_then_every_check_passes_in_the_fixed_order() -> None:
+    checks, outcome = judge()
+    assert [item.name for item in checks] == ORDER
+    assert len(ENTRY_CHECKS) == len(ORDER)
+    assert all(item.passed for item in checks)
+    assert outcome == Approved(1, was_resized=False, symbol="MESZ5")
+
+
+def test_judge_when_an_early_check_fails_then_the_later_ones_are_still_recorded() -> None:
+    checks, outcome = judge(is_killed=True, orders_last_minute=30)
+    assert [item.name for item in checks] == ORDER
+    assert [item.name for item in checks if not item.passed] == ["kill_switch", "order_rate"]
+    assert isinstance(outcome, Refused)
+    assert outcome.check == "kill_switch"
+    assert outcome.reason == "kill_switch: the kill switch was thrown"
+
+
+MINUTE = 60_000_000_000
+SECOND = 1_000_000_000
+D = Decimal
+
+# (what is wrong, configuration, changes to the view or intent, check, value, limit, unit)
+FAILURES: list[tuple[str, dict[str, Any], dict[str, Any], str, float, float, str]] = [
+    ("killed", {}, {"is_killed": True}, "kill_switch", 1, 0, "flag"),
+    ("reducing", {}, {"state": TradingState.REDUCING}, "trading_state", 1, 0, "state"),
+    ("halted", {}, {"state": TradingState.HALTED}, "trading_state", 2, 0, "state"),
+    ("NaN equity", {}, {"equity": D("NaN")}, "numbers", 1, 0, "numbers"),
+    ("old data", {}, {"data_ns": TEN - 60 * SECOND - SECOND // 2}, "data_age", 60.5, 60, "s"),
+    ("data ahead", {}, {"data_ns": TEN + SECOND + SECOND // 2}, "clock_skew", 1.5, 1, "s"),
+    ("no price", {}, {"last_ticks": {"NQZ5": 1}}, "last_price", 0, 1, "prices"),
+    # Thursday 22:30 UTC lies in the maintenance break between two sessions
+    ("closed", {}, {"ts": utc("2025-11-20 22:30")}, "session_open", 0, 1, "flag"),
+    ("before the open", {}, {"ts": utc("2025-11-20 14:29")}, "trading_hours", -1, 0, "min"),
+    ("15:45 exactly", {}, {"ts": utc("2025-11-20 20:45")}, "trading_hours", 0, 0, "min"),
+    ("noon", {}, {"ts": utc("2025-11-20 17:00")}, "excluded_window", 1, 0, "windows"),
+    ("news", {"news": ["2025-11-20T15:04:00Z CPI"]}, {}, "news_window", 1, 0, "windows"),
+    (
+        "target reached",
+        {},
+        {"equity": D(3000), "high_water_mark": D(3000), "day_start": D(2500)},
+        "daily_profit",
+        500,
+        500,
+        "USD",
+    ),
+    # tier 1 may lose 100 a day
+    ("limit reached", {}, {"equity": D(2400)}, "daily_loss", -100, -100, "USD"),
+    # a quarter of 4,000 is gone at 3,000; the day's own limit (8% of 3,010) is far away
+    (
+        "drawdown",
+        {},
+        {"balance": D(3010), "equity": D(3000), "high_water_mark": D(4000)},
+        "drawdown",
+        3000,
+        3000,
+        "USD",
+    ),
+    (
+        "one is held",
+        {},
+        {"positions": {"CLZ5": position("CLZ5", 1, 6000, "CLZ5")}, "last_ticks": {TAPE: 26400, "CLZ5": 6000}},
+        "positions",
+        2,
+        1,
+        "positions",
+    ),
+    ("an entry works", {"max_positions": 5}, {"working_entries": 1}, "working_entries", 2, 1, "orders"),
+    # 2,500 - 76.26 lost leaves 23.74 of 100: one MES exactly; a cent more lost and it is too much
+    ("no room", {}, {"equity": D("2423.73")}, "loss_at_stop", 23.74, 23.73, "USD"),
+    ("risk", {"max_risk_frac": "0.009"}, {}, "risk_per_trade", 23.74, 22.5, "USD"),
+    ("asks for none", {}, {"intent": entry(quantity=0)}, "size", float("nan"), 1, "units"),
+    # costs of 3.74 three times are 11.22; 8 ticks of target are 10.00
+    (
+        "small target",
+        {},
+        {"intent": entry(bracket=Bracket(stop_ticks=16, target_ticks=8))},
+        "cost_to_reward",
+        10,
+        11.22,
+        "USD",
+    ),
+    ("high margin", {}, {"margin_per_unit": {"MESZ5": D(41)}}, "margin_per_unit", 41, 40, "USD"),
+    ("margin of the balance", {"max_margin_balance_frac": "0.015"}, {}, "margin_balance", 40, 37.5, "USD"),
+    # 28 sent, then entry, stop and target
+    ("too many orders", {}, {"orders_last_minute": 28}, "order_rate", 31, 30, "orders/min"),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "name", "value", "limit", "unit"), [f[1:] for f in FAILURES], ids=[f[0] for f in FAILURES]
+)
+def test_check_when_its_limit_is_crossed_then_it_fails_with_the_numbers(
+    config: dict[str, Any], changes: dict[str, Any], name: str, value: float, limit: float, unit: str
+) -> None:
+    checks, outcome = judge(config, **changes)
+    failed = check(checks, name)
+    assert not failed.passed
+    assert failed.value == pytest.approx(value, nan_ok=True)
+    assert (failed.limit, failed.unit) == (pytest.approx(limit), unit)
+    assert failed.note
+    assert isinstance(outcome, Refused)
+
+
+# the same rules just inside their limits: (configuration, changes, check)
+PASSES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {"data_ns": TEN - 60 * SECOND}, "data_age"),
+    ({}, {"data_ns": TEN + SECOND}, "clock_skew"),
+    ({}, {"ts": utc("2025-11-20 14:30")}, "trading_hours"),
+    ({}, {"ts": utc("2025-11-20 20:44:59")}, "trading_hours"),
+    ({}, {"ts": utc("2025-11-20 16:59:59")}, "excluded_window"),
+    ({}, {"ts": utc("2025-11-20 18:00")}, "excluded_window"),
+    ({"news": ["2025-11-20T15:05:01Z CPI"]}, {}, "news_window"),
+    ({}, {"equity": D("2999.99"), "high_water_mark": D("2999.99"), "day_start": D(2500)}, "daily_profit"),
+    ({}, {"equity": D("2400.01")}, "daily_loss"),
+    ({}, {"balance": D(3010), "equity": D("3000.01"), "high_water_mark": D(4000)}, "drawdown"),
+    ({"max_positions": 2}, {"working_entries": 1}, "positions"),
+    ({"max_working_entries": 2, "max_positions": 5}, {"working_entries": 1}, "working_entries"),
+    ({}, {"equity": D("2423.74")}, "loss_at_stop"),
+    ({"max_risk_frac": "0.0095"}, {}, "risk_per_trade"),
+    ({}, {"intent": entry(bracket=Bracket(stop_ticks=16, target_ticks=9))}, "cost_to_reward"),
+    ({}, {"margin_per_unit": {"MESZ5": D(40)}}, "margin_per_unit"),
+    ({"max_margin_balance_frac": "0.016"}, {}, "margin_balance"),
+    ({}, {"orders_last_minute": 27}, "order_rate"),
+]
+
+
+@pytest.mark.parametrize(("config", "changes", "name"), PASSES)
+def test_check_when_just_inside_its_limit_then_it_passes(config: dict[str, Any], changes: dict[str, Any], name: str) -> None:
+    checks, _ = judge(config, **changes)
+    assert check(checks, name).passed
+
+
+def test_check_same_symbol_when_the_sibling_contract_is_held_then_refused() -> None:
+    held = {"ESZ5": position("ESZ5")}
+    checks, _ = judge({"max_positions": 5}, positions=held)
+    assert not check(checks, "same_symbol").passed
+    assert "ESZ5" in check(checks, "same_symbol").note
+
+
+def test_check_same_symbol_when_something_else_is_held_then_passes() -> None:
+    checks, _ = judge({"max_positions": 5}, positions={"CLZ5": position("CLZ5", 1, 6000, "CLZ5")})
+    assert check(checks, "same_symbol").passed
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"data_ns": None}, "data_age"),
+        ({"data_ns": None}, "clock_skew"),
+        ({"session": None}, "session_open"),
+        ({"session": None}, "trading_hours"),
+        ({"equity": None}, "daily_loss"),
+        ({"equity": None}, "daily_profit"),
+        ({"high_water_mark": None}, "drawdown"),
+        ({"margin_per_unit": {}}, "margin_per_unit"),
+        ({"margin_per_unit": {}}, "margin_balance"),
+        ({"intent": entry(bracket=None)}, "loss_at_stop"),
+        ({"intent": entry(bracket=Bracket(stop_ticks=16))}, "cost_to_reward"),
+        ({"working_entries": None}, "positions"),
+        ({"orders_last_minute": None}, "order_rate"),
+        ({"is_killed": None}, "kill_switch"),
+    ],
+)
+def test_check_when_a_number_is_unknown_then_it_fails_and_the_record_has_nan(changes: dict[str, Any], name: str) -> None:
+    checks, outcome = judge(**changes)
+    assert not check(checks, name).passed
+    assert isnan(check(checks, name).value) or isnan(check(checks, name).limit)
+    assert isinstance(outcome, Refused)
+
+
+def test_judge_when_an_input_was_nan_then_refused_by_name() -> None:
+    opened = door()
+    outcome = refused(opened.judge(proposal(inputs={"atr": float("nan"), "regime": "RANGING"}), view()))
+    assert outcome.check == "numbers"
+    assert "input atr" in outcome.reason
+
+
+def test_judge_when_the_symbol_is_not_known_then_refused_instead_of_raising() -> None:
+    outcome = refused(judge(intent=entry(symbol="no such thing")))
+    assert outcome.check == "last_price"
+
+
+def test_judge_when_the_margin_limit_of_a_future_is_not_configured_then_refused() -> None:
+    outcome = refused(judge({"margin_limits": {"ES": 400}}))
+    assert outcome.check == "margin_per_unit"
+    assert isnan(outcome.limit)
+
+
+def test_judge_when_the_day_session_is_half_then_entries_end_at_12_45_new_york() -> None:
+    opened = door(RiskConfig(excluded_windows=()), session=HALF_DAY)
+    for moment, passes in (("2025-11-28 17:44:59", True), ("2025-11-28 17:45", False)):
+        checks, _ = opened.judge(proposal(), view(session=HALF_DAY, ts=utc(moment)))
+        assert check(checks, "trading_hours").passed is passes
+
+
+def test_judge_when_all_hours_are_traded_then_the_evening_is_open() -> None:
+    evening = utc("2025-11-20 00:30")  # 19:30 in New York on Wednesday, trade date Thursday
+    assert refused(judge(ts=evening)).check == "trading_hours"
+    assert isinstance(judge({"hours": "all"}, ts=evening)[1], Approved)
+
+
+@pytest.mark.parametrize(
+    ("session", "hours", "when"),
+    [
+        (THURSDAY, "regular", "2025-11-20 20:55"),  # 15:55 New York
+        (HALF_DAY, "regular", "2025-11-28 17:55"),  # 12:55 New York
+        (THURSDAY, "all", "2025-11-20 21:55"),
+        (FRIDAY, "regular", "2025-11-21 20:55"),
+    ],
+)
+def test_flatten_when_hours_end_then_five_minutes_before(session: Any, hours: str, when: str) -> None:
+    assert door(RiskConfig.model_validate({"hours": hours})).flatten_ns(session) == utc(when)
+
+
+def test_judge_when_a_proposal_failed_its_own_check_then_refused_in_its_words() -> None:
+    own = Check("confidence", 0.4, 0.6, "frac", passed=False, note="confidence was 0.40, allowed from 0.60")
+    opened = door()
+    checks, outcome = opened.judge(proposal(checks=(own,)), view())
+    assert checks == ()
+    assert outcome == Refused("confidence", 0.6, 0.4, "frac", "confidence: confidence was 0.40, allowed from 0.60")
+
+
+def test_judge_when_a_halt_is_latched_then_refused_although_equity_has_recovered() -> None:
+    opened = door()
+    assert [event.cause for event in opened.inspect(view(equity=D(2400)))] == ["daily_loss_limit"]  # type: ignore[attr-defined]
+    opened.on_trade(trade("5"), view())
+    outcome = refused(opened.judge(proposal(), view()))
+    assert (outcome.check, outcome.value) == ("trading_state", 2.0)
+    assert "daily_loss_limit" in outcome.reason
