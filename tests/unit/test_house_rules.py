@@ -111,3 +111,17 @@ def test_tracked_files_when_read_then_name_no_machine_path_and_no_registry():
             text = file.read_text(encoding="utf-8", errors="replace")
             found.extend(f"{name}: {match.group()}" for match in forbidden.finditer(text))
     assert found == []
+
+
+def test_command_page_when_read_then_names_every_command():
+    from sovereign.app.cli.main import COMMANDS
+
+    page = (REPOSITORY / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert [words for words in COMMANDS if f"`sovereign {words}" not in page] == []
+
+
+def test_configuration_page_when_read_then_names_every_section():
+    from sovereign.app.configuration import Settings
+
+    page = (REPOSITORY / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    assert [name for name in Settings.model_fields if f"| `{name}` |" not in page] == []

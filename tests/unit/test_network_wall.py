@@ -23,7 +23,9 @@ def test_connect_when_host_is_loopback_then_allowed():
 )
 def test_reach_when_host_is_foreign_and_refusal_is_swallowed_then_test_fails(pytester, request, reach):
     pytester.makeconftest((request.config.rootpath / "tests" / "conftest.py").read_text())
-    pytester.makepyfile(f"import contextlib, socket\ndef test_leak():\n    with contextlib.suppress(Exception):\n        {reach}\n")
+    pytester.makepyfile(
+        f"import contextlib, socket\ndef test_leak():\n    with contextlib.suppress(Exception):\n        {reach}\n"
+    )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*the network was reached for:*"])

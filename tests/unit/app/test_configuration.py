@@ -56,7 +56,13 @@ def message_of(tmp_path, text=None, environment=None, overrides=()):
     [
         (None, {}, (), 1, "default"),
         ("[risk]\nmax_positions = 2", {}, (), 2, "file"),
-        ("[risk]\nmax_positions = 2", {"SOVEREIGN__RISK__MAX_POSITIONS": "3"}, (), 3, "environment SOVEREIGN__RISK__MAX_POSITIONS"),
+        (
+            "[risk]\nmax_positions = 2",
+            {"SOVEREIGN__RISK__MAX_POSITIONS": "3"},
+            (),
+            3,
+            "environment SOVEREIGN__RISK__MAX_POSITIONS",
+        ),
         ("[risk]\nmax_positions = 2", {"SOVEREIGN__RISK__MAX_POSITIONS": "3"}, ("risk.max_positions=4",), 4, "flag --set"),
     ],
 )
