@@ -7,7 +7,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -97,7 +98,7 @@ def _from_text(field: FieldInfo, text: str) -> Any:
             return tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             return text
-    return None if text.lower() == "none" and field.default is None else text
+    return None if text.lower() == "none" and NoneType in get_args(field.annotation) else text
 
 
 def _overrides(model: type[Configuration], assignments: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,12 @@ from pathlib import Path
 from pydantic import Field
 
 from sovereign.core.configuration import Configuration
+from sovereign.execution.fill_model import ExecutionConfig
+from sovereign.feeds.synthetic import SyntheticConfig
+from sovereign.risk.configuration import RiskConfig
+from sovereign.store.catalog import DataConfiguration
+from sovereign.store.configuration import StoreConfig
+from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 
 
 class AccountConfig(Configuration):
@@ -35,10 +41,17 @@ class ReportConfig(Configuration):
 class StrategySettings(Configuration):
     """Settings of the trading systems, by name."""
 
+    order_flow: OrderFlowConfig = Field(OrderFlowConfig(), description="The order-flow strategy.")
+
 
 class Settings(Configuration):
     """Everything that a user can set."""
 
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
+    data: DataConfiguration = Field(DataConfiguration(), description="Where market data is kept and how it is read.")
+    execution: ExecutionConfig = Field(ExecutionConfig(), description="Assumptions of the simulated broker.")
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
+    risk: RiskConfig = Field(RiskConfig(), description="Limits of the one door every order passes.")
+    store: StoreConfig = Field(StoreConfig(), description="The SQL store of runs, decisions, orders and fills.")
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
+    synthetic: SyntheticConfig = Field(SyntheticConfig(), description="The simulated market.")
