@@ -20,7 +20,7 @@ def build_card(
     metrics: Mapping[str, Metric] | None = None,
     metrics_config: MetricsConfig | None = None,
 ) -> EvidenceCard:
-    """Return the card of a run; `further` are checks made elsewhere (null, look-ahead). What is missing is stated as not run."""
+    """Return the card of a run; `further` are checks made elsewhere (null, look-ahead). What is missing is not run."""
     config = config or EvidenceConfig()
     metrics = metrics or compute_metrics(run, metrics_config)
     checks = [

@@ -37,9 +37,9 @@ class Metric:
     def to_plain(self) -> dict[str, object]:
         """Return JSON-ready values; money as exact text."""
         value = str(self.value) if isinstance(self.value, Decimal) else self.value
-        return {"name": self.name, "value": value, "unit": self.unit, "formula": self.formula, "basis": self.basis} | (
-            {"reason": self.reason} if self.reason else {}
-        )
+        plain: dict[str, object] = {"name": self.name, "value": value, "unit": self.unit}
+        plain |= {"formula": self.formula, "basis": self.basis}
+        return plain | {"reason": self.reason} if self.reason else plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +84,8 @@ def daily_returns(run: RunResult) -> Float64:
     """Return end balance over start balance minus one, one per session; NaN where the start balance is not positive."""
     start = np.array([float(session.start_balance) for session in run.tables.sessions])
     end = np.array([float(session.end_balance) for session in run.tables.sessions])
-    return np.divide(end - start, start, out=np.full(len(start), np.nan), where=start > 0)
+    returns: Float64 = np.divide(end - start, start, out=np.full(len(start), np.nan), where=start > 0)
+    return returns
 
 
 def equity_curve(run: RunResult) -> EquityCurve:

@@ -85,8 +85,8 @@ def overfitting_probability(returns: NDArray[np.float64], blocks: int = 16) -> f
     observations, configurations = returns.shape
     if configurations < 2 or blocks < 2 or blocks % 2 or observations < 2 * blocks:
         raise UsageError(
-            f"returns had {observations} observations of {configurations} configurations in {blocks} blocks; needed are at least "
-            f"two configurations, an even number of blocks, and two observations a block"
+            f"returns had {observations} observations of {configurations} configurations in {blocks} blocks; needed are "
+            f"two configurations or more, an even number of blocks, and two observations a block"
         )
     parts = np.array_split(np.arange(observations), blocks)
     counts = np.array([len(part) for part in parts], float)
@@ -98,7 +98,8 @@ def overfitting_probability(returns: NDArray[np.float64], blocks: int = 16) -> f
         mean = sums[chosen].sum(axis=0) / count
         variance = squares[chosen].sum(axis=0) / count - mean**2
         deviation = np.sqrt(np.maximum(variance, 0.0))
-        return np.divide(mean, deviation, out=np.zeros_like(mean), where=deviation > 0.0)
+        ratio: NDArray[np.float64] = np.divide(mean, deviation, out=np.zeros_like(mean), where=deviation > 0.0)
+        return ratio
 
     below = splits = 0
     for picked in combinations(range(blocks), blocks // 2):
