@@ -39,7 +39,8 @@ class DecisionColumns:
 
     Parameters
     ----------
-    prefix, first : row `i` is the decision `f"{prefix}{first + i}"`, unique within the run; `prefix` does not end in a digit.
+    prefix : of the decision ids, unique within the run for this session and symbol; must not end in a digit.
+    index : where each lies among the session's candidates, increasing; row `i` is the decision `f"{prefix}{index[i]}"`.
     ts : UTC ns of the decision.
     name, names : code of what was seen, and the name of each code.
     side : +1 long, -1 short, 0 context only.
@@ -50,7 +51,7 @@ class DecisionColumns:
 
     symbol: str
     prefix: str
-    first: int
+    index: NDArray[Any]
     ts: NDArray[Any]
     name: NDArray[Any]
     names: Sequence[str]
@@ -63,12 +64,17 @@ class DecisionColumns:
 
     def __post_init__(self) -> None:
         rows = len(self.ts)
-        columns = {"name": self.name, "side": self.side, "strength": self.strength, "failed": self.failed}
+        columns = {"index": self.index, "name": self.name, "side": self.side, "strength": self.strength, "failed": self.failed}
         for column, values in {**columns, "confidence": self.confidence, **self.inputs}.items():
             if len(values) != rows:
                 raise UsageError(f"column '{column}' had {len(values)} rows and ts {rows}; columns must have one length")
-        if rows > schema.BLOCK_ROWS:
-            raise UsageError(f"columns had {rows} rows; allowed are {schema.BLOCK_ROWS} at a time; hand them over by session")
+        if rows and not (
+            int(self.index[0]) >= 0 and int(self.index[-1]) < schema.BLOCK_ROWS and np.all(np.diff(self.index) > 0)
+        ):
+            raise UsageError(
+                f"index ran from {self.index[0]} to {self.index[-1]}; it must increase from row to row and stay within "
+                f"0 to {schema.BLOCK_ROWS - 1}; hand candidates over by session"
+            )
         if self.prefix[-1:].isdigit():
             raise UsageError(f"prefix was '{self.prefix}', which ends in a digit; end it with a letter or a dash")
         if rows and not 0 <= int(np.min(self.failed)) <= int(np.max(self.failed)) < len(self.checks):
@@ -121,7 +127,6 @@ def write_columns(database: Database, connection: Connection, run_key: int, colu
         "run_key": run_key,
         "symbol": columns.symbol,
         "prefix": columns.prefix,
-        "first": columns.first,
         "count": count,
         "detail": columns.describe(),
         "numbers": columns.numbers(),
@@ -131,7 +136,7 @@ def write_columns(database: Database, connection: Connection, run_key: int, colu
     checks = _codes(database, connection, run_key, [check.name for check in columns.checks])
     start = key * schema.BLOCK_ROWS
     rows: Iterable[tuple[Any, ...]] = zip(
-        range(start, start + count),
+        (np.asarray(columns.index, np.int64) + start).tolist(),
         np.asarray(columns.ts, np.int64).tolist(),
         names[columns.name].tolist(),
         columns.side.tolist(),

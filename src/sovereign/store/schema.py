@@ -123,7 +123,7 @@ run_words = Table(
 """Words that candidates use, by code."""
 
 BLOCK_ROWS = 1_048_576
-"""Row `position` of a block is the candidate `block.key * BLOCK_ROWS + position`, so that no index but the key is needed."""
+"""Candidate `i` of a session is row `block.key * BLOCK_ROWS + i`, so that no index but the key is needed."""
 
 candidate_blocks = Table(
     "candidate_blocks",
@@ -132,13 +132,12 @@ candidate_blocks = Table(
     _run_key(),
     Column("symbol", _Name, nullable=False),
     Column("prefix", String(80), nullable=False),
-    Column("first", BigInteger, nullable=False),
     Column("count", Integer, nullable=False),
     Column("detail", Text, nullable=False),
     Column("numbers", LargeBinary, nullable=False),
-    Index("ix_candidate_blocks_run", "run_key", "prefix", "first"),
+    Index("ux_candidate_blocks_prefix", "run_key", "prefix", unique=True),
 )
-"""Refused candidates of one session and symbol; `prefix` and a running number from `first` make their decision ids.
+"""Refused candidates of one session and symbol; `prefix` and the candidate's number in the session make its decision id.
 
 `detail` says what the float64 numbers of each row in `numbers` are: first the inputs, then value and limit of each check."""
 
@@ -183,7 +182,7 @@ DECISIONS_VIEW = f"""
 CREATE VIEW decisions AS
 SELECT run_key, decision_id, ts, symbol, name, side, strength, confidence, verdict, failed_check FROM door_decisions
 UNION ALL
-SELECT block.run_key, block.prefix || CAST(block.first + candidate.key - block.key * {BLOCK_ROWS} AS VARCHAR(20)), candidate.ts,
+SELECT block.run_key, block.prefix || CAST(candidate.key - block.key * {BLOCK_ROWS} AS VARCHAR(20)), candidate.ts,
        block.symbol, name.word, CASE candidate.side WHEN 1 THEN 'BUY' WHEN -1 THEN 'SELL' ELSE 'NONE' END,
        candidate.strength, candidate.confidence, 'REFUSED', failed.word
 FROM candidate_blocks AS block

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 
 from sovereign.core.decision import Check
 from sovereign.core.errors import NotFoundError
@@ -122,16 +122,18 @@ def _find_candidate(connection: Connection, name: str, keys: Any) -> _Found | No
     block = schema.candidate_blocks.c
     row = connection.execute(
         select(schema.candidate_blocks)
-        .where(block.run_key.in_(keys), block.prefix == prefix, block.first <= number, number < block.first + block.count)
+        .where(block.run_key.in_(keys), block.prefix == prefix)
         .order_by(block.run_key.desc())
         .limit(1)
     ).first()
-    if row is None or name != f"{prefix}{number}":
+    if row is None or name != f"{prefix}{number}" or number >= schema.BLOCK_ROWS:
         return None
-    position = number - row.first
-    candidate = connection.execute(
-        select(schema.candidates).where(schema.candidates.c.key == row.key * schema.BLOCK_ROWS + position)
-    ).one()
+    candidates, start = schema.candidates, row.key * schema.BLOCK_ROWS
+    candidate = connection.execute(select(candidates).where(candidates.c.key == start + number)).first()
+    if candidate is None:
+        return None
+    before = select(func.count()).select_from(candidates).where(candidates.c.key >= start, candidates.c.key < start + number)
+    position = connection.execute(before).scalar_one()
     words = {
         word.code: word.word
         for word in connection.execute(select(schema.run_words).where(schema.run_words.c.run_key == row.run_key))

@@ -1,0 +1,63 @@
+"""Settings of metrics, evidence and stress. Limits are judgments; each says whose."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sovereign.core.configuration import Configuration
+
+
+class MetricsConfig(Configuration):
+    """How ratios are annualized and how confidence intervals are made."""
+
+    trading_days: int = Field(default=252, gt=0, description="Sessions a year, for annualizing; US exchanges' usual count.")
+    risk_free_frac: float = Field(
+        default=0.0, description="Annual risk-free return as a fraction; 0 by convention for futures."
+    )
+    confidence_frac: float = Field(default=0.95, gt=0, lt=1, description="Two-sided confidence of the bootstrap interval.")
+    bootstrap_samples: int = Field(
+        default=2_000, ge=100, description="Bootstrap resamples (Efron and Tibshirani 1993 advise 1,000 or more for intervals)."
+    )
+    bootstrap_seed: int = Field(default=20_140_731, description="Seed of the bootstrap, so that a report repeats exactly.")
+
+
+class EvidenceConfig(Configuration):
+    """Thresholds of the evidence card."""
+
+    max_ambiguous_frac: float = Field(
+        default=0.05, ge=0, le=1, description="Largest share of trades whose result depends on the fill model; own choice."
+    )
+    min_trades: int = Field(default=100, ge=2, description="Fewest trades that can be judged; own choice, t of 2 at SQN 0.2.")
+    min_deflated_sharpe: float = Field(
+        default=0.95, ge=0, le=1, description="Least deflated Sharpe probability (Bailey and Lopez de Prado 2014, 95%)."
+    )
+
+
+class StressConfig(Configuration):
+    """What a stressed run must survive. Every limit is a judgment of this project unless it names a source."""
+
+    shuffles: int = Field(default=1_000, ge=100, description="Monte Carlo paths.")
+    seed: int = Field(default=1_984, description="Seed of the shuffles.")
+    slippage_ticks: tuple[int, ...] = Field(default=(1, 2), description="Extra slippage tried, in ticks per side.")
+    max_hour_share: float = Field(
+        default=0.6, gt=0, le=1, description="Largest share of all winning hours' profit that one hour of the day may bring."
+    )
+    max_weekday_share: float = Field(
+        default=0.6, gt=0, le=1, description="Largest share of all winning weekdays' profit that one weekday may bring."
+    )
+    drawdown_quantile: float = Field(
+        default=0.95, gt=0, lt=1, description="Quantile of the shuffled maximum drawdown to judge."
+    )
+    max_drawdown_frac: float = Field(
+        default=0.25, gt=0, le=1, description="Largest allowed drawdown at that quantile, as a fraction of the account."
+    )
+    final_quantile: float = Field(default=0.05, gt=0, lt=1, description="Quantile of the bootstrapped final profit to judge.")
+    min_final_profit: float = Field(default=0.0, description="Least final profit at that quantile, in account currency.")
+    ruin_loss_frac: float = Field(
+        default=0.5, gt=0, le=1, description="Loss, as a fraction of the account, at which trading is over (ruin)."
+    )
+    max_ruin_probability: float = Field(default=0.01, ge=0, le=1, description="Largest allowed probability of ruin.")
+    losing_streak_quantile: float = Field(
+        default=0.95, gt=0, lt=1, description="Quantile of the longest losing streak to judge."
+    )
+    max_losing_streak: int = Field(default=15, ge=1, description="Longest losing streak allowed at that quantile, in trades.")
