@@ -2,5 +2,24 @@
 
 from sovereign.feeds.synthetic.feed import SyntheticFeed
 from sovereign.feeds.synthetic.market import Hours, SyntheticConfig, SyntheticMarket
+from sovereign.feeds.synthetic.planting import (
+    PLANT_SIDE,
+    Planted,
+    PlantingConfig,
+    footprint_of,
+    plant,
+    plant_all,
+)
 
-__all__ = ["Hours", "SyntheticConfig", "SyntheticFeed", "SyntheticMarket"]
+__all__ = [
+    "PLANT_SIDE",
+    "Hours",
+    "Planted",
+    "PlantingConfig",
+    "SyntheticConfig",
+    "SyntheticFeed",
+    "SyntheticMarket",
+    "footprint_of",
+    "plant",
+    "plant_all",
+]

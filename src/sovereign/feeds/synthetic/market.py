@@ -8,6 +8,7 @@ for the model and what it does not have. The sequential parts are `kernels.synth
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from typing import Literal, Self
@@ -21,11 +22,14 @@ from sovereign.core.configuration import Configuration
 from sovereign.core.errors import UsageError
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_MINUTE, Session
+from sovereign.feeds.synthetic.planting import Planted, PlantingConfig, plant_all
+from sovereign.kernels.row import Pattern
 
 Hours = Literal["regular", "all"]
 """`regular` is the day session alone, `all` everything that the venue trades under the trade date."""
 
 _SIZE_LEVELS = 65_536
+_PLANTING = 2  # stream of random numbers; 0 and 1 are the sessions of regular and all hours
 _FIRST_DAY = date(1990, 1, 1)
 _MOST_MOVES = 0.9  # chance of a quote's move a trade, at most
 
@@ -171,6 +175,23 @@ class SyntheticMarket:
         )
         shape = self._shape(session, spans, start, end)
         return self._trades(rng, max(1, round(count)), shape, (start, end), self._open_ticks(product, session))
+
+    def planted_session(
+        self,
+        instrument: Instrument,
+        session: Session,
+        plan: Sequence[tuple[Pattern, int]],
+        config: PlantingConfig | None = None,
+    ) -> tuple[Trades, list[Planted]]:
+        """Return the day session's trades with patterns planted, as `(pattern, bar)` pairs, and what was planted where.
+
+        Raises
+        ------
+        UsageError : two plants need the same bar, or one does not fit into the session.
+        """
+        entropy = [self.seed, zlib.crc32(instrument.root.encode()), session.trade_date.toordinal(), _PLANTING]
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+        return plant_all(self.session_trades(instrument, session), session, plan, rng, config)
 
     def _open_ticks(self, product: int, session: Session) -> int:
         config = self.config
