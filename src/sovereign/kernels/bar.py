@@ -9,8 +9,6 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-import numpy as np
-
 from sovereign.kernels.compile import kernel
 
 
@@ -25,7 +23,7 @@ class BarKind(IntEnum):
 
 @kernel
 def first_at_or_after(ts: Any, moment: int, start: int, stop: int) -> int:
-    """Return the first index in `start..stop` with `ts >= moment`, or `stop` (NumPy: `start + searchsorted(ts[start:stop], moment)`)."""
+    """Return the first index in `start..stop` with `ts >= moment`, or `stop` (as `searchsorted` does)."""
     if start >= stop or ts[stop - 1] < moment:
         return stop
     low, high = start, stop - 1
@@ -61,7 +59,7 @@ def tick_bar_end(start: int, stop: int, trades: int, length: int) -> tuple[int, 
 def volume_bar_end(size: Any, start: int, stop: int, volume: int, length: int) -> tuple[int, bool]:
     """Close with the tick that brings the bar's volume to `length` or beyond; a trade is never split."""
     for i in range(start, stop):
-        volume += np.int64(size[i])
+        volume += int(size[i])
         if volume >= length:
             return i + 1, True
     return stop, False
@@ -71,7 +69,7 @@ def volume_bar_end(size: Any, start: int, stop: int, volume: int, length: int) -
 def range_bar_end(price: Any, start: int, stop: int, low: int, high: int, length: int) -> tuple[int, bool]:
     """Close with the tick that makes high minus low `length` ticks or more; `low > high` says that the bar is empty."""
     for i in range(start, stop):
-        px = np.int64(price[i])
+        px = int(price[i])
         if low > high:
             low = px
             high = px

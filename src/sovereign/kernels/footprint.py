@@ -18,6 +18,8 @@ NEUTRAL = 0
 ASK = 1
 BID = 3
 STRIDE = 4
+ENTRIES = STRIDE + 3
+"""Integers held per level of a window: its table, and behind that three plain arrays (bid, ask, volume) for a closed bar."""
 
 LEVEL = np.dtype([("price", np.int32), ("bid", np.int64), ("ask", np.int64), ("volume", np.int64)], align=True)
 """One price level of a closed bar: volume by sellers (`bid`), by buyers (`ask`) and in total."""
@@ -32,7 +34,7 @@ def price_range(price: Any, start: int, stop: int) -> tuple[int, int]:
         px = price[i]
         low = min(low, px)
         high = max(high, px)
-    return np.int64(low), np.int64(high)
+    return int(low), int(high)
 
 
 @kernel
@@ -44,9 +46,9 @@ def accumulate(
     Every price must lie inside the window: the caller has looked at the range first.
     """
     for i in range(start, stop):
-        units = np.int64(size[i])
-        aggressor = np.int64(side[i])
-        table[np.uint64(STRIDE * (np.int64(price[i]) - base) + (aggressor & 3))] += units
+        units = int(size[i])
+        aggressor = int(side[i])
+        table[np.uint64(STRIDE * (int(price[i]) - base) + (aggressor & 3))] += units
         delta += units * aggressor
         min_delta = min(min_delta, delta)
         max_delta = max(max_delta, delta)

@@ -3,8 +3,8 @@
 `advance` works bar by bar inside compiled code: the end of the bar first (by search), then the range of its prices, then one
 addition per tick; everything else happens once a bar. Whatever it must remember lies in `memory`, one byte array laid out by
 `MEMORY`, so that a call with a single live tick hands over few arguments. Arrays of bytes are viewed as `ROW`, `CANDIDATE` and
-`LEVEL` records here. When an array is too small the call stops before the bar that needs it and says so; the caller enlarges the
-array and calls again from `consumed`, and the result is the same as with a large array from the start.
+`LEVEL` records here. When an array is too small the call stops before the bar that needs it and says so; the caller enlarges
+the array and calls again from `consumed`, and the result is the same as with a large array from the start.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sovereign.core.session import NS_PER_SECOND
 from sovereign.kernels.bar import BarKind, bar_interval, first_at_or_after, range_bar_end, tick_bar_end, volume_bar_end
 from sovereign.kernels.compile import kernel
 from sovereign.kernels.footprint import (
+    ENTRIES,
     LEVEL,
     STRIDE,
     accumulate,
@@ -46,10 +47,7 @@ NEED_LEVELS = 2
 NEED_SESSION = 3
 NEED_LOG = 4
 OUT_OF_ORDER = 5
-"""What `advance` returns: everything consumed, an array to enlarge (`wanted` says to how many levels), or ticks out of order."""
-
-SCRATCH = 3
-"""Plain level arrays (bid, ask, volume) behind the window in the `levels` array, in window widths."""
+"""What `advance` returns: everything consumed, an array to enlarge (for `wanted` levels), or ticks out of order."""
 
 LONG_AGO = -9_223_372_036_854_775_808
 
@@ -204,7 +202,7 @@ def start_session(memory: Any, levels: Any, session: Any, session_close_ns: int,
 @kernel
 def _open_window(s: Any, levels: Any, low: int, high: int) -> bool:
     # Make the window hold low..high as well as what the open bar has; False when it is too narrow.
-    width = len(levels) // (STRIDE + SCRATCH)
+    width = len(levels) // ENTRIES
     if s["trades"] > 0:
         low = min(low, s["low"])
         high = max(high, s["high"])
@@ -252,7 +250,7 @@ def _make_log_room(s: Any, kept_bars: int, rows: Any, log: Any) -> bool:
         return True
     count = 0
     for row in range(max(s["rows"] - kept_bars + 1, 0), s["rows"]):
-        count += np.int64(rows[row]["high"]) - np.int64(rows[row]["low"]) + 1
+        count += int(rows[row]["high"]) - int(rows[row]["low"]) + 1
     if count + levels > len(log):
         s["wanted"] = count + levels
         return False
@@ -286,44 +284,46 @@ def _log_levels(s: Any, log: Any, low: int, levels: int, bid: Any, ask: Any, vol
 
 
 @kernel
-def _close_bar(memory: Any, levels: Any, session: Any, rows: Any, candidates: Any, log: Any) -> None:
-    # One row out of the open bar, then regime, patterns and router on it; the window is left empty.
-    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
-    config = memory[_M1:_Z1].view(FOOTPRINT_CONFIG)[0]
-    width = len(levels) // (STRIDE + SCRATCH)
-    bid = levels[STRIDE * width : (STRIDE + 1) * width]
-    ask = levels[(STRIDE + 1) * width : (STRIDE + 2) * width]
-    volume = levels[(STRIDE + 2) * width : (STRIDE + 3) * width]
-    low = s["low"]
-    count = s["high"] - low + 1
-    read_levels(levels, s["base"], low, s["high"], bid, ask, volume)
-    clear_levels(levels, s["base"], low, s["high"])
-    sold = np.int64(0)
-    bought = np.int64(0)
-    total = np.int64(0)
-    value = np.int64(0)
+def _add_to_session(s: Any, session: Any, low: int, levels: int, volume: Any, total: int) -> None:
     at = low - s["session_base"]
-    for k in range(count):
-        sold += bid[k]
-        bought += ask[k]
-        total += volume[k]
-        value += volume[k] * (low + k)
+    for k in range(levels):
         session[at + k] += volume[k]
+        s["session_value"] += volume[k] * (low + k)
     is_first = s["session_high"] < s["session_low"]
     s["session_low"] = low if is_first else min(s["session_low"], low)
     s["session_high"] = s["high"] if is_first else max(s["session_high"], s["high"])
     s["session_volume"] += total
-    s["session_value"] += value
     s["cumulative_delta"] += s["delta"]
 
-    i = s["rows"]
-    row = rows[i]
+
+@kernel
+def _write_profiles(s: Any, config: Any, volume: Any, levels: int, session: Any, row: Any) -> None:
+    fraction = config["value_area_frac"]
+    step = config["value_area_step"]
+    low = s["low"]
+    poc = point_of_control(volume, levels)
+    area_low, area_high = value_area(volume, levels, poc, fraction, step)
+    row["poc"] = low + poc
+    row["value_area_low"] = low + area_low
+    row["value_area_high"] = low + area_high
+    low = s["session_low"]
+    profile = session[low - s["session_base"] : s["session_high"] - s["session_base"] + 1]
+    poc = point_of_control(profile, len(profile))
+    area_low, area_high = value_area(profile, len(profile), poc, fraction, step)
+    row["session_poc"] = low + poc
+    row["session_value_area_low"] = low + area_low
+    row["session_value_area_high"] = low + area_high
+    row["session_vwap"] = s["session_value"] / s["session_volume"] if s["session_volume"] > 0 else np.nan
+
+
+@kernel
+def _write_row(s: Any, row: Any, total: int, sold: int, bought: int) -> None:
     row["known_at"] = s["due_ns"]
     row["seq"] = s["seq"]
     row["open_ns"] = s["open_ns"]
     row["open"] = s["open"]
     row["high"] = s["high"]
-    row["low"] = low
+    row["low"] = s["low"]
     row["close"] = s["close"]
     row["trades"] = s["trades"]
     row["volume"] = total
@@ -333,19 +333,33 @@ def _close_bar(memory: Any, levels: Any, session: Any, rows: Any, candidates: An
     row["min_delta"] = s["min_delta"]
     row["max_delta"] = s["max_delta"]
     row["cumulative_delta"] = s["cumulative_delta"]
-    poc = point_of_control(volume, count)
-    area_low, area_high = value_area(volume, count, poc, config["value_area_frac"], config["value_area_step"])
-    row["poc"] = low + poc
-    row["value_area_low"] = low + area_low
-    row["value_area_high"] = low + area_high
-    bottom = s["session_low"]
-    profile = session[bottom - s["session_base"] : s["session_high"] - s["session_base"] + 1]
-    poc = point_of_control(profile, len(profile))
-    area_low, area_high = value_area(profile, len(profile), poc, config["value_area_frac"], config["value_area_step"])
-    row["session_poc"] = bottom + poc
-    row["session_value_area_low"] = bottom + area_low
-    row["session_value_area_high"] = bottom + area_high
-    row["session_vwap"] = s["session_value"] / s["session_volume"] if s["session_volume"] > 0 else np.nan
+
+
+@kernel
+def _close_bar(memory: Any, levels: Any, session: Any, rows: Any, candidates: Any, log: Any) -> None:
+    # One row out of the open bar, then regime, patterns and router on it; the window is left empty.
+    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
+    config = memory[_M1:_Z1].view(FOOTPRINT_CONFIG)[0]
+    width = len(levels) // ENTRIES
+    bid = levels[STRIDE * width : (STRIDE + 1) * width]
+    ask = levels[(STRIDE + 1) * width : (STRIDE + 2) * width]
+    volume = levels[(STRIDE + 2) * width : (STRIDE + 3) * width]
+    low = s["low"]
+    count = s["high"] - low + 1
+    read_levels(levels, s["base"], low, s["high"], bid, ask, volume)
+    clear_levels(levels, s["base"], low, s["high"])
+    sold = 0
+    bought = 0
+    total = 0
+    for k in range(count):
+        sold += bid[k]
+        bought += ask[k]
+        total += volume[k]
+    _add_to_session(s, session, low, count, volume, total)
+    i = s["rows"]
+    row = rows[i]
+    _write_row(s, row, total, sold, bought)
+    _write_profiles(s, config, volume, count, session, row)
     if config["kept_bars"] > 0:
         _log_levels(s, log, low, count, bid, ask, volume)
 
@@ -398,12 +412,12 @@ def _add_ticks(s: Any, config: Any, price: Any, size: Any, side: Any, start: int
     if not _open_window(s, levels, low, high):
         return False
     if s["trades"] == 0:
-        s["open"] = np.int64(price[start])
+        s["open"] = int(price[start])
         s["low"] = low
         s["high"] = high
         s["delta"] = 0
         # The extremes of delta are those reached after a trade, so the first trade sets both.
-        s["min_delta"] = np.int64(size[start]) * np.int64(side[start])
+        s["min_delta"] = int(size[start]) * int(side[start])
         s["max_delta"] = s["min_delta"]
     else:
         s["low"] = min(s["low"], low)
@@ -414,12 +428,12 @@ def _add_ticks(s: Any, config: Any, price: Any, size: Any, side: Any, start: int
     s["delta"] = delta
     s["min_delta"] = min_delta
     s["max_delta"] = max_delta
-    s["close"] = np.int64(price[stop - 1])
+    s["close"] = int(price[stop - 1])
     s["trades"] += stop - start
     s["seq"] += stop - start
     if config["kind"] == _VOLUME:
         for k in range(start, stop):
-            s["volume"] += np.int64(size[k])
+            s["volume"] += int(size[k])
     return True
 
 
@@ -458,7 +472,7 @@ def advance(
     ----------
     ts, price, size, side : one block of `core.columns.Trades`; `start` is 0, or `consumed` after an array was enlarged.
     memory : uint8, `MEMORY_SIZE` bytes: the records of `MEMORY`.
-    levels : int64, `STRIDE + SCRATCH` entries a level: the window of the open bar, then plain arrays for the closed one.
+    levels : int64, `ENTRIES` a level: the window of the open bar, then plain arrays for the closed one.
     session : int64, one entry a level: the session's volume profile.
     row_bytes, candidate_bytes, log_bytes : uint8 arrays that hold whole `ROW`, `CANDIDATE` and `LEVEL` records.
 

@@ -1,4 +1,4 @@
-"""Settings of footprint bars and of order-flow patterns, apart from the kernels so that reading a configuration compiles nothing.
+"""Settings of footprint bars and order-flow patterns, apart from the kernels so that reading a configuration compiles nothing.
 
 Volumes are contracts for futures and shares for equities; a fraction is 0..1.
 """
@@ -24,36 +24,46 @@ class FootprintConfig(Configuration):
     """What closes a bar and how its profile is read."""
 
     kind: Literal["time", "tick", "volume", "range"] = Field(
-        "time",
+        default="time",
         description="What closes a bar: the clock, a number of trades, a volume or a price range. Source: definitions 5.1.",
     )
-    bar_s: int = Field(300, ge=1, le=86_400, description="Length of a time bar (s). Source: definitions 5.1.")
-    bar_trades: int = Field(2_000, ge=1, description="Length of a tick bar (trades). Source: common practice on ES, no study.")
+    bar_s: int = Field(default=300, ge=1, le=86_400, description="Length of a time bar (s). Source: definitions 5.1.")
+    bar_trades: int = Field(
+        default=2_000, ge=1, description="Length of a tick bar (trades). Source: common practice on ES, no study."
+    )
     bar_volume: int = Field(
-        10_000, ge=1, description="Length of a volume bar (contracts or shares). Source: common practice on ES, no study."
+        default=10_000,
+        ge=1,
+        description="Length of a volume bar (contracts or shares). Source: common practice on ES, no study.",
     )
     bar_range_ticks: int = Field(
-        8, ge=1, description="High minus low at which a range bar closes (ticks). Source: common practice on ES, no study."
+        default=8,
+        ge=1,
+        description="High minus low at which a range bar closes (ticks). Source: common practice on ES, no study.",
     )
     alignment: Literal["regular_open", "epoch"] = Field(
-        "regular_open", description="Where the grid of time bars is anchored: the day session's open, or 1970-01-01 UTC."
+        default="regular_open",
+        description="Where the grid of time bars is anchored: the day session's open, or 1970-01-01 UTC.",
     )
     value_area_frac: float = Field(
-        0.70, gt=0, le=1, description="Share of the volume that the value area holds (fraction). Source: definitions 5.2."
+        default=0.70,
+        gt=0,
+        le=1,
+        description="Share of the volume that the value area holds (fraction). Source: definitions 5.2.",
     )
     value_area_step_levels: int = Field(
-        1,
+        default=1,
         ge=1,
         description="Levels compared at a time when the value area grows (levels); 2 is the pairing of the CBOT handbook. "
         "Source: definitions 5.2.",
     )
     kept_bars: int = Field(
-        60, ge=0, le=100_000, description="Closed bars whose levels stay readable for the console and dashboard (bars)."
+        default=60, ge=0, le=100_000, description="Closed bars whose levels stay readable for the console and dashboard (bars)."
     )
     max_levels: int = Field(
-        1_000_000,
+        default=1_000_000,
         ge=1,
-        description="Widest price range of a bar or session that is believed (ticks); beyond it the data is refused as corrupt.",
+        description="Widest price range of a bar or session that is believed (ticks); beyond it the data is refused.",
     )
 
 
@@ -68,7 +78,7 @@ class VolumeMinimums(Configuration):
     )
     exhaustion: int = Field(
         ge=0,
-        description="Least aggressor volume of an exhaustion zone (contracts or shares). Source: definitions 5.2, as absorption.",
+        description="Least aggressor volume of an exhaustion zone (contracts or shares). Source: as absorption, definitions 5.2.",
     )
 
 
@@ -99,68 +109,86 @@ class PatternConfig(Configuration):
         "Entries given here are added to the defaults. Source: definitions 5.1.",
     )
     imbalance_ratio: float = Field(
-        3.0, gt=0, description="Least ratio of the aggressors to the diagonal opposite (ratio). Source: definitions 5.2."
+        default=3.0,
+        gt=0,
+        description="Least ratio of the aggressors to the diagonal opposite (ratio). Source: definitions 5.2.",
     )
     imbalance_full_ratio: float = Field(
-        10.0, gt=0, description="Ratio at which strength is 1 (ratio). Source: definitions 5.2."
+        default=10.0, gt=0, description="Ratio at which strength is 1 (ratio). Source: definitions 5.2."
     )
     zero_opposite_as_one: bool = Field(
-        True,
+        default=True,
         description="Take a diagonal neighbor without volume for 1; off: it never makes an imbalance. Source: definitions 5.2.",
     )
     stacked_levels: int = Field(
-        3, ge=2, description="Least consecutive imbalances of a stack (levels). Source: definitions 5.2."
+        default=3, ge=2, description="Least consecutive imbalances of a stack (levels). Source: definitions 5.2."
     )
-    stacked_full_levels: int = Field(5, ge=1, description="Length at which strength is 1 (levels). Source: definitions 5.2.")
+    stacked_full_levels: int = Field(
+        default=5, ge=1, description="Length at which strength is 1 (levels). Source: definitions 5.2."
+    )
     exhaustion_levels: int = Field(
-        3, ge=2, description="Least levels of strictly declining volume up to the extreme (levels). Source: definitions 5.2."
+        default=3,
+        ge=2,
+        description="Least levels of strictly declining volume up to the extreme (levels). Source: definitions 5.2.",
     )
     exhaustion_extreme_frac: float = Field(
-        0.30,
+        default=0.30,
         ge=0,
         le=1,
         description="Most volume at the extreme, of the zone's largest level (fraction). Source: definitions 5.2.",
     )
-    absorption_levels: int = Field(3, ge=1, description="Levels of an absorption zone (levels). Source: definitions 5.2.")
+    absorption_levels: int = Field(
+        default=3, ge=1, description="Levels of an absorption zone (levels). Source: definitions 5.2."
+    )
     absorption_aggressor_frac: float = Field(
-        0.60, ge=0, le=1, description="Least share of the aggressors in the zone's volume (fraction). Source: definitions 5.2."
+        default=0.60,
+        ge=0,
+        le=1,
+        description="Least share of the aggressors in the zone's volume (fraction). Source: definitions 5.2.",
     )
     absorption_delta_frac: float = Field(
-        0.30, ge=0, le=1, description="Least delta of the zone over its volume (fraction). Source: definitions 5.2."
+        default=0.30, ge=0, le=1, description="Least delta of the zone over its volume (fraction). Source: definitions 5.2."
     )
     absorption_close_frac: float = Field(
-        0.50,
+        default=0.50,
         ge=0,
         le=1,
         description="Part of the bar's range, from the far end, where it must close (fraction). Source: definitions 5.2.",
     )
     absorption_progress_ticks: int = Field(
-        2, ge=0, description="Most progress of price beyond the zone (ticks). Source: definitions 5.2."
+        default=2, ge=0, description="Most progress of price beyond the zone (ticks). Source: definitions 5.2."
     )
     absorption_rank_frac: float = Field(
-        0.90,
+        default=0.90,
         ge=0,
         le=1,
         description="Quantile of recent zone volumes that the zone must reach (fraction). Source: definitions 5.2.",
     )
     absorption_history_bars: int = Field(
-        50, ge=1, le=MAX_HISTORY, description="Bars whose zones are ranked, across sessions (bars). Source: definitions 5.2."
+        default=50,
+        ge=1,
+        le=MAX_HISTORY,
+        description="Bars whose zones are ranked, across sessions (bars). Source: definitions 5.2.",
     )
     absorption_warmup_bars: int = Field(
-        20,
+        default=20,
         ge=0,
         le=MAX_HISTORY,
         description="Bars to be known before absorption is reported at all (bars). Source: none, a choice.",
     )
     divergence_swing_bars: int = Field(
-        2, ge=1, description="Bars on either side that make a swing (bars). Source: definitions 5.2, five bars in all."
+        default=2, ge=1, description="Bars on either side that make a swing (bars). Source: definitions 5.2, five bars in all."
     )
     divergence_max_bars: int = Field(
-        30, ge=1, description="Farthest that two compared swings may lie apart (bars). Source: none, a choice."
+        default=30, ge=1, description="Farthest that two compared swings may lie apart (bars). Source: none, a choice."
     )
-    divergence_strength: float = Field(0.7, ge=0, le=1, description="Strength of a divergence (0..1). Source: definitions 5.2.")
+    divergence_strength: float = Field(
+        default=0.7, ge=0, le=1, description="Strength of a divergence (0..1). Source: definitions 5.2."
+    )
     unfinished_kept: int = Field(
-        50, ge=0, description="Unfinished auctions remembered until they are revisited (auctions). Source: definitions 5.2."
+        default=50,
+        ge=0,
+        description="Unfinished auctions remembered until they are revisited (auctions). Source: definitions 5.2.",
     )
 
     @field_validator("minimums", mode="after")

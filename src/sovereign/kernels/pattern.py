@@ -19,9 +19,19 @@ from sovereign.kernels.compile import kernel
 from sovereign.kernels.order_flow_setting import MAX_HISTORY
 from sovereign.kernels.row import Pattern
 
-
 MAX_CANDIDATES = len(Pattern)
 """Most candidates that one bar can leave: one of each pattern."""
+
+_BUY_IMBALANCE = int(Pattern.BUY_IMBALANCE)
+_SELL_IMBALANCE = int(Pattern.SELL_IMBALANCE)
+_STACKED_BUY_IMBALANCE = int(Pattern.STACKED_BUY_IMBALANCE)
+_STACKED_SELL_IMBALANCE = int(Pattern.STACKED_SELL_IMBALANCE)
+_BUYING_EXHAUSTION = int(Pattern.BUYING_EXHAUSTION)
+_SELLING_EXHAUSTION = int(Pattern.SELLING_EXHAUSTION)
+_BUYING_ABSORPTION = int(Pattern.BUYING_ABSORPTION)
+_SELLING_ABSORPTION = int(Pattern.SELLING_ABSORPTION)
+_DELTA_DIVERGENCE = int(Pattern.DELTA_DIVERGENCE)
+_UNFINISHED_AUCTION = int(Pattern.UNFINISHED_AUCTION)
 
 PATTERN_CONFIG = np.dtype(
     [
@@ -65,7 +75,7 @@ PATTERN_STATE = np.dtype(
     ],
     align=True,
 )
-"""What patterns remember: zone volumes of the last bars (kept over sessions) and the last swings (of this session; row -1: none)."""
+"""What patterns remember: zone volumes of the last bars (kept over sessions) and the session's last swings (row -1: none)."""
 
 
 @kernel
@@ -73,10 +83,10 @@ def _imbalance_ratio(bid: Any, ask: Any, levels: int, k: int, up: bool, as_one: 
     # Diagonal: buyers at p against sellers one tick below, sellers at p against buyers one tick above.
     if up:
         active = ask[k]
-        opposite = bid[k - 1] if k > 0 else np.int64(0)
+        opposite = bid[k - 1] if k > 0 else 0
     else:
         active = bid[k]
-        opposite = ask[k + 1] if k < levels - 1 else np.int64(0)
+        opposite = ask[k + 1] if k < levels - 1 else 0
     if opposite == 0:
         return float(active) if as_one else np.nan
     return active / opposite
@@ -86,15 +96,15 @@ def _imbalance_ratio(bid: Any, ask: Any, levels: int, k: int, up: bool, as_one: 
 def find_imbalances(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> tuple[int, float, float, int, float, float]:
     """Return the strongest imbalance and the longest stack of them: `(level, strength, ratio, end, strength, length)`.
 
-    A buy imbalance at p is `ask(p) / bid(p - 1 tick) >= imbalance_ratio` with `ask(p) >= imbalance_min_volume`; a sell imbalance
-    is `bid(p) / ask(p + 1 tick)` likewise. A neighbor that did not trade counts as 0, and 0 as 1 (or, with
+    A buy imbalance at p is `ask(p) / bid(p - 1 tick) >= imbalance_ratio` with `ask(p) >= imbalance_min_volume`; a sell
+    imbalance is `bid(p) / ask(p + 1 tick)` likewise. A neighbor that did not trade counts as 0, and 0 as 1 (or, with
     `zero_opposite_as_one` off, never makes an imbalance). Equal ratios: the larger volume, then the level further along the
     direction. Strength is ratio over `imbalance_full_ratio`, at most 1. A stack is a run of at least `stacked_levels`
     imbalances on consecutive ticks; its level is the top of a buy stack and the bottom of a sell stack.
     """
     best = -1
     best_ratio = np.nan
-    best_volume = np.int64(0)
+    best_volume = 0
     run = 0
     stack = -1
     stack_length = 0
@@ -159,19 +169,19 @@ def find_exhaustion(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> t
 def absorption_zone(volume: Any, levels: int, up: bool, config: Any) -> tuple[int, int]:
     """Return the zone at an extreme as `(lowest level, volume)`: where the effort was; level -1 when the bar is too short.
 
-    Of the windows of `absorption_levels` levels beyond which price made at most `absorption_progress_ticks` of progress, the one
-    with the largest volume; a tie goes to the one nearest the extreme.
+    Of the windows of `absorption_levels` levels beyond which price made at most `absorption_progress_ticks` of progress, the
+    one with the largest volume; a tie goes to the one nearest the extreme.
     """
     width = config[0]["absorption_levels"]
     if levels < width:
         return -1, 0
     best = -1
-    best_volume = np.int64(-1)
+    best_volume = -1
     for progress in range(config[0]["absorption_progress_ticks"] + 1):
         low = levels - width - progress if up else progress
         if low < 0 or low + width > levels:
             break
-        total = np.int64(0)
+        total = 0
         for k in range(low, low + width):
             total += volume[k]
         if total > best_volume:
@@ -184,7 +194,8 @@ def absorption_zone(volume: Any, levels: int, up: bool, config: Any) -> tuple[in
 def is_ranked(state: Any, config: Any, zone_volume: int) -> bool:
     """Say whether a zone is at or above the nearest-rank quantile `absorption_rank_frac` of the zones remembered.
 
-    Both zones of each of the last `absorption_history_bars` bars count. False while fewer than `absorption_warmup_bars` are known.
+    Both zones of each of the last `absorption_history_bars` bars count. False while fewer than `absorption_warmup_bars` bars
+    are known.
     """
     bars = state[0]["zone_bars"]
     if bars < config[0]["absorption_warmup_bars"]:
@@ -212,19 +223,20 @@ def remember_zones(state: Any, config: Any, high_zone: int, low_zone: int) -> No
 
 @kernel
 def find_absorption(
-    bid: Any, ask: Any, volume: Any, levels: int, close: int, up: bool, zone: int, zone_volume: int, config: Any
+    bid: Any, ask: Any, levels: int, close: int, up: bool, zone: int, zone_volume: int, config: Any
 ) -> tuple[int, float, float]:
     """Return the absorption in the zone at an extreme: much aggression there, no progress, and the close turned away.
 
-    `close` is the level of the last trade. At the high buyers need `absorption_aggressor_frac` of the zone's volume, delta over
-    volume `absorption_delta_frac`, the zone `absorption_min_volume`, and the close must lie in the far `absorption_close_frac` of
-    the bar's range. Strength is `min(1, (1 - closeness) * (aggressor volume / absorption_min_volume) / 2)`, closeness being 1 for
-    a close at the extreme and 0 at the other end; value is the zone's delta over its volume, signed.
+    `close` is the level of the last trade. At the high buyers need `absorption_aggressor_frac` of the zone's volume, delta
+    over volume `absorption_delta_frac`, the zone `absorption_min_volume`, and the close must lie in the far
+    `absorption_close_frac` of the bar's range. Strength is `min(1, (1 - closeness) * (aggressor volume /
+    absorption_min_volume) / 2)`, closeness being 1 for a close at the extreme and 0 at the other end; value is the zone's
+    delta over its volume, signed.
     """
     if zone < 0 or levels < 2 or zone_volume <= 0 or zone_volume < config[0]["absorption_min_volume"]:
         return -1, np.nan, np.nan
-    bought = np.int64(0)
-    sold = np.int64(0)
+    bought = 0
+    sold = 0
     for k in range(zone, zone + config[0]["absorption_levels"]):
         bought += ask[k]
         sold += bid[k]
@@ -259,37 +271,37 @@ def _is_swing(rows: Any, at: int, reach: int, up: bool) -> bool:
 def find_divergence(state: Any, config: Any, rows: Any, i: int) -> tuple[int, int, float, float]:
     """Return `(side, price, strength, value)` of a divergence that the close of row `i` has confirmed; side 0: none, price 0.
 
-    A swing needs `divergence_swing_bars` bars on either side and is therefore known that many bars later. A higher swing high with
-    lower cumulative delta than at the swing high before is bearish (-1), a lower swing low with higher cumulative delta bullish
-    (+1). Cumulative delta is the session's at the close of the swing's bar, swings are of this session and at most
-    `divergence_max_bars` apart. If one bar confirms both, the larger difference counts; equal ones cancel. Value is the difference
-    of cumulative delta.
+    A swing needs `divergence_swing_bars` bars on either side and is therefore known that many bars later. A higher swing high
+    with lower cumulative delta than at the swing high before is bearish (-1), a lower swing low with higher cumulative delta
+    bullish (+1). Cumulative delta is the session's at the close of the swing's bar, swings are of this session and at most
+    `divergence_max_bars` apart. If one bar confirms both, the larger difference counts; equal ones cancel. Value is the
+    difference of cumulative delta, signed as the side.
     """
     reach = config[0]["divergence_swing_bars"]
     at = i - reach
-    bearish = np.int64(0)
-    bullish = np.int64(0)
+    bearish = 0
+    bullish = 0
     if at < reach:
         return 0, 0, np.nan, np.nan
     flow = rows[at]["cumulative_delta"]
     if _is_swing(rows, at, reach, True):
         previous = state[0]["swing_high_row"]
         if previous >= 0 and at - previous <= config[0]["divergence_max_bars"] and rows[at]["high"] > state[0]["swing_high"]:
-            bearish = max(np.int64(0), state[0]["swing_high_delta"] - flow)
+            bearish = max(0, state[0]["swing_high_delta"] - flow)
         state[0]["swing_high_row"] = at
         state[0]["swing_high"] = rows[at]["high"]
         state[0]["swing_high_delta"] = flow
     if _is_swing(rows, at, reach, False):
         previous = state[0]["swing_low_row"]
         if previous >= 0 and at - previous <= config[0]["divergence_max_bars"] and rows[at]["low"] < state[0]["swing_low"]:
-            bullish = max(np.int64(0), flow - state[0]["swing_low_delta"])
+            bullish = max(0, flow - state[0]["swing_low_delta"])
         state[0]["swing_low_row"] = at
         state[0]["swing_low"] = rows[at]["low"]
         state[0]["swing_low_delta"] = flow
     if bearish > bullish:
-        return -1, np.int64(rows[at]["high"]), config[0]["divergence_strength"], -float(bearish)
+        return -1, int(rows[at]["high"]), config[0]["divergence_strength"], -float(bearish)
     if bullish > bearish:
-        return 1, np.int64(rows[at]["low"]), config[0]["divergence_strength"], float(bullish)
+        return 1, int(rows[at]["low"]), config[0]["divergence_strength"], float(bullish)
     return 0, 0, np.nan, np.nan
 
 
@@ -307,10 +319,10 @@ def find_unfinished(bid: Any, ask: Any, level: int) -> tuple[float, float]:
 
 @kernel
 def _write(
-    candidates: Any, at: int, row: int, known_at: int, pattern: int, side: int, price: int, strength: float, value: float
+    candidates: Any, at: int, rows: Any, i: int, pattern: int, side: int, price: int, strength: float, value: float
 ) -> int:
-    candidates[at]["row"] = row
-    candidates[at]["known_at"] = known_at
+    candidates[at]["row"] = i
+    candidates[at]["known_at"] = rows[i]["known_at"]
     candidates[at]["pattern"] = pattern
     candidates[at]["side"] = side
     candidates[at]["price"] = price
@@ -329,6 +341,22 @@ def start_pattern_session(state: Any) -> None:
 
 
 @kernel
+def _write_imbalances(bid: Any, ask: Any, levels: int, rows: Any, i: int, config: Any, candidates: Any, at: int) -> int:
+    low = int(rows[i]["low"])
+    buy, buy_strength, buy_ratio, buy_end, buy_end_strength, buy_length = find_imbalances(bid, ask, levels, True, config)
+    sell, sell_strength, sell_ratio, sell_end, sell_end_strength, sell_length = find_imbalances(bid, ask, levels, False, config)
+    if buy >= 0:
+        at = _write(candidates, at, rows, i, _BUY_IMBALANCE, 1, low + buy, buy_strength, buy_ratio)
+    if sell >= 0:
+        at = _write(candidates, at, rows, i, _SELL_IMBALANCE, -1, low + sell, sell_strength, sell_ratio)
+    if buy_end >= 0:
+        at = _write(candidates, at, rows, i, _STACKED_BUY_IMBALANCE, 1, low + buy_end, buy_end_strength, buy_length)
+    if sell_end >= 0:
+        at = _write(candidates, at, rows, i, _STACKED_SELL_IMBALANCE, -1, low + sell_end, sell_end_strength, sell_length)
+    return at
+
+
+@kernel
 def detect_patterns(
     bid: Any, ask: Any, volume: Any, levels: int, rows: Any, i: int, state: Any, config: Any, candidates: Any, first: int
 ) -> int:
@@ -336,51 +364,29 @@ def detect_patterns(
 
     Sets `unfinished_high` and `unfinished_low` of the row. `candidates` must have room for `MAX_CANDIDATES`.
     """
-    known_at = rows[i]["known_at"]
-    low = np.int64(rows[i]["low"])
-    close = np.int64(rows[i]["close"]) - low
     at = first
-    buy, buy_strength, buy_ratio, buy_end, buy_end_strength, buy_length = find_imbalances(bid, ask, levels, True, config)
-    sell, sell_strength, sell_ratio, sell_end, sell_end_strength, sell_length = find_imbalances(bid, ask, levels, False, config)
-    if buy >= 0:
-        at = _write(candidates, at, i, known_at, Pattern.BUY_IMBALANCE.value, 1, low + buy, buy_strength, buy_ratio)
-    if sell >= 0:
-        at = _write(candidates, at, i, known_at, Pattern.SELL_IMBALANCE.value, -1, low + sell, sell_strength, sell_ratio)
-    if buy_end >= 0:
-        at = _write(
-            candidates, at, i, known_at, Pattern.STACKED_BUY_IMBALANCE.value, 1, low + buy_end, buy_end_strength, buy_length
-        )
-    if sell_end >= 0:
-        at = _write(
-            candidates,
-            at,
-            i,
-            known_at,
-            Pattern.STACKED_SELL_IMBALANCE.value,
-            -1,
-            low + sell_end,
-            sell_end_strength,
-            sell_length,
-        )
-    level, strength, value = find_exhaustion(bid, ask, levels, True, config)
-    if level >= 0:
-        at = _write(candidates, at, i, known_at, Pattern.BUYING_EXHAUSTION.value, -1, low + level, strength, value)
-    level, strength, value = find_exhaustion(bid, ask, levels, False, config)
-    if level >= 0:
-        at = _write(candidates, at, i, known_at, Pattern.SELLING_EXHAUSTION.value, 1, low + level, strength, value)
-    zone_low, zone_low_volume = absorption_zone(volume, levels, False, config)
-    zone_high, zone_high_volume = absorption_zone(volume, levels, True, config)
-    level, strength, value = find_absorption(bid, ask, volume, levels, close, False, zone_low, zone_low_volume, config)
-    if level >= 0 and is_ranked(state, config, zone_low_volume):
-        at = _write(candidates, at, i, known_at, Pattern.BUYING_ABSORPTION.value, 1, low + level, strength, value)
-    level, strength, value = find_absorption(bid, ask, volume, levels, close, True, zone_high, zone_high_volume, config)
-    if level >= 0 and is_ranked(state, config, zone_high_volume):
-        at = _write(candidates, at, i, known_at, Pattern.SELLING_ABSORPTION.value, -1, low + level, strength, value)
-    if zone_low >= 0 and zone_high >= 0:
-        remember_zones(state, config, zone_high_volume, zone_low_volume)
+    low = int(rows[i]["low"])
+    close = int(rows[i]["close"]) - low
+    at = _write_imbalances(bid, ask, levels, rows, i, config, candidates, at)
+    for up in (True, False):
+        level, strength, value = find_exhaustion(bid, ask, levels, up, config)
+        if level >= 0:
+            pattern = _BUYING_EXHAUSTION if up else _SELLING_EXHAUSTION
+            at = _write(candidates, at, rows, i, pattern, -1 if up else 1, low + level, strength, value)
+    low_zone, low_volume = absorption_zone(volume, levels, False, config)
+    high_zone, high_volume = absorption_zone(volume, levels, True, config)
+    for up in (False, True):
+        zone = high_zone if up else low_zone
+        zone_volume = high_volume if up else low_volume
+        level, strength, value = find_absorption(bid, ask, levels, close, up, zone, zone_volume, config)
+        if level >= 0 and is_ranked(state, config, zone_volume):
+            pattern = _SELLING_ABSORPTION if up else _BUYING_ABSORPTION
+            at = _write(candidates, at, rows, i, pattern, -1 if up else 1, low + level, strength, value)
+    if low_zone >= 0 and high_zone >= 0:
+        remember_zones(state, config, high_volume, low_volume)
     side, price, strength, value = find_divergence(state, config, rows, i)
     if side != 0:
-        at = _write(candidates, at, i, known_at, Pattern.DELTA_DIVERGENCE.value, side, price, strength, value)
+        at = _write(candidates, at, rows, i, _DELTA_DIVERGENCE, side, price, strength, value)
     return _mark_unfinished(bid, ask, levels, rows, i, candidates, at, close) - first
 
 
@@ -400,8 +406,8 @@ def _mark_unfinished(bid: Any, ask: Any, levels: int, rows: Any, i: int, candida
     level = top if use_high else 0
     strength = high_strength if use_high else low_strength
     value = high_value if use_high else low_value
-    price = np.int64(rows[i]["low"]) + level
-    return _write(candidates, at, i, rows[i]["known_at"], Pattern.UNFINISHED_AUCTION.value, 0, price, strength, value)
+    price = int(rows[i]["low"]) + level
+    return _write(candidates, at, rows, i, _UNFINISHED_AUCTION, 0, price, strength, value)
 
 
 @kernel

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sovereign.kernels.compile import kernel
 
 
@@ -20,7 +18,7 @@ def point_of_control(volume: Any, levels: int) -> int:
     Equivalent: `k = flatnonzero(v == v.max()); k[abs(2 * k - (len(v) - 1)).argmin()]`.
     """
     best = -1
-    largest = np.int64(-1)
+    largest = -1
     distance = 0
     for k in range(levels):
         v = volume[k]
@@ -44,7 +42,7 @@ def value_area(volume: Any, levels: int, poc: int, fraction: float, step: int) -
     """
     if poc < 0:
         return -1, -1
-    total = np.int64(0)
+    total = 0
     for k in range(levels):
         total += volume[k]
     wanted = fraction * total
@@ -52,16 +50,16 @@ def value_area(volume: Any, levels: int, poc: int, fraction: float, step: int) -
     high = poc
     held = volume[poc]
     while held < wanted and (low > 0 or high < levels - 1):
-        above = np.int64(-1)
-        below = np.int64(-1)
+        above = -1
+        below = -1
         top = min(high + step, levels - 1)
         bottom = max(low - step, 0)
         if top > high:
-            above = np.int64(0)
+            above = 0
             for k in range(high + 1, top + 1):
                 above += volume[k]
         if bottom < low:
-            below = np.int64(0)
+            below = 0
             for k in range(bottom, low):
                 below += volume[k]
         if above >= below:

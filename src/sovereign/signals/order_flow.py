@@ -31,7 +31,7 @@ _FIRST_ROWS = 128
 class OrderFlowStream:
     """Signals of one instrument (`core.port.SignalStream`); rows are `kernels.row.ROW`, candidates `kernels.row.CANDIDATE`.
 
-    Reset by `start_session`: rows, candidates, the open bar, cumulative delta, session profile and VWAP, swings, kept footprints.
+    Reset by `start_session`: rows, candidates, the open bar, cumulative delta, session profile and VWAP, swings, footprints.
     Kept over sessions: the ranking of absorption zones, and of the regime what its configuration says.
 
     Parameters
@@ -54,8 +54,8 @@ class OrderFlowStream:
         router: RouterConfig | None = None,
         news: Iterable[tuple[int, int]] = (),
     ) -> None:
-        from sovereign.kernels import footprint as footprint_kernel
         from sovereign.kernels import order_flow as kernel
+        from sovereign.kernels.footprint import ENTRIES, LEVEL, STRIDE, read_levels
         from sovereign.kernels.regime import new_regime_state, regime_config
         from sovereign.kernels.router import router_config
         from sovereign.kernels.row import CANDIDATE, ROW
@@ -67,8 +67,8 @@ class OrderFlowStream:
         self._advance = kernel.advance
         self._row_dtype = ROW
         self._candidate_dtype = CANDIDATE
-        self._level_dtype = footprint_kernel.LEVEL
-        self._read_levels = footprint_kernel.read_levels
+        self._level_dtype = LEVEL
+        self._read_levels = read_levels
         self._memory = np.zeros(kernel.MEMORY_SIZE, np.uint8)
         records = kernel.records(self._memory)
         self._state = records.footprint
@@ -79,7 +79,9 @@ class OrderFlowStream:
         records.regime[:] = new_regime_state()
         records.regime_config[:] = regime_config(regime or RegimeConfig(), news)
         records.router_config[:] = router_config(router or RouterConfig())
-        self._levels = np.zeros(_FIRST_LEVELS * (kernel.STRIDE + kernel.SCRATCH), np.int64)
+        self._stride = STRIDE
+        self._entries = ENTRIES
+        self._levels = np.zeros(_FIRST_LEVELS * ENTRIES, np.int64)
         self._profile = np.zeros(_FIRST_LEVELS, np.int64)
         self._log_bytes = np.zeros(_FIRST_LEVELS * self._level_dtype.itemsize, np.uint8)
         self._row_bytes = np.zeros(_FIRST_ROWS * ROW.itemsize, np.uint8)
@@ -193,8 +195,8 @@ class OrderFlowStream:
     def unfinished_auctions(self, count: int | None = None) -> NDArray[Any]:
         """Return the unfinished auctions that stand open after the first `count` rows (default: all), oldest first.
 
-        Fields: `price` (ticks), `row` (where it was left), `is_high`. Only those rows are read, so what is returned was known at
-        row `count - 1`. At most `unfinished_kept` are remembered, and none of an earlier session.
+        Fields: `price` (ticks), `row` (where it was left), `is_high`. Only those rows are read: what is returned was known
+        at row `count - 1`. At most `unfinished_kept` are remembered, and none of an earlier session.
         """
         from sovereign.kernels.pattern import open_auctions
 
@@ -218,9 +220,10 @@ class OrderFlowStream:
     def _make_room(self, status: int, trades: Trades) -> None:
         kernel = self._kernel
         if status == kernel.OUT_OF_ORDER:
+            promised = int(self._state["promised_ns"][0])
             raise DataError(
-                f"tick of {self.instrument.symbol} was at {int(trades.ts[0])} ns; allowed is {int(self._state['promised_ns'][0])} ns "
-                f"or later, because everything earlier was promised complete; sort the ticks or send them to their own session"
+                f"tick of {self.instrument.symbol} was at {int(trades.ts[0])} ns; allowed is {promised} ns or "
+                f"later, because everything earlier was promised complete; sort the ticks or send them to their own session"
             )
         if status == kernel.NEED_ROWS:
             self._row_bytes = _grown(self._row_bytes, 2 * len(self._row_bytes))
@@ -235,18 +238,19 @@ class OrderFlowStream:
         if status == kernel.NEED_LOG:
             self._log_bytes = _grown(self._log_bytes, 2 * wanted * self._level_dtype.itemsize)
             return
-        if wanted > self.footprint_config.max_levels:
+        allowed = self.footprint_config.max_levels
+        if wanted > allowed:
             raise DataError(
-                f"prices of {self.instrument.symbol} ranged over {wanted} ticks; allowed are {self.footprint_config.max_levels} "
-                f"(max_levels); look for a bad price near {int(trades.ts[int(self._state['consumed'][0]) - 1])} ns"
+                f"prices of {self.instrument.symbol} ranged over {wanted} ticks; allowed are {allowed} (max_levels); "
+                f"look for a bad price near {int(trades.ts[int(self._state['consumed'][0]) - 1])} ns"
             )
         if status == kernel.NEED_SESSION:
             self._profile = _grown(self._profile, 2 * wanted)
         else:
             # The window comes first in the array, so a longer array holds it unchanged; the plain arrays behind it are scratch.
-            width = len(self._levels) // (kernel.STRIDE + kernel.SCRATCH)
-            levels = np.zeros(2 * wanted * (kernel.STRIDE + kernel.SCRATCH), np.int64)
-            levels[: width * kernel.STRIDE] = self._levels[: width * kernel.STRIDE]
+            width = len(self._levels) // self._entries
+            levels = np.zeros(2 * wanted * self._entries, np.int64)
+            levels[: width * self._stride] = self._levels[: width * self._stride]
             self._levels = levels
 
 
