@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sovereign.core.order import OrderIntent, Side
 
@@ -83,3 +87,43 @@ class Decision:
     checks: tuple[Check, ...]
     verdict: Verdict
     outcome: Approved | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefusedCheck:
+    """One gate over all refused candidates: `value[i]` against `limit`."""
+
+    name: str
+    value: NDArray[np.float64]
+    limit: float
+    unit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefusedColumns:
+    """Candidates that a strategy's own gates refused, by column; arrays have shape (n,).
+
+    Parameters
+    ----------
+    index : where each lies among the session's candidates; stable, so ids can be made from it.
+    row : the bar it was seen on. ts : UTC ns of the decision.
+    name, names : code of the pattern, and the name of each code. side : +1 long, -1 short, 0 context.
+    checks : the gates in order. failed : index into `checks` of the gate that refused; those before it passed.
+    inputs : what else the decision looked at, by name.
+    """
+
+    index: NDArray[np.int64]
+    row: NDArray[np.int64]
+    ts: NDArray[np.int64]
+    name: NDArray[np.int64]
+    names: tuple[str, ...]
+    side: NDArray[np.int8]
+    strength: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    checks: tuple[RefusedCheck, ...]
+    failed: NDArray[np.int64]
+    inputs: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.index)

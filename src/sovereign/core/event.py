@@ -67,6 +67,7 @@ class RowsClosed(Event):
     """
 
     symbol: str
+    trade_date: date
     rows: NDArray[Any]
     candidates: NDArray[Any]
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
-from sovereign.core.decision import Approved, Check, Proposal, Refused
+from sovereign.core.decision import Approved, Check, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument
+from sovereign.core.order import Bracket
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import Session
 
@@ -177,9 +178,13 @@ class RiskDoor(Protocol):
 
 
 class Strategy(Protocol):
-    """A trading system: signals to look at, and a rule that turns a moment into proposals. State in, intents out."""
+    """A trading system: signals to look at, and a rule that turns a moment into proposals. State in, intents out.
+
+    `gate_names` are the names of the codes in its candidates' `gate` field; code 0 means that the candidate passed.
+    """
 
     name: str
+    gate_names: Sequence[str]
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the signals of one instrument."""
@@ -191,6 +196,14 @@ class Strategy(Protocol):
 
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the candidates of this moment, best first; an empty sequence when there is nothing to say."""
+        ...
+
+    def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:
+        """Return a session's candidates that its own gates refused, for the record; None when it has no gates."""
+        ...
+
+    def usual_bracket(self, instrument: Instrument) -> Bracket | None:
+        """Return the bracket that a refused candidate is assumed to have had; None when there is no usual one."""
         ...
 
 

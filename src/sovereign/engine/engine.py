@@ -198,7 +198,15 @@ class Engine:
         for symbol, tape in self._tapes.items():
             self._apply(self._broker.end_session(symbol, self._now))
             if tape.rows is not None and tape.candidates is not None:
-                self._emit(RowsClosed(ts=self._now, symbol=symbol, rows=tape.rows.copy(), candidates=tape.candidates.copy()))
+                self._emit(
+                    RowsClosed(
+                        ts=self._now,
+                        symbol=symbol,
+                        trade_date=session.trade_date,
+                        rows=tape.rows.copy(),
+                        candidates=tape.candidates.copy(),
+                    )
+                )
         self._snapshot()
         self._emit(SessionEnded(ts=self._now, trade_date=session.trade_date, balance=self.account.balance, ticks=self._ticks))
         self._session = None

@@ -105,7 +105,6 @@ def run_backtest(
     *,
     lanes: Sequence[LaneSpec] | None = None,
     sinks: Sequence[Sink] = (),
-    gate_names: Sequence[str] | None = None,
     on_session: Callable[[Session], Any] | None = None,
 ) -> Outcome:
     """Run a strategy over every session of a feed.
@@ -114,11 +113,11 @@ def run_backtest(
     ----------
     lanes : the first one is the main lane; all assumptions by default.
     sinks : further readers of the main lane's audit stream.
-    gate_names : names of the codes in the candidates' `gate` field, for counting refusals.
     on_session : called after each session, for progress.
     """
     specs = tuple(lanes) if lanes is not None else all_lanes(recipe.execution)
-    collector = RunCollector(gate_names)
+    strategy = load_strategy(recipe.strategy, recipe.strategy_config)
+    collector = RunCollector(strategy.gate_names)
     lists = [TradeList() for _ in specs]
     engines = [
         new_engine(
@@ -129,7 +128,7 @@ def run_backtest(
         )
         for n, (spec, kept) in enumerate(zip(specs, lists, strict=True))
     ]
-    run = Run(feed, load_strategy(recipe.strategy, recipe.strategy_config).signal_stream, engines)
+    run = Run(feed, strategy.signal_stream, engines)
     count = 0
     for session in run.sessions():
         count += 1

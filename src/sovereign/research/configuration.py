@@ -22,8 +22,18 @@ class MetricsConfig(Configuration):
 
 
 class EvidenceConfig(Configuration):
-    """Thresholds of the evidence card."""
+    """How hard a result is tested before it is believed."""
 
+    null_sessions: int = Field(default=60, ge=2, description="Driftless sessions of the null test, count; own choice.")
+    null_ticks: int = Field(default=200_000, ge=1_000, description="Trades in each driftless session, count; own choice.")
+    null_seed: int = Field(default=1, ge=0, description="Seed of the driftless market and of the look-ahead test.")
+    null_max_t: float = Field(
+        default=3.0, gt=0, description="Largest |t| of the mean profit on the driftless market; 3 happens once in 370 by luck."
+    )
+    future_cuts: int = Field(
+        default=5, ge=1, description="Moments of a session after which the look-ahead test replaces the future, count."
+    )
+    future_ticks: int = Field(default=100_000, ge=1_000, description="Trades in the look-ahead test's session, count.")
     max_ambiguous_frac: float = Field(
         default=0.05, ge=0, le=1, description="Largest share of trades whose result depends on the fill model; own choice."
     )

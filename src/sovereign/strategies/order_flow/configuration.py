@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from sovereign.core.configuration import Configuration
-from sovereign.kernels.setting import RegimeConfig, RouterConfig
 from sovereign.kernels.order_flow_setting import FootprintConfig, PatternConfig
+from sovereign.kernels.setting import RegimeConfig, RouterConfig
 
 
 class BracketProfile(Configuration):

@@ -6,14 +6,14 @@ as one mapping per candidate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.decision import Check
+from sovereign.core.decision import Check, RefusedCheck, RefusedColumns
 from sovereign.kernels.row import Gate, NoTrade, Pattern, Regime
 from sovereign.kernels.setting import RouterConfig
 
@@ -81,46 +81,6 @@ def passed_checks(candidate: np.void, config: RouterConfig) -> tuple[Check, ...]
         Check(gate.name, value, limit, gate.unit, True, note)
         for gate, (value, limit, note) in zip(GATE_CHECKS, values, strict=True)
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RefusedCheck:
-    """One gate over all refused candidates: `value[i]` against `limit`."""
-
-    name: str
-    value: NDArray[np.float64]
-    limit: float
-    unit: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RefusedColumns:
-    """Candidates that the router refused, by column; arrays have shape (n,).
-
-    Parameters
-    ----------
-    index : where each lies among the session's candidates; stable, so ids can be made from it.
-    row : the bar it was seen on. ts : UTC ns of the decision.
-    name, names : code of the pattern, and the name of each code. side : +1 long, -1 short, 0 context.
-    checks : the gates in order. failed : index into `checks` of the gate that refused; those before it passed.
-    inputs : what else the decision looked at, by name.
-    """
-
-    index: NDArray[np.int64]
-    row: NDArray[np.int64]
-    ts: NDArray[np.int64]
-    name: NDArray[np.int64]
-    names: tuple[str, ...]
-    side: NDArray[np.int8]
-    strength: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    checks: tuple[RefusedCheck, ...]
-    failed: NDArray[np.int64]
-    inputs: Mapping[str, NDArray[Any]]
-
-    def __len__(self) -> int:
-        return len(self.index)
 
 
 def refused_columns(rows: Records, candidates: Records, config: RouterConfig) -> RefusedColumns:

@@ -8,18 +8,19 @@ the strongest candidate (then the lower pattern code) orders; the others confirm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sovereign.core.decision import Check, Proposal
+from sovereign.core.decision import Check, Proposal, RefusedColumns
 from sovereign.core.instrument import Instrument, contract_root
 from sovereign.core.order import Bracket, OrderIntent, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.session import NS_PER_SECOND, Session
 from sovereign.kernels.row import Gate, Regime
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
-from sovereign.strategies.order_flow.gate import PATTERN_WORDS, REGIME_WORDS, ROW_INPUTS, passed_checks
+from sovereign.strategies.order_flow.gate import PATTERN_WORDS, REGIME_WORDS, ROW_INPUTS, passed_checks, refused_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +32,7 @@ class OrderFlowStrategy:
     """Trades footprint patterns that fit the regime. Keeps no state between moments; see `core.port.Strategy`."""
 
     name = "order_flow"
+    gate_names = tuple(gate.name.lower() for gate in Gate)
 
     def __init__(self, config: OrderFlowConfig) -> None:
         self.config = config
@@ -59,6 +61,15 @@ class OrderFlowStrategy:
         proposals = [self._propose(moment, found[n], sums, rank, steps) for rank, n in enumerate(agreeing, start=1)]
         proposals += [self._propose(moment, found[n], sums, 0, 0) for n in opposing]
         return proposals
+
+    def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns:
+        """Return the candidates that the router refused."""
+        return refused_columns(rows, candidates, self.config.router)
+
+    def usual_bracket(self, instrument: Instrument) -> Bracket | None:
+        """Return the product's bracket; None where the distances follow the ATR."""
+        profile = self.config.bracket.profiles.get(instrument.root) if self.config.bracket.mode == "profile" else None
+        return None if profile is None else Bracket(stop_ticks=profile.stop_ticks, target_ticks=profile.target_ticks)
 
     def _size_steps(self, row: np.void, agreeing: int) -> int:
         size = self.config.size

@@ -1,0 +1,252 @@
+"""A run from beginning to end: ledger, backtest, evidence, report. What `sovereign backtest`, `replay` and `demo` share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sovereign
+from sovereign.core.event import RowsClosed
+from sovereign.core.instrument import Instrument
+from sovereign.core.port import Feed, SessionCalendar, Sink
+from sovereign.core.session import Session
+from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
+from sovereign.research.backtest import Outcome, Recipe, run_backtest
+from sovereign.research.card import EvidenceCheck
+from sovereign.research.configuration import EvidenceConfig, MetricsConfig
+from sovereign.research.evidence import future_test, null_test, strategy_checks
+from sovereign.research.evidence_card import build_card
+from sovereign.research.metrics import compute_metrics, daily_sharpe
+from sovereign.research.report import ReportPaths, summarize, write_report
+from sovereign.research.result import RunResult
+from sovereign.store.bulk import CheckColumn, DecisionColumns
+from sovereign.store.runs import RunRecord, digest, make_run_id
+from sovereign.store.store import Store
+from sovereign.strategies import load_strategy
+
+
+@cache
+def code_hash() -> str:
+    """Return the SHA-256 of the package's source files."""
+    root = Path(sovereign.__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        total.update(path.relative_to(root).as_posix().encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a recorded run needs besides the store.
+
+    Parameters
+    ----------
+    kind : `backtest`, `replay` or `demo`.
+    settings : the whole configuration as JSON-ready values, kept with the run.
+    data_hash : digest of the market data, so that trials on the same data are counted together.
+    calendar, instrument : market of the run, also used for the null and the look-ahead test.
+    is_tested : make the null and the look-ahead test; without them the card says "not run".
+    """
+
+    kind: str
+    recipe: Recipe
+    feed: Feed
+    instrument: Instrument
+    calendar: SessionCalendar
+    symbols: tuple[str, ...]
+    start: date
+    end: date
+    settings: Mapping[str, Any]
+    data_hash: str
+    seed: int | None
+    evidence: EvidenceConfig
+    metrics: MetricsConfig
+    is_tested: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A finished run: its result, and where its files are."""
+
+    result: RunResult
+    outcome: Outcome
+    paths: ReportPaths
+
+
+class Recording:
+    """A run that is being kept: begin it, run the feed through `execute` or by hand, then `finish`."""
+
+    def __init__(self, plan: Plan, store: Store, now_ns: Callable[[], int]) -> None:
+        self.plan = plan
+        self._store = store
+        self._now_ns = now_ns
+        self.started_ns = now_ns()
+        strategy = load_strategy(plan.recipe.strategy, plan.recipe.strategy_config)
+        bracket = strategy.usual_bracket(plan.instrument)
+        self._refused = strategy.refused
+        config_hash = digest(plan.settings)
+        self.record = RunRecord(
+            id=make_run_id(plan.recipe.strategy, self.started_ns, config_hash),
+            kind=plan.kind,
+            strategy=plan.recipe.strategy,
+            symbols=plan.symbols,
+            start=plan.start,
+            end=plan.end,
+            zone=_zone(plan),
+            config=plan.settings,
+            config_hash=config_hash,
+            code_hash=code_hash(),
+            data_hash=plan.data_hash,
+            seed=plan.seed,
+            fill_model=plan.recipe.execution.fill_model.value,
+            is_simulated=plan.feed.is_simulated,
+            starting_balance=plan.recipe.starting_balance,
+            started_ns=self.started_ns,
+            instruments=(plan.instrument,),
+            stop_ticks=None if bracket is None else bracket.stop_ticks,
+            target_ticks=None if bracket is None else bracket.target_ticks,
+        )
+        self.run_id = store.begin_run(self.record)
+        self.sink = store.sink(self.run_id, self._describe)
+
+    def _describe(self, event: RowsClosed) -> Iterator[DecisionColumns]:
+        columns = self._refused(event.rows, event.candidates)
+        if columns is None or not len(columns):
+            return
+        yield DecisionColumns(
+            symbol=event.symbol,
+            prefix=f"{self.plan.recipe.strategy}-{event.trade_date:%Y%m%d}-{event.symbol}-C",
+            first=0,
+            ts=columns.ts,
+            name=columns.name,
+            names=columns.names,
+            side=columns.side,
+            strength=columns.strength,
+            confidence=columns.confidence,
+            checks=[CheckColumn(c.name, c.value, c.limit, c.unit, c.reason) for c in columns.checks],
+            failed=columns.failed,
+            inputs=columns.inputs,
+        )
+
+    def abandon(self, reason: str) -> None:
+        """Mark the run as failed; what was written stays."""
+        self.sink.close()
+        self._store.finish_run(self.run_id, finished_ns=self._now_ns(), summary={"error": reason}, status="failed")
+
+    def finish(self, outcome: Outcome, folder: Path, further: Sequence[EvidenceCheck] = ()) -> Finished:
+        """Close the ledger entry, make the evidence card, write the report."""
+        plan = self.plan
+        self.sink.close()
+        finished_ns = self._now_ns()
+        trials = self._store.trials(plan.recipe.strategy, plan.data_hash)
+        result = RunResult(
+            run_id=self.run_id,
+            strategy=plan.recipe.strategy,
+            symbols=plan.symbols,
+            start=plan.start,
+            end=plan.end,
+            is_simulated=plan.feed.is_simulated,
+            settings=plan.settings,
+            config_hash=self.record.config_hash,
+            code_hash=self.record.code_hash,
+            data_hash=plan.data_hash,
+            seed=plan.seed,
+            fill_model=self.record.fill_model,
+            starting_balance=plan.recipe.starting_balance,
+            zone=self.record.zone,
+            tables=outcome.tables,
+            lanes=outcome.lanes,
+            trials=max(1, trials.distinct),
+            trial_sharpes=trials.sharpes,
+            assumptions=_assumptions(plan, outcome),
+            wall_seconds=(finished_ns - self.started_ns) / 1e9,
+        )
+        metrics = compute_metrics(result, plan.metrics)
+        result = result.with_evidence(build_card(result, further, plan.evidence, metrics))
+        paths = write_report(result, folder / self.run_id, plan.metrics)
+        self._store.finish_run(
+            self.run_id,
+            finished_ns=self._now_ns(),
+            summary=summarize(result, metrics),
+            daily_sharpe=daily_sharpe(result),
+            verdict=result.evidence.verdict.value if result.evidence else None,
+            report_path=str(paths.html),
+        )
+        return Finished(result=result, outcome=outcome, paths=paths)
+
+
+def run_recorded(
+    plan: Plan,
+    store: Store,
+    folder: Path,
+    now_ns: Callable[[], int],
+    *,
+    sinks: Sequence[Sink] = (),
+    on_session: Callable[[Session], Any] | None = None,
+) -> Finished:
+    """Run a plan from ledger to report; a run that fails stays in the ledger as failed."""
+    recording = Recording(plan, store, now_ns)
+    try:
+        outcome = run_backtest(plan.recipe, plan.feed, sinks=(recording.sink, *sinks), on_session=on_session)
+    except BaseException as error:
+        recording.abandon(f"{type(error).__name__}: {error}")
+        raise
+    further = strategy_tests(plan) if plan.is_tested else ()
+    return recording.finish(outcome, folder, further)
+
+
+def strategy_tests(plan: Plan) -> tuple[EvidenceCheck, ...]:
+    """Make the null and the look-ahead test of a plan's strategy on the synthetic market."""
+    config = plan.evidence
+    null = null_test(
+        plan.recipe,
+        plan.instrument,
+        plan.calendar,
+        sessions=config.null_sessions,
+        ticks=config.null_ticks,
+        seed=config.null_seed,
+        start=plan.start,
+        max_t=config.null_max_t,
+    )
+    session = next(iter(_day_sessions(plan)), None)
+    future = None
+    if session is not None:
+        market = SyntheticMarket(SyntheticConfig(ticks_per_session=config.future_ticks), config.null_seed)
+        trades = market.session_trades(plan.instrument, session)
+        future = future_test(plan.recipe, plan.instrument, session, trades, cuts=config.future_cuts, seed=config.null_seed)
+    return tuple(strategy_checks(null, future))
+
+
+def _day_sessions(plan: Plan) -> Iterator[Session]:
+    last = date.fromordinal(plan.start.toordinal() + 30)
+    for session in plan.calendar.sessions(plan.start, last):
+        if session.regular_open_ns < session.regular_close_ns and not session.is_early_close:
+            yield session
+
+
+def _zone(plan: Plan) -> str:
+    for session in plan.calendar.sessions(plan.start, date.fromordinal(plan.start.toordinal() + 14)):
+        return session.zone
+    return "UTC"
+
+
+def _assumptions(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
+    execution = plan.recipe.execution
+    lines = [
+        f"Fills: {execution.fill_model.value} model; the bands show the other two.",
+        f"Latency: {execution.latency_ms:g} ms from decision to venue, and for cancels. Bracket children rest at the venue.",
+        "No order fills on the event that caused it; a gap through a stop fills at the gap.",
+        "Fees: " + ", ".join(f"{i.symbol} {i.fee_per_side} a side and unit" for i in outcome.instruments) + ".",
+    ]
+    if plan.feed.is_simulated:
+        lines.append("Market data is simulated: it says how the system behaves, and nothing about markets.")
+    if outcome.open_positions:
+        held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in outcome.open_positions.items())
+        lines.append(f"The data ended with an open position ({held}); its floating profit is not in the figures.")
+    return tuple(lines)
