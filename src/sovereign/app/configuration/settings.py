@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sovereign.app.data_settings import DataSettings
 from sovereign.core.configuration import Configuration
 
 
@@ -40,5 +41,6 @@ class Settings(Configuration):
     """Everything that a user can set."""
 
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
+    data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")

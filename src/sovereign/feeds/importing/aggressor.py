@@ -10,9 +10,8 @@ five-second lag belongs to the reporting delays of 1988 and is not applied.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sovereign.core.columns import Int8, Int32, Int64, Quotes
+from sovereign.core.columns import NO_QUOTE, Int8, Int32, Int64, Quotes
 
 
 def tick_rule(price: Int32) -> Int8:
@@ -26,21 +25,17 @@ def tick_rule(price: Int32) -> Int8:
 
 
 def quote_rule(price: Int32, bid: Int32, ask: Int32) -> Int8:
-    """Return +1 above the midpoint, -1 below it, and 0 at it or where the quote is not usable (bid at or above ask)."""
+    """Return +1 above the midpoint, -1 below it, and 0 at it or where the quote is unknown or not usable (bid >= ask)."""
     twice = 2 * price.astype(np.int64) - bid.astype(np.int64) - ask.astype(np.int64)
-    return np.where(bid < ask, np.sign(twice), 0).astype(np.int8)
+    is_usable = (bid != NO_QUOTE) & (ask != NO_QUOTE) & (bid < ask)
+    return np.where(is_usable, np.sign(twice), 0).astype(np.int8)
 
 
-def prevailing_quotes(ts: Int64, price: Int32, quotes: Quotes) -> tuple[Int32, Int32, NDArray[np.bool_]]:
-    """Return bid and ask of the last quote strictly before each trade, and where there is one with both sides.
-
-    Where there is none, both are the trade's own price: a locked quote, which every rule treats as saying nothing.
-    """
+def prevailing_quotes(ts: Int64, quotes: Quotes) -> tuple[Int32, Int32]:
+    """Return bid and ask of the last quote strictly before each time; `NO_QUOTE` where a side is not known."""
     index = np.searchsorted(quotes.ts, ts, side="left") - 1
-    known = index >= 0
-    if len(quotes):
-        known &= (quotes.bid_size[index] > 0) & (quotes.ask_size[index] > 0)
-        bid = np.where(known, quotes.bid[index], price)
-        ask = np.where(known, quotes.ask[index], price)
-        return bid.astype(np.int32), ask.astype(np.int32), known
-    return price.copy(), price.copy(), known
+    if not len(quotes):
+        return np.full(len(ts), NO_QUOTE, np.int32), np.full(len(ts), NO_QUOTE, np.int32)
+    bid = np.where((index >= 0) & (quotes.bid_size[index] > 0), quotes.bid[index], NO_QUOTE)
+    ask = np.where((index >= 0) & (quotes.ask_size[index] > 0), quotes.ask[index], NO_QUOTE)
+    return bid.astype(np.int32), ask.astype(np.int32)

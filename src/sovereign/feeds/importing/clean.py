@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sovereign.core.columns import Bars, Quotes, Trades
+from sovereign.core.columns import NO_QUOTE, Bars, Quotes, Trades
 from sovereign.core.instrument import AssetClass, Instrument
 from sovereign.core.session import to_ns
 from sovereign.feeds.importing.table import QUOTES, TRADES, ImportConfiguration, PriceForm, RawTable
@@ -23,7 +23,7 @@ _INT32 = 2**31 - 1
 class Cleaned:
     """Usable rows of one symbol in time order, and the ones set aside.
 
-    `is_side_known` is False when the file had no side at all; `rounded` marks prices rounded to the tick; `backwards` marks
+    `is_side_known` is False when no row had a side; `rounded` marks prices rounded to the tick; `backwards` marks
     rows earlier than the row before them in the file. Masks are aligned with the columns.
     """
 
@@ -31,7 +31,6 @@ class Cleaned:
     rounded: np.ndarray
     backwards: np.ndarray
     is_side_known: bool
-    quoted: np.ndarray | None
     quarantine: pl.DataFrame = field(repr=False)
 
 
@@ -39,8 +38,9 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
     """Convert one symbol's raw rows to ticks and integers.
 
     The quarantine has `row`, `ts` (or null) and `reason`. A row is set aside when a price is missing, not a number, not
-    positive, not on a tick (futures) or out of range; a size is missing, not positive or not whole; its time cannot be read; its bar
-    is inconsistent; or it repeats a row with the same trade id. Equity prices between ticks are rounded and marked.
+    positive, not on a tick (futures) or out of range; a size is missing, not positive or not whole; its time cannot
+    be read; its bar is inconsistent; or it repeats a row with the same trade id. Equity prices between ticks are
+    rounded and marked.
     """
     import polars as pl
 
@@ -74,13 +74,12 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
         rounded |= good[f"__{name}_rounded"].to_numpy()
     if instrument.asset_class is AssetClass.FUTURE:
         rounded[:] = False
-    rows, quoted = _rows(table, good, instrument, rules)
+    rows = _rows(table, good, instrument, rules)
     return Cleaned(
         rows=rows,
         rounded=rounded,
         backwards=good["__backwards"].to_numpy(),
-        is_side_known="side" in good.columns,
-        quoted=quoted,
+        is_side_known="side" in good.columns and bool((good["side"] != 0).any()),
         quarantine=bad,
     )
 
@@ -168,9 +167,7 @@ def _without_repeats(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame | N
     return marked.filter(pl.col("__first")).drop("__first"), repeated
 
 
-def _rows(
-    table: RawTable, good: pl.DataFrame, instrument: Instrument, rules: ImportConfiguration
-) -> tuple[Trades | Quotes | Bars, np.ndarray | None]:
+def _rows(table: RawTable, good: pl.DataFrame, instrument: Instrument, rules: ImportConfiguration) -> Trades | Quotes | Bars:
     ts = good["ts"].to_numpy().astype(np.int64)
 
     def ticks(name: str) -> np.ndarray:
@@ -181,14 +178,14 @@ def _rows(
         size = good["size"].to_numpy().astype(np.int32)
         side = good["side"].to_numpy().astype(np.int8) if "side" in good.columns else np.zeros(len(ts), np.int8)
         if "bid" not in good.columns:
-            return Trades(ts, price, size, side), None
-        frame, _ = _with_ticks(good, "bid", table, instrument, rules)
-        frame, _ = _with_ticks(frame, "ask", table, instrument, rules)
-        known = ((frame["bid"] > 0) & (frame["ask"] > 0)).fill_null(value=False).to_numpy()
-        known = known & (frame["__bid"].is_not_null() & frame["__ask"].is_not_null()).to_numpy()
-        bid = np.where(known, frame["__bid"].fill_null(0).to_numpy(), price).astype(np.int32)
-        ask = np.where(known, frame["__ask"].fill_null(0).to_numpy(), price).astype(np.int32)
-        return Trades(ts, price, size, side, bid, ask), known
+            return Trades(ts, price, size, side)
+        sides = []
+        for name in ("bid", "ask"):
+            frame, _ = _with_ticks(good, name, table, instrument, rules)
+            known = (frame[name] > 0) & (frame[f"__{name}"].abs() <= _INT32) & frame[f"__{name}"].is_not_null()
+            ticks_of = frame[f"__{name}"].fill_null(0).to_numpy()
+            sides.append(np.where(known.fill_null(value=False).to_numpy(), ticks_of, NO_QUOTE).astype(np.int32))
+        return Trades(ts, price, size, side, *sides)
     if table.kind == QUOTES:
         sizes = {}
         for name in ("bid", "ask"):
@@ -199,6 +196,6 @@ def _rows(
                 sizes[name] = np.where(there, np.clip(np.nan_to_num(given), 0, _INT32), 0).astype(np.int32)
             else:
                 sizes[name] = there.astype(np.int32)  # the size is not in the file; 1 says that the side is there
-        return Quotes(ts, ticks("bid"), ticks("ask"), sizes["bid"], sizes["ask"]), None
+        return Quotes(ts, ticks("bid"), ticks("ask"), sizes["bid"], sizes["ask"])
     volume = good["volume"].to_numpy().astype(np.int64)
-    return Bars(ts, ticks("open"), ticks("high"), ticks("low"), ticks("close"), volume), None
+    return Bars(ts, ticks("open"), ticks("high"), ticks("low"), ticks("close"), volume)

@@ -72,8 +72,9 @@ HEADERLESS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 REQUIRED = {"trades": ("ts", "price", "size"), "quotes": ("ts", "bid", "ask"), "bars": ("ts", "open", "high", "low", "close")}
 
 _NOT_SYMBOLS = frozenset({
-    "TRADES", "TRADE", "QUOTES", "QUOTE", "TICKS", "TICK", "BARS", "BAR", "DATA", "EXPORT", "GLBX", "MDP", "XNAS", "XNYS", "DBEQ",
-    "EQUS", "ITCH", "BASIC", "BBO", "TBBO", "MBO", "MBP", "OHLCV", "CSV", "CME", "US", "UTC", "BATCH", "JOB", "FILE", "TEST", "OUT",
+    "TRADES", "TRADE", "QUOTES", "QUOTE", "TICKS", "TICK", "BARS", "BAR", "DATA", "EXPORT", "GLBX", "MDP", "XNAS", "XNYS",
+    "DBEQ", "EQUS", "ITCH", "BASIC", "BBO", "TBBO", "MBO", "MBP", "OHLCV", "CSV", "CME", "US", "UTC", "BATCH", "JOB", "FILE",
+    "TEST", "OUT",
 })  # fmt: skip
 _WIDTH = re.compile(r"(?:^|[_\-. ])(\d+)\s?(s|sec|m|min|h|hour|d|day)(?=$|[_\-. ])", re.IGNORECASE)
 _METATRADER = re.compile(r"(?:^|[_\-. ])(M1|M5|M15|M30|H1|H4|D1)(?=$|[_\-. ])")

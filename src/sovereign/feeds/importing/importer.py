@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sovereign.core.columns import Bars, Int8, Quotes, Trades
+from sovereign.core.columns import NO_QUOTE, Bars, Int8, Quotes, Trades
 from sovereign.core.errors import DataError, NotFoundError, UsageError
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.feeds.importing.aggressor import prevailing_quotes, quote_rule, tick_rule
@@ -192,10 +192,13 @@ def _cut(
     parts = []
     bounds = [*starts.tolist(), len(days)]
     for start, stop in pairwise(bounds):
-        rows, quoted = cleaned.rows.slice(start, stop), None if cleaned.quoted is None else cleaned.quoted[start:stop]
-        aggressor = "none"
+        rows = cleaned.rows.slice(start, stop)
+        aggressor, unquoted = "none", 0
         if isinstance(rows, Trades):
-            rows, quoted = _with_quotes(rows, quoted, quotes)
+            if quotes is not None:
+                rows = Trades(rows.ts, rows.price, rows.size, rows.side, *prevailing_quotes(rows.ts, quotes))
+            if rows.bid is not None and rows.ask is not None:
+                unquoted = int(np.count_nonzero((rows.bid == NO_QUOTE) | (rows.ask == NO_QUOTE)))
             rows, aggressor = _with_sides(rows, options.aggressor, is_given=cleaned.is_side_known)
         parts.append(
             ImportedPart(
@@ -207,17 +210,10 @@ def _cut(
                 rounded=int(np.count_nonzero(cleaned.rounded[start:stop])),
                 quarantined=int(np.count_nonzero(bad_days == days[start])),
                 unordered=int(np.count_nonzero(cleaned.backwards[start:stop])),
-                unquoted=0 if quoted is None else int(np.count_nonzero(~quoted)),
+                unquoted=unquoted,
             )
         )
     return parts
-
-
-def _with_quotes(rows: Trades, quoted: np.ndarray | None, quotes: Quotes | None) -> tuple[Trades, np.ndarray | None]:
-    if quotes is None:
-        return rows, quoted
-    bid, ask, known = prevailing_quotes(rows.ts, rows.price, quotes)
-    return Trades(rows.ts, rows.price, rows.size, rows.side, bid, ask), known
 
 
 def _with_sides(rows: Trades, rule: AggressorRule, *, is_given: bool) -> tuple[Trades, str]:
