@@ -139,6 +139,13 @@ def null_test(
     )
 
 
+def day_sessions(calendar: SessionCalendar, start: date) -> Iterator[Session]:
+    """Yield the full day sessions of the month after `start`."""
+    for session in calendar.sessions(start, date.fromordinal(start.toordinal() + 30)):
+        if session.regular_open_ns < session.regular_close_ns and not session.is_early_close:
+            yield session
+
+
 class _OneSession:
     """A feed of one session with given trades."""
 

@@ -19,7 +19,7 @@ from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
 from sovereign.research.backtest import Outcome, Recipe, run_backtest
 from sovereign.research.card import EvidenceCheck
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
-from sovereign.research.evidence import future_test, null_test, strategy_checks
+from sovereign.research.evidence import day_sessions, future_test, null_test, strategy_checks
 from sovereign.research.evidence_card import build_card
 from sovereign.research.metrics import compute_metrics, daily_sharpe
 from sovereign.research.report import ReportPaths, summarize, write_report
@@ -122,7 +122,7 @@ class Recording:
         yield DecisionColumns(
             symbol=event.symbol,
             prefix=f"{self.plan.recipe.strategy}-{event.trade_date:%Y%m%d}-{event.symbol}-C",
-            first=0,
+            index=columns.index,
             ts=columns.ts,
             name=columns.name,
             names=columns.names,
@@ -214,20 +214,13 @@ def strategy_tests(plan: Plan) -> tuple[EvidenceCheck, ...]:
         start=plan.start,
         max_t=config.null_max_t,
     )
-    session = next(iter(_day_sessions(plan)), None)
+    session = next(day_sessions(plan.calendar, plan.start), None)
     future = None
     if session is not None:
         market = SyntheticMarket(SyntheticConfig(ticks_per_session=config.future_ticks), config.null_seed)
         trades = market.session_trades(plan.instrument, session)
         future = future_test(plan.recipe, plan.instrument, session, trades, cuts=config.future_cuts, seed=config.null_seed)
     return tuple(strategy_checks(null, future))
-
-
-def _day_sessions(plan: Plan) -> Iterator[Session]:
-    last = date.fromordinal(plan.start.toordinal() + 30)
-    for session in plan.calendar.sessions(plan.start, last):
-        if session.regular_open_ns < session.regular_close_ns and not session.is_early_close:
-            yield session
 
 
 def _zone(plan: Plan) -> str:

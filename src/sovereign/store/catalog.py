@@ -19,10 +19,8 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from sovereign.core.columns import Bars, Quotes, Trades
-from sovereign.core.configuration import Configuration
 from sovereign.core.errors import CorruptFileError, DataError, NotFoundError, UsageError, suggestion
 from sovereign.core.instrument import Instrument, contract_root, find_instrument
 from sovereign.store.columnar import Rows, columns_of, read_mapped, read_parquet, rows_of, write_parquet
@@ -42,17 +40,6 @@ from sovereign.store.manifest import (
 
 _KIND = re.compile(r"^(trades|quotes|bars-[1-9]\d*)$")
 _MONTHS = "FGHJKMNQUVXZ"
-
-
-class DataConfiguration(Configuration):
-    """Where market data is kept and how it is read."""
-
-    catalog: Path = Field(default=Path("catalog"), description="folder of the market-data catalog")
-    arrow_cache: bool = Field(
-        default=True,
-        description="keep an uncompressed Arrow copy of each partition that is read, so that the next run maps it into memory "
-        "(about 25 bytes a trade; the folder .cache in the catalog may be deleted at any time)",
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Provenance(_Record):
     rounded: int = Field(default=0, description="prices between two ticks, rounded to the nearest (equities only)")
     quarantined: int = Field(default=0, description="rows set aside because they cannot be used")
     unordered: int = Field(default=0, description="rows whose time was earlier than that of the row before, sorted")
-    unquoted: int = Field(default=0, description="trades before the first known quote; their bid and ask are their own price")
+    unquoted: int = Field(default=0, description="trades whose prevailing bid or ask is not known (NO_QUOTE)")
     is_simulated: bool = Field(default=False, description="whether the rows were generated and not traded")
     note: str = Field(default="", description="what a reader of this data must know")
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sovereign.app.data_settings import DataSettings
 from sovereign.core.configuration import Configuration
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.feeds.synthetic import SyntheticConfig
+from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
-from sovereign.store.catalog import DataConfiguration
 from sovereign.store.configuration import StoreConfig
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 
@@ -48,10 +49,13 @@ class Settings(Configuration):
     """Everything that a user can set."""
 
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
-    data: DataConfiguration = Field(DataConfiguration(), description="Where market data is kept and how it is read.")
+    data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
+    evidence: EvidenceConfig = Field(EvidenceConfig(), description="How hard a result is tested before it is believed.")
     execution: ExecutionConfig = Field(ExecutionConfig(), description="Assumptions of the simulated broker.")
+    metrics: MetricsConfig = Field(MetricsConfig(), description="How ratios are annualized and intervals made.")
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
     risk: RiskConfig = Field(RiskConfig(), description="Limits of the one door every order passes.")
     store: StoreConfig = Field(StoreConfig(), description="The SQL store of runs, decisions, orders and fills.")
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
+    stress: StressConfig = Field(StressConfig(), description="What a stressed run must survive.")
     synthetic: SyntheticConfig = Field(SyntheticConfig(), description="The simulated market.")

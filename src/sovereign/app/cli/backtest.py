@@ -1,0 +1,144 @@
+"""`sovereign backtest STRATEGY`: recorded sessions in, report and ledger entry out."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.core.errors import UsageError
+from sovereign.core.session import parse_date
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import Settings
+    from sovereign.research.runner import Finished
+
+StrategyArgument = Annotated[str, typer.Argument(help="Name of the strategy, for example order_flow.")]
+SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Futures root (ES), contract (ESH4) or equity (SPY).")]
+
+
+def command(
+    strategy: StrategyArgument,
+    symbol: SymbolOption = "ES",
+    start: Annotated[str | None, typer.Option("--from", help="First trade date, YYYY-MM-DD; default: all there is.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last trade date, YYYY-MM-DD; default: all there is.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the report; default: report.folder.")] = None,
+    each_day: Annotated[
+        bool, typer.Option("--each-day", help="Run every trade date on its own, from the starting balance, on all cores.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes for --each-day.")] = 2,
+    is_tested: Annotated[
+        bool, typer.Option("--evidence/--no-evidence", help="Make the null and look-ahead tests for the evidence card.")
+    ] = True,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a strategy over recorded sessions; write report, JSON and CSV, and keep the run in the ledger.
+
+    Futures sessions are named by their trade date: what trades on Monday evening belongs to Tuesday.
+    """
+    settings = settings_from(config, overrides).settings
+    first, last = _range(settings, symbol, start, end)
+    if each_day:
+        emit(_every_day(settings, strategy, symbol, first, last, jobs, as_json), as_json, _day_table)
+        return
+    finished = _one_run(settings, strategy, symbol, first, last, out, is_tested, as_json)
+    emit(_plain(finished), as_json, lambda _: _text(finished))
+
+
+def _range(settings: Settings, symbol: str, start: str | None, end: str | None) -> tuple[date, date]:
+    from sovereign.app.plan import open_catalog
+    from sovereign.core.instrument import find_instrument
+
+    first = parse_date(start) if start else None
+    last = parse_date(end) if end else None
+    if first and last and last < first:
+        raise UsageError(f"dates were {first} to {last}; --to must not be before --from")
+    find_instrument(symbol)
+    held = open_catalog(settings).dates(symbol)
+    return first or (held[0] if held else date.min), last or (held[-1] if held else date.max)
+
+
+def _one_run(
+    settings: Settings, strategy: str, symbol: str, start: date, end: date, out: Path | None, is_tested: bool, quiet: bool
+) -> Finished:
+    from sovereign.app.cli.progress import sessions_bar
+    from sovereign.app.plan import catalog_plan, now_ns
+    from sovereign.research.runner import run_recorded
+    from sovereign.store.store import Store
+
+    plan = catalog_plan(settings, strategy, symbol, start, end, is_tested=is_tested)
+    total = len(list(getattr(plan.feed, "contracts", ())))
+    with Store(settings.store) as store, sessions_bar(f"{strategy} on {symbol}", total, quiet) as advance:
+        return run_recorded(plan, store, out or settings.report.folder, now_ns, on_session=lambda _: advance())
+
+
+def _plain(finished: Finished) -> dict[str, Any]:
+    from sovereign.research.report import summarize
+
+    paths = finished.paths
+    return {**summarize(finished.result), "report": str(paths.html), "summary": str(paths.summary)}
+
+
+def _text(finished: Finished) -> str:
+    from sovereign.app.cli.summary import summary_text
+
+    return summary_text(finished)
+
+
+def _day_run(job: tuple[Settings, str, str, date]) -> dict[str, Any]:
+    settings, strategy, symbol, day = job
+    finished = _one_run(settings, strategy, symbol, day, day, None, False, True)
+    lane = finished.result.lanes[finished.result.fill_model]
+    return {
+        "date": day.isoformat(),
+        "run_id": finished.result.run_id,
+        "trades": len(lane.trades),
+        "wins": lane.wins,
+        "gross": str(lane.gross),
+        "fees": str(lane.fees),
+        "net": str(lane.net),
+        "report": str(finished.paths.html),
+    }
+
+
+def _every_day(
+    settings: Settings, strategy: str, symbol: str, start: date, end: date, jobs: int, quiet: bool
+) -> list[dict[str, Any]]:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from sovereign.app.cli.progress import sessions_bar
+    from sovereign.app.plan import catalog_plan
+
+    plan = catalog_plan(settings, strategy, symbol, start, end)
+    days = [session.trade_date for session in plan.feed.sessions()]
+    work = [(settings, strategy, symbol, day) for day in days]
+    results: list[dict[str, Any]] = []
+    with (
+        ProcessPoolExecutor(min(jobs, len(work)), mp_context=get_context("spawn")) as pool,
+        sessions_bar(f"{strategy} on {symbol}, day by day", len(work), quiet) as advance,
+    ):
+        for result in pool.map(_day_run, work):
+            results.append(result)
+            advance()
+    return results
+
+
+def _day_table(days: list[dict[str, Any]]) -> str:
+    from decimal import Decimal
+
+    lines = [f"{'date':<12}{'trades':>7}{'wins':>6}{'gross':>12}{'fees':>10}{'net':>12}  run"]
+    lines += [
+        f"{d['date']:<12}{d['trades']:>7}{d['wins']:>6}{Decimal(d['gross']):>12.2f}{Decimal(d['fees']):>10.2f}"
+        f"{Decimal(d['net']):>12.2f}  {d['run_id']}"
+        for d in days
+    ]
+    net = sum((Decimal(d["net"]) for d in days), Decimal(0))
+    trades = sum(d["trades"] for d in days)
+    lines.append(f"{len(days)} days on their own, {trades} trades, net {net:.2f}. Each day starts from the starting balance.")
+    return "\n".join(lines)

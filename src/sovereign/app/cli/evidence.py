@@ -1,0 +1,145 @@
+"""`sovereign evidence null | future | costs STRATEGY`: the honesty checks, on any strategy."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, command_app, emit, settings_from
+
+if TYPE_CHECKING:
+    from sovereign.research.evidence import CostResult, FutureResult, NullResult
+
+app = command_app("Honesty checks on a strategy: null, future, costs.")
+
+StrategyArgument = Annotated[str, typer.Argument(help="Name of the strategy, for example order_flow.")]
+SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate: a futures root or an equity.")]
+SessionsOption = Annotated[int | None, typer.Option("--sessions", min=1, help="Sessions; default: evidence.null_sessions.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default: evidence.null_seed.")]
+START = date(2025, 1, 6)
+
+
+@app.command()
+def null(
+    strategy: StrategyArgument,
+    symbol: SymbolOption = "ES",
+    sessions: SessionsOption = None,
+    seed: SeedOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Trade a driftless market before costs: the mean profit per trade must not differ from zero."""
+    from sovereign.app.cli.progress import sessions_bar
+    from sovereign.app.plan import recipe_of
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.research.evidence import null_test
+
+    settings = settings_from(config, overrides).settings
+    wanted, instrument = settings.evidence, find_instrument(symbol)
+    count = sessions or wanted.null_sessions
+    with sessions_bar("driftless sessions", count, as_json) as advance:
+        result = null_test(
+            recipe_of(settings, strategy),
+            instrument,
+            calendar_for(instrument.calendar),
+            sessions=count,
+            ticks=wanted.null_ticks,
+            seed=wanted.null_seed if seed is None else seed,
+            start=START,
+            max_t=wanted.null_max_t,
+            on_session=lambda _: advance(),
+        )
+
+    def text(found: NullResult) -> str:
+        verdict = (
+            "passed: no profit out of nothing" if found.passed else "FAILED: it earns or loses where nothing can be earned"
+        )
+        return (
+            f"{found.strategy}: {found.trades} trades in {found.sessions} driftless sessions (simulated, seed {found.seed})\n"
+            f"mean {found.mean:+.3f} ticks a trade ({found.mean_money:+.2f} USD a unit), standard error {found.standard_error:.3f}, "
+            f"t {found.t:+.2f} (limit {found.threshold:g})\n"
+            f"an edge of {found.detectable_ticks:.2f} ticks a trade would have shown (80% power, 5% level)\n{verdict}"
+        )
+
+    emit(result, as_json, text)
+
+
+@app.command()
+def future(
+    strategy: StrategyArgument,
+    symbol: SymbolOption = "ES",
+    seed: SeedOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace everything after random moments: what was decided before them must stay the same, byte for byte."""
+    from sovereign.app.plan import recipe_of
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
+    from sovereign.research.evidence import day_sessions, future_test
+
+    settings = settings_from(config, overrides).settings
+    wanted, instrument = settings.evidence, find_instrument(symbol)
+    number = wanted.null_seed if seed is None else seed
+    session = next(day_sessions(calendar_for(instrument.calendar), START))
+    trades = SyntheticMarket(SyntheticConfig(ticks_per_session=wanted.future_ticks), number).session_trades(instrument, session)
+    result = future_test(recipe_of(settings, strategy), instrument, session, trades, cuts=wanted.future_cuts, seed=number)
+
+    def text(found: FutureResult) -> str:
+        verdict = "passed: the past does not depend on the future" if found.passed else f"FAILED: {found.difference}"
+        return (
+            f"{found.strategy}: {found.events} events before {found.cuts} cuts, {found.decisions} decisions in all\n{verdict}"
+        )
+
+    emit(result, as_json, text)
+
+
+@app.command()
+def costs(
+    strategy: StrategyArgument,
+    symbol: SymbolOption = "ES",
+    sessions: SessionsOption = None,
+    seed: SeedOption = None,
+    start: Annotated[str | None, typer.Option("--from", help="First trade date of recorded sessions.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last trade date of recorded sessions.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Double and triple fees, spread and slippage. Recorded sessions with --from and --to, else simulated ones."""
+    from sovereign.app.cli.progress import sessions_bar
+    from sovereign.app.plan import catalog_plan, recipe_of
+    from sovereign.core.errors import UsageError
+    from sovereign.core.instrument import find_instrument
+    from sovereign.core.port import Feed
+    from sovereign.core.session import parse_date
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
+    from sovereign.research.evidence import costs_test
+
+    settings = settings_from(config, overrides).settings
+    wanted, instrument = settings.evidence, find_instrument(symbol)
+    if (start is None) != (end is None):
+        raise UsageError("only one of --from and --to was given; give both for recorded sessions, none for simulated ones")
+    count = sessions or wanted.null_sessions
+    feed: Feed
+    if start and end:
+        feed = catalog_plan(settings, strategy, symbol, parse_date(start), parse_date(end)).feed
+    else:
+        market = SyntheticMarket(settings.synthetic, wanted.null_seed if seed is None else seed)
+        feed = SyntheticFeed(market, instrument, calendar_for(instrument.calendar), START, count)
+    with sessions_bar("sessions at once, twice and three times the costs", count, as_json) as advance:
+        result = costs_test(recipe_of(settings, strategy), feed, on_session=lambda _: advance())
+
+    def text(found: CostResult) -> str:
+        rows: list[Any] = [f"  {name:<12}{found.net[name]:>14}  {found.trades[name]:>5} trades" for name in found.net]
+        verdict = "passed: doubled costs leave a profit" if found.passed else "FAILED: doubled costs leave no profit"
+        return "\n".join([f"{found.strategy}, net by cost multiple:", *rows, verdict])
+
+    emit(result, as_json, text)

@@ -1,0 +1,40 @@
+"""A finished run in a screenful of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sovereign.research.runner import Finished
+
+_MARK = {"passed": "ok  ", "failed": "FAIL", "not run": "--  "}
+
+
+def summary_text(finished: Finished) -> str:
+    """Return the verdict, the figures, the bands and where the report is."""
+    result, tables = finished.result, finished.result.tables
+    main = result.lanes[result.fill_model]
+    data = "SIMULATED data" if result.is_simulated else "recorded data"
+    lines = [
+        f"{result.strategy} on {', '.join(result.symbols)}, {result.start} to {result.end}: {len(tables.sessions)} sessions, "
+        f"{tables.ticks:,} ticks, {tables.bars:,} bars, {data}",
+        f"balance {result.starting_balance:,.2f} -> {result.final_balance:,.2f}   net {main.net:+,.2f}   gross {main.gross:+,.2f}"
+        f"   fees {main.fees:,.2f}   trades {len(main.trades)}   wins {main.wins}",
+        "",
+        "P&L under other assumptions (net):",
+        *(f"  {name:<12}{lane.net:>+14,.2f}  {len(lane.trades):>5} trades" for name, lane in result.lanes.items()),
+    ]
+    if tables.refused:
+        top = sorted(tables.refused.items(), key=lambda item: -item[1])[:6]
+        total = sum(tables.refused.values())
+        lines += ["", f"{total:,} candidates refused: " + ", ".join(f"{name} {count:,}" for name, count in top)]
+    if tables.state_changes:
+        halts = ", ".join(sorted({f"{c.cause}" for c in tables.state_changes if c.state != "ACTIVE"}))
+        if halts:
+            lines.append(f"halts: {halts}")
+    card = result.evidence
+    if card is not None:
+        lines += ["", f"verdict: {card.verdict.value.upper()}. {card.reason}"]
+        lines += [f"  {_MARK[c.state]}  {c.name.value:<11} {c.detail}" for c in card.checks]
+    lines += ["", f"run     {result.run_id}", f"report  {finished.paths.html}"]
+    return "\n".join(lines)

@@ -1,0 +1,131 @@
+"""From settings and words on the command line to a plan that research can run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import Settings
+    from sovereign.core.configuration import Configuration
+    from sovereign.core.instrument import Instrument
+    from sovereign.core.port import Feed
+    from sovereign.research.backtest import Recipe
+    from sovereign.research.runner import Plan
+    from sovereign.store.catalog import Catalog
+
+
+def now_ns() -> int:
+    """Return the wall clock, UTC nanoseconds; the only clock of everything outside the engine."""
+    return time.time_ns()
+
+
+def strategy_section(settings: Settings, strategy: str) -> Configuration:
+    """Return a strategy's settings.
+
+    Raises
+    ------
+    NotFoundError : there is no strategy of that name.
+    """
+    from sovereign.strategies import configuration_class
+
+    wanted = configuration_class(strategy)
+    section: Configuration = getattr(settings.strategies, strategy, None) or wanted()
+    return section
+
+
+def recipe_of(settings: Settings, strategy: str) -> Recipe:
+    """Return what a lane of a strategy is built from."""
+    from sovereign.research.backtest import Recipe
+
+    return Recipe(
+        strategy=strategy,
+        strategy_config=strategy_section(settings, strategy),
+        risk=settings.risk,
+        execution=settings.execution,
+        starting_balance=settings.account.starting_balance,
+    )
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """Open the market-data catalog."""
+    from sovereign.store.catalog import Catalog
+
+    return Catalog(settings.data.catalog, arrow_cache=settings.data.arrow_cache)
+
+
+def catalog_hash(catalog: Catalog, contracts: Mapping[date, str]) -> str:
+    """Return one digest of the partitions that a run reads."""
+    from sovereign.store.runs import digest
+
+    return digest([[day.isoformat(), symbol, catalog.entry(symbol, day).sha256] for day, symbol in sorted(contracts.items())])
+
+
+def plan_of(
+    settings: Settings,
+    strategy: str,
+    *,
+    kind: str,
+    feed: Feed,
+    instrument: Instrument,
+    symbol: str,
+    start: date,
+    end: date,
+    data_hash: str,
+    seed: int | None,
+    is_tested: bool,
+) -> Plan:
+    """Put a plan together."""
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.research.runner import Plan
+
+    plain: dict[str, Any] = settings.model_dump(mode="json")
+    return Plan(
+        kind=kind,
+        recipe=recipe_of(settings, strategy),
+        feed=feed,
+        instrument=instrument,
+        calendar=calendar_for(instrument.calendar),
+        symbols=(symbol,),
+        start=start,
+        end=end,
+        settings=plain,
+        data_hash=data_hash,
+        seed=seed,
+        evidence=settings.evidence,
+        metrics=settings.metrics,
+        is_tested=is_tested,
+    )
+
+
+def catalog_plan(
+    settings: Settings, strategy: str, symbol: str, start: date, end: date, *, kind: str = "backtest", is_tested: bool = True
+) -> Plan:
+    """Plan a run over recorded sessions.
+
+    Raises
+    ------
+    NotFoundError : the symbol is unknown, or the catalog holds no session of the range.
+    """
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.historical import HistoricalFeed
+
+    instrument = find_instrument(symbol)
+    catalog = open_catalog(settings)
+    feed = HistoricalFeed(catalog, symbol, start, end, calendar_for(instrument.calendar))
+    return plan_of(
+        settings,
+        strategy,
+        kind=kind,
+        feed=feed,
+        instrument=instrument,
+        symbol=symbol,
+        start=start,
+        end=end,
+        data_hash=catalog_hash(catalog, feed.contracts),
+        seed=None,
+        is_tested=is_tested,
+    )

@@ -1,0 +1,201 @@
+"""From raw rows to integer columns in time order; what cannot be used is set aside with the reason, never dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sovereign.core.columns import NO_QUOTE, Bars, Quotes, Trades
+from sovereign.core.instrument import AssetClass, Instrument
+from sovereign.core.session import to_ns
+from sovereign.feeds.importing.table import QUOTES, TRADES, ImportConfiguration, PriceForm, RawTable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_INT32 = 2**31 - 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Cleaned:
+    """Usable rows of one symbol in time order, and the ones set aside.
+
+    `is_side_known` is False when no row had a side; `rounded` marks prices rounded to the tick; `backwards` marks
+    rows earlier than the row before them in the file. Masks are aligned with the columns.
+    """
+
+    rows: Trades | Quotes | Bars
+    rounded: np.ndarray
+    backwards: np.ndarray
+    is_side_known: bool
+    quarantine: pl.DataFrame = field(repr=False)
+
+
+def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -> Cleaned:
+    """Convert one symbol's raw rows to ticks and integers.
+
+    The quarantine has `row`, `ts` (or null) and `reason`. A row is set aside when a price is missing, not a number, not
+    positive, not on a tick (futures) or out of range; a size is missing, not positive or not whole; its time cannot
+    be read; its bar is inconsistent; or it repeats a row with the same trade id. Equity prices between ticks are
+    rounded and marked.
+    """
+    import polars as pl
+
+    frame = table.frame
+    prices = {TRADES: ["price"], QUOTES: ["bid", "ask"]}.get(table.kind, ["open", "high", "low", "close"])
+    earliest = to_ns(datetime.combine(rules.earliest_date, time(), UTC))
+    reasons: list[pl.Expr] = []
+    if "problem" in frame.columns:
+        reasons.append(pl.col("problem"))
+    reasons += [
+        pl.when(pl.col("ts").is_null()).then(pl.lit("time could not be read")),
+        pl.when(pl.col("ts") < earliest).then(pl.lit(f"time was before {rules.earliest_date}")),
+    ]
+    for name in prices:
+        frame, why = _with_ticks(frame, name, table, instrument, rules)
+        reasons.append(why)
+    reasons += _quantity_reasons(table.kind, frame)
+    if rules.skip_suspicious and "suspicious" in frame.columns:
+        reasons.append(pl.when(pl.col("suspicious")).then(pl.lit("marked suspicious by the source")))
+    frame = frame.with_columns(reason=pl.coalesce(reasons))
+    bad = frame.filter(pl.col("reason").is_not_null()).select("row", "ts", "reason")
+    good = frame.filter(pl.col("reason").is_null()) if len(bad) else frame
+    good = good.with_columns(__backwards=(pl.col("ts").diff() < 0).fill_null(value=False))
+    if good["__backwards"].any():
+        good = good.sort("ts", maintain_order=True)
+    good, repeated = _without_repeats(good)
+    if repeated is not None:
+        bad = pl.concat([bad, repeated])
+    rounded = np.zeros(len(good), np.bool_)
+    for name in prices:
+        rounded |= good[f"__{name}_rounded"].to_numpy()
+    if instrument.asset_class is AssetClass.FUTURE:
+        rounded[:] = False
+    rows = _rows(table, good, instrument, rules)
+    return Cleaned(
+        rows=rows,
+        rounded=rounded,
+        backwards=good["__backwards"].to_numpy(),
+        is_side_known="side" in good.columns and bool((good["side"] != 0).any()),
+        quarantine=bad,
+    )
+
+
+def _with_ticks(
+    frame: pl.DataFrame, name: str, table: RawTable, instrument: Instrument, rules: ImportConfiguration
+) -> tuple[pl.DataFrame, pl.Expr]:
+    """Add `__NAME` (ticks) and `__NAME_rounded`; return the frame and the reason a price cannot be used."""
+    import polars as pl
+
+    price, ticks, off = pl.col(name), pl.col(f"__{name}"), pl.col(f"__{name}_rounded")
+    if table.form is PriceForm.NANO:
+        unit = int(instrument.tick_size * 10**9)
+        whole = (price + unit // 2) // unit
+        distance = (price - whole * unit).abs()
+        frame = frame.with_columns(whole.alias(f"__{name}"), (distance > 0).fill_null(value=False).alias(f"__{name}_rounded"))
+        shown = price / 1e9
+    else:
+        exact = price / float(instrument.tick_size)
+        nearest = exact.round(0)
+        frame = frame.with_columns(
+            pl.when(nearest.is_finite() & (nearest.abs() <= _INT32)).then(nearest).cast(pl.Int64).alias(f"__{name}"),
+            ((exact - nearest).abs() > rules.tick_tolerance_frac).fill_null(value=False).alias(f"__{name}_rounded"),
+        )
+        shown = price
+    is_open = table.kind == QUOTES  # a side of a quote may be missing
+    said = pl.lit(f"{name} was ") + shown.cast(pl.String)
+    why = [] if is_open else [pl.when(price.is_null()).then(pl.lit(f"{name} was missing"))]
+    if table.form is PriceForm.DECIMAL:
+        why.append(pl.when(price.is_nan()).then(pl.lit(f"{name} was NaN")))
+    # A zero on one side of a quote is how some vendors write "none".
+    why.append(pl.when(price < 0 if is_open else price <= 0).then(said + pl.lit(", not positive")))
+    why.append(pl.when(price.is_not_null() & (ticks.is_null() | (ticks.abs() > _INT32))).then(said + pl.lit(", out of range")))
+    if instrument.asset_class is AssetClass.FUTURE:
+        why.append(pl.when(off).then(said + pl.lit(f", not on a tick of {instrument.tick_size}")))
+    else:
+        why.append(pl.when((ticks == 0) & (price > 0)).then(said + pl.lit(", less than half a tick")))
+    return frame, pl.coalesce(why)
+
+
+def _quantity_reasons(kind: str, frame: pl.DataFrame) -> list[pl.Expr]:
+    import polars as pl
+
+    if kind == TRADES:
+        return [_quantity(pl.col("size"), "size", frame["size"].dtype.is_float(), lowest=1)]
+    if kind == QUOTES:
+        names = [n for n in ("bid_size", "ask_size") if n in frame.columns]
+        empty = pl.col("bid").is_null() & pl.col("ask").is_null()
+        negative = [pl.when(pl.col(n) < 0).then(pl.lit(f"{n} was ") + pl.col(n).cast(pl.String)) for n in names]
+        return [pl.when(empty).then(pl.lit("both sides of the quote were missing")), *negative]
+    low, high = pl.min_horizontal("__open", "__close"), pl.max_horizontal("__open", "__close")
+    wrong = (pl.col("__low") > low) | (pl.col("__high") < high)
+    return [
+        pl.when(wrong).then(pl.lit("the bar's high and low did not contain its open and close")),
+        _quantity(pl.col("volume"), "volume", frame["volume"].dtype.is_float(), lowest=0),
+    ]
+
+
+def _quantity(column: pl.Expr, name: str, is_float: bool, lowest: int) -> pl.Expr:
+    import polars as pl
+
+    said = pl.lit(f"{name} was ") + column.cast(pl.String)
+    why = [pl.when(column.is_null()).then(pl.lit(f"{name} was missing"))]
+    if is_float:
+        why.append(pl.when(~column.is_finite()).then(said))
+        why.append(pl.when(column != column.round(0)).then(said + pl.lit(", not a whole number")))
+    limit = _INT32 if name == "size" else 2**53
+    why.append(pl.when(column < lowest).then(said + pl.lit(", not positive" if lowest else ", negative")))
+    why.append(pl.when(column > limit).then(said + pl.lit(", out of range")))
+    return pl.coalesce(why)
+
+
+def _without_repeats(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Set aside rows that repeat a whole row including its trade id; without an id equal rows are different trades."""
+    import polars as pl
+
+    if "trade_id" not in good.columns or good["trade_id"].n_unique() == len(good):
+        return good, None
+    content = [c for c in good.columns if c != "row" and not c.startswith("__") and c not in {"reason", "problem"}]
+    first = pl.struct(content).is_first_distinct() | pl.col("trade_id").is_null()
+    marked = good.with_columns(__first=first)
+    repeated = marked.filter(~pl.col("__first")).select(
+        "row", "ts", reason=pl.lit("repeats an earlier row with trade id ") + pl.col("trade_id")
+    )
+    return marked.filter(pl.col("__first")).drop("__first"), repeated
+
+
+def _rows(table: RawTable, good: pl.DataFrame, instrument: Instrument, rules: ImportConfiguration) -> Trades | Quotes | Bars:
+    ts = good["ts"].to_numpy().astype(np.int64)
+
+    def ticks(name: str) -> np.ndarray:
+        return good[f"__{name}"].fill_null(0).to_numpy().astype(np.int32)
+
+    if table.kind == TRADES:
+        price = ticks("price")
+        size = good["size"].to_numpy().astype(np.int32)
+        side = good["side"].to_numpy().astype(np.int8) if "side" in good.columns else np.zeros(len(ts), np.int8)
+        if "bid" not in good.columns:
+            return Trades(ts, price, size, side)
+        sides = []
+        for name in ("bid", "ask"):
+            frame, _ = _with_ticks(good, name, table, instrument, rules)
+            known = (frame[name] > 0) & (frame[f"__{name}"].abs() <= _INT32) & frame[f"__{name}"].is_not_null()
+            ticks_of = frame[f"__{name}"].fill_null(0).to_numpy()
+            sides.append(np.where(known.fill_null(value=False).to_numpy(), ticks_of, NO_QUOTE).astype(np.int32))
+        return Trades(ts, price, size, side, *sides)
+    if table.kind == QUOTES:
+        sizes = {}
+        for name in ("bid", "ask"):
+            has = ((good[name] > 0) & good[name].is_not_nan()) if good[name].dtype.is_float() else good[name] > 0
+            there = has.fill_null(value=False).to_numpy()
+            if f"{name}_size" in good.columns:
+                given = good[f"{name}_size"].fill_null(0).to_numpy()
+                sizes[name] = np.where(there, np.clip(np.nan_to_num(given), 0, _INT32), 0).astype(np.int32)
+            else:
+                sizes[name] = there.astype(np.int32)  # the size is not in the file; 1 says that the side is there
+        return Quotes(ts, ticks("bid"), ticks("ask"), sizes["bid"], sizes["ask"])
+    volume = good["volume"].to_numpy().astype(np.int64)
+    return Bars(ts, ticks("open"), ticks("high"), ticks("low"), ticks("close"), volume)
