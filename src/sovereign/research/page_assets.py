@@ -38,7 +38,8 @@ tr:last-child td{border-bottom:0}
 .pill{display:inline-block;border-radius:20px;padding:0 10px;font-size:12.5px;font-weight:600;white-space:nowrap}
 .pill.passed{background:var(--good-bg);color:var(--good)}.pill.failed{background:var(--bad-bg);color:var(--bad)}
 .pill.not{background:var(--warn-bg);color:var(--warn)}
-#trades th{cursor:pointer;user-select:none;position:sticky;top:0;background:var(--panel)}#trades th[data-dir="1"]:after{content:" ▲"}
+#trades th{cursor:pointer;user-select:none;position:sticky;top:0;background:var(--panel)}
+#trades th[data-dir="1"]:after{content:" ▲"}
 #trades th[data-dir="-1"]:after{content:" ▼"}
 .tall{max-height:520px;overflow:auto}
 input{font:inherit;color:var(--ink);background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:4px 10px;
