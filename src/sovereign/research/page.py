@@ -103,8 +103,12 @@ def _table(heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]], kin
     """Return a table of cells that are already HTML; a head is its text and whether its column is numeric."""
     number = [' class="n"' if is_number else "" for _, is_number in heads]
     top = "".join(f"<th{style}>{escape(text)}</th>" for (text, _), style in zip(heads, number, strict=True))
+    label = [f' data-label="{escape(text)}"' if kind and text else "" for text, _ in heads]
     body = "".join(
-        "<tr>" + "".join(f"<td{style}>{cell}</td>" for cell, style in zip(row, number, strict=True)) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(f"<td{style}{name}>{cell}</td>" for cell, style, name in zip(row, number, label, strict=True))
+        + "</tr>"
+        for row in rows
     )
     style = f' class="{kind}"' if kind else ""
     return f'<div class="scroll"><table{style}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -134,7 +138,7 @@ def card_html(card: EvidenceCard | None) -> str:
             '<section class="panel verdict"><div class="word">no verdict</div>'
             "<p>No evidence card was made for this run, so nothing below is proof of an edge.</p></section>"
         )
-    heads = (("result", False), ("check", False), ("figure", True), ("limit", True), ("meaning", False))
+    heads = (("", False), ("check", False), ("figure", True), ("limit", True), ("meaning", False))
     table = _table(heads, (_check_row(check) for check in card.checks), "stack")
     return (
         f'<section class="panel verdict {card.verdict.value}"><div class="word">{card.verdict.value}</div>'
