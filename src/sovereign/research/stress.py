@@ -124,7 +124,7 @@ def losing_streaks(paths: Float64) -> NDArray[np.int64]:
     return longest
 
 
-def _quantiles(values: NDArray[np.generic]) -> dict[str, float]:
+def _quantiles(values: Float64 | NDArray[np.int64]) -> dict[str, float]:
     return {f"p{round(100 * q):02d}": float(value) for q, value in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)}
 
 
@@ -230,7 +230,7 @@ def _monte_carlo(
             statistic=fall,
             limit=config.max_drawdown_frac,
             unit="fraction",
-            detail=f"{config.drawdown_quantile:.0%} quantile of the maximum drawdown over {config.shuffles:,} orders of the trades",
+            detail=f"{config.drawdown_quantile:.0%} quantile of maximum drawdown over {config.shuffles:,} shuffles",
         ),
         StressTest(
             name="final_profit",
