@@ -142,7 +142,7 @@ def group_figure(groups: Sequence[Group]) -> Figure:
                 "hovertemplate": "%{" + x + "}<br>%{" + y + ":,.2f}<br>%{customdata}<extra></extra>",
             }
         ],
-        "layout": {"height": max(230, 70 + 30 * len(groups)) if is_long else 230},
+        "layout": {"height": max(230, 70 + 30 * len(groups)) if is_long else 230, "bargap": 0.35},
     }
     figure["layout"]["xaxis" if is_long else "yaxis"] = _money_axis()
     figure["layout"]["yaxis" if is_long else "xaxis"] = {"type": "category", "automargin": True}
@@ -216,6 +216,7 @@ def lane_figure(run: RunResult) -> Figure:
         ],
         "layout": {
             "height": 80 + 34 * len(names),
+            "bargap": 0.3,
             "xaxis": _money_axis(),
             "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
         },
@@ -240,6 +241,7 @@ def refusal_figure(refused: Mapping[str, int]) -> Figure:
         ],
         "layout": {
             "height": 80 + 30 * len(ordered),
+            "bargap": 0.3,
             "xaxis": {"tickformat": ","},
             "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
         },

@@ -103,8 +103,12 @@ def _table(heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]], kin
     """Return a table of cells that are already HTML; a head is its text and whether its column is numeric."""
     number = [' class="n"' if is_number else "" for _, is_number in heads]
     top = "".join(f"<th{style}>{escape(text)}</th>" for (text, _), style in zip(heads, number, strict=True))
+    label = [f' data-label="{escape(text)}"' if kind and text else "" for text, _ in heads]
     body = "".join(
-        "<tr>" + "".join(f"<td{style}>{cell}</td>" for cell, style in zip(row, number, strict=True)) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(f"<td{style}{name}>{cell}</td>" for cell, style, name in zip(row, number, label, strict=True))
+        + "</tr>"
+        for row in rows
     )
     style = f' class="{kind}"' if kind else ""
     return f'<div class="scroll"><table{style}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -134,7 +138,7 @@ def card_html(card: EvidenceCard | None) -> str:
             '<section class="panel verdict"><div class="word">no verdict</div>'
             "<p>No evidence card was made for this run, so nothing below is proof of an edge.</p></section>"
         )
-    heads = (("result", False), ("check", False), ("figure", True), ("limit", True), ("meaning", False))
+    heads = (("", False), ("check", False), ("figure", True), ("limit", True), ("meaning", False))
     table = _table(heads, (_check_row(check) for check in card.checks), "stack")
     return (
         f'<section class="panel verdict {card.verdict.value}"><div class="word">{card.verdict.value}</div>'
@@ -205,6 +209,7 @@ def _groups(name: str, groups: Sequence[Group]) -> str:
     return f'<section class="panel"><h2>{escape(GROUP_TITLES.get(name, name))}</h2>{figure}{detail}</section>'
 
 
+NUMERIC = ' class="n"'
 TRADE_COLUMNS: tuple[tuple[str, str], ...] = (
     ("entry", "text"),
     ("exit", "text"),
@@ -263,12 +268,13 @@ def _trade_rows(run: RunResult) -> list[list[Any]]:
     return rows
 
 
-def _trades(run: RunResult) -> str:
-    heads = "".join(f"<th{'' if kind == 'text' else ' class="n"'}>{escape(name)}</th>" for name, kind in TRADE_COLUMNS)
+def _trades() -> str:
+    style = {"text": ""}
+    heads = "".join(f"<th{style.get(kind, NUMERIC)}>{escape(name)}</th>" for name, kind in TRADE_COLUMNS)
     return (
         '<p><input id="find" placeholder="Find in trades" aria-label="Find in trades"> '
-        '<span class="dim small">Click a heading to sort. Times of the exchange. A question mark: another fill model decides it '
-        'differently.</span></p><div class="tall"><table id="trades"><thead><tr>'
+        '<span class="dim small">Click a heading to sort. Times of the exchange. A question mark: another fill model decides '
+        'it differently.</span></p><div class="tall"><table id="trades"><thead><tr>'
         f'{heads}</tr></thead><tbody></tbody></table></div><button id="more" hidden>Show all</button>'
     )
 
@@ -333,11 +339,12 @@ def _sections(run: RunResult, metrics: Mapping[str, Metric], groups: Mapping[str
     yield f'<div class="grid">{"".join(_groups(name, some) for name, some in groups.items())}</div>'
     if run.trades:
         scatter = _panel("Worst and best excursion", '<div id="excursion"></div>')
-        yield f'<div class="grid">{scatter}{_panel("Net per trade", '<div id="histogram"></div>')}</div>'
+        histogram = _panel("Net per trade", '<div id="histogram"></div>')
+        yield f'<div class="grid">{scatter}{histogram}</div>'
     if run.tables.refused:
         note = f"{sum(run.tables.refused.values()):,} candidates refused; 'sovereign explain DECISION' says why, one by one."
         yield _panel("What was refused, by check", '<div id="refused"></div>', note)
-    yield _panel("Trades", _trades(run))
+    yield _panel("Trades", _trades())
     yield _panel("How the figures are made", _metrics(metrics))
     assumptions = "".join(f"<li>{escape(text)}</li>" for text in run.assumptions)
     yield _panel("Assumptions", f"<ul>{assumptions}</ul>" if assumptions else '<p class="dim">None stated.</p>')

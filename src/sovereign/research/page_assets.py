@@ -21,7 +21,7 @@ cursor:pointer}
 border-radius:10px;margin-bottom:14px}
 .panel{background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:14px 16px;margin-bottom:14px;min-width:0}
 .grid{display:grid;gap:14px;grid-template-columns:repeat(2,minmax(0,1fr))}.grid .panel{margin:0}.grid{margin-bottom:14px}
-.tiles{display:grid;gap:10px;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));margin-bottom:14px}
+.tiles{display:grid;gap:10px;grid-template-columns:repeat(5,minmax(0,1fr));margin-bottom:14px}
 .tile{background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:10px 14px}
 .tile b{display:block;font-size:21px;font-weight:650;font-variant-numeric:tabular-nums}
 .verdict{border-left:8px solid var(--warn)}.verdict .word{font-size:22px;font-weight:700;text-transform:uppercase;
@@ -38,16 +38,19 @@ tr:last-child td{border-bottom:0}
 .pill{display:inline-block;border-radius:20px;padding:0 10px;font-size:12.5px;font-weight:600;white-space:nowrap}
 .pill.passed{background:var(--good-bg);color:var(--good)}.pill.failed{background:var(--bad-bg);color:var(--bad)}
 .pill.not{background:var(--warn-bg);color:var(--warn)}
-#trades th{cursor:pointer;user-select:none;position:sticky;top:0;background:var(--panel)}#trades th[data-dir="1"]:after{content:" ▲"}
+#trades th{cursor:pointer;user-select:none;position:sticky;top:0;background:var(--panel)}
+#trades td{white-space:nowrap}
+#trades th[data-dir="1"]:after{content:" ▲"}
 #trades th[data-dir="-1"]:after{content:" ▼"}
 .tall{max-height:520px;overflow:auto}
 input{font:inherit;color:var(--ink);background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:4px 10px;
 max-width:100%}
 details{margin-top:6px}summary{cursor:pointer;color:var(--dim)}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:8px 0 0}
 ul{margin:0;padding-left:20px}
-@media(max-width:760px){.grid{grid-template-columns:minmax(0,1fr)}main{padding:10px}.panel{padding:12px}
+@media(max-width:760px){.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.grid{grid-template-columns:minmax(0,1fr)}main{padding:10px}.panel{padding:12px}
 table.stack thead{display:none}table.stack tr{display:block;border-bottom:1px solid var(--line);padding:6px 0}
-table.stack td{display:block;border:0;padding:1px 0;text-align:left;white-space:normal}}
+table.stack td{display:block;border:0;padding:1px 0;text-align:left;white-space:normal}
+table.stack td[data-label]:before{content:attr(data-label) ": ";color:var(--dim)}table.stack td:empty{display:none}}
 @media print{button,input{display:none}.panel,.tile{break-inside:avoid}.tall{max-height:none}}
 """
 
@@ -83,7 +86,7 @@ function draw(){
       layout[axis]=Object.assign({gridcolor:line,zerolinecolor:line,automargin:true},layout[axis]||{});
     }
     Plotly.react(node,figure.data.map(trace=>themed(trace,colors)),layout,{responsive:true,displaylogo:false,
-      modeBarButtonsToRemove:['lasso2d','select2d','autoScale2d']});
+      displayModeBar:false});
   }
 }
 let saved=null;

@@ -192,6 +192,22 @@ JOIN run_words AS failed ON failed.run_key = block.run_key AND failed.code = can
 """  # noqa: S608 - made of constants of this module
 """Every decision of every run, alike."""
 
+decisions = Table(
+    "decisions",
+    MetaData(),
+    Column("run_key", _Key),
+    Column("decision_id", String(80)),
+    Column("ts", BigInteger),
+    Column("symbol", _Name),
+    Column("name", _Name),
+    Column("side", String(4)),
+    Column("strength", Float),
+    Column("confidence", Float),
+    Column("verdict", String(8)),
+    Column("failed_check", _Name),
+)
+"""The view's columns, for reading."""
+
 orders = Table(
     "orders",
     metadata,
@@ -220,7 +236,8 @@ orders = Table(
     Column("reason", Text, nullable=False),
     Index("ix_orders_decision", "run_key", "decision_id"),
 )
-"""One row per order in its latest state. `expected_ticks` is the quantity-weighted price it was expected to fill at."""
+"""One row per order in its latest state. `expected_ticks` is the quantity-weighted price it was expected to fill at, and
+`slippage_ticks` what it lost against that, summed over its units."""
 
 fills = Table(
     "fills",

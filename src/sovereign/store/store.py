@@ -279,9 +279,10 @@ class Store:
 
     def table(self, run_id: str, name: str, *, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the rows of one table for a run as plain values (`sessions`, `orders`, `fills`, `decisions`, ...)."""
-        found = schema.metadata.tables.get(name)
+        found = schema.decisions if name == "decisions" else schema.metadata.tables.get(name)
         if found is None or "run_key" not in found.c:
-            allowed = ", ".join(sorted(table.name for table in schema.metadata.sorted_tables if "run_key" in table.c))
+            names = {table.name for table in schema.metadata.sorted_tables if "run_key" in table.c}
+            allowed = ", ".join(sorted({"decisions", *names}))
             raise NotFoundError(f"table was '{name}'; allowed are {allowed}")
         with self._database.reading() as connection:
             return _plain_rows(connection, found, find_run(connection, run_id).key, limit=limit)
