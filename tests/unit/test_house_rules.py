@@ -15,7 +15,7 @@ SOURCE = REPOSITORY / "src" / "sovereign"
 
 BRITISH = re.compile(
     r"colour|behaviour|favour|honour|labour|neighbour|centre|cancelled|cancelling|labelled|labelling|modelling|travelled"
-    r"|analyse|catalogue|dialogue|grey|licence|organis|optimis|maximis|minimis|normalis|realis(?!tic|m)|initialis|recognis"
+    r"|analyse|catalogue|dialogue|grey|licence|organis|optimis(?!ti)|maximis|minimis|normalis|realis(?!tic|m)|initialis|recognis"
     r"|summaris|standardis|serialis|synchronis|categoris|randomis|utilis|visualis"
 )
 FORBIDDEN_WORDS = {"utils", "util", "manager", "helper", "helpers", "misc", "pct", "percent", "v2"}
