@@ -118,6 +118,8 @@ def find_imbalance(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> tu
         best = k
         best_ratio = ratio
         best_volume = active
+    if best < 0:
+        return -1, np.nan, np.nan
     return best, min(1.0, best_ratio / config[0]["imbalance_full_ratio"]), best_ratio
 
 
@@ -240,9 +242,8 @@ def find_absorption(
 
     `close` is the level of the last trade. At the high buyers need `absorption_aggressor_frac` of the zone's volume, delta
     over volume `absorption_delta_frac`, the zone `absorption_min_volume`, and the close must lie in the far
-    `absorption_close_frac` of the bar's range. Strength is `min(1, (1 - closeness) * (aggressor volume /
-    absorption_min_volume) / 2)`, closeness being 1 for a close at the extreme and 0 at the other end; value is the zone's
-    delta over its volume, signed.
+    `absorption_close_frac` of the bar's range. Strength is `min(1, turned * (aggressor volume / absorption_min_volume) / 2)`,
+    turned being 0 for a close at the extreme and 1 at the other end; value is the zone's delta over its volume, signed.
     """
     if zone < 0 or levels < 2 or zone_volume <= 0 or zone_volume < config[0]["absorption_min_volume"]:
         return -1, np.nan, np.nan
@@ -253,14 +254,14 @@ def find_absorption(
         sold += bid[k]
     active = bought if up else sold
     effort = (bought - sold) / zone_volume if up else (sold - bought) / zone_volume
-    closeness = close / (levels - 1) if up else 1.0 - close / (levels - 1)
+    turned = (levels - 1 - close if up else close) / (levels - 1)
     if (
         active < config[0]["absorption_aggressor_frac"] * zone_volume
         or effort < config[0]["absorption_delta_frac"]
-        or closeness > config[0]["absorption_close_frac"]
+        or turned < 1.0 - config[0]["absorption_close_frac"]
     ):
         return -1, np.nan, np.nan
-    strength = min(1.0, (1.0 - closeness) * (active / max(config[0]["absorption_min_volume"], 1)) / 2.0)
+    strength = min(1.0, turned * (active / max(config[0]["absorption_min_volume"], 1)) / 2.0)
     return (levels - 1 if up else 0), strength, (effort if up else -effort)
 
 

@@ -242,8 +242,8 @@ class OrderFlowStream:
         allowed = self.footprint_config.max_levels
         if wanted > allowed:
             raise DataError(
-                f"prices of {self.instrument.symbol} ranged over {wanted} ticks; allowed are {allowed} (max_levels); "
-                f"look for a bad price near {int(trades.ts[int(self._state['consumed'][0]) - 1])} ns"
+                f"prices of {self.instrument.symbol} ranged over {wanted} ticks within a session; allowed are {allowed} (max_levels); "
+                f"look for a bad price in the session's data, or raise max_levels"
             )
         if status == kernel.NEED_SESSION:
             self._profile = _grown(self._profile, 2 * wanted)
