@@ -21,7 +21,7 @@ STRIDE = 4
 ENTRIES = STRIDE + 3
 """Integers held per level of a window: its table, and behind that three plain arrays (bid, ask, volume) for a closed bar."""
 
-LEVEL = np.dtype([("price", np.int32), ("bid", np.int64), ("ask", np.int64), ("volume", np.int64)], align=True)
+LEVEL = np.dtype([("price", np.int64), ("bid", np.int64), ("ask", np.int64), ("volume", np.int64)])
 """One price level of a closed bar: volume by sellers (`bid`), by buyers (`ask`) and in total."""
 
 

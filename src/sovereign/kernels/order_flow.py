@@ -9,12 +9,10 @@ the array and calls again from `consumed`, and the result is the same as with a 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sovereign.core.session import NS_PER_SECOND
 from sovereign.kernels.bar import BarKind, bar_interval, first_at_or_after, range_bar_end, tick_bar_end, volume_bar_end
 from sovereign.kernels.compile import kernel
 from sovereign.kernels.footprint import (
@@ -28,14 +26,25 @@ from sovereign.kernels.footprint import (
     shift_window,
     window_base,
 )
-from sovereign.kernels.order_flow_setting import FootprintConfig, PatternConfig, VolumeMinimums
-from sovereign.kernels.pattern import (
-    MAX_CANDIDATES,
-    PATTERN_CONFIG,
-    PATTERN_STATE,
-    detect_patterns,
-    start_pattern_session,
+from sovereign.kernels.memory import (
+    FOOTPRINT_CONFIG,
+    FOOTPRINT_STATE,
+    M0,
+    M1,
+    M2,
+    M3,
+    M4,
+    M5,
+    M6,
+    Z0,
+    Z1,
+    Z2,
+    Z3,
+    Z4,
+    Z5,
+    Z6,
 )
+from sovereign.kernels.pattern import MAX_CANDIDATES, PATTERN_CONFIG, PATTERN_STATE, detect_patterns, start_pattern_session
 from sovereign.kernels.profile import point_of_control, value_area
 from sovereign.kernels.regime import REGIME_CONFIG, REGIME_STATE, update_regime
 from sovereign.kernels.router import ROUTER_CONFIG, route
@@ -51,133 +60,15 @@ OUT_OF_ORDER = 5
 
 LONG_AGO = -9_223_372_036_854_775_808
 
-FOOTPRINT_CONFIG = np.dtype(
-    [
-        ("kind", np.int64),
-        ("length", np.int64),
-        ("value_area_frac", np.float64),
-        ("value_area_step", np.int64),
-        ("kept_bars", np.int64),
-    ],
-    align=True,
-)
-"""`length` is nanoseconds for time bars, else trades, units or ticks."""
-
-FOOTPRINT_STATE = np.dtype(
-    [
-        ("consumed", np.int64),
-        ("wanted", np.int64),
-        ("seq", np.int64),
-        ("promised_ns", np.int64),
-        ("session_close_ns", np.int64),
-        ("anchor_ns", np.int64),
-        ("rows", np.int64),
-        ("candidates", np.int64),
-        ("trades", np.int64),
-        ("open_ns", np.int64),
-        ("end_ns", np.int64),
-        ("is_due", np.int64),
-        ("due_ns", np.int64),
-        ("open", np.int64),
-        ("high", np.int64),
-        ("low", np.int64),
-        ("close", np.int64),
-        ("volume", np.int64),
-        ("delta", np.int64),
-        ("min_delta", np.int64),
-        ("max_delta", np.int64),
-        ("base", np.int64),
-        ("cumulative_delta", np.int64),
-        ("session_low", np.int64),
-        ("session_high", np.int64),
-        ("session_base", np.int64),
-        ("session_volume", np.int64),
-        ("session_value", np.int64),
-        ("log_end", np.int64),
-    ],
-    align=True,
-)
-"""The open bar (`trades` 0: none), the session so far, and how far the call came. `volume` is counted for volume bars only."""
-
-
-def _offsets(*dtypes: np.dtype[Any]) -> list[int]:
-    at = [0]
-    for dtype in dtypes:
-        at.append(at[-1] + -(-dtype.itemsize // 64) * 64)
-    return at
-
-
-MEMORY = _offsets(FOOTPRINT_STATE, FOOTPRINT_CONFIG, PATTERN_STATE, PATTERN_CONFIG, REGIME_STATE, REGIME_CONFIG, ROUTER_CONFIG)
-"""Byte offsets of the seven records in `memory`; the last one is its length."""
-
-_M0, _M1, _M2, _M3, _M4, _M5, _M6, MEMORY_SIZE = MEMORY
-_Z0 = _M0 + FOOTPRINT_STATE.itemsize
-_Z1 = _M1 + FOOTPRINT_CONFIG.itemsize
-_Z2 = _M2 + PATTERN_STATE.itemsize
-_Z3 = _M3 + PATTERN_CONFIG.itemsize
-_Z4 = _M4 + REGIME_STATE.itemsize
-_Z5 = _M5 + REGIME_CONFIG.itemsize
-_Z6 = _M6 + ROUTER_CONFIG.itemsize
 _TIME = BarKind.TIME.value
 _TICK = BarKind.TICK.value
 _VOLUME = BarKind.VOLUME.value
 
 
-class Records(NamedTuple):
-    """The records in `memory`, each a one-element structured array that shares its bytes."""
-
-    footprint: NDArray[Any]
-    footprint_config: NDArray[Any]
-    pattern: NDArray[Any]
-    pattern_config: NDArray[Any]
-    regime: NDArray[Any]
-    regime_config: NDArray[Any]
-    router_config: NDArray[Any]
-
-
-def records(memory: NDArray[np.uint8]) -> Records:
-    """Return views of the records in `memory`."""
-    return Records(
-        memory[_M0:_Z0].view(FOOTPRINT_STATE),
-        memory[_M1:_Z1].view(FOOTPRINT_CONFIG),
-        memory[_M2:_Z2].view(PATTERN_STATE),
-        memory[_M3:_Z3].view(PATTERN_CONFIG),
-        memory[_M4:_Z4].view(REGIME_STATE),
-        memory[_M5:_Z5].view(REGIME_CONFIG),
-        memory[_M6:_Z6].view(ROUTER_CONFIG),
-    )
-
-
-def write_footprint_config(record: NDArray[Any], config: FootprintConfig) -> None:
-    """Copy the settings of bars into a one-element array of `FOOTPRINT_CONFIG`."""
-    lengths = {
-        "time": config.bar_s * NS_PER_SECOND,
-        "tick": config.bar_trades,
-        "volume": config.bar_volume,
-        "range": config.bar_range_ticks,
-    }
-    record["kind"] = BarKind[config.kind.upper()]
-    record["length"] = lengths[config.kind]
-    record["value_area_frac"] = config.value_area_frac
-    record["value_area_step"] = config.value_area_step_levels
-    record["kept_bars"] = config.kept_bars
-
-
-def write_pattern_config(record: NDArray[Any], config: PatternConfig, minimums: VolumeMinimums) -> None:
-    """Copy the thresholds of patterns and the volume minimums of one market into a one-element array of `PATTERN_CONFIG`."""
-    of_market = {
-        "imbalance_min_volume": minimums.imbalance,
-        "absorption_min_volume": minimums.absorption,
-        "exhaustion_min_volume": minimums.exhaustion,
-    }
-    for name in PATTERN_CONFIG.names or ():
-        record[name] = of_market[name] if name in of_market else getattr(config, name)
-
-
 @kernel
 def start_session(memory: Any, levels: Any, session: Any, session_close_ns: int, anchor_ns: int) -> None:
     """Begin a session: empty bar, profile and cumulative delta; what patterns keep over sessions stays."""
-    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
+    s = memory[M0:Z0].view(FOOTPRINT_STATE)[0]
     s["consumed"] = 0
     s["seq"] = 0
     s["promised_ns"] = LONG_AGO
@@ -196,7 +87,7 @@ def start_session(memory: Any, levels: Any, session: Any, session_close_ns: int,
     s["log_end"] = 0
     levels[:] = 0
     session[:] = 0
-    start_pattern_session(memory[_M2:_Z2].view(PATTERN_STATE))
+    start_pattern_session(memory[M2:Z2].view(PATTERN_STATE))
 
 
 @kernel
@@ -338,8 +229,8 @@ def _write_row(s: Any, row: Any, total: int, sold: int, bought: int) -> None:
 @kernel
 def _close_bar(memory: Any, levels: Any, session: Any, rows: Any, candidates: Any, log: Any) -> None:
     # One row out of the open bar, then regime, patterns and router on it; the window is left empty.
-    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
-    config = memory[_M1:_Z1].view(FOOTPRINT_CONFIG)[0]
+    s = memory[M0:Z0].view(FOOTPRINT_STATE)[0]
+    config = memory[M1:Z1].view(FOOTPRINT_CONFIG)[0]
     width = len(levels) // ENTRIES
     bid = levels[STRIDE * width : (STRIDE + 1) * width]
     ask = levels[(STRIDE + 1) * width : (STRIDE + 2) * width]
@@ -363,7 +254,7 @@ def _close_bar(memory: Any, levels: Any, session: Any, rows: Any, candidates: An
     if config["kept_bars"] > 0:
         _log_levels(s, log, low, count, bid, ask, volume)
 
-    update_regime(memory[_M4:_Z4].view(REGIME_STATE), memory[_M5:_Z5].view(REGIME_CONFIG), rows, i)
+    update_regime(memory[M4:Z4].view(REGIME_STATE), memory[M5:Z5].view(REGIME_CONFIG), rows, i)
     first = s["candidates"]
     found = detect_patterns(
         bid,
@@ -372,20 +263,27 @@ def _close_bar(memory: Any, levels: Any, session: Any, rows: Any, candidates: An
         count,
         rows,
         i,
-        memory[_M2:_Z2].view(PATTERN_STATE),
-        memory[_M3:_Z3].view(PATTERN_CONFIG),
+        memory[M2:Z2].view(PATTERN_STATE),
+        memory[M3:Z3].view(PATTERN_CONFIG),
         candidates,
         first,
     )
     row["first_candidate"] = first
     row["candidates"] = found
-    row["wake"] = route(memory[_M6:_Z6].view(ROUTER_CONFIG), rows, i, candidates, first, found)
+    row["wake"] = route(memory[M6:Z6].view(ROUTER_CONFIG), rows, i, candidates, first, found)
     s["candidates"] = first + found
     s["rows"] = i + 1
     s["trades"] = 0
     s["is_due"] = 0
     s["volume"] = 0
     s["delta"] = 0
+
+
+@kernel
+def _open_bar(s: Any, config: Any, moment: int) -> None:
+    s["open_ns"] = moment
+    if config["kind"] == _TIME:
+        s["open_ns"], s["end_ns"] = bar_interval(moment, s["anchor_ns"], config["length"], s["session_close_ns"])
 
 
 @kernel
@@ -480,8 +378,8 @@ def advance(
     -------
     DONE, one of the NEED codes (enlarge, call again from `consumed`), or OUT_OF_ORDER (nothing was consumed).
     """
-    s = memory[_M0:_Z0].view(FOOTPRINT_STATE)[0]
-    config = memory[_M1:_Z1].view(FOOTPRINT_CONFIG)[0]
+    s = memory[M0:Z0].view(FOOTPRINT_STATE)[0]
+    config = memory[M1:Z1].view(FOOTPRINT_CONFIG)[0]
     rows = row_bytes.view(ROW)
     candidates = candidate_bytes.view(CANDIDATE)
     log = log_bytes.view(LEVEL)
@@ -502,20 +400,15 @@ def advance(
         if i >= stop:
             break
         if s["trades"] == 0:
-            s["open_ns"] = ts[i]
-            if config["kind"] == _TIME:
-                s["open_ns"], s["end_ns"] = bar_interval(ts[i], s["anchor_ns"], config["length"], s["session_close_ns"])
+            _open_bar(s, config, ts[i])
         end, is_complete = _bar_end(s, config, ts, price, size, i, stop)
         if not _add_ticks(s, config, price, size, side, i, end, levels):
             status = NEED_LEVELS
             break
         i = end
-        if is_complete:
-            s["is_due"] = 1
-            s["due_ns"] = ts[i - 1]
+        s["is_due"] = is_complete
+        s["due_ns"] = ts[i - 1]
     s["consumed"] = i
     if status == DONE:
-        s["promised_ns"] = max(s["promised_ns"], until_ns)
-        if stop > 0:
-            s["promised_ns"] = max(s["promised_ns"], ts[stop - 1])
+        s["promised_ns"] = max(s["promised_ns"], until_ns, ts[stop - 1] if stop > 0 else until_ns)
     return status

@@ -78,7 +78,7 @@ class VolumeMinimums(Configuration):
     )
     exhaustion: int = Field(
         ge=0,
-        description="Least aggressor volume of an exhaustion zone (contracts or shares). Source: as absorption, definitions 5.2.",
+        description="Least aggressor volume of an exhaustion zone (contracts or shares). Source: as absorption.",
     )
 
 

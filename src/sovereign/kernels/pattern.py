@@ -79,8 +79,13 @@ PATTERN_STATE = np.dtype(
 
 
 @kernel
-def _imbalance_ratio(bid: Any, ask: Any, levels: int, k: int, up: bool, as_one: bool) -> float:
-    # Diagonal: buyers at p against sellers one tick below, sellers at p against buyers one tick above.
+def imbalance_ratio(bid: Any, ask: Any, levels: int, k: int, up: bool, config: Any) -> float:
+    """Return the ratio of the aggressors at level `k` to the diagonal opposite if that makes an imbalance, else NaN.
+
+    A buy imbalance at p is `ask(p) / bid(p - 1 tick) >= imbalance_ratio` with `ask(p) >= imbalance_min_volume`; a sell
+    imbalance is `bid(p) / ask(p + 1 tick)` likewise. A neighbor that did not trade counts as 0, and 0 as 1 (or, with
+    `zero_opposite_as_one` off, never makes an imbalance).
+    """
     if up:
         active = ask[k]
         opposite = bid[k - 1] if k > 0 else 0
@@ -88,48 +93,55 @@ def _imbalance_ratio(bid: Any, ask: Any, levels: int, k: int, up: bool, as_one: 
         active = bid[k]
         opposite = ask[k + 1] if k < levels - 1 else 0
     if opposite == 0:
-        return float(active) if as_one else np.nan
-    return active / opposite
+        opposite = 1 if config[0]["zero_opposite_as_one"] else 0
+    if active <= 0 or opposite == 0 or active < config[0]["imbalance_min_volume"]:
+        return np.nan
+    ratio: float = active / opposite
+    return ratio if ratio >= config[0]["imbalance_ratio"] else np.nan
 
 
 @kernel
-def find_imbalances(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> tuple[int, float, float, int, float, float]:
-    """Return the strongest imbalance and the longest stack of them: `(level, strength, ratio, end, strength, length)`.
+def find_imbalance(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> tuple[int, float, float]:
+    """Return the imbalance of the largest ratio; equal ones: the larger volume, then the level further along the direction.
 
-    A buy imbalance at p is `ask(p) / bid(p - 1 tick) >= imbalance_ratio` with `ask(p) >= imbalance_min_volume`; a sell
-    imbalance is `bid(p) / ask(p + 1 tick)` likewise. A neighbor that did not trade counts as 0, and 0 as 1 (or, with
-    `zero_opposite_as_one` off, never makes an imbalance). Equal ratios: the larger volume, then the level further along the
-    direction. Strength is ratio over `imbalance_full_ratio`, at most 1. A stack is a run of at least `stacked_levels`
-    imbalances on consecutive ticks; its level is the top of a buy stack and the bottom of a sell stack.
+    Strength is the ratio over `imbalance_full_ratio`, at most 1; value is the ratio.
     """
     best = -1
     best_ratio = np.nan
     best_volume = 0
-    run = 0
-    stack = -1
-    stack_length = 0
-    needed = config[0]["stacked_levels"]
     for n in range(levels):
         k = n if up else levels - 1 - n
+        ratio = imbalance_ratio(bid, ask, levels, k, up, config)
         active = ask[k] if up else bid[k]
-        ratio = np.nan
-        if active > 0 and active >= config[0]["imbalance_min_volume"]:
-            ratio = _imbalance_ratio(bid, ask, levels, k, up, config[0]["zero_opposite_as_one"])
-        if not ratio >= config[0]["imbalance_ratio"]:
-            run = 0
+        if np.isnan(ratio) or ratio < best_ratio or (ratio == best_ratio and active < best_volume):
             continue
-        run += 1
-        if run >= needed and run >= stack_length:
-            stack = k
-            stack_length = run
-        if best < 0 or ratio > best_ratio or (ratio == best_ratio and active >= best_volume):
+        best = k
+        best_ratio = ratio
+        best_volume = active
+    if best < 0:
+        return -1, np.nan, np.nan
+    return best, min(1.0, best_ratio / config[0]["imbalance_full_ratio"]), best_ratio
+
+
+@kernel
+def find_stack(bid: Any, ask: Any, levels: int, up: bool, config: Any) -> tuple[int, float, float]:
+    """Return the longest run of at least `stacked_levels` imbalances on consecutive ticks; equal ones: further along.
+
+    The level is the top of a buy stack and the bottom of a sell stack. Strength is the length over `stacked_full_levels`, at
+    most 1; value is the length in levels.
+    """
+    best = -1
+    length = 0
+    run = 0
+    for n in range(levels):
+        k = n if up else levels - 1 - n
+        run = 0 if np.isnan(imbalance_ratio(bid, ask, levels, k, up, config)) else run + 1
+        if run >= config[0]["stacked_levels"] and run >= length:
             best = k
-            best_ratio = ratio
-            best_volume = active
-    strength = np.nan if best < 0 else min(1.0, best_ratio / config[0]["imbalance_full_ratio"])
-    if stack < 0:
-        return best, strength, best_ratio, -1, np.nan, np.nan
-    return best, strength, best_ratio, stack, min(1.0, stack_length / config[0]["stacked_full_levels"]), float(stack_length)
+            length = run
+    if best < 0:
+        return -1, np.nan, np.nan
+    return best, min(1.0, length / config[0]["stacked_full_levels"]), float(length)
 
 
 @kernel
@@ -206,7 +218,8 @@ def is_ranked(state: Any, config: Any, zone_volume: int) -> bool:
         for end in range(2):
             if zones[k, end] <= zone_volume:
                 not_above += 1
-    return not_above >= config[0]["absorption_rank_frac"] * (2 * bars)
+    needed: float = config[0]["absorption_rank_frac"] * (2 * bars)
+    return not_above >= needed
 
 
 @kernel
@@ -229,9 +242,8 @@ def find_absorption(
 
     `close` is the level of the last trade. At the high buyers need `absorption_aggressor_frac` of the zone's volume, delta
     over volume `absorption_delta_frac`, the zone `absorption_min_volume`, and the close must lie in the far
-    `absorption_close_frac` of the bar's range. Strength is `min(1, (1 - closeness) * (aggressor volume /
-    absorption_min_volume) / 2)`, closeness being 1 for a close at the extreme and 0 at the other end; value is the zone's
-    delta over its volume, signed.
+    `absorption_close_frac` of the bar's range. Strength is `min(1, turned * (aggressor volume / absorption_min_volume) / 2)`,
+    turned being 0 for a close at the extreme and 1 at the other end; value is the zone's delta over its volume, signed.
     """
     if zone < 0 or levels < 2 or zone_volume <= 0 or zone_volume < config[0]["absorption_min_volume"]:
         return -1, np.nan, np.nan
@@ -242,14 +254,14 @@ def find_absorption(
         sold += bid[k]
     active = bought if up else sold
     effort = (bought - sold) / zone_volume if up else (sold - bought) / zone_volume
-    closeness = close / (levels - 1) if up else 1.0 - close / (levels - 1)
+    turned = (levels - 1 - close if up else close) / (levels - 1)
     if (
         active < config[0]["absorption_aggressor_frac"] * zone_volume
         or effort < config[0]["absorption_delta_frac"]
-        or closeness > config[0]["absorption_close_frac"]
+        or turned < 1.0 - config[0]["absorption_close_frac"]
     ):
         return -1, np.nan, np.nan
-    strength = min(1.0, (1.0 - closeness) * (active / max(config[0]["absorption_min_volume"], 1)) / 2.0)
+    strength = min(1.0, turned * (active / max(config[0]["absorption_min_volume"], 1)) / 2.0)
     return (levels - 1 if up else 0), strength, (effort if up else -effort)
 
 
@@ -343,16 +355,39 @@ def start_pattern_session(state: Any) -> None:
 @kernel
 def _write_imbalances(bid: Any, ask: Any, levels: int, rows: Any, i: int, config: Any, candidates: Any, at: int) -> int:
     low = int(rows[i]["low"])
-    buy, buy_strength, buy_ratio, buy_end, buy_end_strength, buy_length = find_imbalances(bid, ask, levels, True, config)
-    sell, sell_strength, sell_ratio, sell_end, sell_end_strength, sell_length = find_imbalances(bid, ask, levels, False, config)
-    if buy >= 0:
-        at = _write(candidates, at, rows, i, _BUY_IMBALANCE, 1, low + buy, buy_strength, buy_ratio)
-    if sell >= 0:
-        at = _write(candidates, at, rows, i, _SELL_IMBALANCE, -1, low + sell, sell_strength, sell_ratio)
-    if buy_end >= 0:
-        at = _write(candidates, at, rows, i, _STACKED_BUY_IMBALANCE, 1, low + buy_end, buy_end_strength, buy_length)
-    if sell_end >= 0:
-        at = _write(candidates, at, rows, i, _STACKED_SELL_IMBALANCE, -1, low + sell_end, sell_end_strength, sell_length)
+    for up in (True, False):
+        level, strength, value = find_imbalance(bid, ask, levels, up, config)
+        if level >= 0:
+            pattern = _BUY_IMBALANCE if up else _SELL_IMBALANCE
+            at = _write(candidates, at, rows, i, pattern, 1 if up else -1, low + level, strength, value)
+    for up in (True, False):
+        level, strength, value = find_stack(bid, ask, levels, up, config)
+        if level >= 0:
+            pattern = _STACKED_BUY_IMBALANCE if up else _STACKED_SELL_IMBALANCE
+            at = _write(candidates, at, rows, i, pattern, 1 if up else -1, low + level, strength, value)
+    return at
+
+
+@kernel
+def _write_absorptions(
+    bid: Any, ask: Any, volume: Any, levels: int, rows: Any, i: int, state: Any, config: Any, candidates: Any, at: int
+) -> int:
+    low = int(rows[i]["low"])
+    close = int(rows[i]["close"]) - low
+    low_volume = 0
+    high_volume = 0
+    for up in (False, True):
+        zone, zone_volume = absorption_zone(volume, levels, up, config)
+        if up:
+            high_volume = zone_volume
+        else:
+            low_volume = zone_volume
+        level, strength, value = find_absorption(bid, ask, levels, close, up, zone, zone_volume, config)
+        if level >= 0 and is_ranked(state, config, zone_volume):
+            pattern = _SELLING_ABSORPTION if up else _BUYING_ABSORPTION
+            at = _write(candidates, at, rows, i, pattern, -1 if up else 1, low + level, strength, value)
+    if levels >= config[0]["absorption_levels"]:
+        remember_zones(state, config, high_volume, low_volume)
     return at
 
 
@@ -364,34 +399,22 @@ def detect_patterns(
 
     Sets `unfinished_high` and `unfinished_low` of the row. `candidates` must have room for `MAX_CANDIDATES`.
     """
-    at = first
     low = int(rows[i]["low"])
-    close = int(rows[i]["close"]) - low
-    at = _write_imbalances(bid, ask, levels, rows, i, config, candidates, at)
+    at = _write_imbalances(bid, ask, levels, rows, i, config, candidates, first)
     for up in (True, False):
         level, strength, value = find_exhaustion(bid, ask, levels, up, config)
         if level >= 0:
             pattern = _BUYING_EXHAUSTION if up else _SELLING_EXHAUSTION
             at = _write(candidates, at, rows, i, pattern, -1 if up else 1, low + level, strength, value)
-    low_zone, low_volume = absorption_zone(volume, levels, False, config)
-    high_zone, high_volume = absorption_zone(volume, levels, True, config)
-    for up in (False, True):
-        zone = high_zone if up else low_zone
-        zone_volume = high_volume if up else low_volume
-        level, strength, value = find_absorption(bid, ask, levels, close, up, zone, zone_volume, config)
-        if level >= 0 and is_ranked(state, config, zone_volume):
-            pattern = _SELLING_ABSORPTION if up else _BUYING_ABSORPTION
-            at = _write(candidates, at, rows, i, pattern, -1 if up else 1, low + level, strength, value)
-    if low_zone >= 0 and high_zone >= 0:
-        remember_zones(state, config, high_volume, low_volume)
+    at = _write_absorptions(bid, ask, volume, levels, rows, i, state, config, candidates, at)
     side, price, strength, value = find_divergence(state, config, rows, i)
     if side != 0:
         at = _write(candidates, at, rows, i, _DELTA_DIVERGENCE, side, price, strength, value)
-    return _mark_unfinished(bid, ask, levels, rows, i, candidates, at, close) - first
+    return _mark_unfinished(bid, ask, levels, rows, i, candidates, at) - first
 
 
 @kernel
-def _mark_unfinished(bid: Any, ask: Any, levels: int, rows: Any, i: int, candidates: Any, at: int, close: int) -> int:
+def _mark_unfinished(bid: Any, ask: Any, levels: int, rows: Any, i: int, candidates: Any, at: int) -> int:
     top = levels - 1
     low_strength, low_value = find_unfinished(bid, ask, 0)
     high_strength, high_value = find_unfinished(bid, ask, top)
@@ -402,7 +425,7 @@ def _mark_unfinished(bid: Any, ask: Any, levels: int, rows: Any, i: int, candida
     # Of two open ends the more evenly traded one is reported; equal ones: the end nearer the close, then the high.
     use_high = high_strength > 0.0 and not low_strength > high_strength
     if low_strength == high_strength:
-        use_high = 2 * close >= top
+        use_high = 2 * (int(rows[i]["close"]) - int(rows[i]["low"])) >= top
     level = top if use_high else 0
     strength = high_strength if use_high else low_strength
     value = high_value if use_high else low_value

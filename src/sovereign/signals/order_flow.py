@@ -54,6 +54,7 @@ class OrderFlowStream:
         router: RouterConfig | None = None,
         news: Iterable[tuple[int, int]] = (),
     ) -> None:
+        from sovereign.kernels import memory
         from sovereign.kernels import order_flow as kernel
         from sovereign.kernels.footprint import ENTRIES, LEVEL, STRIDE, read_levels
         from sovereign.kernels.regime import new_regime_state, regime_config
@@ -69,13 +70,13 @@ class OrderFlowStream:
         self._candidate_dtype = CANDIDATE
         self._level_dtype = LEVEL
         self._read_levels = read_levels
-        self._memory = np.zeros(kernel.MEMORY_SIZE, np.uint8)
-        records = kernel.records(self._memory)
+        self._memory = np.zeros(memory.MEMORY_SIZE, np.uint8)
+        records = memory.records(self._memory)
         self._state = records.footprint
         self._regime_state = records.regime
         self._regime_config = records.regime_config
-        kernel.write_footprint_config(records.footprint_config, self.footprint_config)
-        kernel.write_pattern_config(records.pattern_config, self.pattern_config, self.pattern_config.minimums_of(instrument))
+        memory.write_footprint_config(records.footprint_config, self.footprint_config)
+        memory.write_pattern_config(records.pattern_config, self.pattern_config, self.pattern_config.minimums_of(instrument))
         records.regime[:] = new_regime_state()
         records.regime_config[:] = regime_config(regime or RegimeConfig(), news)
         records.router_config[:] = router_config(router or RouterConfig())
@@ -241,8 +242,8 @@ class OrderFlowStream:
         allowed = self.footprint_config.max_levels
         if wanted > allowed:
             raise DataError(
-                f"prices of {self.instrument.symbol} ranged over {wanted} ticks; allowed are {allowed} (max_levels); "
-                f"look for a bad price near {int(trades.ts[int(self._state['consumed'][0]) - 1])} ns"
+                f"prices of {self.instrument.symbol} ranged over {wanted} ticks within a session; allowed are {allowed} (max_levels); "
+                f"look for a bad price in the session's data, or raise max_levels"
             )
         if status == kernel.NEED_SESSION:
             self._profile = _grown(self._profile, 2 * wanted)
