@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "risk_checks.md"
 
 
 def test_reference_when_read_then_it_lists_the_checks_in_order() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|.*\| .*\|.*\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     entries = [check.name for check in judge()[0]]
     reductions = [check.name for check in judge_reduction(OrderIntent(symbol="ES", side=Side.BUY, reduce_only=True), view())[0]]
     assert rows[: len(entries)] == entries
