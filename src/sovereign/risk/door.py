@@ -122,23 +122,20 @@ class OneDoor:
     # The port
 
     def start_session(self, session: Session, balance: Decimal) -> Sequence[Event]:
-        """Take the day-start balance, end the day's halts, choose the tier; a trade date already begun is kept as it is."""
+        """Take the day-start balance, end the halts of the day before, choose the tier.
+
+        Halts that are in force all the same are repeated: a drawdown nobody cleared, and every halt of a trade date that had
+        begun already (a restart), whose day-start balance and tier are kept too.
+        """
         memory = self._memory
         trade_date = session.trade_date.isoformat()
         if memory.trade_date == trade_date:
-            return ()
-        events: list[Event] = []
+            return self._said(session.open_ns, self.halts)
         memory.trade_date = trade_date
         memory.day_start = known(balance)
         memory.realized = Decimal(0)
-        ended = [cause for cause in self._halts if cause in OF_THE_DAY]
-        for cause in ended:
-            del self._halts[cause]
-        if ended and not self._halts:
-            reason = f"a new session began; yesterday's {', '.join(ended)} ended"
-            events.append(
-                TradingStateChanged(ts=session.open_ns, state=TradingState.ACTIVE, cause="new_session", reason=reason)
-            )
+        self._halts = {cause: halt for cause, halt in self._halts.items() if cause not in OF_THE_DAY}
+        events: list[Event] = self._said(session.open_ns, self.halts)
         # with something open or working overnight, the tier waits until `inspect` sees the account flat
         memory.is_tier_due = bool(self._committed) and memory.tier is not None
         if not memory.is_tier_due:
@@ -183,15 +180,15 @@ class OneDoor:
         return checks, Approved(quantity, was_resized=quantity < (case.size.wanted or quantity), symbol=case.traded)
 
     def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
-        """Return the prices (low, high, in ticks of `tape`) at which `inspect` would halt, other positions standing still.
+        """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
 
-        A price at or below low, or at or above high, trips; the prices between do not. Without a position on the tape, or when
+        A price below low or above high trips; low, high and the prices between do not. Without a position on the tape, or when
         trading is halted already, the pair is (-2**31, 2**31 - 1). When a position is open and the money is not known, every
         price trips: low is then 2**31 - 1 and high -2**31.
         """
         positions = held(view.positions)
         on_tape = [position for position in positions.values() if position.tape == tape]
-        if not on_tape or any(halt.state is TradingState.HALTED for halt in self._halts.values()):
+        if not on_tape or self._is_halted():
             return FAR_LOW, FAR_HIGH
         limits = self._limits(view)
         equity, lowest = known(view.equity), limits.lowest
@@ -219,12 +216,10 @@ class OneDoor:
         if self._memory.is_tier_due and not view.working_entries and not held(view.positions):
             self._memory.is_tier_due = False
             events += self._change_tier(view.ts, self._memory.day_start, can_promote=True)
-        found = [*self._tripped(view), *self._high_margins(view)]
-        for halt in found:
-            if halt.cause not in self._halts:
-                self._halts[halt.cause] = halt
-                events.append(TradingStateChanged(ts=view.ts, state=halt.state, cause=halt.cause, reason=halt.reason))
-        return events
+        margins = [] if self._is_halted() else self._high_margins(view)
+        new = [halt for halt in (*margins, *self._tripped(view)) if halt.cause not in self._halts]
+        self._halts |= {halt.cause: halt for halt in new}
+        return events + self._said(view.ts, new)
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
         """Count a closed trade; when everything is flat, a balance that has fallen below its tier loses it at once.
@@ -317,6 +312,15 @@ class OneDoor:
         self._memory, self._halts, self._committed = memory, halts, committed
 
     # Inside
+
+    def _is_halted(self) -> bool:
+        return any(halt.state is TradingState.HALTED for halt in self._halts.values())
+
+    @staticmethod
+    def _said(ts: int, halts: Iterable[Halt]) -> list[Event]:
+        # the gravest last, so that the last word is the state in force
+        ordered = sorted(halts, key=lambda halt: halt.state is TradingState.HALTED)
+        return [TradingStateChanged(ts=ts, state=halt.state, cause=halt.cause, reason=halt.reason) for halt in ordered]
 
     def _change_tier(self, ts: int, balance: Decimal | None, *, can_promote: bool) -> list[Event]:
         tiers = self.config.tiers

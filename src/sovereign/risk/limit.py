@@ -70,11 +70,11 @@ def floating(positions: Iterable[Position], last_ticks: Mapping[str, int]) -> De
 
 
 def guard_prices(positions: Iterable[Position], fixed: Decimal, lowest: Decimal, highest: Decimal | None) -> tuple[int, int]:
-    """Return the outermost prices (ticks) of one tape at which equity reaches a level, those prices included.
+    """Return the outermost prices (ticks) of one tape at which equity has not reached a level.
 
-    Equity at price p is `fixed` plus the positions' floating profit and loss at p, a straight line. A price at or below the
-    first or at or above the second of the pair trips; everything between them does not. A pair whose first is not below its
-    second means that every price trips.
+    Equity at price p is `fixed` plus the positions' floating profit and loss at p, a straight line. A price below the first or
+    above the second of the pair trips; those two and everything between them do not. A first above the second means that
+    every price trips.
     """
     slope, offset = Fraction(0), Fraction(fixed)
     for position in positions:
@@ -87,6 +87,6 @@ def guard_prices(positions: Iterable[Position], fixed: Decimal, lowest: Decimal,
     at_lowest = (Fraction(lowest) - offset) / slope
     at_highest = None if highest is None else (Fraction(highest) - offset) / slope
     below, above = (at_lowest, at_highest) if slope > 0 else (at_highest, at_lowest)
-    low = FAR_LOW if below is None else math.floor(below)
-    high = FAR_HIGH if above is None else math.ceil(above)
+    low = FAR_LOW if below is None else math.floor(below) + 1
+    high = FAR_HIGH if above is None else math.ceil(above) - 1
     return min(max(low, FAR_LOW), FAR_HIGH), max(min(high, FAR_HIGH), FAR_LOW)

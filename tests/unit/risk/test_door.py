@@ -60,10 +60,10 @@ def test_inspect_when_floating_profit_is_given_back_then_the_halt_stays() -> Non
 def test_start_session_when_the_day_was_halted_then_trading_resumes() -> None:
     opened = door()
     opened.inspect(view(equity=D(2400)))
-    events = opened.start_session(FRIDAY, D(2400))
-    assert causes(events) == [("new_session", TradingState.ACTIVE)]
-    assert events[0].ts == FRIDAY.open_ns
+    assert opened.start_session(FRIDAY, D(2400)) == []
     assert opened.halts == ()
+    friday = view(session=FRIDAY, balance=D(2400), ts=FRIDAY.regular_open_ns)
+    assert isinstance(opened.judge(proposal(), friday)[1], Approved)
 
 
 def test_inspect_when_the_drawdown_is_reached_then_it_outlives_the_day_until_cleared() -> None:
@@ -71,7 +71,7 @@ def test_inspect_when_the_drawdown_is_reached_then_it_outlives_the_day_until_cle
     # a quarter of 2,667 is gone at 2,000.25
     deep = view(balance=D(2000), high_water_mark=D(2667))
     assert causes(opened.inspect(deep)) == [("drawdown", TradingState.HALTED)]
-    assert opened.start_session(FRIDAY, D(2000)) == []
+    assert causes(opened.start_session(FRIDAY, D(2000))) == [("drawdown", TradingState.HALTED)]
     with pytest.raises(UsageError, match="in force is drawdown"):
         opened.clear("nonsense", deep)
     assert causes(opened.clear("drawdown", deep)) == [("cleared", TradingState.ACTIVE)]
@@ -107,8 +107,17 @@ def test_inspect_when_margin_is_high_then_said_once_and_no_trading_that_day() ->
     normal = opened.judge(proposal(), view())[1]
     assert isinstance(normal, Refused)
     assert normal.check == "trading_state"
-    assert causes(opened.start_session(FRIDAY, D(2500))) == [("new_session", TradingState.ACTIVE)]
-    assert isinstance(opened.judge(proposal(), view(session=FRIDAY))[1], Refused)  # Thursday's clock is before Friday's open
+    assert opened.start_session(FRIDAY, D(2500)) == []
+    assert isinstance(opened.judge(proposal(), view(session=FRIDAY, ts=FRIDAY.regular_open_ns))[1], Approved)
+
+
+def test_inspect_when_halted_and_margin_is_high_then_the_graver_word_is_the_last() -> None:
+    worst = view(margin_per_unit={"MESZ5": D(80)}, equity=D(2400))
+    both = [("margin", TradingState.REDUCING), ("daily_loss_limit", TradingState.HALTED)]
+    assert causes(door().inspect(worst)) == both
+    halted = door()
+    halted.inspect(view(equity=D(2400)))
+    assert halted.inspect(worst) == []  # REDUCING would only soften what is said already
 
 
 def test_inspect_when_the_margin_of_the_untraded_size_is_high_then_nothing() -> None:
@@ -133,21 +142,21 @@ def test_guard_when_flat_then_out_of_reach() -> None:
 def test_guard_when_long_then_loss_below_and_target_above() -> None:
     # 3 MES: 3.75 a tick; 100 / 3.75 = 26.67 ticks down, 500 / 3.75 = 133.33 up
     account = view(positions={"MESZ5": position(quantity=3)})
-    assert door().guard(TAPE, account) == (LAST - 27, LAST + 134)
+    assert door().guard(TAPE, account) == (LAST - 26, LAST + 133)
 
 
 def test_guard_when_short_then_loss_above_and_target_below() -> None:
     account = view(positions={"MESZ5": position(quantity=-3)})
-    assert door().guard(TAPE, account) == (LAST - 134, LAST + 27)
+    assert door().guard(TAPE, account) == (LAST - 133, LAST + 26)
 
 
-def test_guard_when_a_tick_hits_the_limit_exactly_then_that_price_trips() -> None:
+def test_guard_when_a_tick_hits_the_limit_exactly_then_the_tick_before_is_the_last_safe() -> None:
     # 2 MES: 2.50 a tick; 40 ticks are exactly 100
-    assert door().guard(TAPE, view(positions={"MESZ5": position(quantity=2)})) == (LAST - 40, LAST + 200)
+    assert door().guard(TAPE, view(positions={"MESZ5": position(quantity=2)})) == (LAST - 39, LAST + 199)
 
 
 def test_guard_when_the_day_has_lost_already_then_the_rest_counts() -> None:
-    # 60 realized, 8 ticks of 2.50 floating: 20 more are left, 8 ticks below the last price
+    # 60 realized, 8 ticks of 2.50 floating: 20 more are left, the 8th tick below the last price trips
     account = view(
         balance=D(2440),
         equity=D(2420),
@@ -156,33 +165,33 @@ def test_guard_when_the_day_has_lost_already_then_the_rest_counts() -> None:
         positions={"MESZ5": position(quantity=2)},
         last_ticks={TAPE: LAST - 8},
     )
-    assert door().guard(TAPE, account)[0] == LAST - 16
+    assert door().guard(TAPE, account)[0] == LAST - 15
 
 
 def test_guard_when_another_position_floats_then_it_stands_still() -> None:
-    # CL is down 5 ticks of 10: 50 of the 100 are gone; 1 MES loses the other 50 in 40 ticks
+    # CL is down 5 ticks of 10: 50 of the 100 are gone; 1 MES loses the other 50 at the 40th tick
     account = view(
         equity=D(2450),
         positions={"MESZ5": position(), "CLZ5": position("CLZ5", 1, 6000, "CLZ5")},
         last_ticks={TAPE: LAST, "CLZ5": 5995},
     )
-    assert door().guard(TAPE, account)[0] == LAST - 40
+    assert door().guard(TAPE, account)[0] == LAST - 39
 
 
 def test_guard_when_the_drawdown_is_nearer_then_it_decides() -> None:
     # 75% of 3,250 is 2,437.50: 62.50 below equity, 50 ticks of one MES
     account = view(high_water_mark=D(3250), positions={"MESZ5": position()})
-    assert door().guard(TAPE, account)[0] == LAST - 50
+    assert door().guard(TAPE, account)[0] == LAST - 49
 
 
 def test_guard_when_there_is_no_target_then_only_losses_bound() -> None:
     opened = door(RiskConfig(daily_profit_target=None))
-    assert opened.guard(TAPE, view(positions={"MESZ5": position(quantity=2)})) == (LAST - 40, 2**31 - 1)
+    assert opened.guard(TAPE, view(positions={"MESZ5": position(quantity=2)})) == (LAST - 39, 2**31 - 1)
 
 
 def test_guard_when_the_tape_has_no_price_then_the_balance_serves() -> None:
     account = view(positions={"MESZ5": position(quantity=2)}, last_ticks={})
-    assert door().guard(TAPE, account) == (LAST - 40, LAST + 200)
+    assert door().guard(TAPE, account) == (LAST - 39, LAST + 199)
 
 
 def test_guard_when_money_is_unknown_then_every_price_trips_until_halted() -> None:
@@ -216,7 +225,8 @@ def test_restore_when_a_process_restarts_then_the_day_goes_on() -> None:
     saved = json.loads(json.dumps(before.state()))
     after = OneDoor(RiskConfig())
     after.restore(saved)
-    assert after.start_session(THURSDAY, D(2400)) == ()  # the day-start balance stays 2,600
+    # the day-start balance stays 2,600, and the halt is said again
+    assert causes(after.start_session(THURSDAY, D(2400))) == [("daily_loss_limit", TradingState.HALTED)]
     assert after.state() == before.state()
     assert (after.streaks.losses, after.realized) == (2, D(-10))
     assert [halt.cause for halt in after.halts] == ["daily_loss_limit"]

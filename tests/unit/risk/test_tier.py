@@ -168,5 +168,5 @@ def test_configuration_when_tiers_make_no_sense_then_refused(tiers: dict[str, ob
 
 def test_start_session_when_the_trade_date_has_begun_already_then_nothing_changes() -> None:
     opened = door(balance=D(2500))
-    assert opened.start_session(THURSDAY, D(9000)) == ()
+    assert opened.start_session(THURSDAY, D(9000)) == []
     assert opened.room(view()) == D(100)
