@@ -115,6 +115,7 @@ class Engine:
         self._decisions = 0
         self._now = 0
         self._ticks = 0
+        self._is_inspected = False
 
     @property
     def now_ns(self) -> int:
@@ -136,6 +137,7 @@ class Engine:
         self._now = session.open_ns
         self._ticks = 0
         self._decisions = 0
+        self._is_inspected = False
         self._sent.clear()
         self._tapes = {i.symbol: _Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
         self._broker.start_session(instruments)
@@ -218,7 +220,7 @@ class Engine:
         for position in list(self.account.positions.values()):
             side = Side.SELL if position.quantity > 0 else Side.BUY
             intent = OrderIntent(
-                symbol=position.tape,
+                symbol=position.instrument.symbol,
                 side=side,
                 quantity=abs(position.quantity),
                 role=OrderRole.FLATTEN,
@@ -227,9 +229,16 @@ class Engine:
                 reason=cause,
             )
             proposal = Proposal(
-                name=cause, symbol=position.tape, side=side, strength=1.0, confidence=1.0, inputs={}, checks=(), intent=intent
+                name=cause,
+                symbol=position.instrument.symbol,
+                side=side,
+                strength=1.0,
+                confidence=1.0,
+                inputs={},
+                checks=(),
+                intent=intent,
             )
-            self._judge(proposal, position.instrument)
+            self._judge(proposal, position)
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, _Tape | None]:
         ts, kind, hit = self._broker.next_time_ns, _VENUE, None
@@ -279,7 +288,7 @@ class Engine:
     def _first_event(self, stops: Sequence[tuple[_Tape, int]]) -> tuple[_Tape, int, bool] | None:
         """Return (tape, row, whether a guard price was reached rather than an order) of the earliest event, if any."""
         first: tuple[int, int, _Tape, int, bool] | None = None
-        guarded = bool(self.account.positions) and self.state is TradingState.ACTIVE
+        guarded = bool(self.account.positions) and self.state is not TradingState.HALTED
         view = self._view() if guarded else None
         for tape, stop in stops:
             if stop == tape.cursor:
@@ -331,8 +340,8 @@ class Engine:
         for event in events:
             self._emit(event)
             if isinstance(event, TradingStateChanged):
-                self.state = event.state
-                if event.state is TradingState.HALTED:
+                was, self.state = self.state, event.state
+                if event.state is TradingState.HALTED and was is not TradingState.HALTED:
                     self.flatten(f"halt: {event.cause}")
 
     def _on_timer(self, what: str) -> None:
@@ -345,6 +354,10 @@ class Engine:
             return
         index = tape.next_row
         tape.next_row += 1
+        if not self._is_inspected:
+            # Once a day with a price known: high margins are found, and a tier change that had to wait.
+            self._is_inspected = True
+            self._inspect()
         held = sum(p.quantity for p in self.account.positions.values() if p.tape == tape.instrument.symbol)
         row = rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
@@ -361,7 +374,7 @@ class Engine:
         for proposal in self._strategy.decide(moment):
             self._judge(proposal)
 
-    def _judge(self, proposal: Proposal, instrument: Instrument | None = None) -> None:
+    def _judge(self, proposal: Proposal, position: Position | None = None) -> None:
         session = self._session
         if session is None:
             return
@@ -392,16 +405,18 @@ class Engine:
             )
         )
         if isinstance(outcome, Approved) and proposal.intent is not None:
-            self._send(proposal, proposal.intent, outcome, decision_id, instrument)
+            self._send(proposal, proposal.intent, outcome, decision_id, position)
 
     def _send(
-        self, proposal: Proposal, intent: OrderIntent, approved: Approved, decision_id: str, instrument: Instrument | None
+        self, proposal: Proposal, intent: OrderIntent, approved: Approved, decision_id: str, position: Position | None
     ) -> None:
-        tape = self._tapes.get(intent.symbol)
+        # A position is closed as the instrument it was opened with, on the tape it was opened on.
+        symbol = intent.symbol if position is None else position.tape
+        tape = self._tapes.get(symbol)
         order = Order(
             client_order_id=f"{decision_id}-{intent.role[0]}",
-            instrument=instrument or find_instrument(approved.symbol),
-            tape=intent.symbol,
+            instrument=find_instrument(approved.symbol) if position is None else position.instrument,
+            tape=symbol,
             side=intent.side,
             order_type=intent.order_type,
             quantity=approved.quantity,

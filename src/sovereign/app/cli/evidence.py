@@ -56,12 +56,12 @@ def null(
 
     def text(found: NullResult) -> str:
         verdict = (
-            "passed: no profit out of nothing" if found.passed else "FAILED: it earns or loses where nothing can be earned"
+            "passed: nothing out of nothing" if found.passed else "FAILED: it wins or loses where nothing can be won"
         )
         return (
             f"{found.strategy}: {found.trades} trades in {found.sessions} driftless sessions (simulated, seed {found.seed})\n"
-            f"mean {found.mean:+.3f} ticks a trade ({found.mean_money:+.2f} USD a unit), standard error {found.standard_error:.3f}, "
-            f"t {found.t:+.2f} (limit {found.threshold:g})\n"
+            f"mean {found.mean:+.3f} ticks a trade ({found.mean_money:+.2f} USD a unit), "
+            f"standard error {found.standard_error:.3f}, t {found.t:+.2f} (limit {found.threshold:g})\n"
             f"an edge of {found.detectable_ticks:.2f} ticks a trade would have shown (80% power, 5% level)\n{verdict}"
         )
 
@@ -94,7 +94,7 @@ def future(
     def text(found: FutureResult) -> str:
         verdict = "passed: the past does not depend on the future" if found.passed else f"FAILED: {found.difference}"
         return (
-            f"{found.strategy}: {found.events} events before {found.cuts} cuts, {found.decisions} decisions in all\n{verdict}"
+            f"{found.strategy}: {found.events} events before {found.cuts} cuts, {found.decisions} decisions\n{verdict}"
         )
 
     emit(result, as_json, text)

@@ -18,8 +18,8 @@ def summary_text(finished: Finished) -> str:
     lines = [
         f"{result.strategy} on {', '.join(result.symbols)}, {result.start} to {result.end}: {len(tables.sessions)} sessions, "
         f"{tables.ticks:,} ticks, {tables.bars:,} bars, {data}",
-        f"balance {result.starting_balance:,.2f} -> {result.final_balance:,.2f}   net {main.net:+,.2f}   gross {main.gross:+,.2f}"
-        f"   fees {main.fees:,.2f}   trades {len(main.trades)}   wins {main.wins}",
+        f"balance {result.starting_balance:,.2f} -> {result.final_balance:,.2f}   net {main.net:+,.2f}"
+        f"   gross {main.gross:+,.2f}   fees {main.fees:,.2f}   trades {len(main.trades)}   wins {main.wins}",
         "",
         "P&L under other assumptions (net):",
         *(f"  {name:<12}{lane.net:>+14,.2f}  {len(lane.trades):>5} trades" for name, lane in result.lanes.items()),

@@ -52,10 +52,10 @@ def synth(
     from sovereign.core.session import parse_date
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
-    from sovereign.store.catalog import Catalog, DataConfiguration
+    from sovereign.store.catalog import Catalog
 
     settings = settings_from(config, overrides).settings
-    data = getattr(settings, "data", None) or DataConfiguration()
+    data = settings.data
     instrument = find_instrument(symbol)
     market = SyntheticMarket(_market_config(getattr(settings, "synthetic", None), null, ticks), seed)
     calendar = calendar_for(instrument.calendar)
