@@ -56,3 +56,6 @@ def effects_of(
 def temporary_folder() -> Path:
     """Return a new empty folder for a probe that writes."""
     return Path(tempfile.mkdtemp(prefix="sovereign-effect-"))
+
+
+import order_flow_effects  # noqa: E402, F401  (registers its effects; it needs the functions above)

@@ -21,7 +21,7 @@ def _tape(kind: str, seed: int = 7, bars: int = 400) -> tuple[np.ndarray, np.nda
         close = 100.0 + np.cumsum(rng.integers(-1, 2, bars)).astype(np.float64)
     elif kind == "halt":  # a stretch without any movement between two lively ones
         step = rng.normal(0, 2, bars)
-        step[100:340] = 0.0
+        step[100:130] = 0.0
         close = 4500.0 + np.cumsum(step)
         spread = np.where(step == 0.0, 0.0, 1.0)
         return close + spread, close - spread, close

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.decision import Check, RefusedCheck, RefusedColumns
-from sovereign.kernels.row import Gate, NoTrade, Pattern, Regime
+from sovereign.kernels.row import ROW, Gate, Pattern, Regime
 from sovereign.kernels.setting import RouterConfig
 
 Records = NDArray[Any]
 
 PATTERN_WORDS: tuple[str, ...] = tuple(pattern.name for pattern in Pattern)
 REGIME_WORDS: tuple[str, ...] = tuple(regime.name for regime in Regime)
-NO_TRADE_WORDS: tuple[str, ...] = tuple(reason.name for reason in NoTrade)
 
 ROW_INPUTS = (
     "open",
@@ -66,20 +66,32 @@ GATE_CHECKS = (
 """The gates in the order of the router: gate code `n` is entry `n - 1`. The first passes at 0, the others at value >= limit."""
 
 
-def passed_checks(candidate: np.void, config: RouterConfig) -> tuple[Check, ...]:
-    """Return the checks of a candidate that passed every gate."""
-    regime = REGIME_WORDS[int(candidate["regime"])]
-    values = (
-        (0.0, 0.0, regime),
-        (1.0, 1.0, regime),
-        (1.0, 1.0, regime),
-        (1.0, 1.0, ""),
-        (float(candidate["strength"]), config.min_strength, ""),
-        (float(candidate["confidence"]), config.min_confidence, regime),
+_IN_ROW = itemgetter(*[(ROW.names or ()).index(name) for name in ROW_INPUTS])
+_CONSTANT = tuple(
+    (
+        Check(GATE_CHECKS[0].name, 0.0, 0.0, GATE_CHECKS[0].unit, True, regime),
+        *(Check(gate.name, 1.0, 1.0, gate.unit, True, regime) for gate in GATE_CHECKS[1:4]),
     )
-    return tuple(
-        Check(gate.name, value, limit, gate.unit, True, note)
-        for gate, (value, limit, note) in zip(GATE_CHECKS, values, strict=True)
+    for regime in REGIME_WORDS
+)
+
+
+def row_inputs(row: np.void) -> dict[str, Any]:
+    """Return the fields of a bar that a decision records, as plain Python values."""
+    return dict(zip(ROW_INPUTS, _IN_ROW(row.item()), strict=True))
+
+
+def constant_checks(regime: int) -> tuple[Check, ...]:
+    """Return the checks without a threshold, as they read for a candidate that passed them in `regime`."""
+    return _CONSTANT[regime]
+
+
+def threshold_checks(strength: float, confidence: float, config: RouterConfig) -> tuple[Check, Check]:
+    """Return the checks of strength and of confidence for a candidate that passed them."""
+    by_strength, by_confidence = GATE_CHECKS[4], GATE_CHECKS[5]
+    return (
+        Check(by_strength.name, strength, config.min_strength, by_strength.unit, True),
+        Check(by_confidence.name, confidence, config.min_confidence, by_confidence.unit, True),
     )
 
 

@@ -3,14 +3,15 @@
 Rule for a bar with passed candidates on both sides: the strengths of each side are added; the larger sum trades, the smaller is
 recorded as refused by the check `conflict`. Equal sums cancel out: nothing trades, both are recorded. On the winning side
 the strongest candidate (then the lower pattern code) orders; the others confirm it and are recorded with the check `lead`.
+
+Rows are read as plain tuples, once per moment: picking single fields out of structured arrays would cost more than deciding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.decision import Check, Proposal, RefusedColumns
@@ -18,24 +19,50 @@ from sovereign.core.instrument import Instrument, contract_root
 from sovereign.core.order import Bracket, OrderIntent, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.session import NS_PER_SECOND, Session
-from sovereign.kernels.row import Gate, Regime
+from sovereign.kernels.row import CANDIDATE, Gate, Regime
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
-from sovereign.strategies.order_flow.gate import PATTERN_WORDS, REGIME_WORDS, ROW_INPUTS, passed_checks, refused_columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from sovereign.strategies.order_flow.gate import (
+    PATTERN_WORDS,
+    REGIME_WORDS,
+    constant_checks,
+    refused_columns,
+    row_inputs,
+    threshold_checks,
+)
 
 _TRENDS = (int(Regime.TRENDING_UP), int(Regime.TRENDING_DOWN))
+_PASSED = int(Gate.PASSED)
+_FIRST = Check("lead", 1.0, 1.0, "rank", True)
+
+
+class Candidate(NamedTuple):
+    """A record of `kernels.row.CANDIDATE` as plain Python values; the fields are those, in their order."""
+
+    row: int
+    pattern: int
+    side: int
+    gate: int
+    regime: int
+    price: int
+    known_at: int
+    strength: float
+    confidence: float
+    value: float
+    size_multiplier: float
+
+
+_IN_ORDER = [(CANDIDATE.names or ()).index(name) for name in Candidate._fields]
 
 
 class OrderFlowStrategy:
-    """Trades footprint patterns that fit the regime. Keeps no state between moments; see `core.port.Strategy`."""
+    """Trades footprint patterns that fit the regime. Remembers nothing of the market; see `core.port.Strategy`."""
 
     name = "order_flow"
     gate_names = tuple(gate.name.lower() for gate in Gate)
 
     def __init__(self, config: OrderFlowConfig) -> None:
         self.config = config
+        self._profiles: dict[str, tuple[Bracket, Check] | None] = {}
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the footprint, pattern, regime and router rows of one instrument."""
@@ -49,17 +76,34 @@ class OrderFlowStrategy:
 
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the row's passed candidates as proposals, the one that orders first."""
-        found = moment.candidates[(moment.candidates["row"] == moment.index) & (moment.candidates["gate"] == Gate.PASSED)]
-        if not len(found):
+        index = moment.index
+        passed = [
+            candidate
+            for record in moment.candidates.tolist()
+            if (candidate := Candidate(*[record[k] for k in _IN_ORDER])).gate == _PASSED and candidate.row == index
+        ]
+        if not passed:
             return ()
-        order = sorted(range(len(found)), key=lambda n: (-float(found["strength"][n]), int(found["pattern"][n])))
-        sums = {sign: sum(float(found["strength"][n]) for n in order if int(found["side"][n]) == sign) for sign in (1, -1)}
-        winner = 1 if sums[1] > sums[-1] else -1 if sums[-1] > sums[1] else 0
-        agreeing = [n for n in order if int(found["side"][n]) == winner]
-        opposing = [n for n in order if int(found["side"][n]) != winner]
-        steps = self._size_steps(moment.row, len(agreeing))
-        proposals = [self._propose(moment, found[n], sums, rank, steps) for rank, n in enumerate(agreeing, start=1)]
-        proposals += [self._propose(moment, found[n], sums, 0, 0) for n in opposing]
+        passed.sort(key=lambda candidate: (-candidate.strength, candidate.pattern))
+        long = sum(candidate.strength for candidate in passed if candidate.side > 0)
+        short = sum(candidate.strength for candidate in passed if candidate.side < 0)
+        winner = 1 if long > short else -1 if short > long else 0
+        agreeing = [candidate for candidate in passed if candidate.side == winner]
+        inputs = row_inputs(moment.rows[index])
+        bracket, distance = self._bracket(moment.symbol, float(inputs["atr"]))
+        steps = self._size_steps(passed[0].regime, len(agreeing))
+        proposals = []
+        for rank, candidate in enumerate(agreeing, start=1):
+            own, other = (long, short) if winner > 0 else (short, long)
+            lead = _FIRST if rank == 1 else self._follow(rank)
+            checks = (*self._checks(candidate, own, other), distance, lead)
+            intent = self._intent(moment, candidate, bracket, steps) if bracket is not None and lead.passed else None
+            proposals.append(_proposal(moment.symbol, candidate, inputs, checks, intent))
+        for candidate in passed:
+            if candidate.side != winner:
+                own, other = (long, short) if candidate.side > 0 else (short, long)
+                checks = (*self._checks(candidate, own, other), distance)
+                proposals.append(_proposal(moment.symbol, candidate, inputs, checks, None))
         return proposals
 
     def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns:
@@ -68,74 +112,61 @@ class OrderFlowStrategy:
 
     def usual_bracket(self, instrument: Instrument) -> Bracket | None:
         """Return the product's bracket; None where the distances follow the ATR."""
-        profile = self.config.bracket.profiles.get(instrument.root) if self.config.bracket.mode == "profile" else None
-        return None if profile is None else Bracket(stop_ticks=profile.stop_ticks, target_ticks=profile.target_ticks)
+        profile = self._profile(instrument.symbol)
+        return None if profile is None else profile[0]
 
-    def _size_steps(self, row: np.void, agreeing: int) -> int:
+    def _size_steps(self, regime: int, agreeing: int) -> int:
         size = self.config.size
         steps = size.confirmation_steps if agreeing >= size.confirming_signals else 0
-        return steps + (size.trend_steps if int(row["regime"]) in _TRENDS else 0)
+        return steps + (size.trend_steps if regime in _TRENDS else 0)
 
-    def _propose(self, moment: Moment, candidate: np.void, sums: dict[int, float], rank: int, steps: int) -> Proposal:
-        sign = int(candidate["side"])
-        side = Side.BUY if sign > 0 else Side.SELL
-        pattern = PATTERN_WORDS[int(candidate["pattern"])]
-        bracket, distance = self._bracket(moment)
-        own, other = sums[sign], sums[-sign]
-        checks = [
-            *passed_checks(candidate, self.config.router),
+    def _follow(self, rank: int) -> Check:
+        may_order = not self.config.entry.is_one_order_per_bar
+        return Check("lead", float(rank), 1.0, "rank", may_order, "" if may_order else "confirms the leading pattern")
+
+    def _checks(self, candidate: Candidate, own: float, other: float) -> tuple[Check, ...]:
+        return (
+            *constant_checks(candidate.regime),
+            *threshold_checks(candidate.strength, candidate.confidence, self.config.router),
             Check(
                 "conflict", own, other, "summed strength", own > other, "the larger sum of a side trades; equal sums cancel out"
             ),
-            distance,
-        ]
-        if rank:
-            may_order = rank == 1 or not self.config.entry.is_one_order_per_bar
-            checks.append(
-                Check("lead", float(rank), 1.0, "rank", may_order, "" if may_order else "confirms the leading pattern")
-            )
-        intent = None
-        if bracket is not None and all(check.passed for check in checks):
-            intent = self._intent(moment, candidate, side, bracket, steps, pattern)
-        return Proposal(
-            name=pattern,
-            symbol=moment.symbol,
-            side=side,
-            strength=float(candidate["strength"]),
-            confidence=float(candidate["confidence"]),
-            inputs=_inputs(moment.row, candidate, ROW_INPUTS),
-            checks=tuple(checks),
-            intent=intent,
         )
 
-    def _bracket(self, moment: Moment) -> tuple[Bracket | None, Check]:
+    def _bracket(self, symbol: str, atr: float) -> tuple[Bracket | None, Check]:
         # The profile of the product, else distances from the ATR, which may be unknown.
-        config = self.config.bracket
-        root = contract_root(moment.symbol) or moment.symbol
-        profile = config.profiles.get(root) if config.mode == "profile" else None
+        if symbol not in self._profiles:
+            self._profiles[symbol] = self._profile(symbol)
+        profile = self._profiles[symbol]
         if profile is not None:
-            bracket = Bracket(stop_ticks=profile.stop_ticks, target_ticks=profile.target_ticks)
-            return bracket, Check("bracket", float(profile.stop_ticks), 1.0, "ticks", True, f"profile {root}")
-        atr = float(moment.row["atr"])
+            return profile
         if not atr > 0.0:
             return None, Check("bracket", atr, 0.0, "ticks", False, "the ATR that sets the stop is not known")
+        config = self.config.bracket
         stop = max(config.min_stop_ticks, round(config.stop_atr * atr))
         target = max(1, round(stop * config.target_atr / config.stop_atr))
         return Bracket(stop_ticks=stop, target_ticks=target), Check("bracket", float(stop), 1.0, "ticks", True, "ATR")
 
-    def _intent(
-        self, moment: Moment, candidate: np.void, side: Side, bracket: Bracket, steps: int, pattern: str
-    ) -> OrderIntent:
+    def _profile(self, symbol: str) -> tuple[Bracket, Check] | None:
+        config = self.config.bracket
+        root = contract_root(symbol) or symbol
+        profile = config.profiles.get(root) if config.mode == "profile" else None
+        if profile is None:
+            return None
+        bracket = Bracket(stop_ticks=profile.stop_ticks, target_ticks=profile.target_ticks)
+        return bracket, Check("bracket", float(profile.stop_ticks), 1.0, "ticks", True, f"profile {root}")
+
+    def _intent(self, moment: Moment, candidate: Candidate, bracket: Bracket, steps: int) -> OrderIntent:
         entry = self.config.entry
-        size_multiplier = float(candidate["size_multiplier"])
-        reason = f"{pattern} in {REGIME_WORDS[int(candidate['regime'])]}"
+        side = Side.BUY if candidate.side > 0 else Side.SELL
+        reason = f"{PATTERN_WORDS[candidate.pattern]} in {REGIME_WORDS[candidate.regime]}"
         if entry.order_type == "market":
             return OrderIntent(
                 symbol=moment.symbol,
                 side=side,
                 bracket=bracket,
                 size_steps=steps,
-                size_multiplier=size_multiplier,
+                size_multiplier=candidate.size_multiplier,
                 reason=reason,
             )
         return OrderIntent(
@@ -147,18 +178,29 @@ class OrderFlowStrategy:
             expire_ns=moment.ts + entry.limit_life_s * NS_PER_SECOND,
             bracket=bracket,
             size_steps=steps,
-            size_multiplier=size_multiplier,
+            size_multiplier=candidate.size_multiplier,
             reason=reason,
         )
 
 
-def _inputs(row: np.void, candidate: np.void, names: Iterable[str]) -> dict[str, float | int | str]:
-    inputs: dict[str, float | int | str] = {
-        "pattern": PATTERN_WORDS[int(candidate["pattern"])],
-        "regime": REGIME_WORDS[int(candidate["regime"])],
-        "price": int(candidate["price"]),
-        "value": float(candidate["value"]),
-        "size_multiplier": float(candidate["size_multiplier"]),
-    }
-    inputs.update((name, row[name].item()) for name in names)
-    return inputs
+def _proposal(
+    symbol: str, candidate: Candidate, row: Mapping[str, Any], checks: tuple[Check, ...], intent: OrderIntent | None
+) -> Proposal:
+    pattern = PATTERN_WORDS[candidate.pattern]
+    return Proposal(
+        name=pattern,
+        symbol=symbol,
+        side=Side.BUY if candidate.side > 0 else Side.SELL,
+        strength=candidate.strength,
+        confidence=candidate.confidence,
+        inputs={
+            "pattern": pattern,
+            "regime": REGIME_WORDS[candidate.regime],
+            "price": candidate.price,
+            "value": candidate.value,
+            "size_multiplier": candidate.size_multiplier,
+            **row,
+        },
+        checks=checks,
+        intent=intent,
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sovereign.core.decision import Check, Proposal
+from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment
 from sovereign.core.session import Session, parse_date
@@ -274,6 +275,16 @@ def test_refused_columns_when_a_gate_is_listed_then_the_gates_before_it_hold() -
         for position, gate in enumerate(columns.checks[: failed + 1]):
             holds = gate.value[n] <= gate.limit if position == 0 else gate.value[n] >= gate.limit
             assert holds == (position < failed)
+
+
+def test_strategy_when_asked_for_refusals_and_usual_brackets_then_answers_from_its_configuration() -> None:
+    strategy = OrderFlowStrategy(OrderFlowConfig())
+    assert len(strategy.refused(*refused_session())) == 5
+    assert strategy.gate_names[Gate.STRENGTH] == "strength"
+    assert strategy.usual_bracket(find_instrument("NQH4")) == Bracket(stop_ticks=20, target_ticks=32)
+    assert strategy.usual_bracket(find_instrument("SPY")) is None
+    by_atr = OrderFlowStrategy(OrderFlowConfig.model_validate({"bracket": {"mode": "atr"}}))
+    assert by_atr.usual_bracket(find_instrument("ES")) is None
 
 
 def test_describe_when_nothing_was_refused_then_yields_nothing() -> None:
