@@ -44,14 +44,19 @@ class CutFeed:
             yield Block(self._instrument.symbol, trades.slice(start, stop), until)
 
 
-def recipe(bars="time", **regime):
-    footprint = {"time": {}, "tick": {"bar_type": "tick", "bar_ticks": 400}, "volume": {"bar_type": "volume"}, "range": {"bar_type": "range"}}
-    config = OrderFlowConfig.model_validate({"footprint": footprint[bars], "regime": regime})
-    risk = RiskConfig(excluded_windows=(), **({"hours": "all"} if regime else {}))
+BARS = {
+    "time": {},
+    "tick": {"kind": "tick", "bar_trades": 400},
+    "volume": {"kind": "volume", "bar_volume": 6_000},
+    "range": {"kind": "range", "bar_range_ticks": 12},
+}
+
+
+def recipe(strategy=None, **risk):
     return Recipe(
         strategy="order_flow",
-        strategy_config=config,
-        risk=risk,
+        strategy_config=OrderFlowConfig.model_validate(strategy or {}),
+        risk=RiskConfig(excluded_windows=(), can_inputs_be_unknown=True, **risk),
         execution=ExecutionConfig(),
         starting_balance=Decimal(2_500),
     )
@@ -66,9 +71,9 @@ def synthetic_days(seed, ticks, count=2):
 
 @pytest.mark.parametrize("bars", ["time", "tick", "volume", "range"])
 def test_audit_when_a_synthetic_stream_is_cut_anywhere_then_bytes_are_the_same(bars):
-    instrument, days = synthetic_days(seed=11, ticks=30_000)
+    instrument, days = synthetic_days(seed=11, ticks=60_000)
     rng = np.random.default_rng(5)
-    plan = recipe(bars)
+    plan = recipe({"footprint": BARS[bars], "router": {"min_confidence": 0.0, "min_strength": 0.0}})
     whole = collect_audit(plan, CutFeed(instrument, days, lambda _: ()))
     ragged = collect_audit(plan, CutFeed(instrument, days, lambda n: rng.integers(1, n, 200).tolist()))
     assert whole == ragged
@@ -76,8 +81,8 @@ def test_audit_when_a_synthetic_stream_is_cut_anywhere_then_bytes_are_the_same(b
 
 
 def test_audit_when_a_synthetic_stream_comes_tick_by_tick_then_bytes_are_the_same():
-    instrument, days = synthetic_days(seed=12, ticks=12_000)
-    plan = recipe()
+    instrument, days = synthetic_days(seed=12, ticks=30_000, count=1)
+    plan = recipe({"router": {"min_confidence": 0.0, "min_strength": 0.0}})
     whole = collect_audit(plan, CutFeed(instrument, days, lambda _: ()))
     single = collect_audit(plan, CutFeed(instrument, days, range))
     assert whole == single
@@ -99,12 +104,16 @@ def test_audit_when_real_ticks_are_cut_anywhere_then_bytes_are_the_same(shared_d
     )
     session = calendar_for("CME_EQUITY").session_of(int(trades.ts[0]))
     assert session is not None
-    plan = recipe(hours="all")
-    plan = plan.__class__(
-        **{n: getattr(plan, n) for n in ("strategy", "risk", "execution", "starting_balance")},
-        strategy_config=OrderFlowConfig.model_validate(
-            {"footprint": {"bar_seconds": 30}, "regime": {"hours": "all"}, "router": {"min_confidence": 0.1}}
-        ),
+    plan = recipe(
+        {
+            "footprint": {"bar_s": 30},
+            "bracket": {"profiles": {"ES": {"stop_ticks": 2, "target_ticks": 3}}},
+            "regime": {"hours": "all"},
+            "router": {"min_confidence": 0.0, "min_strength": 0.0},
+        },
+        hours="all",
+        stale_data_s=3_600,
+        min_reward_to_cost=0,
     )
     rng = np.random.default_rng(1)
     days = [(session, trades)]
@@ -113,4 +122,5 @@ def test_audit_when_real_ticks_are_cut_anywhere_then_bytes_are_the_same(shared_d
     ragged = collect_audit(plan, CutFeed(instrument, days, lambda n: rng.integers(1, n, 100).tolist()))
     single = collect_audit(plan, CutFeed(instrument, days, range))
     assert whole == ragged == single
+    assert whole.count(b'"OrderFilled"') >= 2
     assert session.close_ns - int(trades.ts[-1]) > NS_PER_SECOND

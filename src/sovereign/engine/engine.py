@@ -116,6 +116,7 @@ class Engine:
         self._now = 0
         self._ticks = 0
         self._is_inspected = False
+        self._guards: dict[str, tuple[int, int]] | None = None
 
     @property
     def now_ns(self) -> int:
@@ -138,6 +139,7 @@ class Engine:
         self._ticks = 0
         self._decisions = 0
         self._is_inspected = False
+        self._guards = None
         self._sent.clear()
         self._tapes = {i.symbol: _Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
         self._broker.start_session(instruments)
@@ -180,6 +182,7 @@ class Engine:
         while True:
             ts, kind, tape_hit = self._next_moment(until_ns)
             if not self._walk(ts, tape_hit if kind == _ROW else None):
+                self._after_moment()
                 continue
             if ts == NEVER:
                 return
@@ -190,6 +193,7 @@ class Engine:
                 self._on_timer(heapq.heappop(self._timers)[1])
             elif tape_hit is not None:
                 self._on_row(tape_hit)
+            self._after_moment()
 
     def end_session(self) -> None:
         """Close the trade date: expire day orders, tell the rows, take the balance."""
@@ -288,16 +292,15 @@ class Engine:
     def _first_event(self, stops: Sequence[tuple[_Tape, int]]) -> tuple[_Tape, int, bool] | None:
         """Return (tape, row, whether a guard price was reached rather than an order) of the earliest event, if any."""
         first: tuple[int, int, _Tape, int, bool] | None = None
-        guarded = bool(self.account.positions) and self.state is not TradingState.HALTED
-        view = self._view() if guarded else None
+        guards = self._guard_prices()
         for tape, stop in stops:
             if stop == tape.cursor:
                 continue
             symbol, index, is_guard = tape.instrument.symbol, stop, False
             if self._broker.has_orders(symbol):
                 index = self._broker.next_event(symbol, tape.trades, tape.cursor, stop)
-            if view is not None:
-                low, high = self._door.guard(symbol, view)
+            if guards is not None:
+                low, high = guards[symbol]
                 guard = first_outside(tape.trades.price, tape.cursor, index, low, high)
                 is_guard = guard < index
                 index = guard
@@ -305,6 +308,20 @@ class Engine:
                 key = (int(tape.trades.ts[index]), tape.order, tape, index, is_guard)
                 first = key if first is None or key[:2] < first[:2] else first
         return None if first is None else first[2:]
+
+    def _guard_prices(self) -> dict[str, tuple[int, int]] | None:
+        """Return the prices that would trip a limit, as they stood at the last moment; a block's end is not a moment."""
+        if not self.account.positions or self.state is TradingState.HALTED:
+            return None
+        if self._guards is None:
+            view = self._view()
+            self._guards = {symbol: self._door.guard(symbol, view) for symbol in self._tapes}
+        return self._guards
+
+    def _after_moment(self) -> None:
+        self._guards = None
+        if self.account.positions:
+            self.account.mark(self.account.equity(self.last_ticks()))
 
     def _pass(self, tape: _Tape, stop: int) -> None:
         if stop <= tape.cursor:
@@ -445,7 +462,6 @@ class Engine:
             self._sent.popleft()
         last = self.last_ticks()
         equity = self.account.equity(last)
-        self.account.mark(equity)
         data = [t.data_ns for t in self._tapes.values() if t.data_ns is not None]
         return AccountView(
             ts=self._now,
