@@ -1,6 +1,7 @@
 """Laws of the order-flow stream: cuts do not matter, later ticks do not matter, buyers and sellers are mirror images."""
 
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def _run(trades: Trades, cuts: list[int], config: FootprintConfig, end: int | No
     stream = OrderFlowStream(find_instrument("ES"), config, PATTERNS)
     stream.start_session(SESSION)
     edges = [0, *sorted(cuts), len(trades)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         # What may be promised between two blocks: that nothing earlier than the next tick follows.
         promise = int(trades.ts[stop]) if stop < len(trades) else SESSION.close_ns + NS_PER_SECOND * 600
         stream.advance(trades.slice(start, stop), promise if end is None else min(promise, end))

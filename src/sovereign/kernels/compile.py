@@ -7,6 +7,7 @@ the interpreter lock released, NumPy's rules for division. Under `NUMBA_DISABLE_
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from numba import njit
@@ -14,8 +15,15 @@ from numba import njit
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_STAMP = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(Path(__file__).parent.glob("*.py")))
+
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` on first call."""
     compiled: Callable[P, R] = njit(cache=True, nogil=True, error_model="numpy")(function)
+    # A kernel is compiled together with the kernels it calls, but Numba looks only at the function's own file to see whether
+    # its cache is stale. With the stamp of all of them an edited or upgraded kernel can never live on inside another one.
+    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if cache_file is not None:
+        cache_file._source_stamp = (cache_file._source_stamp, _STAMP)
     return compiled

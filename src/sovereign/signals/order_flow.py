@@ -82,8 +82,9 @@ class OrderFlowStream:
         records.router_config[:] = router_config(router or RouterConfig())
         self._stride = STRIDE
         self._entries = ENTRIES
-        self._levels = np.zeros(_FIRST_LEVELS * ENTRIES, np.int64)
-        self._profile = np.zeros(_FIRST_LEVELS, np.int64)
+        width = min(_FIRST_LEVELS, self.footprint_config.max_levels)
+        self._levels = np.zeros(width * ENTRIES, np.int64)
+        self._profile = np.zeros(width, np.int64)
         self._log_bytes = np.zeros(_FIRST_LEVELS * self._level_dtype.itemsize, np.uint8)
         self._row_bytes = np.zeros(_FIRST_ROWS * ROW.itemsize, np.uint8)
         self._candidate_bytes = np.zeros(2 * _FIRST_ROWS * CANDIDATE.itemsize, np.uint8)
@@ -242,15 +243,16 @@ class OrderFlowStream:
         allowed = self.footprint_config.max_levels
         if wanted > allowed:
             raise DataError(
-                f"prices of {self.instrument.symbol} ranged over {wanted} ticks within a session; allowed are {allowed} (max_levels); "
-                f"look for a bad price in the session's data, or raise max_levels"
+                f"prices of {self.instrument.symbol} ranged over {wanted} ticks within a session; allowed are {allowed} "
+                f"(max_levels); look for a bad price in the session's data, or raise max_levels"
             )
+        room = min(2 * wanted, allowed)
         if status == kernel.NEED_SESSION:
-            self._profile = _grown(self._profile, 2 * wanted)
+            self._profile = _grown(self._profile, room)
         else:
             # The window comes first in the array, so a longer array holds it unchanged; the plain arrays behind it are scratch.
             width = len(self._levels) // self._entries
-            levels = np.zeros(2 * wanted * self._entries, np.int64)
+            levels = np.zeros(room * self._entries, np.int64)
             levels[: width * self._stride] = self._levels[: width * self._stride]
             self._levels = levels
 

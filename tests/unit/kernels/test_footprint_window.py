@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from sovereign.kernels.footprint import ENTRIES, STRIDE, accumulate, clear_levels, price_range, read_levels, shift_window, window_base
+from sovereign.kernels.footprint import (
+    ENTRIES,
+    STRIDE,
+    accumulate,
+    clear_levels,
+    price_range,
+    read_levels,
+    shift_window,
+    window_base,
+)
 
 
 def _read(table: np.ndarray, base: int, low: int, high: int) -> list[list[int]]:
