@@ -15,6 +15,9 @@ from sovereign.kernels.compile import kernel
 DRAWS = 65_536
 """Number of values a 16-bit draw can take; a probability p is `draw < p * DRAWS`."""
 
+GRID = 1_048_576.0
+"""Rates are multiples of 1 / GRID: their sums are exact, and a last bit of `exp` that differs between machines is lost."""
+
 
 @kernel
 def cumulate_intensity(
@@ -62,7 +65,7 @@ def cumulate_intensity(
         rate = shape[k] * np.exp(level - half_variance) * multipliers[state]
         if is_burst:
             rate *= burst_factor
-        total += rate
+        total += np.floor(rate * GRID + 0.5) / GRID
         cumulative[k + 1] = total
 
 
