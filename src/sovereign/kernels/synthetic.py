@@ -1,7 +1,8 @@
 """The sequential half of the synthetic market: when trades arrive and what the quote does, one pass over columns.
 
-Randomness comes in as arrays, so that the kernels are plain functions: `bits` is uint16 of shape (n, 4), one row a trade;
-`gaps` are standard exponentials. Times are nanoseconds, prices ticks. No NaN occurs.
+Randomness comes in as arrays, so that the kernels are plain functions: `bits` is uint16 of shape (n, 5), one row a trade
+(sweep, move of the price, its direction, side, size); `gaps` are standard exponentials. Times are nanoseconds, prices ticks.
+No NaN occurs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ from sovereign.kernels.compile import kernel
 
 DRAWS = 65_536
 """Number of values a 16-bit draw can take; a probability p is `draw < p * DRAWS`."""
+
+ONE = 1.0 / DRAWS
+"""A 16-bit draw times this is uniform on [0, 1)."""
+
+GRID = 1_048_576.0
+"""Rates are multiples of 1 / GRID: their sums are exact, and a last bit of `exp` that differs between machines is lost."""
 
 
 @kernel
@@ -62,13 +69,22 @@ def cumulate_intensity(
         rate = shape[k] * np.exp(level - half_variance) * multipliers[state]
         if is_burst:
             rate *= burst_factor
-        total += rate
+        total += np.floor(rate * GRID + 0.5) / GRID
         cumulative[k + 1] = total
 
 
 @kernel
 def spread_arrivals(
-    gaps: Any, bits: Any, sweep: float, cumulative: Any, start_ns: int, bin_ns: int, end_ns: int, ts: Any, bin_of: Any
+    gaps: Any,
+    bits: Any,
+    sweep: float,
+    cumulative: Any,
+    regime: Any,
+    start_ns: int,
+    bin_ns: int,
+    end_ns: int,
+    ts: Any,
+    regime_of: Any,
 ) -> None:
     """Write trade times: an inhomogeneous Poisson process with the given cumulative intensity, conditioned on its count.
 
@@ -78,8 +94,8 @@ def spread_arrivals(
 
     Parameters
     ----------
-    gaps : float64 (n + 1,). bits : uint16 (n, 4), column 0 decides on sweeps.
-    ts : int64 (n,), written, non-decreasing and below `end_ns`. bin_of : int32 (n,), the bin of each trade, written.
+    gaps : float64 (n + 1,). bits : uint16 (n, 5), column 0 decides on sweeps. regime : int8 (bins,).
+    ts : int64 (n,), written, non-decreasing and below `end_ns`. regime_of : int8 (n,), the regime of each trade, written.
     """
     n = len(ts)
     limit = sweep * DRAWS
@@ -90,28 +106,33 @@ def spread_arrivals(
     bins = len(cumulative) - 1
     scale = cumulative[bins] / total
     at = 0.0
-    k = 0
+    k = -1
+    below = 0.0
+    above = 0.0
+    ns_per_rate = 0.0
     last = end_ns - 1
     for i in range(n):
         if i > 0 and bits[i, 0] < limit:
             ts[i] = ts[i - 1]
-            bin_of[i] = bin_of[i - 1]
+            regime_of[i] = regime_of[i - 1]
             continue
         at += gaps[i] * scale
-        while k < bins - 1 and cumulative[k + 1] <= at:
-            k += 1
-        rate = cumulative[k + 1] - cumulative[k]
-        part = min((at - cumulative[k]) / rate, 1.0) if rate > 0.0 else 0.0
-        ts[i] = min(start_ns + np.int64((k + part) * bin_ns), last)
-        bin_of[i] = k
+        if above <= at and k < bins - 1:
+            while above <= at and k < bins - 1:
+                k += 1
+                above = cumulative[k + 1]
+            below = cumulative[k]
+            ns_per_rate = bin_ns / (above - below) if above > below else 0.0
+        into = np.int64(min((at - below) * ns_per_rate, float(bin_ns)))
+        ts[i] = min(start_ns + k * bin_ns + into, last)
+        regime_of[i] = regime[k]
 
 
 @kernel
 def trade_quotes(
     bits: Any,
     sweep: float,
-    bin_of: Any,
-    regime: Any,
+    regime_of: Any,
     move: Any,
     up_shift: Any,
     same_side: float,
@@ -138,10 +159,11 @@ def trade_quotes(
 
     Parameters
     ----------
-    bits : uint16 (n, 4): sweep, quote move (and, in its low bits, spread), direction, side. Sizes take their own table.
-    move, up_shift : float64 (regimes,). sizes : int32 (n,), drawn sizes, copied to `size`.
+    bits : uint16 (n, 5). regime_of : int8 (n,). move, up_shift : float64 (regimes,).
+    sizes : int32 (DRAWS,), the size for each draw.
     """
     r = 2.0 * same_side - 1.0
+    lean = 0.5 * impact / (1.0 + r)
     sweep_limit = sweep * DRAWS
     same_limit = same_side * DRAWS
     level = start
@@ -151,20 +173,23 @@ def trade_quotes(
     s2 = s1
     for i in range(len(price)):
         if i == 0 or bits[i, 0] >= sweep_limit:
-            state = regime[bin_of[i]]
+            state = regime_of[i]
             chance = move[state]
-            draw = bits[i, 1] / DRAWS
-            if draw < chance:
-                up = 0.5 + 0.5 * impact * (s1 - r * s2) / (1.0 + r) + up_shift[state]
+            # What is left of the draw after the decision to move, `rest / whole`, is uniform again.
+            rest = bits[i, 1] * ONE
+            whole = chance
+            if rest < chance:
+                up = 0.5 + lean * (s1 - r * s2) + up_shift[state]
                 level += 1 if bits[i, 2] < up * DRAWS else -1
-            # What is left of the draw after the decision to move is uniform again.
-            rest = draw / chance if draw < chance else (draw - chance) / (1.0 - chance)
+            else:
+                rest -= chance
+                whole = 1.0 - chance
             if below + above > 0:
-                if rest < narrow:
+                if rest < narrow * whole:
                     below = 0
                     above = 0
-            elif rest < widen:
-                extra = 2 if rest < widen * very_wide else 1
+            elif rest < widen * whole:
+                extra = 2 if rest < widen * very_wide * whole else 1
                 if bits[i, 2] & 1:
                     above = extra
                 else:
@@ -176,12 +201,12 @@ def trade_quotes(
         ask[i] = level + 1 + above
         side[i] = s1
         price[i] = ask[i] if s1 > 0 else bid[i]
-        size[i] = sizes[i]
+        size[i] = sizes[bits[i, 4]]
 
 
 @kernel
 def trade_null(
-    bits: Any, bin_of: Any, regime: Any, move: Any, start: int, sizes: Any, price: Any, size: Any, side: Any, bid: Any, ask: Any
+    bits: Any, regime_of: Any, move: Any, start: int, sizes: Any, price: Any, size: Any, side: Any, bid: Any, ask: Any
 ) -> None:
     """Write trades of the driftless null: the traded price itself steps -1, 0 or +1 tick with a fair coin.
 
@@ -190,10 +215,10 @@ def trade_null(
     """
     level = start
     for i in range(len(price)):
-        if bits[i, 1] < move[regime[bin_of[i]]] * DRAWS:
+        if bits[i, 1] < move[regime_of[i]] * DRAWS:
             level += 1 if bits[i, 2] < 32_768 else -1
         price[i] = level
         bid[i] = level
         ask[i] = level
         side[i] = 1 if bits[i, 3] < 32_768 else -1
-        size[i] = sizes[i]
+        size[i] = sizes[bits[i, 4]]

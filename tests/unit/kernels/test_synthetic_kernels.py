@@ -67,51 +67,59 @@ def test_spread_when_no_sweeps_then_times_equal_numpy_interpolation() -> None:
     cumulative[11:14] = cumulative[10]  # a pause of three bins
     cumulative = np.maximum.accumulate(cumulative)
     gaps = rng.standard_exponential(n + 1)
-    bits = np.full((n, 4), 60_000, np.uint16)
-    ts, bin_of = np.empty(n, np.int64), np.empty(n, np.int32)
+    bits = np.full((n, 5), 60_000, np.uint16)
+    ts, regime_of = np.empty(n, np.int64), np.empty(n, np.int8)
     start = 1_764_000_000_000_000_000
-    spread_arrivals(gaps, bits, 0.0, cumulative, start, step, start + bins * step, ts, bin_of)
+    regime = np.arange(bins, dtype=np.int8)
+    spread_arrivals(gaps, bits, 0.0, cumulative, regime, start, step, start + bins * step, ts, regime_of)
     at = np.cumsum(gaps)[:-1] / gaps.sum() * cumulative[-1]
     k = np.searchsorted(cumulative, at, side="right") - 1
     expected = start + ((k + (at - cumulative[k]) / np.diff(cumulative)[k]) * step).astype(np.int64)
     assert np.abs(ts - expected).max() <= 1
-    assert bin_of.tolist() == k.tolist()
-    assert not np.isin(bin_of, [10, 11, 12]).any()
+    assert regime_of.tolist() == k.tolist()
+    assert not np.isin(regime_of, [10, 11, 12]).any()
 
 
 def test_spread_when_a_trade_is_a_sweep_then_it_has_the_time_of_the_one_before() -> None:
-    bits = np.zeros((4, 4), np.uint16)
+    bits = np.zeros((4, 5), np.uint16)
     bits[:, 0] = [0, 60_000, 0, 60_000]  # rows 0 and 2 are below the limit; the first trade is never a sweep
-    ts, bin_of = np.empty(4, np.int64), np.empty(4, np.int32)
-    spread_arrivals(np.ones(5), bits, 0.5, np.array([0.0, 1.0]), 0, 1_000, 1_000, ts, bin_of)
+    ts, regime_of = np.empty(4, np.int64), np.empty(4, np.int8)
+    spread_arrivals(np.ones(5), bits, 0.5, np.array([0.0, 1.0]), np.zeros(1, np.int8), 0, 1_000, 1_000, ts, regime_of)
     # Gaps that count: rows 0, 1, 3 and the end: 4 in all.
     assert ts.tolist() == [250, 500, 500, 750]
 
 
 def test_trade_null_when_bits_are_given_then_path_is_the_one_worked_by_hand() -> None:
-    # (unused, move, direction, side); a move happens below 0.5 * 65536 = 32768.
+    # (unused, move, direction, side, size); a move happens below 0.5 * 65536 = 32768.
     bits = np.array(
-        [[9, 0, 0, 0], [9, 40_000, 0, HALF], [9, 32_767, HALF, 0], [9, 32_768, 0, 65_535], [9, 1, 65_535, 32_767]], np.uint16
+        [
+            [9, 0, 0, 0, 1],
+            [9, 40_000, 0, HALF, 2],
+            [9, 32_767, HALF, 0, 3],
+            [9, 32_768, 0, 65_535, 4],
+            [9, 1, 65_535, 32_767, 5],
+        ],
+        np.uint16,
     )
     n = len(bits)
     price, size, bid, ask = (np.empty(n, np.int32) for _ in range(4))
     side = np.empty(n, np.int8)
-    sizes = np.arange(1, n + 1, dtype=np.int32)
-    trade_null(bits, np.zeros(n, np.int32), np.zeros(1, np.int8), np.array([0.5]), 100, sizes, price, size, side, bid, ask)
+    sizes = 10 * np.arange(65_536, dtype=np.int32)
+    trade_null(bits, np.zeros(n, np.int8), np.array([0.5]), 100, sizes, price, size, side, bid, ask)
     assert price.tolist() == [101, 101, 100, 100, 99]
     assert side.tolist() == [1, -1, 1, -1, 1]
     assert bid.tolist() == ask.tolist() == price.tolist()
-    assert size.tolist() == [1, 2, 3, 4, 5]
+    assert size.tolist() == [10, 20, 30, 40, 50]
 
 
 def test_trade_quotes_when_bits_are_given_then_path_is_the_one_worked_by_hand() -> None:
     # sweep below 0.25 -> 16384; move below 0.5; sides repeat below 0.75 -> 49152; no widening, no impact.
     bits = np.array(
         [
-            [60_000, 60_000, 0, 0],  # first side from its bit: buyer; 0 < 49152 keeps it
-            [60_000, 0, 0, 60_000],  # quote up one, side turns: seller
-            [0, 0, 0, 60_000],  # sweep: nothing moves, nothing turns
-            [60_000, 0, 40_000, 0],  # quote down one, side kept
+            [60_000, 60_000, 0, 0, 7],  # first side from its bit: buyer; 0 < 49152 keeps it
+            [60_000, 0, 0, 60_000, 7],  # quote up one, side turns: seller
+            [0, 0, 0, 60_000, 7],  # sweep: nothing moves, nothing turns
+            [60_000, 0, 40_000, 0, 7],  # quote down one, side kept
         ],
         np.uint16,
     )
@@ -121,8 +129,7 @@ def test_trade_quotes_when_bits_are_given_then_path_is_the_one_worked_by_hand() 
     trade_quotes(
         bits,
         0.25,
-        np.zeros(n, np.int32),
-        np.zeros(1, np.int8),
+        np.zeros(n, np.int8),
         np.array([0.5]),
         np.array([0.0]),
         0.75,
@@ -131,7 +138,7 @@ def test_trade_quotes_when_bits_are_given_then_path_is_the_one_worked_by_hand() 
         1.0,
         0.0,
         100,
-        np.ones(n, np.int32),
+        np.ones(65_536, np.int32),
         price,
         size,
         side,

@@ -201,7 +201,7 @@ class SyntheticMarket:
         days = max(1, (session.trade_date - _FIRST_DAY).days)
         steps = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, product]))).standard_normal(days)
         weights = np.exp(-np.arange(days)[::-1] / config.overnight_memory_days)
-        return max(1, config.start_ticks + round(config.overnight_volatility_ticks * float(steps @ weights)))
+        return max(1, config.start_ticks + round(config.overnight_volatility_ticks * float((steps * weights).sum())))
 
     def _shape(self, session: Session, spans: list[tuple[int, int]], start: int, end: int) -> NDArray[np.float64]:
         config = self.config
@@ -257,33 +257,32 @@ class SyntheticMarket:
             cumulative,
             regime,
         )
-        bits = rng.integers(0, kernels.DRAWS, (n, 4), dtype=np.uint16)
-        ts, bin_of = np.empty(n, np.int64), np.empty(n, np.int32)
+        bits = rng.integers(0, kernels.DRAWS, (n, 5), dtype=np.uint16)
+        ts, regime_of = np.empty(n, np.int64), np.empty(n, np.int8)
         kernels.spread_arrivals(
             rng.standard_exponential(n + 1),
             bits,
             config.sweep_frac,
             cumulative,
+            regime,
             span[0],
             config.bin_ms * 1_000_000,
             span[1],
             ts,
-            bin_of,
+            regime_of,
         )
-        sizes = self._sizes[rng.integers(0, _SIZE_LEVELS, n, dtype=np.uint16)]
         price, size, bid, ask = (np.empty(n, np.int32) for _ in range(4))
         side = np.empty(n, np.int8)
         move, up_shift = self._moves(multipliers)
         if config.is_null:
-            kernels.trade_null(bits, bin_of, regime, move, open_ticks, sizes, price, size, side, bid, ask)
+            kernels.trade_null(bits, regime_of, move, open_ticks, self._sizes, price, size, side, bid, ask)
         else:
             narrow = 1.0 / config.wide_trades
             wide = config.wide_spread_frac
             kernels.trade_quotes(
                 bits,
                 config.sweep_frac,
-                bin_of,
-                regime,
+                regime_of,
                 move,
                 up_shift,
                 config.same_side_frac,
@@ -292,7 +291,7 @@ class SyntheticMarket:
                 narrow,
                 config.very_wide_frac,
                 open_ticks,
-                sizes,
+                self._sizes,
                 price,
                 size,
                 side,
