@@ -22,7 +22,7 @@ settings.register_profile("explore", deadline=None, max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-class NetworkLeak(RuntimeError):
+class NetworkLeakError(RuntimeError):
     """A test tried to reach beyond this machine."""
 
 
@@ -40,7 +40,7 @@ def _is_local(host: Any) -> bool:
 
 def _refuse(place: Any) -> None:
     _leaks.append(f"{place}")
-    raise NetworkLeak(f"a test reached for {place}; allowed is loopback alone: start a local server instead")
+    raise NetworkLeakError(f"a test reached for {place}; allowed is loopback alone: start a local server instead")
 
 
 def _guard_connections() -> None:

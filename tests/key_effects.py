@@ -1,7 +1,7 @@
 """For every setting, a way to see that it matters: the same thing done under two values, and what was observed each time.
 
 Most settings are seen through a short run of the whole platform on the synthetic market: the tables below map a key to another
-value and to the further settings under which it can be seen at all. What no table can show has a function of its own, registered
+value and to the settings under which it can be seen at all. What no table can show has a function of its own, registered
 with `effect`. A section whose own tests already prove each of its keys is named in `PROVEN_ELSEWHERE`.
 """
 
@@ -232,7 +232,7 @@ LARGE = {
     "risk.tiers.enabled": False,
 }
 TAKES_DEPTH = {"depth_lots": LARGE}
-RESTS = {key: LIMITS for key in ("through_ticks", "queue_lots", "participation_frac")}
+RESTS = dict.fromkeys(("through_ticks", "queue_lots", "participation_frac"), LIMITS)
 
 compare(
     audit,
@@ -514,4 +514,5 @@ def _() -> tuple[object, object]:
     return _pragma("synchronous", synchronous="NORMAL"), _pragma("synchronous", synchronous="FULL")
 
 
-import order_flow_effects  # noqa: E402, F401  (registers its effects; it needs the functions above)
+import house_effects  # noqa: E402, F401  (both register their effects; they need the functions above)
+import order_flow_effects  # noqa: E402, F401

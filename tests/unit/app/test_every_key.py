@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import key_effects
 import pytest
 
+import key_effects
 from sovereign.app.configuration import Settings
 from sovereign.app.configuration.keys import leaves, sections
 
