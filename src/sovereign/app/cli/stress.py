@@ -39,7 +39,8 @@ def _text(run: str, result: StressResult) -> str:
     verdict = "passed" if result.passed else "FAILED"
     lines = [
         f"{run}: {verdict}, {sum(test.passed for test in result.tests)} of {len(result.tests)} tests",
-        f"  {result.trades} trades, net {result.net}, account {result.account}, {result.shuffles:,} shuffles, seed {result.seed}",
+        f"  {result.trades} trades, net {result.net}, account {result.account}, {result.shuffles:,} shuffles, "
+        f"seed {result.seed}",
         "",
     ]
     rows = [
