@@ -34,7 +34,17 @@ def run(store):
 def test_stream_when_kept_then_every_table_has_its_rows(store, run):
     counts = {
         name: len(store.table(run, name))
-        for name in ("sessions", "decisions", "orders", "fills", "trades", "account_snapshots", "tier_changes", "state_changes", "bars")
+        for name in (
+            "sessions",
+            "decisions",
+            "orders",
+            "fills",
+            "trades",
+            "account_snapshots",
+            "tier_changes",
+            "state_changes",
+            "bars",
+        )
     }
     assert counts == {
         "sessions": 4,
@@ -158,7 +168,12 @@ def test_decision_when_refused_by_a_gate_then_has_the_checks_up_to_that_gate(sto
         ("tradable", 0.0, 0.0, True),
         ("strength", 0.25, 0.6, False),
     ]
-    assert (second.name, second.side, second.reason, second.inputs) == ("SELL_IMBALANCE", "SELL", "too weak", {"price": 20_000.0})
+    assert (second.name, second.side, second.reason, second.inputs) == (
+        "SELL_IMBALANCE",
+        "SELL",
+        "too weak",
+        {"price": 20_000.0},
+    )
     assert second.would_have_made is not None
     assert second.would_have_made.ticks == 24
 

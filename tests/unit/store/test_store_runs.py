@@ -28,7 +28,13 @@ def test_run_when_begun_and_finished_then_comes_back_as_it_was(store):
     store.finish_run(name, finished_ns=5, summary={"metrics": {}}, daily_sharpe=0.1, verdict="weak", report_path="r.html")
     run = store.run(name)
     assert run.record == record
-    assert (run.status, run.finished_ns, run.daily_sharpe, run.verdict, run.report_path) == ("finished", 5, 0.1, "weak", "r.html")
+    assert (run.status, run.finished_ns, run.daily_sharpe, run.verdict, run.report_path) == (
+        "finished",
+        5,
+        0.1,
+        "weak",
+        "r.html",
+    )
 
 
 def test_run_when_its_name_is_taken_then_gets_a_number(store):
@@ -70,7 +76,15 @@ def test_finish_when_run_was_never_begun_then_is_refused(store):
 
 
 def test_trials_when_same_run_repeats_then_is_one_distinct_trial(store):
-    for changes in ({}, {}, {"config_hash": "other"}, {"seed": 8}, {"code_hash": "new"}, {"data_hash": "else"}, {"strategy": "x"}):
+    for changes in (
+        {},
+        {},
+        {"config_hash": "other"},
+        {"seed": 8},
+        {"code_hash": "new"},
+        {"data_hash": "else"},
+        {"strategy": "x"},
+    ):
         name = store.begin_run(example_record(**changes))
         store.finish_run(name, finished_ns=1, summary={}, daily_sharpe=0.1 if not changes else 0.2)
     trials = store.trials("flow", "da7a")
