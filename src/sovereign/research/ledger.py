@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sovereign.core.errors import UsageError
 from sovereign.core.position import Trade
 from sovereign.research.configuration import StressConfig
 from sovereign.research.stress import Rerun, StressResult, stress_run
@@ -25,13 +24,11 @@ def stress_stored(
 ) -> tuple[str, StoredRun, StressResult]:
     """Stress a run of the ledger and record that it was done; returns the name of the record, the run, and the result.
 
-    `rerun` runs the engine again with extra slippage per side; None charges the stored trades as they were.
+    The record of an earlier stress stands for the run it was made from. `rerun` runs the engine again with extra slippage per side; None charges the stored trades as they were.
     """
     run = store.run(name)
-    if run.record.kind == "stress":
-        raise UsageError(
-            f"run was '{run.id}', which is a stress run itself; name the run it was made from: {run.record.parent_id}"
-        )
+    if run.record.kind == "stress" and run.record.parent_id is not None:
+        run = store.run(run.record.parent_id)
     result = stress_run(store.trades(run.id), run.record.starting_balance, run.record.zone, config, rerun)
     # The record carries the configuration of its parent: stressing a run is not another trial of the strategy.
     record = replace(run.record, id=f"{run.id}-stress", kind="stress", parent_id=run.id, started_ns=now_ns, instruments=())

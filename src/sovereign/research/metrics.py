@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sovereign.research.configuration import MetricsConfig
 from sovereign.research.result import RunResult
-from sovereign.research.sharpe import deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe
+from sovereign.research.sharpe import deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe, sample_deviation
 
 Number = int | float | Decimal | None
 Float64 = NDArray[np.float64]
@@ -194,7 +194,7 @@ def _per_trade(sheet: _Sheet, run: RunResult, nets: Float64, config: MetricsConf
     average_win = float(np.mean(wins)) if len(wins) else None
     average_loss = float(np.mean(losses)) if len(losses) else None
     mean = float(np.mean(nets)) if count else None
-    deviation = float(np.std(nets, ddof=1)) if count > 1 else float("nan")
+    deviation = sample_deviation(nets)
     low, high = bootstrap_mean(nets, config)
     interval = f"{config.confidence_frac:.0%} percentile bootstrap, {config.bootstrap_samples:,} resamples"
     sheet.add("trades", "Trades", count, "count", "round trips from flat to flat", "closed trades")
@@ -239,7 +239,12 @@ def _risk_adjusted(sheet: _Sheet, run: RunResult, curve: EquityCurve, config: Me
     where = "equity at account snapshots and session ends"
     sheet.add("max_drawdown", "Maximum drawdown", fall.money, "money", "largest (high so far - equity)", where)
     sheet.add(
-        "max_drawdown_frac", "Maximum drawdown", fall.fraction, "fraction", "largest (high so far - equity) / high", where
+        "max_drawdown_frac",
+        "Maximum drawdown, relative",
+        fall.fraction,
+        "fraction",
+        "largest (high so far - equity) / high",
+        where,
     )
     sheet.add(
         "drawdown_sessions",
@@ -250,7 +255,7 @@ def _risk_adjusted(sheet: _Sheet, run: RunResult, curve: EquityCurve, config: Me
         "sessions",
     )
     excess = clean - config.risk_free_frac / year
-    deviation = float(np.std(excess, ddof=1)) if len(excess) > 1 else 0.0
+    deviation = sample_deviation(excess)
     sharpe = float(np.mean(excess)) / deviation * sqrt(year) if deviation > 0 else None
     sheet.add("sharpe", "Sharpe ratio", sharpe, "ratio", "mean / sample deviation x sqrt(sessions a year)", basis, few)
     downside = sqrt(float(np.mean(np.minimum(excess, 0.0) ** 2))) if len(excess) else 0.0

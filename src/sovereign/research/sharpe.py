@@ -54,14 +54,20 @@ def deflated_sharpe(
     return probabilistic_sharpe(sharpe, benchmark, observations, skewness, kurtosis)
 
 
+def sample_deviation(values: NDArray[np.float64]) -> float:
+    """Return the sample standard deviation; exactly 0 when all values are alike, NaN with fewer than two."""
+    if len(values) < 2:
+        return float("nan")
+    # Rounding gives equal values a tiny deviation, which would make an enormous ratio out of nothing.
+    return float(np.std(values, ddof=1)) if np.ptp(values) != 0.0 else 0.0
+
+
 def moments(returns: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return Sharpe ratio (mean over sample deviation), skewness and kurtosis (3 for normal); NaN when undefined."""
-    if len(returns) < 2:
+    deviation = sample_deviation(returns)
+    if not deviation > 0.0:
         return float("nan"), float("nan"), float("nan")
-    mean, deviation = float(np.mean(returns)), float(np.std(returns, ddof=1))
-    population = float(np.std(returns))
-    if not population > 0.0:
-        return float("nan"), float("nan"), float("nan")
+    mean, population = float(np.mean(returns)), float(np.std(returns))
     scaled = (returns - mean) / population
     return mean / deviation, float(np.mean(scaled**3)), float(np.mean(scaled**4))
 

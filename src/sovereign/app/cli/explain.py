@@ -83,16 +83,16 @@ def _followed(found: StoredDecision) -> list[str]:
             f"  order {order['client_order_id']}: {order['role']} {order['side']} {order['quantity']} {order['symbol']} "
             f"{order['order_type']}{asked}, {order['status']}, {order['filled_qty']} filled"
         )
-    for fill in found.fills:
-        lines.append(
-            f"  fill  {_time(fill['ts'], found.zone)}: {fill['side']} {fill['quantity']} at {fill['price_ticks']} ticks, "
-            f"slippage {fill['slippage_ticks']}, fee {fill['fee']}{', ambiguous' if fill['is_ambiguous'] else ''}"
-        )
+    lines.extend(
+        f"  fill  {_time(fill['ts'], found.zone)}: {fill['side']} {fill['quantity']} at {fill['price_ticks']} ticks, "
+        f"slippage {fill['slippage_ticks']}, fee {fill['fee']}{', ambiguous' if fill['is_ambiguous'] else ''}"
+        for fill in found.fills
+    )
     if found.trade is not None:
         trade = found.trade
         lines.append(
-            f"  trade {trade.trade_id}: closed by {trade.exit_role} at {_time(trade.exit_ns, found.zone)}, gross {trade.gross}, "
-            f"fees {trade.fees}, net {trade.net}"
+            f"  trade {trade.trade_id}: closed by {trade.exit_role} at {_time(trade.exit_ns, found.zone)}, "
+            f"gross {trade.gross}, fees {trade.fees}, net {trade.net}"
         )
     outcome = found.would_have_made
     if outcome is not None:

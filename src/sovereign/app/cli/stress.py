@@ -20,14 +20,12 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Stress a finished run: slippage, time of day, weekday, and Monte Carlo shuffles of its trades."""
-    from sovereign.research.configuration import StressConfig
     from sovereign.research.ledger import stress_stored
     from sovereign.store.store import Store
 
     settings = settings_from(config, overrides).settings
-    limits = getattr(settings, "stress", None) or StressConfig()
     with Store(settings.store) as store:
-        record, found, result = stress_stored(store, run, now_ns=time.time_ns(), config=limits)
+        record, found, result = stress_stored(store, run, now_ns=time.time_ns(), config=settings.stress)
     plain = {"run": found.id, "record": record, **result.to_plain()}
     emit(plain, as_json, lambda _: _text(found.id, result))
 
@@ -39,7 +37,8 @@ def _text(run: str, result: StressResult) -> str:
     verdict = "passed" if result.passed else "FAILED"
     lines = [
         f"{run}: {verdict}, {sum(test.passed for test in result.tests)} of {len(result.tests)} tests",
-        f"  {result.trades} trades, net {result.net}, account {result.account}, {result.shuffles:,} shuffles, seed {result.seed}",
+        f"  {result.trades} trades, net {result.net}, account {result.account}, {result.shuffles:,} shuffles, "
+        f"seed {result.seed}",
         "",
     ]
     rows = [

@@ -1,0 +1,150 @@
+"""The run ledger: names, prefixes, trials, schema versions."""
+
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from example_run import ES, example_record
+
+from sovereign.core.errors import ConfigurationError, NotFoundError, UsageError
+from sovereign.core.instrument import find_instrument
+from sovereign.core.session import to_ns
+from sovereign.store.configuration import StoreConfig
+from sovereign.store.runs import digest, instrument_detail, instrument_of, make_run_id
+from sovereign.store.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(f"sqlite:///{tmp_path}/store.sqlite") as opened:
+        yield opened
+
+
+def test_run_when_begun_and_finished_then_comes_back_as_it_was(store):
+    record = example_record()
+    name = store.begin_run(record)
+    store.finish_run(name, finished_ns=5, summary={"metrics": {}}, daily_sharpe=0.1, verdict="weak", report_path="r.html")
+    run = store.run(name)
+    assert run.record == record
+    assert (run.status, run.finished_ns, run.daily_sharpe, run.verdict, run.report_path) == (
+        "finished",
+        5,
+        0.1,
+        "weak",
+        "r.html",
+    )
+
+
+def test_run_when_its_name_is_taken_then_gets_a_number(store):
+    names = [store.begin_run(example_record()) for _ in range(3)]
+    assert names == ["flow-20240401T120000-abc123", "flow-20240401T120000-abc123-2", "flow-20240401T120000-abc123-3"]
+
+
+def test_run_when_asked_by_unique_prefix_or_last_then_is_found(store):
+    store.begin_run(example_record(id="alpha-1"))
+    store.begin_run(example_record(id="beta-1"))
+    assert store.run("al").id == "alpha-1"
+    assert store.run("last").id == "beta-1"
+
+
+def test_run_when_prefix_fits_several_then_names_them(store):
+    store.begin_run(example_record(id="alpha-1"))
+    store.begin_run(example_record(id="alpha-2"))
+    with pytest.raises(UsageError, match="2 runs begin with .*alpha-1, alpha-2"):
+        store.run("alpha")
+
+
+def test_run_when_prefix_holds_a_wildcard_then_is_taken_literally(store):
+    store.begin_run(example_record(id="alpha-1"))
+    with pytest.raises(NotFoundError):
+        store.run("a%")
+
+
+@pytest.mark.parametrize(("name", "says"), [("alpha-2", "did you mean 'alpha-1'"), ("last", "ledger is empty")])
+def test_run_when_unknown_then_error_helps(store, name, says):
+    if name != "last":
+        store.begin_run(example_record(id="alpha-1"))
+    with pytest.raises(NotFoundError, match=says):
+        store.run(name)
+
+
+def test_finish_when_run_was_never_begun_then_is_refused(store):
+    with pytest.raises(NotFoundError, match="never begun"):
+        store.finish_run("nothing", finished_ns=1, summary={})
+
+
+def test_trials_when_same_run_repeats_then_is_one_distinct_trial(store):
+    for changes in (
+        {},
+        {},
+        {"config_hash": "other"},
+        {"seed": 8},
+        {"code_hash": "new"},
+        {"data_hash": "else"},
+        {"strategy": "x"},
+    ):
+        name = store.begin_run(example_record(**changes))
+        store.finish_run(name, finished_ns=1, summary={}, daily_sharpe=0.1 if not changes else 0.2)
+    trials = store.trials("flow", "da7a")
+    assert (trials.runs, trials.distinct) == (5, 4)
+    assert trials.sharpes == (0.1, 0.2, 0.2, 0.2)
+
+
+def test_run_id_when_made_then_names_strategy_second_and_configuration():
+    started = to_ns(datetime(2024, 4, 1, 12, 0, 5, tzinfo=UTC))
+    assert make_run_id("flow", started, "abcdef0123") == "flow-20240401T120005-abcdef"
+
+
+def test_digest_when_keys_change_order_then_stays():
+    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+@pytest.mark.parametrize("symbol", ["ES", "MESH4", "SPY", "GC"])
+def test_instrument_when_written_and_read_then_is_equal(symbol):
+    instrument = replace(find_instrument(symbol), fee_per_side=Decimal("1.1100"))
+    assert instrument_of(instrument_detail(instrument)) == instrument
+
+
+def test_store_when_opened_again_then_keeps_what_it_had(tmp_path):
+    url = f"sqlite:///{tmp_path}/deep/folder/store.sqlite"
+    with Store(url) as first:
+        first.begin_run(example_record())
+    with Store(url) as second:
+        assert [run.id for run in second.runs()] == ["flow-20240401T120000-abc123"]
+        assert second.run("last").record.instruments == (ES,)
+
+
+def test_store_when_schema_is_newer_then_says_what_to_do(tmp_path):
+    path = tmp_path / "store.sqlite"
+    Store(f"sqlite:///{path}").close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
+    database.close()
+    with pytest.raises(ConfigurationError, match="written with schema 999; this program knows schema 1 at most; upgrade"):
+        Store(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://x/y"])
+def test_store_when_url_is_unusable_then_shows_how_to_write_one(url):
+    with pytest.raises(ConfigurationError, match=r"sqlite:///sovereign\.sqlite"):
+        Store(url)
+
+
+def test_store_when_file_is_not_a_database_then_is_a_configuration_error(tmp_path):
+    path = tmp_path / "store.sqlite"
+    path.write_text("this is no database, and longer than a header would be " * 20)
+    with pytest.raises(ConfigurationError, match="could not be opened"):
+        Store(f"sqlite:///{path}")
+
+
+def test_store_when_opened_then_uses_write_ahead_log_and_asked_durability(tmp_path):
+    with Store(StoreConfig(url=f"sqlite:///{tmp_path}/s.sqlite", synchronous="FULL", busy_timeout_ms=1234)) as store:
+        with store._database.reading() as connection:
+            found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in _PRAGMAS]
+    assert found == ["wal", 1, 2, 1234]
+
+
+_PRAGMAS = ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
