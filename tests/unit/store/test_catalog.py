@@ -135,9 +135,14 @@ def test_transaction_when_the_block_raises_then_nothing_is_visible(tmp_path: Pat
     catalog = Catalog(tmp_path)
     catalog.write_trades("ESH4", MONDAY, trades([1]))
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    with pytest.raises(RuntimeError, match="midway"), catalog.transaction() as work:
-        work.write("trades", find_instrument("ESH4"), TUESDAY, trades([2]), "x", "x", Provenance())
-        raise RuntimeError("midway")
+
+    def stop_midway() -> None:
+        with catalog.transaction() as work:
+            work.write("trades", find_instrument("ESH4"), TUESDAY, trades([2]), "x", "x", Provenance())
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        stop_midway()
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
     assert catalog.dates("ESH4") == [MONDAY]
 
@@ -312,7 +317,9 @@ def test_open_when_the_manifest_is_damaged_or_of_another_version_then_said(tmp_p
         max_size=50,
     )
 )
-def test_read_when_any_rows_are_written_then_equal(tmp_path_factory: pytest.TempPathFactory, data: list[tuple[int, ...]]) -> None:
+def test_read_when_any_rows_are_written_then_equal(
+    tmp_path_factory: pytest.TempPathFactory, data: list[tuple[int, ...]]
+) -> None:
     ts, price, size, side = (np.array(c) for c in zip(*sorted(data), strict=True))
     rows = Trades(ts.astype(np.int64), price.astype(np.int32), size.astype(np.int32), side.astype(np.int8))
     catalog = Catalog(tmp_path_factory.mktemp("catalog"))

@@ -156,7 +156,6 @@ def _kind_in_name(path: Path, frame: pl.DataFrame) -> str | None:
     plain = {re.sub(r"[^a-z]", "", c.lower()): c for c in frame.columns}
     count = plain.get("numberoftrades") or plain.get("oftrades")
     if count and "open" in plain and "last" in plain and "bidvolume" in plain:
-
         ones = _decimals(frame[count]) == 1
         zeros = _decimals(frame[plain["open"]]) == 0
         if bool(ones.all()) and bool(zeros.all()):

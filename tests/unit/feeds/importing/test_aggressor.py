@@ -39,7 +39,9 @@ def test_quote_rule_when_quote_is_locked_crossed_or_unknown_then_none() -> None:
 
 
 def test_prevailing_quotes_when_times_are_equal_then_the_one_strictly_before() -> None:
-    quotes = Quotes(np.array([10, 20, 20, 30], np.int64), int32(1, 2, 3, 4), int32(5, 6, 7, 8), int32(1, 1, 1, 0), int32(1, 1, 1, 1))
+    quotes = Quotes(
+        np.array([10, 20, 20, 30], np.int64), int32(1, 2, 3, 4), int32(5, 6, 7, 8), int32(1, 1, 1, 0), int32(1, 1, 1, 1)
+    )
     bid, ask = prevailing_quotes(np.array([5, 10, 11, 20, 21, 31], np.int64), quotes)
     assert bid.tolist() == [NO_QUOTE, NO_QUOTE, 1, 1, 3, NO_QUOTE]
     assert ask.tolist() == [NO_QUOTE, NO_QUOTE, 5, 5, 7, 8]

@@ -7,9 +7,33 @@ import pytest
 from sovereign.core.errors import UsageError
 from sovereign.feeds.importing.guess import guess_columns, guess_seconds, guess_symbol
 
-DATABENTO = (
-    "ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,ts_in_delta,sequence,symbol".split(",")
-)
+DATABENTO = [
+    "ts_recv",
+    "ts_event",
+    "rtype",
+    "publisher_id",
+    "instrument_id",
+    "action",
+    "side",
+    "depth",
+    "price",
+    "size",
+    "flags",
+    "ts_in_delta",
+    "sequence",
+    "symbol",
+]
+POLYGON = [
+    "ticker",
+    "conditions",
+    "exchange",
+    "id",
+    "participant_timestamp",
+    "price",
+    "sequence_number",
+    "sip_timestamp",
+    "size",
+]
 
 
 @pytest.mark.parametrize(
@@ -17,31 +41,31 @@ DATABENTO = (
     [
         (DATABENTO, "trades", {"ts": "ts_event", "price": "price", "size": "size", "side": "side", "symbol": "symbol"}),
         (
-            "ticker,conditions,correction,exchange,id,participant_timestamp,price,sequence_number,sip_timestamp,size".split(","),
+            POLYGON,
             "trades",
             {"ts": "sip_timestamp", "price": "price", "size": "size", "trade_id": "id", "symbol": "ticker"},
         ),
         (
-            "id,price,qty,quote_qty,time,is_buyer_maker".split(","),
+            ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker"],
             "trades",
             {"ts": "time", "price": "price", "size": "qty", "is_buyer_maker": "is_buyer_maker", "trade_id": "id"},
         ),
         (
-            "DATE TIME BID ASK LAST VOLUME FLAGS".split(),
+            ["DATE", "TIME", "BID", "ASK", "LAST", "VOLUME", "FLAGS"],
             "trades",
             {"ts": "DATE", "clock": "TIME", "price": "LAST", "size": "VOLUME", "bid": "BID", "ask": "ASK"},
         ),
         (
-            "DATE TIME OPEN HIGH LOW CLOSE TICKVOL VOL SPREAD".split(),
+            ["DATE", "TIME", "OPEN", "HIGH", "LOW", "CLOSE", "TICKVOL", "VOL", "SPREAD"],
             "bars",
             {"ts": "DATE", "clock": "TIME", "open": "OPEN", "close": "CLOSE", "volume": "VOL"},
         ),
         (
-            "Date,Open,High,Low,Close,Adj Close,Volume".split(","),
+            ["Date", "Open", "High", "Low", "Close", "Adj Close", "Volume"],
             "bars",
             {"ts": "Date", "close": "Close", "volume": "Volume"},
         ),
-        ("ts bid_px bid_sz ask_px ask_sz".split(), "quotes", {"bid": "bid_px", "bid_size": "bid_sz", "ask_size": "ask_sz"}),
+        (["ts", "bid_px", "bid_sz", "ask_px", "ask_sz"], "quotes", {"bid": "bid_px", "bid_size": "bid_sz"}),
     ],
 )
 def test_guess_when_header_is_a_vendors_then_kind_and_columns(header: list[str], kind: str, expected: dict[str, str]) -> None:
