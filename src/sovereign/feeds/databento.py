@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,9 +66,10 @@ class DatabentoHistory:
     def __init__(self, key: str, rules: DownloadConfiguration, sleep: Callable[[float], None]) -> None:
         try:
             import databento
+            import databento_dbn
         except ImportError as cause:
             raise UsageError("the package databento was not installed; run pip install 'sovereign[databento]'") from cause
-        self._errors: Any = databento
+        self._errors: tuple[type[Exception], ...] = (databento.BentoError, databento_dbn.DBNError)
         self._client: Any = databento.Historical(key, gateway=rules.databento_gateway)
         self._key = key
         self._rules = rules
@@ -132,8 +134,9 @@ class DatabentoHistory:
                 trouble = None
                 try:
                     return call()
-                except (self._errors.BentoError, OSError, ValueError) as error:
+                except (*self._errors, OSError, ValueError) as error:
                     trouble = self._judged(what, error)
+                    traceback.clear_frames(error.__traceback__)
                 raise trouble
 
         return patiently(once, what, self._rules, self._sleep)

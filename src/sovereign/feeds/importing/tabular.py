@@ -156,10 +156,8 @@ def _kind_in_name(path: Path, frame: pl.DataFrame) -> str | None:
     plain = {re.sub(r"[^a-z]", "", c.lower()): c for c in frame.columns}
     count = plain.get("numberoftrades") or plain.get("oftrades")
     if count and "open" in plain and "last" in plain and "bidvolume" in plain:
-        import polars as pl
-
-        ones = frame[count].cast(pl.Float64, strict=False) == 1
-        zeros = frame[plain["open"]].cast(pl.Float64, strict=False) == 0
+        ones = _decimals(frame[count]) == 1
+        zeros = _decimals(frame[plain["open"]]) == 0
         if bool(ones.all()) and bool(zeros.all()):
             return TRADES
     words = set(re.split(r"[_\-. ]+", path.name.lower()))
@@ -179,23 +177,26 @@ def _ninjatrader(times: pl.Series) -> pl.Series:
     return parts.list.get(0) + " " + parts.list.get(1, null_on_oob=True) + "." + fraction
 
 
-def _numbers(frame: pl.DataFrame, mapping: dict[str, str]) -> dict[str, pl.Series]:
+def _decimals(values: pl.Series) -> pl.Series:
+    """Return decimal numbers, null where a cell is none; a decimal comma is read as a point."""
     import polars as pl
+
+    if values.dtype != pl.String:
+        return values.cast(pl.Float64, strict=False)
+    values = values.str.strip_chars()
+    number = values.cast(pl.Float64, strict=False)
+    if number.null_count() > values.null_count() and values.str.contains(",", literal=True).any():
+        number = number.fill_null(values.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False))
+    return number
+
+
+def _numbers(frame: pl.DataFrame, mapping: dict[str, str]) -> dict[str, pl.Series]:
 
     result: dict[str, pl.Series] = {}
     for name in ("price", "size", "bid", "ask", "bid_size", "ask_size", "open", "high", "low", "close", "volume"):
         if name not in mapping:
             continue
-        values = frame[mapping[name]]
-        if values.dtype == pl.String:
-            values = values.str.strip_chars()
-            number = values.cast(pl.Float64, strict=False)
-            if number.null_count() > values.null_count() and values.str.contains(",", literal=True).any():
-                decimal = values.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-                number = number.fill_null(decimal)
-            result[name] = number
-        else:
-            result[name] = values.cast(pl.Float64, strict=False)
+        result[name] = _decimals(frame[mapping[name]])
     if {"publisher_id", "instrument_id"} <= set(frame.columns):
         result |= {n: _pretty(v) for n, v in result.items() if n in _PRICES}
     return result
@@ -230,13 +231,13 @@ def _trades(
 
     sierra = {re.sub(r"[^a-z]", "", c.lower()): c for c in frame.columns}
     if "bidvolume" in sierra and "askvolume" in sierra and "side" not in mapping:
-        bought = frame[sierra["askvolume"]].cast(pl.Float64, strict=False).fill_null(0) > 0
-        sold = frame[sierra["bidvolume"]].cast(pl.Float64, strict=False).fill_null(0) > 0
+        bought = _decimals(frame[sierra["askvolume"]]).fill_null(0) > 0
+        sold = _decimals(frame[sierra["bidvolume"]]).fill_null(0) > 0
         columns["side"] = bought.cast(pl.Int8) - sold.cast(pl.Int8)
         guesses["side"] = f"{sierra['askvolume']} and {sierra['bidvolume']}"
         if "bid" not in columns and "low" in sierra and "high" in sierra:
-            columns["bid"] = frame[sierra["low"]].cast(pl.Float64, strict=False)
-            columns["ask"] = frame[sierra["high"]].cast(pl.Float64, strict=False)
+            columns["bid"] = _decimals(frame[sierra["low"]])
+            columns["ask"] = _decimals(frame[sierra["high"]])
             guesses |= {"bid": sierra["low"], "ask": sierra["high"]}
     elif "side" in mapping:
         columns["side"], columns["problem"], guesses["side"] = _sides(frame[mapping["side"]], mapping["side"])

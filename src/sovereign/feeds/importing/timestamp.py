@@ -86,7 +86,8 @@ def _text(values: pl.Series, zone: str) -> tuple[pl.Series, str, int]:
     if not len(sample):
         return pl.Series([None] * len(values), dtype=pl.Int64), "no times", 0
     # Eight digits are a date, not an epoch number; nine and more are.
-    if sample.str.contains(r"^-?\d{9,}(\.\d+)?$").mean() == 1.0 and not _is_compact(sample):
+    numbers = sample.filter(sample.str.contains(r"^-?\d{9,}(\.\d+)?$"))
+    if 2 * len(numbers) > len(sample) and not _is_compact(numbers):
         return (*_epoch_text(values), 0)
     format_, hits = _best_format(sample)
     if not hits:
