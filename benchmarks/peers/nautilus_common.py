@@ -13,7 +13,7 @@ from nautilus_trader.common.config import LoggingConfig
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.currencies import USD
 from nautilus_trader.model.data import BookOrder, QuoteTick, TradeTick
-from nautilus_trader.model.enums import AccountType, AggressorSide, AssetClass, BookType, OmsType, OrderSide, OrderType
+from nautilus_trader.model.enums import AccountType, AggressorSide, AssetClass, BookType, LiquiditySide, OmsType, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, TraderId, Venue
 from nautilus_trader.model.instruments import FuturesContract
 from nautilus_trader.model.objects import Money, Price, Quantity
@@ -25,11 +25,14 @@ DEEP = 1_000_000
 SIDES = {1: AggressorSide.BUYER, -1: AggressorSide.SELLER, 0: AggressorSide.NO_AGGRESSOR}
 
 
-class StopAtMarket(FillModel):
-    """Fill a triggered stop at the market that triggered it; the stock model fills it at its own trigger, gap or not."""
+class LastPrice(FillModel):
+    """Every taker fills whole at the market that made it one.
+
+    The stock model fills a taker beyond the size of the last trade one tick worse, and a stop at its own trigger, gap or not.
+    """
 
     def get_orderbook_for_fill_simulation(self, instrument, order, best_bid, best_ask):
-        if order.order_type != OrderType.STOP_MARKET:
+        if order.liquidity_side == LiquiditySide.MAKER:
             return None
         book = OrderBook(instrument.id, BookType.L2_MBP)
         size = Quantity(DEEP, instrument.size_precision)
@@ -43,7 +46,7 @@ def to_ticks(price: Price, tick_size: float) -> int:
 
 
 def build_engine(
-    tick_size: float, tick_value: float, *, stop_at_market: bool, latency_ns: int = 0
+    tick_size: float, tick_value: float, *, is_stock: bool, latency_ns: int = 0
 ) -> tuple[BacktestEngine, FuturesContract]:
     """Build an engine whose market is the last trade: no spread, no queue, no fees, a touch fills by the traded size."""
     engine = BacktestEngine(
@@ -61,9 +64,11 @@ def build_engine(
         base_currency=USD,
         starting_balances=[Money(1_000_000_000, USD)],
         book_type=BookType.L1_MBP,
-        fill_model=StopAtMarket() if stop_at_market else FillModel(),
+        fill_model=FillModel() if is_stock else LastPrice(),
         latency_model=LatencyModel(base_latency_nanos=0, insert_latency_nanos=latency_ns) if latency_ns else None,
         trade_execution=False,
+        reject_stop_orders=False,
+        use_reduce_only=is_stock,
     )
     instrument = FuturesContract(
         instrument_id=INSTRUMENT_ID,

@@ -94,9 +94,9 @@ class Script(Strategy):
         )
 
 
-def run(script: dict, columns: dict, *, stop_at_market: bool, entry_averages: dict[str, int] | None) -> list[dict]:
+def run(script: dict, columns: dict, *, is_stock: bool, entry_averages: dict[str, int] | None) -> list[dict]:
     engine, _ = build_engine(
-        script["tick_size"], script["tick_value"], stop_at_market=stop_at_market, latency_ns=script["latency_ns"]
+        script["tick_size"], script["tick_value"], is_stock=is_stock, latency_ns=script["latency_ns"]
     )
     strategy = Script(script, entry_averages)
     engine.add_strategy(strategy)
@@ -128,13 +128,13 @@ def main() -> None:
     parser.add_argument("tape", type=Path, help="folder with ts.npy, price.npy, size.npy, side.npy (bid.npy, ask.npy)")
     parser.add_argument("script", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--stop-at-market", action="store_true", help="fill a triggered stop at the market, not its trigger")
+    parser.add_argument("--stock", action="store_true", help="keep the framework's own fill model")
     args = parser.parse_args()
     script = json.loads(args.script.read_text())
     names = ("ts", "price", "size", "side", *(("bid", "ask") if script["crosses_spread"] else ()))
     columns = {name: np.load(args.tape / f"{name}.npy") for name in names}
-    alone = run(script, columns, stop_at_market=args.stop_at_market, entry_averages=None)
-    fills = run(script, columns, stop_at_market=args.stop_at_market, entry_averages=average_ticks(alone))
+    alone = run(script, columns, is_stock=args.stock, entry_averages=None)
+    fills = run(script, columns, is_stock=args.stock, entry_averages=average_ticks(alone))
     args.out.write_text(json.dumps({"version": nautilus_trader.__version__, "fills": fills}))
 
 

@@ -143,7 +143,7 @@ def main() -> None:
     figures = []
     strategy = None
     for _ in range(args.repeat):
-        engine, instrument = build_engine(rule["tick_size"], rule["tick_value"], stop_at_market=True)
+        engine, instrument = build_engine(rule["tick_size"], rule["tick_value"], is_stock=False)
         strategy = Empty() if args.empty else Footprint(rule, instrument.price_increment.raw)
         engine.add_strategy(strategy)
         engine.add_data(ticks, validate=False, sort=False)
