@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from sovereign.execution.fill_model import FillModel
 from sovereign.execution.report import ExecutionReport
 
 PROGRAM = Path(__file__).parent / "peers" / "nautilus_fills.py"
-Fills = dict[str, list[tuple[int, int, int]]]
+Tape = list[tuple[int, int, int]]
+Fills = dict[str, Tape]
 """Fills by order id, each (time, quantity, price in ticks); children are `<id>-S` and `<id>-T`."""
 
 
@@ -111,15 +112,25 @@ def run_peer(python: Path, script: Mapping[str, Any], trades: Trades, folder: Pa
     return dict(fills)
 
 
+def merge(fills: Tape) -> Tape:
+    """Join consecutive fills of one time and price: how many messages an execution came in is nobody's money."""
+    merged: Tape = []
+    for ts, quantity, price in fills:
+        if merged and merged[-1][0] == ts and merged[-1][2] == price:
+            merged[-1] = (ts, merged[-1][1] + quantity, price)
+        else:
+            merged.append((ts, quantity, price))
+    return merged
+
+
 class Comparison:
     """Both sides' fills of one script, and what became of each order that filled on either."""
 
     def __init__(self, script: Mapping[str, Any], trades: Trades, ours: Fills, theirs: Fills) -> None:
         self.trades = trades
-        self.ours = ours
-        self.theirs = theirs
+        self.ours = {name: merge(fills) for name, fills in ours.items()}
+        self.theirs = {name: merge(fills) for name, fills in theirs.items()}
         self.specs: dict[str, Mapping[str, Any]] = {spec["id"]: spec for spec in script["orders"]}
-        self.latency_ns = int(script["latency_ns"])
         self.names = {name: self._explain(name) for name in sorted(set(ours) | set(theirs))}
         self.counts = Counter(self.names.values())
 
@@ -157,46 +168,54 @@ class Comparison:
             return "STOP"
         return "LIMIT" if name.endswith("-T") else str(self.specs[name]["type"])
 
-    def _first_row(self, name: str) -> int:
-        """First row an entry can meet."""
-        active = self.specs[name[:5]]["sent_ns"] + self.latency_ns
-        return int(np.searchsorted(self.trades.ts, active, side="left"))
-
     def _rows_at(self, ts: int) -> range:
         start, stop = np.searchsorted(self.trades.ts, [ts, ts + 1])
         return range(int(start), int(stop))
 
-    def _is_depth(self, name: str, ours: list[tuple[int, int, int]], theirs: list[tuple[int, int, int]]) -> bool:
+    def _is_depth(self, name: str, ours: Tape, theirs: Tape) -> bool:
         """The peer gives a taker no more than the last trade's size at its price, and the rest one tick worse."""
-        if not ours or "-" in name or self._kind(name) == "STOP":
-            return False
-        row, quantity, sign = self._first_row(name), self.specs[name]["quantity"], self._sign(name)
-        size, price, ts = int(self.trades.size[row]), int(self.trades.price[row]), int(self.trades.ts[row])
-        if size >= quantity or ours[0][0] != ts:
-            return False
-        first = (ts, size, price)
-        return theirs[:1] == [first] and (
-            theirs[1:] == [(ts, quantity - size, price + sign)]
-            # An immediate order is over after the first; a limit at the market rests with the remainder.
-            or self.specs[name]["time_in_force"] == "IOC"
-            or price == self.specs[name]["price_ticks"]
-        )
+        if len(ours) != 1:
+            # Ours took a part at once and rested with the others: the peer's part was the trade's size.
+            return self._is_part_taken(name, ours, theirs)
+        ts, quantity, price = ours[0]
+        sizes = {int(self.trades.size[row]) for row in self._rows_at(ts)}
+        return any(
+            theirs == [(ts, size, price), (ts, quantity - size, price + self._sign(name))] for size in sizes if size < quantity
+        ) or self._is_part_taken(name, ours, theirs)
 
-    def _is_gap(self, name: str, ours: list[tuple[int, int, int]], theirs: list[tuple[int, int, int]]) -> bool:
+    def _is_part_taken(self, name: str, ours: Tape, theirs: Tape) -> bool:
+        if self._kind(name) == "STOP" or not ours or not theirs:
+            return False
+        ts, quantity, price = ours[0]
+        is_part = theirs[0][0] == ts and theirs[0][2] == price and theirs[0][1] < quantity
+        is_size = theirs[0][1] in {int(self.trades.size[row]) for row in self._rows_at(ts)}
+        # An immediate order is over after the part; a limit at the market rests with the others.
+        rests = "-" not in name and price == self.specs[name]["price_ticks"]
+        return is_part and is_size and (rests or self.specs[name[:5]]["time_in_force"] == "IOC")
+
+    def _is_gap(self, name: str, ours: Tape, theirs: Tape) -> bool:
         """The peer fills a stop at its trigger although the tape never traded there: ours is the first price beyond."""
-        if self._kind(name) != "STOP" or not ours or not theirs:
+        if self._kind(name) != "STOP" or len(ours) != 1 or not theirs:
             return False
-        return (
-            [f[:2] for f in ours] == [f[:2] for f in theirs]
-            and all((o[2] - t[2]) * self._sign(name) > 0 for o, t in zip(ours, theirs, strict=True))
-            and len({t[2] for t in theirs}) == 1
-            and (name.endswith("-S") or theirs[0][2] == self.specs[name]["price_ticks"])
+        ts, quantity, price = ours[0]
+        sign = self._sign(name)
+        trigger = theirs[0][2]
+        if (price - trigger) * sign <= 0 or ("-" not in name and trigger != self.specs[name]["price_ticks"]):
+            return False
+        sizes = {int(self.trades.size[row]) for row in self._rows_at(ts)}
+        return theirs == [(ts, quantity, trigger)] or any(
+            theirs == [(ts, size, trigger), (ts, quantity - size, trigger + sign)] for size in sizes if size < quantity
         )
 
-    def _is_shadowed(self, name: str, ours: list[tuple[int, int, int]], theirs: list[tuple[int, int, int]]) -> bool:
-        """Within one tick the peer moves its market to the price of a limit it has just filled, so a less generous limit of
-        the same side misses that tick; it fills later, or not at all."""
-        if self._kind(name) != "LIMIT" or not ours or theirs[: len(ours) - 1] == ours:
+    def _is_shadowed(self, name: str, ours: Tape, theirs: Tape) -> bool:
+        """Within one tick the peer moves its market to the price of an order it has just filled.
+
+        A less generous limit of the same side then misses that tick (it fills later, or not at all), and a market order pays
+        the trigger of the stop before it.
+        """
+        if self._kind(name) == "MARKET" and len(ours) == 1 and theirs:
+            return self._has_fill(name, "STOP", ours[0][0], lambda price: price == theirs[0][2] != ours[0][2])
+        if self._kind(name) != "LIMIT" or not ours:
             return False
         common = 0
         while common < min(len(ours), len(theirs)) and ours[common] == theirs[common]:
@@ -207,14 +226,18 @@ class Comparison:
         if common < len(theirs) and theirs[common][0] < ts:
             return False
         sign = self._sign(name)
+        return self._has_fill(name, "LIMIT", ts, lambda filled: (filled - price) * sign > 0)
+
+    def _has_fill(self, name: str, kind: str, ts: int, test: Callable[[int], bool]) -> bool:
+        """Say whether the peer filled another order of that kind and the same side at `ts`, at a price that passes."""
         return any(
-            fill[0] == ts and (fill[2] - price) * sign > 0 and self._kind(other) == "LIMIT" and self._sign(other) == sign
+            fill[0] == ts and test(fill[2])
             for other, fills in self.theirs.items()
-            if other != name
+            if other != name and self._kind(other) == kind and self._sign(other) == self._sign(name)
             for fill in fills
         )
 
-    def _is_expiry_tick(self, name: str, ours: list[tuple[int, int, int]], theirs: list[tuple[int, int, int]]) -> bool:
+    def _is_expiry_tick(self, name: str, ours: Tape, theirs: Tape) -> bool:
         """The peer matches the first tick at or after a good-till time before it expires the order."""
         expire = self.specs[name[:5]]["expire_ns"]
         if expire is None or "-" in name or theirs[: len(ours)] != ours:
@@ -222,7 +245,7 @@ class Comparison:
         row = int(np.searchsorted(self.trades.ts, expire, side="left"))
         return row < len(self.trades) and all(fill[0] == self.trades.ts[row] for fill in theirs[len(ours) :])
 
-    def _is_orphaned(self, name: str, ours: list[tuple[int, int, int]], theirs: list[tuple[int, int, int]]) -> bool:
+    def _is_orphaned(self, name: str, ours: Tape, theirs: Tape) -> bool:
         """A partly filled entry expires or is canceled: the peer cancels its children too and leaves what was filled bare."""
         if "-" not in name or theirs or not ours:
             return False
@@ -230,14 +253,14 @@ class Comparison:
         filled = sum(quantity for _, quantity, _ in self.theirs.get(entry, []))
         return 0 < filled < self.specs[entry]["quantity"] and self.specs[entry]["time_in_force"] in ("GTD", "IOC")
 
-    def _is_partial_child(self, name: str, ours: list[tuple[int, int, int]], theirs: list[tuple[int, int, int]]) -> bool:
+    def _is_partial_child(self, name: str, ours: Tape, theirs: Tape) -> bool:
         """A target that fills in parts: the peer shrinks it once for the fill and once for the position, and closes too little."""
-        if "-" not in name or not ours or not theirs or theirs[0] != ours[0]:
+        if "-" not in name or not ours or not theirs or theirs[0][::2] != ours[0][::2]:
             return False
         entry = sum(quantity for _, quantity, _ in self.theirs.get(name[:5], []))
-        return ours[0][1] < entry and sum(f[1] for f in theirs) < entry
+        return sum(quantity for _, quantity, _ in theirs) < entry
 
-    def _follows_entry(self, name: str, ours: list[tuple[int, int, int]], theirs: list[tuple[int, int, int]]) -> bool:  # noqa: ARG002
+    def _follows_entry(self, name: str, ours: Tape, theirs: Tape) -> bool:  # noqa: ARG002
         """A child differs because its entry, or its sibling, was filled differently for a reason already named."""
         if "-" not in name:
             return False
