@@ -30,13 +30,14 @@ SELL = SENT | hbt.SELL_EVENT
 @njit
 def close_bar(bid, ask, low, high, ratio, least, out):
     bid_volume = ask_volume = buy = sell = 0
-    poc, most = low, -1
+    poc, most, off = low, -1, 0
     for p in range(low, high + 1):
         b, a = bid[p], ask[p]
         bid_volume += b
         ask_volume += a
-        if b + a > most:
-            poc, most = p, b + a
+        away = abs(2 * p - low - high)
+        if b + a > most or (b + a == most and away < off):
+            poc, most, off = p, b + a, away
         if a >= least and a >= ratio * max(bid[p - 1], 1):
             buy += 1
         if b >= least and b >= ratio * max(ask[p + 1], 1):

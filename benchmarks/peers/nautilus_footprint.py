@@ -45,6 +45,7 @@ class Footprint(Strategy):
         self.bars: list[tuple] = []
         self.fills: list[tuple] = []
         self.is_working = False
+        self.closed_ns = 0
 
     def on_start(self) -> None:
         self.instrument = self.cache.instrument(INSTRUMENT_ID)
@@ -80,13 +81,16 @@ class Footprint(Strategy):
         levels, step = self.levels, self.tick_raw
         ratio, least = self.rule["imbalance_ratio"], self.rule["imbalance_lots"]
         bid_volume = ask_volume = buy = sell = 0
-        poc, most = 0, -1
+        poc, most, off = 0, -1, 0
+        middle = self.high + self.low
         for raw in sorted(levels):
             bid, ask = levels[raw]
             bid_volume += bid
             ask_volume += ask
-            if bid + ask > most:
-                poc, most = raw, bid + ask
+            if bid + ask >= most:
+                away = abs(2 * raw - middle)
+                if bid + ask > most or away < off:
+                    poc, most, off = raw, bid + ask, away
             if ask >= least:
                 below = levels.get(raw - step)
                 if ask >= ratio * max(below[0] if below else 0, 1):
@@ -100,7 +104,8 @@ class Footprint(Strategy):
         self.bars.append(
             (self.end, *(p // step for p in prices), self.volume, bid_volume, ask_volume, delta, poc // step, buy, sell)
         )
-        if not self.is_working and abs(delta) >= self.rule["delta_lots"]:
+        # A position that this very tick closed was open when the bar ended.
+        if not self.is_working and self.closed_ns < tick.ts_event and abs(delta) >= self.rule["delta_lots"]:
             self.enter(OrderSide.BUY if delta > 0 else OrderSide.SELL, tick.price)
 
     def enter(self, side, price) -> None:
@@ -121,8 +126,9 @@ class Footprint(Strategy):
         sign = 1 if event.order_side == OrderSide.BUY else -1
         self.fills.append((event.ts_event, sign, int(event.last_qty), to_ticks(event.last_px, self.rule["tick_size"])))
 
-    def on_position_closed(self, event) -> None:  # noqa: ARG002 - the framework's shape
+    def on_position_closed(self, event) -> None:
         self.is_working = False
+        self.closed_ns = event.ts_event
 
 
 def main() -> None:

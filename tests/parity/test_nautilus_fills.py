@@ -25,18 +25,16 @@ BENIGN = {"equal", "shadowed", "expiry_tick", "orphaned"}
 
 @pytest.fixture(scope="module")
 def oracle() -> Any:
-    folders = [str(ROOT / "benchmarks"), str(ROOT / "benchmarks" / "peers")]
-    sys.path[:0] = folders
+    sys.path.insert(0, str(ROOT))
     try:
-        yield importlib.import_module("fill_oracle")
+        yield importlib.import_module("benchmarks.fill_oracle")
     finally:
-        for folder in folders:
-            sys.path.remove(folder)
+        sys.path.remove(str(ROOT))
 
 
 @pytest.fixture(scope="module")
 def peer(oracle: Any) -> Path:
-    python: Path | None = importlib.import_module("environment").find("nautilus")
+    python: Path | None = importlib.import_module("benchmarks.environment").find("nautilus")
     if python is None:
         pytest.skip("the environment of NautilusTrader is missing; `make bench` creates it")
     return python
@@ -83,7 +81,7 @@ def ticks(request: pytest.FixtureRequest) -> Trades:
 
 def compare(oracle: Any, peer: Path, ticks: Trades, folder: Path, *, is_stock: bool = False, **terms: Any) -> Any:
     crosses_spread = terms.pop("crosses_spread", False)
-    script = importlib.import_module("order_script").random_script(ticks.ts, ticks.price, ORDERS, seed=500, **terms)
+    script = importlib.import_module("benchmarks.peers.order_script").random_script(ticks.ts, ticks.price, ORDERS, seed=500, **terms)
     script["crosses_spread"] = crosses_spread
     theirs = oracle.run_peer(peer, script, ticks, folder, is_stock=is_stock)
     return oracle.Comparison(script, ticks, oracle.run_ours(script, ticks), theirs)
@@ -117,7 +115,7 @@ def test_fills_when_the_peer_keeps_its_own_model_then_every_difference_has_a_nam
 
 
 def test_explain_when_a_fill_moves_one_tick_without_a_rule_then_unexplained(oracle: Any, walk_ticks: Trades) -> None:
-    script = importlib.import_module("order_script").random_script(walk_ticks.ts, walk_ticks.price, 50, seed=3)
+    script = importlib.import_module("benchmarks.peers.order_script").random_script(walk_ticks.ts, walk_ticks.price, 50, seed=3)
     ours = oracle.run_ours(script, walk_ticks)
     name = next(name for name in ours if "-" not in name and script["orders"][int(name[1:5])]["type"] == "MARKET")
     moved = {**ours, name: [(ts, quantity, price + 7) for ts, quantity, price in ours[name]]}
