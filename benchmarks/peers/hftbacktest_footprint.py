@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--sleep-ms", type=float, default=0.0)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rule = json.loads(args.rule.read_text())
     columns = {name: np.load(args.tape / f"{name}.npy") for name in ("ts", "price", "size", "side")}
     rows = args.rows or len(columns["ts"])

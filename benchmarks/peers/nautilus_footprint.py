@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--empty", action="store_true")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rule = json.loads(args.rule.read_text())
     columns = {name: np.load(args.tape / f"{name}.npy") for name in ("ts", "price", "size", "side")}
     if args.rows:
