@@ -1,8 +1,8 @@
 """Many sessions from the catalog to the finished report, as the command line does it, against merely reading the columns.
 
-Ours is the whole command: start of the interpreter, imports, reading, signals, five lanes, the run ledger, report and CSVs. The peer
-is a loop over the same files that reads the four columns and does nothing with them; only the loop is timed. `first` runs have
-none of the files in the page cache and no Arrow copies; `second` ones follow on them.
+Ours is the whole command: start of the interpreter, imports, reading, signals, five lanes, the run ledger, report and CSVs.
+The peer is a loop over the same files that reads the four columns and does nothing with them; only the loop is timed. `first`
+runs have none of the files in the page cache and no Arrow copies; `second` ones follow on them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 from benchmarks import peer, table

@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
 
-class PeerUnavailable(Exception):
+class PeerUnavailableError(Exception):
     """A peer cannot be installed here; the message says why."""
 
 
@@ -35,7 +35,7 @@ def ensure(peer: str) -> Path:
 
     Raises
     ------
-    PeerUnavailable : pip could not install it (no network, no wheel for this Python).
+    PeerUnavailableError : pip could not install it (no network, no wheel for this Python).
     """
     python = find(peer)
     if python is not None:
@@ -49,6 +49,6 @@ def ensure(peer: str) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
-        raise PeerUnavailable(f"{reasons[-1]} (Python {sys.version_info.major}.{sys.version_info.minor})")
+        raise PeerUnavailableError(f"{reasons[-1]} (Python {sys.version_info.major}.{sys.version_info.minor})")
     (home / "requirements.txt").write_text(requirements.read_text())
     return python

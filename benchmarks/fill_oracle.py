@@ -1,7 +1,7 @@
 """Our simulated broker against NautilusTrader on one neutral order script, and the name of every difference.
 
-`explain` is strict: a difference gets a name only when the rule behind that name predicts the peer's fills from the tape and the script;
-anything else is "unexplained", and the tests allow none. The names are documented in docs/reference/oracle.md.
+A difference gets a name only when the rule behind that name predicts the peer's fills from the tape and the script; anything
+else is "unexplained", and the tests allow none. The names are documented in docs/reference/oracle.md.
 """
 
 from __future__ import annotations
@@ -254,13 +254,13 @@ class Comparison:
         return 0 < filled < self.specs[entry]["quantity"] and self.specs[entry]["time_in_force"] in ("GTD", "IOC")
 
     def _is_partial_child(self, name: str, ours: Tape, theirs: Tape) -> bool:
-        """A target that fills in parts: the peer shrinks it once for the fill and once for the position, and closes too little."""
+        """A target that fills in parts: the peer shrinks it for the fill and again for the position, and closes too little."""
         if "-" not in name or not ours or not theirs or theirs[0][::2] != ours[0][::2]:
             return False
         entry = sum(quantity for _, quantity, _ in self.theirs.get(name[:5], []))
         return sum(quantity for _, quantity, _ in theirs) < entry
 
-    def _follows_entry(self, name: str, ours: Tape, theirs: Tape) -> bool:  # noqa: ARG002
+    def _follows_entry(self, name: str, ours: Tape, theirs: Tape) -> bool:
         """A child differs because its entry, or its sibling, was filled differently for a reason already named."""
         if "-" not in name:
             return False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import peer, table
-from benchmarks.environment import PeerUnavailable, ensure
+from benchmarks.environment import PeerUnavailableError, ensure
 from benchmarks.rule import RULE, OpenDoor, check_instrument, differences, run_rule
 from benchmarks.tape import MemoryFeed, es, save, session_of
 from sovereign.core.columns import Trades
@@ -63,7 +64,7 @@ class Empty:
     def start_session(self, session: Session, instrument: Instrument) -> None:
         pass
 
-    def decide(self, moment: Moment) -> Sequence[Proposal]:  # noqa: ARG002 - the port's shape
+    def decide(self, moment: Moment) -> Sequence[Proposal]:
         return ()
 
 
@@ -125,7 +126,7 @@ def against_peers(trades: Trades, folder: Path, repeat: int) -> list[table.Row]:
     for name in ("nautilus", "hftbacktest"):
         try:
             pythons[name] = ensure(name)
-        except PeerUnavailable as cause:
+        except PeerUnavailableError as cause:
             absent[name] = f"peer unavailable: {cause}"
     versions: dict[str, str] = {}
     for name, (home, program, options) in programs.items():
@@ -139,7 +140,9 @@ def against_peers(trades: Trades, folder: Path, repeat: int) -> list[table.Row]:
             absent[home] = f"not compared, the results differ: {'; '.join(wrong[:3])}"
             del pythons[home]
         else:
-            what = f"{len(reference['bars'])} bars" + ("" if home != "nautilus" else f", {len(reference['fills'])} fills, profit")
+            what = f"{len(reference['bars'])} bars" + (
+                "" if home != "nautilus" else f", {len(reference['fills'])} fills, profit"
+            )
             print(f"{name}: {what} equal", flush=True)
     ours: dict[str, list[float]] = {"order_flow": [], "rule": [], "empty": []}
     theirs: dict[str, list[float]] = {name: [] for name in programs}
@@ -191,7 +194,7 @@ def where_time_goes(trades: Trades, repeat: int) -> list[table.Row]:
     ends = [*range(0, ticks, max(ticks // 78, 1)), ticks]
 
     def footprint_only() -> None:
-        for start, stop in zip(ends, ends[1:], strict=False):
+        for start, stop in pairwise(ends):
             accumulate(trades.price, trades.size, trades.side, start, stop, window, base, 0, 0, 0)
 
     def touch() -> None:
@@ -237,7 +240,7 @@ def one_tick_a_call(trades: Trades, calls: int, repeat: int) -> list[table.Row]:
         figures.append((time.perf_counter_ns() - began) / calls / 1000)
 
     class Live(MemoryFeed):
-        def blocks(self, session: Session):  # type: ignore[no-untyped-def]  # noqa: ANN202, ARG002
+        def blocks(self, session: Session) -> Iterator[Block]:
             for tick, moment in zip(single, moments, strict=True):
                 yield Block("ES", tick, moment)
 

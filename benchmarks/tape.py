@@ -53,7 +53,7 @@ class MemoryFeed:
     def sessions(self) -> Iterator[Session]:
         yield self.session
 
-    def instruments(self, session: Session) -> Sequence[Instrument]:  # noqa: ARG002 - the port's shape
+    def instruments(self, session: Session) -> Sequence[Instrument]:
         return (es(),)
 
     def blocks(self, session: Session) -> Iterator[Block]:

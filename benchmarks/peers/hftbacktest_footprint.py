@@ -1,9 +1,10 @@
 """hftbacktest's side of the footprint benchmark; runs in the peer's own environment.
 
-A trades feed and a footprint in the compiled loop: dense arrays over the session's prices, and at each bar's close delta, point of
-control and diagonal imbalances. No orders: on a feed without a book the framework has no price to fill them at, so the peer does
-less work than we do. Two loops are offered: one wakes at every event (as a strategy does that looks at each trade), one sleeps for
-`--sleep-ms` and then reads the trades that came; events are built, and the loop compiled, before the clock starts.
+A trades feed and a footprint in the compiled loop: dense arrays over the session's prices, and at each bar's close delta,
+point of control and diagonal imbalances. No orders: on a feed without a book the framework has no price to fill them at, so
+the peer does less work than we do. Two loops are offered: one wakes at every event (as a strategy does that looks at each
+trade), one sleeps for `--sleep-ms` and then reads the trades that came. Events are built, and the loop compiled, before the
+clock starts.
 
 Prints one JSON line: ns per tick, version, and (with `--out`) writes bars for the equality check.
 """

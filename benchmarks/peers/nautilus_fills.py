@@ -1,8 +1,8 @@
-"""NautilusTrader runs a neutral order script (see order_script.py) on a tape and writes its fills; runs in its own environment.
+"""NautilusTrader runs a neutral order script (see order_script.py) on a tape; runs in its own environment.
 
-Two passes. A bracket's prices are absolute in the framework and distances from the fill in the script, so the first pass runs the
-entries alone, and the second runs the framework's own brackets (one triggers two, which cancel each other) at prices counted from
-the fills of the first.
+Two passes. A bracket's prices are absolute in the framework and distances from the fill in the script, so the first pass runs
+the entries alone, and the second runs the framework's own brackets (one triggers two, which cancel each other) at prices
+counted from the fills of the first.
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ class Script(Strategy):
 
 
 def run(script: dict, columns: dict, *, is_stock: bool, entry_averages: dict[str, int] | None) -> list[dict]:
-    engine, _ = build_engine(
-        script["tick_size"], script["tick_value"], is_stock=is_stock, latency_ns=script["latency_ns"]
-    )
+    engine, _ = build_engine(script["tick_size"], script["tick_value"], is_stock=is_stock, latency_ns=script["latency_ns"])
     strategy = Script(script, entry_averages)
     engine.add_strategy(strategy)
     trades = trade_ticks(columns, script["tick_size"])

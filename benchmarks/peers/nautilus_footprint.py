@@ -1,8 +1,8 @@
 """NautilusTrader's side of the footprint benchmark; runs in the peer's own environment.
 
 A strategy as a good user would write it: trade ticks into a footprint dictionary, and at each bar's close delta, point of
-control, diagonal imbalances, and a market order with a bracket when flat. Tick objects are built before the clock starts, logging
-and the risk engine are off: only `engine.run` is timed. `--empty` runs a strategy that does nothing with its ticks.
+control, diagonal imbalances, and a market order with a bracket when flat. Tick objects are built before the clock starts,
+logging and the risk engine are off: only `engine.run` is timed. `--empty` runs a strategy that does nothing with its ticks.
 
 Prints one JSON line: ns per tick, version, and (with `--out`) writes bars, fills and profit for the equality check.
 """

@@ -44,8 +44,8 @@ def random_script(
 ) -> dict[str, Any]:
     """Draw `count` orders sent at random ticks, limits and stops up to `reach` ticks either side of the last price.
 
-    Some limits are marketable and some stops already beyond when they arrive, on purpose. A bracket's entry is a market or a limit order
-    order. Only limits take a time in force other than GTC.
+    Some limits are marketable and some stops already beyond when they arrive, on purpose. A bracket's entry is a market or a
+    limit order. Only limits take a time in force other than GTC.
     """
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.integers(0, len(ts) - 1, count))

@@ -81,7 +81,9 @@ def ticks(request: pytest.FixtureRequest) -> Trades:
 
 def compare(oracle: Any, peer: Path, ticks: Trades, folder: Path, *, is_stock: bool = False, **terms: Any) -> Any:
     crosses_spread = terms.pop("crosses_spread", False)
-    script = importlib.import_module("benchmarks.peers.order_script").random_script(ticks.ts, ticks.price, ORDERS, seed=500, **terms)
+    script = importlib.import_module("benchmarks.peers.order_script").random_script(
+        ticks.ts, ticks.price, ORDERS, seed=500, **terms
+    )
     script["crosses_spread"] = crosses_spread
     theirs = oracle.run_peer(peer, script, ticks, folder, is_stock=is_stock)
     return oracle.Comparison(script, ticks, oracle.run_ours(script, ticks), theirs)
@@ -98,9 +100,7 @@ def test_fills_when_assumptions_match_then_equal_but_for_named_readings_of_a_tic
 
 
 def test_fills_when_takers_cross_the_quote_then_all_equal(oracle: Any, peer: Path, ticks: Trades, tmp_path: Path) -> None:
-    comparison = compare(
-        oracle, peer, ticks, tmp_path, kinds=("MARKET", "LIMIT"), times_in_force=("IOC",), crosses_spread=True
-    )
+    comparison = compare(oracle, peer, ticks, tmp_path, kinds=("MARKET", "LIMIT"), times_in_force=("IOC",), crosses_spread=True)
     assert set(comparison.counts) == {"equal"}
     assert comparison.counts["equal"] > 0.4 * ORDERS
 
