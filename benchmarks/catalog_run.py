@@ -67,7 +67,7 @@ def backtest(catalog: Path, out: Path, first: date, last: date, further: Sequenc
     shutil.rmtree(out, ignore_errors=True)
     command = [
         *(sys.executable, "-c", "from sovereign.app.cli.main import main; main()", "backtest", "order_flow"),
-        *("--symbol", "ES", "--from", str(first), "--to", str(last), "--out", str(out), "--json"),
+        *("--symbol", "ES", "--from", str(first), "--to", str(last), "--out", str(out), "--json", "--no-evidence"),
         *("--set", f"data.catalog={catalog}", "--set", f"store.url=sqlite:///{out.parent / 'bench.db'}"),
         *further,
     ]

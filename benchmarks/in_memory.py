@@ -19,8 +19,9 @@ from benchmarks.environment import PeerUnavailableError, ensure
 from benchmarks.rule import RULE, OpenDoor, check_instrument, differences, run_rule
 from benchmarks.tape import MemoryFeed, es, save, session_of
 from sovereign.core.columns import Trades
-from sovereign.core.decision import Proposal
+from sovereign.core.decision import Proposal, RefusedColumns
 from sovereign.core.instrument import Instrument
+from sovereign.core.order import Bracket
 from sovereign.core.port import Block, Moment
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
@@ -36,7 +37,6 @@ from sovereign.risk.door import OneDoor
 from sovereign.signals.order_flow import OrderFlowStream
 from sovereign.strategies import load_strategy
 
-Timed = Callable[[], float]
 OURS = "ten patterns, regime, router, risk door, brackets"
 
 
@@ -60,12 +60,22 @@ class Empty:
     """A strategy that does nothing."""
 
     name = "empty"
+    gate_names: Sequence[str] = ("PASSED",)
+
+    def signal_stream(self, instrument: Instrument) -> NoSignals:
+        return NoSignals(instrument)
 
     def start_session(self, session: Session, instrument: Instrument) -> None:
         pass
 
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         return ()
+
+    def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:
+        return None
+
+    def usual_bracket(self, instrument: Instrument) -> Bracket | None:
+        return None
 
 
 def order_flow(trades: Trades, timed: Callable[[Callable[[], Any]], float]) -> float:
@@ -106,68 +116,90 @@ def ns_per_tick(trades: Trades) -> Callable[[Callable[[], Any]], float]:
     return timed
 
 
+PROGRAMS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "nautilus": ("nautilus", "nautilus_footprint.py", ()),
+    "nautilus empty": ("nautilus", "nautilus_footprint.py", ("--empty",)),
+    "hftbacktest": ("hftbacktest", "hftbacktest_footprint.py", ("--sleep-ms", "0")),
+    "hftbacktest 1 s": ("hftbacktest", "hftbacktest_footprint.py", ("--sleep-ms", "1000")),
+}
+"""Name: (environment, program, options)."""
+
+PAIRS: tuple[tuple[str, str, str, float | None, str], ...] = (
+    (f"footprint, {OURS}", "order_flow", "nautilus", 300.0, "the peer: footprint and one bracket rule alone"),
+    ("delta rule with bracket", "rule", "nautilus", None, "the same bars, fills and profit on both sides"),
+    ("empty strategy", "empty", "nautilus empty", None, "no signals, no orders"),
+    (f"footprint, {OURS}", "order_flow", "hftbacktest", 5.0, "the peer: footprint alone, woken at each trade"),
+    (f"footprint, {OURS}", "order_flow", "hftbacktest 1 s", None, "the peer: footprint alone, woken once a second"),
+)
+"""Title, our figure, the peer's, the least ratio wanted, what the peer does."""
+
+
+class Peers:
+    """The peers that can be run here, and why the others cannot."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pythons: dict[str, Path] = {}
+        self.absent: dict[str, str] = {}
+        self.versions: dict[str, str] = {}
+        for name in sorted({home for home, _, _ in PROGRAMS.values()}):
+            try:
+                self._pythons[name] = ensure(name)
+            except PeerUnavailableError as cause:
+                self.absent[name] = f"peer unavailable: {cause}"
+
+    @property
+    def names(self) -> list[str]:
+        """Programs that can be run and agree with us."""
+        return [name for name, (home, _, _) in PROGRAMS.items() if home not in self.absent]
+
+    def measure(self, name: str, *further: str | Path) -> list[float]:
+        """Run a program once; return its ns per tick."""
+        home, program, options = PROGRAMS[name]
+        found = peer.run(self._pythons[home], program, self._folder, self._folder / "rule.json", *options, *further)
+        self.versions[home] = f"{home} {found['version']}"
+        figures: list[float] = found["ns_per_tick"]
+        return figures
+
+    def check(self, reference: dict[str, Any]) -> None:
+        """Set aside every peer whose bars, fills or profit differ from ours."""
+        out = self._folder / "out.json"
+        for name in self.names:
+            if "empty" in name:
+                continue
+            self.measure(name, "--out", out)
+            wrong = differences(reference, out)
+            if wrong:
+                self.absent[PROGRAMS[name][0]] = f"not compared, the results differ: {'; '.join(wrong[:3])}"
+            fills = f", {len(reference['fills'])} fills and profit" if name == "nautilus" else ""
+            print(f"{name}: {len(reference['bars'])} bars{fills} {'DIFFER' if wrong else 'equal'}", flush=True)
+
+
 def against_peers(trades: Trades, folder: Path, repeat: int) -> list[table.Row]:
     """Measure our engine and each peer in turn, `repeat` times, after checking that they make the same of the tape."""
     check_instrument()
     save(trades, folder)
-    rule = folder / "rule.json"
-    rule.write_text(json.dumps(RULE))
+    (folder / "rule.json").write_text(json.dumps(RULE))
     timed = ns_per_tick(trades)
-    reference = run_rule(trades)
+    peers = Peers(folder)
+    peers.check(run_rule(trades))
     order_flow(trades, timed)  # compiles
-    programs = {
-        "nautilus": ("nautilus", "nautilus_footprint.py", ()),
-        "nautilus empty": ("nautilus", "nautilus_footprint.py", ("--empty",)),
-        "hftbacktest": ("hftbacktest", "hftbacktest_footprint.py", ("--sleep-ms", "0")),
-        "hftbacktest 1 s": ("hftbacktest", "hftbacktest_footprint.py", ("--sleep-ms", "1000")),
-    }
-    pythons: dict[str, Path] = {}
-    absent: dict[str, str] = {}
-    for name in ("nautilus", "hftbacktest"):
-        try:
-            pythons[name] = ensure(name)
-        except PeerUnavailableError as cause:
-            absent[name] = f"peer unavailable: {cause}"
-    versions: dict[str, str] = {}
-    for name, (home, program, options) in programs.items():
-        if home not in pythons or "empty" in name:
-            continue
-        out = folder / "out.json"
-        found = peer.run(pythons[home], program, folder, rule, *options, "--out", out)
-        versions[home] = f"{home} {found['version']}"
-        wrong = differences(reference, out)
-        if wrong:
-            absent[home] = f"not compared, the results differ: {'; '.join(wrong[:3])}"
-            del pythons[home]
-        else:
-            what = f"{len(reference['bars'])} bars" + (
-                "" if home != "nautilus" else f", {len(reference['fills'])} fills, profit"
-            )
-            print(f"{name}: {what} equal", flush=True)
     ours: dict[str, list[float]] = {"order_flow": [], "rule": [], "empty": []}
-    theirs: dict[str, list[float]] = {name: [] for name in programs}
+    theirs: dict[str, list[float]] = {name: [] for name in PROGRAMS}
     for turn in range(repeat):
-        for name, (home, program, options) in programs.items():
-            if home in pythons:
-                print(f"round {turn + 1} of {repeat}: {name} ...", flush=True)
-                theirs[name] += peer.run(pythons[home], program, folder, rule, *options)["ns_per_tick"]
+        for name in peers.names:
+            print(f"round {turn + 1} of {repeat}: {name} ...", flush=True)
+            theirs[name] += peers.measure(name)
             ours["order_flow"].append(order_flow(trades, timed))
         ours["rule"].append(timed(lambda: run_rule(trades)))
         ours["empty"].append(empty(trades, timed))
-    pairs = (
-        (f"footprint, {OURS}", "order_flow", "nautilus", 300.0, "the peer: footprint and one bracket rule alone"),
-        ("delta rule with bracket", "rule", "nautilus", None, "the same bars, fills and profit on both sides"),
-        ("empty strategy", "empty", "nautilus empty", None, ""),
-        (f"footprint, {OURS} ", "order_flow", "hftbacktest", 5.0, "the peer: footprint alone, woken at each trade"),
-        (f"footprint, {OURS}  ", "order_flow", "hftbacktest 1 s", None, "the peer: footprint alone, woken once a second"),
-    )
     rows = []
-    for title, mine, other, least, note in pairs:
-        home = programs[other][0]
-        if home in pythons:
-            rows.append(table.speedup(title.rstrip(), ours[mine], theirs[other], versions[home], least, note))
+    for title, mine, other, least, note in PAIRS:
+        home = PROGRAMS[other][0]
+        if home in peers.absent:
+            rows.append(table.missing(title, peers.absent[home], home))
         else:
-            rows.append(table.missing(title.rstrip(), absent[home], home))
+            rows.append(table.speedup(title, ours[mine], theirs[other], peers.versions[home], least, note))
     return rows
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.fill_oracle import matching_model
 from benchmarks.tape import MemoryFeed, es
 from sovereign.core.columns import Trades
-from sovereign.core.decision import Approved, Check, Proposal, Refused
+from sovereign.core.decision import Approved, Check, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, OrderFilled, TradeClosed
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Bracket, OrderIntent, Side
@@ -52,6 +52,7 @@ class DeltaRule:
     """The rule as a strategy of ours."""
 
     name = "delta_rule"
+    gate_names: Sequence[str] = ("PASSED",)
 
     def signal_stream(self, instrument: Instrument) -> OrderFlowStream:
         return EveryBar(instrument)
@@ -70,6 +71,12 @@ class DeltaRule:
             name="delta", symbol=moment.symbol, side=side, strength=1.0, confidence=1.0, inputs={}, checks=(), intent=intent
         )
         return (proposal,)
+
+    def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:
+        return None
+
+    def usual_bracket(self, instrument: Instrument) -> Bracket | None:
+        return None
 
 
 class EveryBar(OrderFlowStream):
