@@ -1,0 +1,1 @@
+"""Measured against peers: `make bench`, explained in docs/reference/benchmarks.md."""
