@@ -177,14 +177,6 @@ def _plain(value: Any) -> Any:
     return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
 
 
-def _digest(rows: NDArray[Any]) -> str:
-    """Hash an array field by field: the padding of aligned records is not part of what was said."""
-    total = hashlib.sha256()
-    for column in (rows,) if rows.dtype.names is None else (rows[name] for name in rows.dtype.names):
-        total.update(np.ascontiguousarray(column).tobytes())
-    return total.hexdigest()
-
-
 def to_plain(event: Event) -> dict[str, Any]:
     """Return an event as JSON-ready values: Decimal as text, floats as shortest round-trip text, arrays as a digest."""
     return {"event": type(event).__name__, **_plain(event)}
