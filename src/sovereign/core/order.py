@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sovereign.core.errors import IllegalTransitionError
+from sovereign.core.errors import IllegalTransitionError, UsageError
 from sovereign.core.instrument import Instrument
 
 
@@ -192,6 +192,10 @@ class OrderIntent:
     size_steps : units the strategy asks for above the smallest size (definitions 5.4: confirmation, trend).
     size_multiplier : fraction of the sized quantity to take (the regime's multiplier), 0 < m <= 1.
     reduce_only : never opens or turns a position; judged by the reduce-only policy of the risk door.
+
+    Raises
+    ------
+    UsageError : the price terms do not fit the order type, or only one of GTD and `expire_ns` is given.
     """
 
     symbol: str
@@ -209,6 +213,28 @@ class OrderIntent:
     size_steps: int = 0
     size_multiplier: float = 1.0
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        given = {"limit_ticks": self.limit_ticks, "stop_ticks": self.stop_ticks, "trail_ticks": self.trail_ticks}
+        needed = _NEEDED.get(self.order_type)
+        if needed is None or not isinstance(self.order_type, OrderType):
+            raise UsageError(f"order_type was {self.order_type!r}; allowed are {', '.join(OrderType)}")
+        missing = [name for name in needed if given[name] is None]
+        if missing:
+            raise UsageError(f"a {self.order_type} order had no {' and no '.join(missing)}; give it in ticks")
+        if (self.time_in_force is TimeInForce.GTD) != (self.expire_ns is not None):
+            raise UsageError(
+                f"time_in_force was {self.time_in_force} with expire_ns {self.expire_ns}; GTD orders, and no others, have one"
+            )
+
+
+_NEEDED: dict[OrderType, tuple[str, ...]] = {
+    OrderType.MARKET: (),
+    OrderType.LIMIT: ("limit_ticks",),
+    OrderType.STOP: ("stop_ticks",),
+    OrderType.STOP_LIMIT: ("stop_ticks", "limit_ticks"),
+    OrderType.TRAILING_STOP: ("trail_ticks",),
+}
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

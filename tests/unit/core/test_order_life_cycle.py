@@ -2,9 +2,19 @@
 
 import pytest
 
-from sovereign.core.errors import IllegalTransitionError
+from sovereign.core.errors import IllegalTransitionError, UsageError
 from sovereign.core.instrument import find_instrument
-from sovereign.core.order import TRANSITIONS, Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side
+from sovereign.core.order import (
+    TRANSITIONS,
+    Order,
+    OrderEvent,
+    OrderIntent,
+    OrderRole,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 
 
 def new_order(status=OrderStatus.INITIALIZED):
@@ -60,3 +70,19 @@ def test_apply_when_order_never_lived_then_nothing_can_happen(status):
 def test_table_when_an_order_is_closed_then_only_late_fills_and_acknowledgements_move_it():
     late = {OrderEvent.PARTIAL_FILL, OrderEvent.FILL, OrderEvent.ACCEPT}
     assert all(event in late for status, event in TRANSITIONS if status.is_closed)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"order_type": "LIMIT", "limit_ticks": 1},
+        {"order_type": OrderType.LIMIT},
+        {"order_type": OrderType.STOP_LIMIT, "stop_ticks": 5},
+        {"order_type": OrderType.TRAILING_STOP},
+        {"time_in_force": TimeInForce.GTD},
+        {"expire_ns": 5},
+    ],
+)
+def test_intent_when_its_terms_do_not_fit_its_type_then_is_refused(terms):
+    with pytest.raises(UsageError, match=r"was|had"):
+        OrderIntent(symbol="ES", side=Side.BUY, **terms)
