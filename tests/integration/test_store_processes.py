@@ -4,7 +4,6 @@ import multiprocessing
 from pathlib import Path
 
 from example_run import describe, example_events, example_record
-
 from sovereign.store.store import Store
 
 

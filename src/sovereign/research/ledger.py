@@ -24,7 +24,8 @@ def stress_stored(
 ) -> tuple[str, StoredRun, StressResult]:
     """Stress a run of the ledger and record that it was done; returns the name of the record, the run, and the result.
 
-    The record of an earlier stress stands for the run it was made from. `rerun` runs the engine again with extra slippage per side; None charges the stored trades as they were.
+    The record of an earlier stress stands for the run it was made from. `rerun` runs the engine again with extra slippage per
+    side; None charges the stored trades as they were.
     """
     run = store.run(name)
     if run.record.kind == "stress" and run.record.parent_id is not None:

@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 import pytest
-from example_run import example_run
 
+from example_run import example_run
 from sovereign.research.card import EvidenceCard, EvidenceCheck, EvidenceName, EvidenceVerdict
 from sovereign.research.configuration import EvidenceConfig
 from sovereign.research.evidence_card import build_card

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from example_run import describe, example_events, example_record, example_run
 
+from example_run import describe, example_events, example_record, example_run
 from sovereign.core.event import TradeClosed
 from sovereign.research.ledger import compare_runs, flatten, stress_stored
 from sovereign.research.report import summarize

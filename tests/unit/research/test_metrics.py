@@ -7,8 +7,8 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from example_run import example_run
 
+from example_run import example_run
 from sovereign.research.breakdown import breakdowns
 from sovereign.research.configuration import MetricsConfig
 from sovereign.research.metrics import bootstrap_mean, compute_metrics, daily_sharpe, equity_curve, longest_losing_streak

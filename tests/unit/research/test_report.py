@@ -9,8 +9,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from example_run import example_run
 
+from example_run import example_run
 from sovereign.research.evidence_card import build_card
 from sovereign.research.page import embed, show
 from sovereign.research.report import summarize, write_report

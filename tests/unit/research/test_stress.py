@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from example_run import START, ZONE, example_run
 
+from example_run import START, ZONE, example_run
 from sovereign.core.errors import UsageError
 from sovereign.research.configuration import StressConfig
 from sovereign.research.result import LaneResult

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from example_run import PLANS, START, describe, example_events, example_record, order_changed
 from sqlalchemy.exc import SQLAlchemyError
 
+from example_run import PLANS, START, describe, example_events, example_record, order_changed
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import SessionEnded, SessionStarted, TradeClosed
 from sovereign.core.order import OrderEvent, OrderStatus
@@ -153,9 +153,9 @@ def test_decision_when_refused_at_the_door_then_tells_what_it_would_have_made(st
     found = store.decision("flow-20240313-ES-00099")
     assert (found.verdict, found.failed_check, found.reason) == ("REFUSED", "margin", "margin is <higher> than allowed")
     assert found.confidence is None
-    # Decided at 11:00: in at the open of the bar that closes at 12:00 (20,000); 13:00 opens at 19,990 with its low at 19,985, no
-    # further than 15 ticks; 14:00 opens at 19,980, which is beyond the stop at 19,984, and fills there: -20 ticks of 12.50, less
-    # two fees of 2.25.
+    # Decided at 11:00: in at the open of the bar that closes at 12:00 (20,000). The next opens at 19,990 and goes to 19,985, no
+    # further than 15 ticks; the one after opens at 19,980, beyond the stop at 19,984, and fills there: -20 ticks of 12.50,
+    # less two fees of 2.25.
     assert found.would_have_made is not None
     assert (found.would_have_made.exit_kind, found.would_have_made.ticks) == ("STOP", -20)
     assert found.would_have_net == Decimal("-254.50")
@@ -252,7 +252,7 @@ def test_columns_when_malformed_then_are_refused(changes, says):
 
 
 def test_table_when_unknown_then_lists_those_that_exist(store, run):
-    with pytest.raises(NotFoundError, match="allowed are account_snapshots, .*trades"):
+    with pytest.raises(NotFoundError, match=r"allowed are account_snapshots, .*trades"):
         store.table(run, "meta")
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from example_run import ES, example_record
 
+from example_run import ES, example_record
 from sovereign.core.errors import ConfigurationError, NotFoundError, UsageError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.session import to_ns
@@ -52,7 +52,7 @@ def test_run_when_asked_by_unique_prefix_or_last_then_is_found(store):
 def test_run_when_prefix_fits_several_then_names_them(store):
     store.begin_run(example_record(id="alpha-1"))
     store.begin_run(example_record(id="alpha-2"))
-    with pytest.raises(UsageError, match="2 runs begin with .*alpha-1, alpha-2"):
+    with pytest.raises(UsageError, match=r"2 runs begin with .*alpha-1, alpha-2"):
         store.run("alpha")
 
 
@@ -141,9 +141,9 @@ def test_store_when_file_is_not_a_database_then_is_a_configuration_error(tmp_pat
 
 
 def test_store_when_opened_then_uses_write_ahead_log_and_asked_durability(tmp_path):
-    with Store(StoreConfig(url=f"sqlite:///{tmp_path}/s.sqlite", synchronous="FULL", busy_timeout_ms=1234)) as store:
-        with store._database.reading() as connection:
-            found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in _PRAGMAS]
+    config = StoreConfig(url=f"sqlite:///{tmp_path}/s.sqlite", synchronous="FULL", busy_timeout_ms=1234)
+    with Store(config) as store, store._database.reading() as connection:
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in _PRAGMAS]
     assert found == ["wal", 1, 2, 1234]
 
 

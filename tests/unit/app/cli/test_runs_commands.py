@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from example_run import describe, example_events, example_record, example_run
 
+from example_run import describe, example_events, example_record, example_run
 from sovereign.app.cli.main import run
 from sovereign.research.evidence_card import build_card
 from sovereign.research.report import summarize
