@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sovereign.core.errors import NotFoundError
 from sovereign.core.session import NS_PER_SECOND
-from sovereign.research.breakdown import Group
+from sovereign.research.breakdown import UNKNOWN, Group
 from sovereign.research.card import EvidenceCard, EvidenceCheck
 from sovereign.research.figures import (
     Figure,
@@ -185,10 +185,9 @@ def _lanes(run: RunResult) -> str:
 
 
 def _band_note(run: RunResult) -> str:
-    if "optimistic" not in run.lanes or "pessimistic" not in run.lanes:
-        return ""
-    ends = sorted((run.lanes["optimistic"].net, run.lanes["pessimistic"].net))
-    return f"Net profit lies between {ends[0]:,.2f} and {ends[1]:,.2f}, whatever is assumed about fills."
+    nets = sorted(run.lanes[name].net for name in BAND_LANES if name in run.lanes)
+    # An optimistic fill can lead to a worse day (another trade, a limit hit), so the band is the range of all three.
+    return f"Net profit lies between {nets[0]:,.2f} and {nets[-1]:,.2f} under the fill models shown." if len(nets) > 1 else ""
 
 
 def _groups(name: str, groups: Sequence[Group]) -> str:
@@ -216,8 +215,8 @@ TRADE_COLUMNS: tuple[tuple[str, str], ...] = (
     ("symbol", "text"),
     ("side", "text"),
     ("qty", "number"),
-    ("entry price", "number"),
-    ("exit price", "number"),
+    ("entry price", "price"),
+    ("exit price", "price"),
     ("gross", "money"),
     ("fees", "money"),
     ("net", "money"),
@@ -351,14 +350,20 @@ def _sections(run: RunResult, metrics: Mapping[str, Metric], groups: Mapping[str
     yield _panel("Where this comes from", _provenance(run))
 
 
+def _is_labeled(groups: Sequence[Group]) -> bool:
+    return [group.key for group in groups] != [UNKNOWN]
+
+
 def render_page(run: RunResult, metrics: Mapping[str, Metric], groups: Mapping[str, Sequence[Group]]) -> str:
     """Return the whole page."""
+    groups = {name: some for name, some in groups.items() if _is_labeled(some)}
     title = f"{run.strategy} on {', '.join(run.symbols)}"
     when = f"{run.start.isoformat()} to {run.end.isoformat()}"
     banner = (
         '<div class="banner" role="alert">SIMULATED DATA: no market has printed these prices</div>' if run.is_simulated else ""
     )
-    trades = {"rows": _trade_rows(run), "kinds": [kind for _, kind in TRADE_COLUMNS], "net": 9}
+    digits = max((trade.instrument.price_precision for trade in run.trades), default=0)
+    trades = {"rows": _trade_rows(run), "kinds": [kind for _, kind in TRADE_COLUMNS], "net": 9, "digits": digits}
     return "".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',

@@ -115,6 +115,7 @@ if(table){
         if(kind!=='text')field.className='n';
         if(kind==='money'){field.textContent=cell.toLocaleString('en-US',{minimumFractionDigits:2,maximumFractionDigits:2});
           if(index===data.net)field.classList.add(cell<0?'bad':'good')}
+        else if(kind==='price')field.textContent=cell.toLocaleString('en-US',{minimumFractionDigits:data.digits});
         else if(typeof cell==='number')field.textContent=cell.toLocaleString('en-US',{maximumFractionDigits:4});
         else field.textContent=cell;
         line.append(field);

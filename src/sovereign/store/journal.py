@@ -168,6 +168,7 @@ class StoreSink:
         self._describe = describe
         self._session: SessionStarted | None = None
         self._day: str | None = None
+        self._tier: str | None = None
         self._orders: dict[str, _OrderState] = {}
         self._touched: dict[str, None] = {}
         self._instruments: dict[str, Instrument] = {}
@@ -261,9 +262,9 @@ class StoreSink:
                 float(trade.mfe_ticks),
                 int(trade.slippage_ticks),
                 trade.exit_role.value,
-                trade.labels.get("pattern"),
+                trade.labels.get("pattern") or trade.labels.get("signal"),
                 trade.labels.get("regime"),
-                trade.labels.get("tier"),
+                trade.labels.get("tier") or self._tier,
                 json.dumps(trade.labels, sort_keys=True),
                 trade.is_ambiguous,
             ),
@@ -274,6 +275,7 @@ class StoreSink:
         self._add("account_snapshots", (self._run_key, event.ts, *map(money, amounts)))
 
     def _on_tier(self, event: TierChanged) -> None:
+        self._tier = event.current
         row = (self._run_key, event.ts, event.previous, event.current, money(event.balance), event.reason)
         self._add("tier_changes", row)
 

@@ -14,7 +14,7 @@ from example_run import example_run
 from sovereign.research.evidence_card import build_card
 from sovereign.research.page import embed, show
 from sovereign.research.report import summarize, write_report
-from sovereign.research.result import RunTables
+from sovereign.research.result import LaneResult, RunTables
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -107,6 +107,23 @@ def test_page_when_text_is_hostile_then_it_stays_text(tmp_path):
     page = Page(write_report(hostile, tmp_path / "hostile").html.read_text(encoding="utf-8"))
     assert page.tags.count("script") == clean.tags.count("script")
     assert "img" not in page.tags
+
+
+def test_page_when_no_trade_has_a_tier_then_does_not_show_tiers(tmp_path):
+    run = example_run()
+    page = Page(write_report(replace(run, tables=replace(run.tables, tier_changes=())), tmp_path).html.read_text("utf-8"))
+    assert "group-tier" not in page.ids
+    assert "group-regime" in page.ids
+
+
+def test_band_when_the_realistic_lane_lies_outside_the_others_then_covers_it(tmp_path):
+    run = example_run()
+    lanes = {
+        name: LaneResult(trades=run.trades[:count], final_balance=run.final_balance)
+        for name, count in (("optimistic", 1), ("realistic", 2), ("pessimistic", 4))
+    }
+    text = write_report(replace(run, lanes=lanes), tmp_path).html.read_text("utf-8")
+    assert "between 78.50 and 295.50" in text
 
 
 def test_json_when_embedded_then_cannot_leave_its_script():

@@ -64,6 +64,14 @@ def test_trades_when_read_back_then_equal_what_was_closed(store, run):
     assert store.trades(run) == closed
 
 
+def test_trade_when_kept_then_has_its_pattern_regime_and_the_tier_in_force(store, run):
+    rows = store.table(run, "trades")
+    assert [(row["pattern"], row["regime"], row["tier"]) for row in rows[2:]] == [
+        ("BUY_IMBALANCE", "RANGING", None),
+        ("BUY_IMBALANCE", "TRENDING_UP", "two"),
+    ]
+
+
 def test_money_when_kept_then_is_exact_text(store):
     name = store.begin_run(example_record())
     sink = store.sink(name)

@@ -53,7 +53,7 @@ def _text(found: StoredDecision) -> str:
     strength, confidence = (f"{value:.3f}" if value is not None else "unknown" for value in (found.strength, found.confidence))
     lines.append(f"  strength {strength}, confidence {confidence}")
     if found.reason:
-        lines.append(f"  refused by {found.failed_check}: {found.reason}")
+        lines.append(f"  refused by {found.failed_check}: {found.reason.removeprefix(f'{found.failed_check}: ')}")
     if found.inputs:
         lines += [
             "",
@@ -97,8 +97,8 @@ def _followed(found: StoredDecision) -> list[str]:
     outcome = found.would_have_made
     if outcome is not None:
         lines.append(
-            f"  would have made {outcome.ticks:+d} ticks a unit, {found.would_have_net} after fees, by {outcome.exit_kind} at "
-            f"{_time(outcome.exit_ns, found.zone)} (estimate on bars, stop first)"
+            f"  would have made {outcome.ticks:+d} ticks, {found.would_have_net} after fees with one {found.symbol}, by "
+            f"{outcome.exit_kind} at {_time(outcome.exit_ns, found.zone)} (estimate on bars, stop first)"
         )
     elif found.verdict == "REFUSED":
         lines.append("  what it would have made is not known: no direction, no bracket, or no later bars were kept")
