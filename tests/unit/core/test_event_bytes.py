@@ -1,5 +1,7 @@
 """The canonical bytes of events: equal values give equal bytes."""
 
+from datetime import date
+
 import numpy as np
 
 from sovereign.core.event import RowsClosed, encode
@@ -14,15 +16,19 @@ def rows_on(background):
     return rows
 
 
+def closed(rows):
+    return RowsClosed(ts=1, trade_date=date(2025, 11, 20), symbol="ESZ5", rows=rows, candidates=rows[:0])
+
+
 def test_encode_when_padding_of_aligned_rows_differs_then_bytes_are_equal():
     one, other = rows_on(0), rows_on(255)
     assert one.tobytes() != other.tobytes()
-    events = [RowsClosed(ts=1, symbol="ESZ5", rows=rows, candidates=rows[:0]) for rows in (one, other)]
+    events = [closed(one), closed(other)]
     assert encode(events[0]) == encode(events[1])
 
 
 def test_encode_when_a_field_differs_then_bytes_differ():
     one, other = rows_on(0), rows_on(0)
     other["value"][0] = 0.25
-    events = [RowsClosed(ts=1, symbol="ESZ5", rows=rows, candidates=rows[:0]) for rows in (one, other)]
+    events = [closed(one), closed(other)]
     assert encode(events[0]) != encode(events[1])
