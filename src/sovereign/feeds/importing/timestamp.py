@@ -128,10 +128,10 @@ def _parsed(values: pl.Series, format_: str) -> pl.Series:
 def _epoch_text(values: pl.Series) -> tuple[pl.Series, str]:
     import polars as pl
 
+    if not values.str.contains(".", literal=True).any():
+        return _epoch_integers(values.cast(pl.Int64, strict=False))
     whole = values.str.extract(r"^(-?\d+)", 1).cast(pl.Int64, strict=False)
     integers, read = _epoch_integers(whole)
-    if not values.str.contains(".", literal=True).any():
-        return integers, read
     scale, _ = _unit(whole)
     digits = values.str.extract(r"\.(\d+)$", 1).fill_null("").str.pad_end(9, "0").str.head(9)
     fraction = digits.cast(pl.Int64, strict=False).fill_null(0) * scale // 10**9
