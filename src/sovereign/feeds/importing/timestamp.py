@@ -87,9 +87,10 @@ def _text(values: pl.Series, zone: str) -> tuple[pl.Series, str, int]:
         return pl.Series([None] * len(values), dtype=pl.Int64), "no times", 0
     # Eight digits are a date, not an epoch number; nine and more are.
     numbers = sample.filter(sample.str.contains(r"^-?\d{9,}(\.\d+)?$"))
-    if 2 * len(numbers) > len(sample) and not _is_compact(numbers):
+    is_epoch = len(numbers) > 0 and not _is_compact(numbers)
+    format_, hits = _best_format(sample) if not is_epoch or len(numbers) < len(sample) else ("", 0)
+    if is_epoch and len(numbers) >= hits:
         return (*_epoch_text(values), 0)
-    format_, hits = _best_format(sample)
     if not hits:
         return pl.Series([None] * len(values), dtype=pl.Int64), f"unreadable times such as '{sample[0]}'", 0
     parsed = _parsed(values, format_)
