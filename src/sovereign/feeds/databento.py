@@ -69,7 +69,7 @@ class DatabentoHistory:
             import databento_dbn
         except ImportError as cause:
             raise UsageError("the package databento was not installed; run pip install 'sovereign[databento]'") from cause
-        self._errors: tuple[type[Exception], ...] = (databento.BentoError, databento_dbn.DBNError)
+        self._errors: tuple[type[Exception], ...] = (databento.BentoError, databento_dbn.DBNError, OSError, ValueError)
         self._client: Any = databento.Historical(key, gateway=rules.databento_gateway)
         self._key = key
         self._rules = rules
@@ -134,7 +134,7 @@ class DatabentoHistory:
                 trouble = None
                 try:
                     return call()
-                except (*self._errors, OSError, ValueError) as error:
+                except self._errors as error:
                     trouble = self._judged(what, error)
                     traceback.clear_frames(error.__traceback__)
                 raise trouble

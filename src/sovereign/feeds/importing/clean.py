@@ -16,6 +16,8 @@ from sovereign.feeds.importing.table import QUOTES, TRADES, ImportConfiguration,
 if TYPE_CHECKING:
     import polars as pl
 
+    Fault = tuple[pl.Expr, pl.Expr]  # when a row cannot be used, and why in words
+
 _INT32 = 2**31 - 1
 
 
@@ -47,22 +49,20 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
     frame = table.frame
     prices = {TRADES: ["price"], QUOTES: ["bid", "ask"]}.get(table.kind, ["open", "high", "low", "close"])
     earliest = to_ns(datetime.combine(rules.earliest_date, time(), UTC))
-    reasons: list[pl.Expr] = []
+    faults: list[Fault] = []
     if "problem" in frame.columns:
-        reasons.append(pl.col("problem"))
-    reasons += [
-        pl.when(pl.col("ts").is_null()).then(pl.lit("time could not be read")),
-        pl.when(pl.col("ts") < earliest).then(pl.lit(f"time was before {rules.earliest_date}")),
+        faults.append((pl.col("problem").is_not_null(), pl.col("problem")))
+    faults += [
+        (pl.col("ts").is_null(), pl.lit("time could not be read")),
+        (pl.col("ts") < earliest, pl.lit(f"time was before {rules.earliest_date}")),
     ]
     for name in prices:
-        frame, why = _with_ticks(frame, name, table, instrument, rules)
-        reasons.append(why)
-    reasons += _quantity_reasons(table.kind, frame)
+        frame, found = _with_ticks(frame, name, table, instrument, rules)
+        faults += found
+    faults += _quantity_faults(table.kind, frame)
     if rules.skip_suspicious and "suspicious" in frame.columns:
-        reasons.append(pl.when(pl.col("suspicious")).then(pl.lit("marked suspicious by the source")))
-    frame = frame.with_columns(reason=pl.coalesce(reasons))
-    bad = frame.filter(pl.col("reason").is_not_null()).select("row", "ts", "reason")
-    good = frame.filter(pl.col("reason").is_null()) if len(bad) else frame
+        faults.append((pl.col("suspicious"), pl.lit("marked suspicious by the source")))
+    good, bad = _parted(frame, faults)
     good = good.with_columns(__backwards=(pl.col("ts").diff() < 0).fill_null(value=False))
     if good["__backwards"].any():
         good = good.sort("ts", maintain_order=True)
@@ -84,22 +84,35 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
     )
 
 
+def _parted(frame: pl.DataFrame, faults: list[Fault]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the usable rows, and the others with their first reason, which is put in words for them alone."""
+    import polars as pl
+
+    is_bad = frame.select(pl.any_horizontal([condition.fill_null(value=False) for condition, _ in faults])).to_series()
+    reason = pl.coalesce([pl.when(condition).then(why) for condition, why in faults])
+    bad = frame.filter(is_bad).select("row", "ts", reason=reason)
+    return (frame.filter(~is_bad) if len(bad) else frame), bad
+
+
 def _with_ticks(
     frame: pl.DataFrame, name: str, table: RawTable, instrument: Instrument, rules: ImportConfiguration
-) -> tuple[pl.DataFrame, pl.Expr]:
-    """Add `__NAME` (ticks) and `__NAME_rounded`; return the frame and the reason a price cannot be used."""
+) -> tuple[pl.DataFrame, list[Fault]]:
+    """Add `__NAME` (ticks, half to even) and `__NAME_rounded`; return the frame and why a price cannot be used."""
     import polars as pl
 
     price, ticks, off = pl.col(name), pl.col(f"__{name}"), pl.col(f"__{name}_rounded")
     if table.form is PriceForm.NANO:
         unit = int(instrument.tick_size * 10**9)
-        whole = (price + unit // 2) // unit
-        distance = (price - whole * unit).abs()
-        frame = frame.with_columns(whole.alias(f"__{name}"), (distance > 0).fill_null(value=False).alias(f"__{name}_rounded"))
+        whole, rest = price // unit, price % unit
+        up = (2 * rest > unit) | ((2 * rest == unit) & (whole % 2 == 1))
+        frame = frame.with_columns(
+            (whole + up.cast(pl.Int64)).alias(f"__{name}"), (rest != 0).fill_null(value=False).alias(f"__{name}_rounded")
+        )
         shown = price / 1e9
     else:
-        exact = price / float(instrument.tick_size)
-        nearest = exact.round(0)
+        # Division leaves noise behind the sixth decimal, which must not decide where a half goes.
+        exact = (price / float(instrument.tick_size)).round(6)
+        nearest = exact.round(0, mode="half_to_even")
         frame = frame.with_columns(
             pl.when(nearest.is_finite() & (nearest.abs() <= _INT32)).then(nearest).cast(pl.Int64).alias(f"__{name}"),
             ((exact - nearest).abs() > rules.tick_tolerance_frac).fill_null(value=False).alias(f"__{name}_rounded"),
@@ -107,49 +120,47 @@ def _with_ticks(
         shown = price
     is_open = table.kind == QUOTES  # a side of a quote may be missing
     said = pl.lit(f"{name} was ") + shown.cast(pl.String)
-    why = [] if is_open else [pl.when(price.is_null()).then(pl.lit(f"{name} was missing"))]
+    faults = [] if is_open else [(price.is_null(), pl.lit(f"{name} was missing"))]
     if table.form is PriceForm.DECIMAL:
-        why.append(pl.when(price.is_nan()).then(pl.lit(f"{name} was NaN")))
+        faults.append((price.is_nan(), pl.lit(f"{name} was NaN")))
     # A zero on one side of a quote is how some vendors write "none".
-    why.append(pl.when(price < 0 if is_open else price <= 0).then(said + pl.lit(", not positive")))
-    why.append(pl.when(price.is_not_null() & (ticks.is_null() | (ticks.abs() > _INT32))).then(said + pl.lit(", out of range")))
+    faults.append((price < 0 if is_open else price <= 0, said + pl.lit(", not positive")))
+    faults.append((price.is_not_null() & (ticks.is_null() | (ticks.abs() > _INT32)), said + pl.lit(", out of range")))
     if instrument.asset_class is AssetClass.FUTURE:
-        why.append(pl.when(off).then(said + pl.lit(f", not on a tick of {instrument.tick_size}")))
+        faults.append((off, said + pl.lit(f", not on a tick of {instrument.tick_size}")))
     else:
-        why.append(pl.when((ticks == 0) & (price > 0)).then(said + pl.lit(", less than half a tick")))
-    return frame, pl.coalesce(why)
+        faults.append(((ticks == 0) & (price > 0), said + pl.lit(", less than half a tick")))
+    return frame, faults
 
 
-def _quantity_reasons(kind: str, frame: pl.DataFrame) -> list[pl.Expr]:
+def _quantity_faults(kind: str, frame: pl.DataFrame) -> list[Fault]:
     import polars as pl
 
     if kind == TRADES:
-        return [_quantity(pl.col("size"), "size", frame["size"].dtype.is_float(), lowest=1)]
+        return _quantity(pl.col("size"), "size", frame["size"].dtype.is_float(), lowest=1)
     if kind == QUOTES:
         names = [n for n in ("bid_size", "ask_size") if n in frame.columns]
         empty = pl.col("bid").is_null() & pl.col("ask").is_null()
-        negative = [pl.when(pl.col(n) < 0).then(pl.lit(f"{n} was ") + pl.col(n).cast(pl.String)) for n in names]
-        return [pl.when(empty).then(pl.lit("both sides of the quote were missing")), *negative]
+        negative = [(pl.col(n) < 0, pl.lit(f"{n} was ") + pl.col(n).cast(pl.String)) for n in names]
+        return [(empty, pl.lit("both sides of the quote were missing")), *negative]
     low, high = pl.min_horizontal("__open", "__close"), pl.max_horizontal("__open", "__close")
     wrong = (pl.col("__low") > low) | (pl.col("__high") < high)
-    return [
-        pl.when(wrong).then(pl.lit("the bar's high and low did not contain its open and close")),
-        _quantity(pl.col("volume"), "volume", frame["volume"].dtype.is_float(), lowest=0),
-    ]
+    volume = _quantity(pl.col("volume"), "volume", frame["volume"].dtype.is_float(), lowest=0)
+    return [(wrong, pl.lit("the bar's high and low did not contain its open and close")), *volume]
 
 
-def _quantity(column: pl.Expr, name: str, is_float: bool, lowest: int) -> pl.Expr:
+def _quantity(column: pl.Expr, name: str, is_float: bool, lowest: int) -> list[Fault]:
     import polars as pl
 
     said = pl.lit(f"{name} was ") + column.cast(pl.String)
-    why = [pl.when(column.is_null()).then(pl.lit(f"{name} was missing"))]
+    faults = [(column.is_null(), pl.lit(f"{name} was missing"))]
     if is_float:
-        why.append(pl.when(~column.is_finite()).then(said))
-        why.append(pl.when(column != column.round(0)).then(said + pl.lit(", not a whole number")))
+        faults.append((~column.is_finite(), said))
+        faults.append((column != column.round(0), said + pl.lit(", not a whole number")))
     limit = _INT32 if name == "size" else 2**53
-    why.append(pl.when(column < lowest).then(said + pl.lit(", not positive" if lowest else ", negative")))
-    why.append(pl.when(column > limit).then(said + pl.lit(", out of range")))
-    return pl.coalesce(why)
+    faults.append((column < lowest, said + pl.lit(", not positive" if lowest else ", negative")))
+    faults.append((column > limit, said + pl.lit(", out of range")))
+    return faults
 
 
 def _without_repeats(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame | None]:
@@ -158,7 +169,7 @@ def _without_repeats(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame | N
 
     if "trade_id" not in good.columns or good["trade_id"].n_unique() == len(good):
         return good, None
-    content = [c for c in good.columns if c != "row" and not c.startswith("__") and c not in {"reason", "problem"}]
+    content = [c for c in good.columns if c != "row" and not c.startswith("__") and c not in {"problem"}]
     first = pl.struct(content).is_first_distinct() | pl.col("trade_id").is_null()
     marked = good.with_columns(__first=first)
     repeated = marked.filter(~pl.col("__first")).select(

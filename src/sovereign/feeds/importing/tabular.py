@@ -261,8 +261,10 @@ def _trades(
 def _sides(values: pl.Series, column: str) -> tuple[pl.Series, pl.Series, str]:
     import polars as pl
 
-    words = values.cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
-    distinct = set(words.unique().to_list())
+    # Words are put in order once for each spelling that occurs, not for each row.
+    words = values.cast(pl.String).fill_null("")
+    plain = {word: word.strip().lower() for word in words.unique().to_list()}
+    distinct = set(plain.values())
     # A alone is Databento's "ask side", a sell aggressor; the words ASK and BID say at which price it traded.
     table = dict.fromkeys(_BUY, 1) | dict.fromkeys(_SELL, -1) | dict.fromkeys(_NONE, 0) | {"a": -1}
     known = distinct & set(table)
@@ -275,7 +277,8 @@ def _sides(values: pl.Series, column: str) -> tuple[pl.Series, pl.Series, str]:
         raise UsageError(
             f"column {column} had only 0 and 1, which may mean either side; use --aggressor tick or map another column"
         )
-    side = words.replace_strict(table, default=None, return_dtype=pl.Int8)
+    spelled = {word: table[name] for word, name in plain.items() if name in table}
+    side = words.replace_strict(spelled, default=None, return_dtype=pl.Int8)
     problem = pl.select(pl.when(side.is_null()).then(pl.lit("side was '") + words + pl.lit("'"))).to_series()
     legend = ", ".join(f"{w.upper() or 'empty'} = {('seller', 'none', 'buyer')[table[w] + 1]}" for w in sorted(known))
     return side.fill_null(0), problem, f"{column} ({legend})"

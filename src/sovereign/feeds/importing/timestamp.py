@@ -87,9 +87,10 @@ def _text(values: pl.Series, zone: str) -> tuple[pl.Series, str, int]:
         return pl.Series([None] * len(values), dtype=pl.Int64), "no times", 0
     # Eight digits are a date, not an epoch number; nine and more are.
     numbers = sample.filter(sample.str.contains(r"^-?\d{9,}(\.\d+)?$"))
-    if 2 * len(numbers) > len(sample) and not _is_compact(numbers):
+    is_epoch = len(numbers) > 0 and not _is_compact(numbers)
+    format_, hits = _best_format(sample) if not is_epoch or len(numbers) < len(sample) else ("", 0)
+    if is_epoch and len(numbers) >= hits:
         return (*_epoch_text(values), 0)
-    format_, hits = _best_format(sample)
     if not hits:
         return pl.Series([None] * len(values), dtype=pl.Int64), f"unreadable times such as '{sample[0]}'", 0
     parsed = _parsed(values, format_)
@@ -128,10 +129,10 @@ def _parsed(values: pl.Series, format_: str) -> pl.Series:
 def _epoch_text(values: pl.Series) -> tuple[pl.Series, str]:
     import polars as pl
 
+    if not values.str.contains(".", literal=True).any():
+        return _epoch_integers(values.cast(pl.Int64, strict=False))
     whole = values.str.extract(r"^(-?\d+)", 1).cast(pl.Int64, strict=False)
     integers, read = _epoch_integers(whole)
-    if not values.str.contains(".", literal=True).any():
-        return integers, read
     scale, _ = _unit(whole)
     digits = values.str.extract(r"\.(\d+)$", 1).fill_null("").str.pad_end(9, "0").str.head(9)
     fraction = digits.cast(pl.Int64, strict=False).fill_null(0) * scale // 10**9

@@ -80,6 +80,16 @@ def test_trades_when_off_tick_or_undefined_then_set_aside(tmp_path: Path) -> Non
     assert found.quarantine["row"].to_list() == [1, 2, 3]
 
 
+def test_equity_trades_when_half_a_tick_then_to_even_and_counted(tmp_path: Path) -> None:
+    data = files.header("trades", {"SPY": 1}, DAY)
+    data += b"".join(files.trade(1, NOON + k, p, 1, "N") for k, p in enumerate((10.005, 10.015, 10.025, 10.0151, 10.01)))
+    (part,) = load(tmp_path, data).parts
+    assert isinstance(part.rows, Trades)
+    assert part.rows.price.tolist() == [1000, 1002, 1002, 1002, 1001]
+    assert part.rounded == 4
+    assert part.rows.side.tolist() == [0, 1, 1, 1, -1]  # no side is given: the tick rule
+
+
 def test_tbbo_when_imported_then_trades_carry_their_quotes(tmp_path: Path) -> None:
     data = files.header("tbbo", {"ESH4": 1}, DAY)
     data += files.quoted(1, NOON, "T", "B", 5100.25, 3, (5100.0, 5100.25, 7, 8))

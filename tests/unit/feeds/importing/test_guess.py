@@ -8,20 +8,8 @@ from sovereign.core.errors import UsageError
 from sovereign.feeds.importing.guess import guess_columns, guess_seconds, guess_symbol
 
 DATABENTO = [
-    "ts_recv",
-    "ts_event",
-    "rtype",
-    "publisher_id",
-    "instrument_id",
-    "action",
-    "side",
-    "depth",
-    "price",
-    "size",
-    "flags",
-    "ts_in_delta",
-    "sequence",
-    "symbol",
+    *("ts_recv", "ts_event", "rtype", "publisher_id", "instrument_id", "action", "side", "depth", "price", "size", "flags"),
+    *("ts_in_delta", "sequence", "symbol"),
 ]
 POLYGON = [
     "ticker",

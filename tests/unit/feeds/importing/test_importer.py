@@ -237,6 +237,15 @@ def test_equity_when_price_is_between_ticks_then_rounded_and_counted(tmp_path: P
     assert len(found.quarantine) == 0
 
 
+@pytest.mark.parametrize(("price", "ticks"), [("10.005", 1000), ("10.015", 1002), ("10.025", 1002), ("169.995", 17_000)])
+def test_equity_when_price_is_half_a_tick_then_to_even_in_every_format(tmp_path: Path, price: str, ticks: int) -> None:
+    # Midpoint prints are halves; 10.015 as a float divided by 0.01 is 1001.4999999999999.
+    assert trades_of(load(tmp_path, f"ts,price,size\n{NOON},{price},1\n", "BAC.csv")).price.tolist() == [ticks]
+    nano = f"{NOON}000000000,1,1,T,N,{price.replace('.', '')}000000,1\n"
+    text = "ts_event,publisher_id,instrument_id,action,side,price,size\n" + nano
+    assert trades_of(load(tmp_path, text, "BAC.csv")).price.tolist() == [ticks]
+
+
 def test_prices_when_stored_as_float32_then_on_their_tick(tmp_path: Path) -> None:
     frame = pl.DataFrame({"ts": [NOON] * 3, "price": [75.31, 80.07, 99.99], "size": [1, 1, 1]}).cast({"price": pl.Float32})
     frame.write_parquet(tmp_path / "CLJ4.parquet")
