@@ -2,8 +2,8 @@
 
 Ours is everything that `sovereign backtest` does: reading, signals, five lanes (three fill models, doubled and tripled costs),
 the run ledger, report and CSVs. The peer is a loop over the same files that reads the four columns and does nothing with
-them. Both are timed inside a process that has its imports behind it, on one core; a further row times the whole command. `first` runs have
-none of the files in the page cache and no Arrow copies, which they build; `second` ones follow on them.
+them. Both are timed inside a process that has its imports behind it, on one core; a further row times the whole command.
+`first` runs have none of the files in the page cache and no Arrow copies; `second` ones follow on them.
 """
 
 from __future__ import annotations

@@ -191,13 +191,14 @@ def against_peers(trades: Trades, folder: Path, repeat: int) -> list[table.Row]:
             print(f"round {turn + 1} of {repeat}: {name} ...", flush=True)
             theirs[name] += peers.measure(name)
             ours["order_flow"].append(order_flow(trades, timed))
+        ours["order_flow"].append(order_flow(trades, timed))
         ours["rule"].append(timed(lambda: run_rule(trades)))
         ours["empty"].append(empty(trades, timed))
     rows = []
     for title, mine, other, least, note in PAIRS:
         home = PROGRAMS[other][0]
         if home in peers.absent:
-            rows.append(table.missing(title, peers.absent[home], home))
+            rows.append(table.missing(title, peers.absent[home], home, table.median(ours[mine]), "ns/tick"))
         else:
             rows.append(table.speedup(title, ours[mine], theirs[other], peers.versions[home], least, note))
     return rows

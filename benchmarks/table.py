@@ -68,9 +68,9 @@ def alone(name: str, ours: float, unit: str, most: float | None = None, note: st
     )
 
 
-def missing(name: str, why: str, version: str = "") -> Row:
-    """Return a row for what could not be measured."""
-    return Row(name=name, ours=None, peer=None, ratio=None, unit="", version=version, note=why)
+def missing(name: str, why: str, version: str = "", ours: float | None = None, unit: str = "") -> Row:
+    """Return a row for what could not be measured, or not on the peer's side."""
+    return Row(name=name, ours=ours, peer=None, ratio=None, unit=unit, version=version, note=why)
 
 
 def _number(value: float | None) -> str:
