@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from sovereign.store.manifest import (
 
 _KIND = re.compile(r"^(trades|quotes|bars-[1-9]\d*)$")
 _MONTHS = "FGHJKMNQUVXZ"
+_Index = dict[tuple[str, str], dict[date, dict[str, Entry]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Catalog:
         self._arrow_cache = arrow_cache
         self._manifest = Manifest()
         self._manifest_stamp: tuple[int, int, int] | None = None
+        self._index: _Index = {}
 
     # reading
 
@@ -79,7 +82,9 @@ class Catalog:
             return Manifest()
         stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if stamp != self._manifest_stamp:
-            self._manifest, self._manifest_stamp = load_manifest(file), stamp
+            manifest = load_manifest(file)
+            self._index = _index_of(manifest)
+            self._manifest, self._manifest_stamp = manifest, stamp
         return self._manifest
 
     def entries(self) -> list[Entry]:
@@ -92,7 +97,7 @@ class Catalog:
 
     def dates(self, symbol: str, kind: str = "trades") -> list[date]:
         """Return the trade dates of a symbol, in order; those of a futures root are those of all its contracts."""
-        return sorted({e.trade_date for e in self.entries() if e.kind == kind and _belongs(e.symbol, symbol)})
+        return list(self._held(symbol, kind))
 
     def resolve(self, symbol: str, trade_date: date, kind: str = "trades") -> str:
         """Return the symbol whose partition serves `symbol` on a trade date: itself, or for a futures root a contract.
@@ -104,20 +109,22 @@ class Catalog:
         ------
         NotFoundError : the catalog holds nothing of the symbol on that date; the message names the nearest dates.
         """
-        pool = [e for e in self.entries() if e.kind == kind and _belongs(e.symbol, symbol)]
-        today = [e.symbol for e in pool if e.trade_date == trade_date]
+        held = self._held(symbol, kind)
+        today = held.get(trade_date, {})
         if symbol in today:
             return symbol
         if not today:
             raise NotFoundError(self._missing(symbol, trade_date, kind))
-        earlier = max((e.trade_date for e in pool if e.trade_date < trade_date), default=None)
-        volume = {e.symbol: e.volume for e in pool if e.trade_date == earlier}
-        return min(today, key=lambda s: (-volume.get(s, 0), _expiry(s, trade_date)))
+        days = list(held)
+        place = bisect_left(days, trade_date)
+        earlier = held[days[place - 1]] if place else {}
+        volume = {name: entry.volume for name, entry in earlier.items()}
+        return min(today, key=lambda name: (-volume.get(name, 0), _expiry(name, trade_date)))
 
     def entry(self, symbol: str, trade_date: date, kind: str = "trades") -> Entry:
         """Return the manifest entry that serves a symbol (or futures root) on a trade date."""
         name = self.resolve(symbol, trade_date, kind)
-        return next(e for e in self.entries() if (e.kind, e.symbol, e.trade_date) == (kind, name, trade_date))
+        return self._held(symbol, kind)[trade_date][name]
 
     def is_simulated(self, symbol: str, trade_date: date) -> bool:
         """Say whether a day's trades were generated."""
@@ -151,6 +158,10 @@ class Catalog:
         if not isinstance(rows, Bars):
             raise DataError(f"{symbol} {trade_date} bars were {type(rows).__name__}; run 'sovereign data verify'")
         return rows
+
+    def _held(self, symbol: str, kind: str) -> Mapping[date, Mapping[str, Entry]]:
+        """Return the entries that serve a symbol: by trade date, in order, and symbol."""
+        return self._index.get((kind, symbol), {}) if self.manifest.entries else {}
 
     def _missing(self, symbol: str, trade_date: date, kind: str) -> str:
         have = self.dates(symbol, kind)
@@ -411,8 +422,13 @@ def _joined(kind: str, parts: Iterable[Rows]) -> Rows:
     return rows_of(kind, {n: np.concatenate([c[n] for c in columns]) for n in names})
 
 
-def _belongs(held: str, asked: str) -> bool:
-    return held == asked or (contract_root(asked) == asked and contract_root(held) == asked)
+def _index_of(manifest: Manifest) -> _Index:
+    """Return the entries by kind and name; a futures contract is found under its own name and under its root."""
+    index: _Index = {}
+    for entry in sorted(manifest.entries.values(), key=lambda e: e.trade_date):
+        for name in {entry.symbol, contract_root(entry.symbol) or entry.symbol}:
+            index.setdefault((entry.kind, name), {}).setdefault(entry.trade_date, {})[entry.symbol] = entry
+    return index
 
 
 def _expiry(symbol: str, near: date) -> tuple[int, int]:
