@@ -41,6 +41,16 @@ def test_help_when_asked_then_nothing_heavy_is_imported():
     assert output.splitlines()[-1] == "LOADED []"
 
 
+def test_help_when_asked_of_every_command_then_no_room_is_imported():
+    script = (
+        "import sys\nfrom sovereign.app.cli.main import COMMANDS, _is_installed, run\n"
+        "assert [run([*words.split(), '--help']) for words, (module, _) in COMMANDS.items() if _is_installed(module)]\n"
+        f"print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules) - {{'pydantic'}}))"  # typer itself reads options with pydantic
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[-1] == "LOADED []"
+
+
 def test_help_when_asked_then_lists_installed_commands_only(capsys, monkeypatch):
     monkeypatch.setitem(root.COMMANDS, "absent", ("sovereign.app.cli.no_such_module", "Not there."))
     assert root.run(["--help"]) == 0
@@ -66,6 +76,7 @@ def test_version_when_asked_then_printed(capsys):
         (["backtset"], "No such command"),
         (["config", "shwo"], "Did you mean 'show'?"),
         (["config", "show", "--jsno"], "--jsno"),
+        (["data", "synth", "--sessions", "many"], "--sessions"),
     ],
 )
 def test_run_when_usage_is_wrong_then_one_line_and_exit_2(capsys, arguments, part):
