@@ -170,9 +170,11 @@ def _certificates(folder: Path) -> tuple[Path, Path, Path]:
 
     paths: Callable[[str], Path] = folder.joinpath
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    run("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
+    # Python 3.13 verifies as RFC 5280 has it: an authority says that it signs, a certificate by whom it was signed.
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    run("req", "-x509", *curve, *usage, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
     run("req", *curve[:-2], "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1")
-    paths("names").write_text("subjectAltName=IP:127.0.0.1\n")
+    paths("names").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
     signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
     run("x509", "-req", "-in", "server.csr", "-out", "server.pem", *signing)
     return paths("server.pem"), paths("server.key"), paths("ca.pem")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ class CutFeed:
     def blocks(self, session) -> Iterator[Block]:
         trades = next(t for s, t in self._days if s is session)
         bounds = sorted({0, *(c for c in self._cuts(len(trades)) if 0 < c < len(trades)), len(trades)})
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             is_last = stop == len(trades)
             # A live stream promises no more than the time of the tick it has just seen.
             until = session.close_ns if is_last else int(trades.ts[stop - 1])

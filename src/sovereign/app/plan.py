@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import Feed
     from sovereign.research.backtest import Recipe
+    from sovereign.research.result import LaneResult
     from sovereign.research.runner import Plan
+    from sovereign.research.stress import Rerun
     from sovereign.store.catalog import Catalog
+    from sovereign.store.runs import RunRecord
 
 
 def now_ns() -> int:
@@ -129,3 +132,27 @@ def catalog_plan(
         seed=None,
         is_tested=is_tested,
     )
+
+
+def rerun_of(record: RunRecord) -> Rerun | None:
+    """Return what runs a stored backtest again with more slippage, or None when its market data is no longer what it was."""
+    from sovereign.app.configuration import Settings
+    from sovereign.core.errors import NotFoundError
+    from sovereign.research.backtest import LaneSpec, main_lane, run_backtest
+
+    if record.kind != "backtest" or record.start is None or record.end is None:
+        return None
+    settings = Settings.model_validate(record.config)
+    try:
+        plan = catalog_plan(settings, record.strategy, record.symbols[0], record.start, record.end)
+    except NotFoundError:
+        return None
+    if plan.data_hash != record.data_hash:
+        return None
+    main = main_lane(settings.execution)
+
+    def rerun(ticks: int) -> LaneResult:
+        lane = LaneSpec(name=main.name, model=main.model.slipped(ticks))
+        return run_backtest(plan.recipe, plan.feed, lanes=(lane,)).lanes[main.name]
+
+    return rerun

@@ -215,6 +215,8 @@ class OrderIntent:
     reason: str = ""
 
     def __post_init__(self) -> None:
+        if self.order_type is OrderType.MARKET and self.time_in_force is not TimeInForce.GTD and self.expire_ns is None:
+            return
         given = {"limit_ticks": self.limit_ticks, "stop_ticks": self.stop_ticks, "trail_ticks": self.trail_ticks}
         needed = _NEEDED.get(self.order_type)
         if needed is None or not isinstance(self.order_type, OrderType):

@@ -59,6 +59,15 @@ class FillModel(Configuration):
             }
         )
 
+    def slipped(self, ticks: int) -> FillModel:
+        """Return the model with every taker paying `ticks` more; resting limits still fill at their price."""
+        return self.model_copy(
+            update={
+                "market_slippage_ticks": self.market_slippage_ticks + ticks,
+                "stop_slippage_ticks": self.stop_slippage_ticks + ticks,
+            }
+        )
+
 
 OPTIMISTIC = FillModel(
     crosses_spread=False,

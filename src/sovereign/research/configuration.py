@@ -30,6 +30,9 @@ class EvidenceConfig(Configuration):
     null_max_t: float = Field(
         default=3.0, gt=0, description="Largest |t| of the mean profit on the driftless market; 3 happens once in 370 by luck."
     )
+    null_min_trades: int = Field(
+        default=100, ge=2, description="Fewest trades on the driftless market that can clear a strategy; own choice."
+    )
     future_cuts: int = Field(
         default=5, ge=1, description="Moments of a session after which the look-ahead test replaces the future, count."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sovereign.core.position import Trade
 from sovereign.research.configuration import StressConfig
 from sovereign.research.stress import Rerun, StressResult, stress_run
-from sovereign.store.runs import StoredRun
+from sovereign.store.runs import RunRecord, StoredRun
 from sovereign.store.store import Store
 
 
@@ -20,16 +20,17 @@ def stress_stored(
     *,
     now_ns: int,
     config: StressConfig | None = None,
-    rerun: Rerun | None = None,
+    rerun_of: Callable[[RunRecord], Rerun | None] | None = None,
 ) -> tuple[str, StoredRun, StressResult]:
     """Stress a run of the ledger and record that it was done; returns the name of the record, the run, and the result.
 
-    The record of an earlier stress stands for the run it was made from. `rerun` runs the engine again with extra slippage per
-    side; None charges the stored trades as they were.
+    The record of an earlier stress stands for the run it was made from. `rerun_of` gives what runs
+    the engine again with extra slippage per side; without it, or when it gives None, the stored trades are charged.
     """
     run = store.run(name)
     if run.record.kind == "stress" and run.record.parent_id is not None:
         run = store.run(run.record.parent_id)
+    rerun = rerun_of(run.record) if rerun_of is not None else None
     result = stress_run(store.trades(run.id), run.record.starting_balance, run.record.zone, config, rerun)
     # The record carries the configuration of its parent: stressing a run is not another trial of the strategy.
     record = replace(run.record, id=f"{run.id}-stress", kind="stress", parent_id=run.id, started_ns=now_ns, instruments=())

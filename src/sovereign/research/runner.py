@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,15 @@ from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
 from sovereign.research.backtest import Outcome, Recipe, run_backtest
 from sovereign.research.card import EvidenceCheck
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
-from sovereign.research.evidence import day_sessions, future_test, null_test, strategy_checks
+from sovereign.research.evidence import (
+    TEST_START,
+    FutureResult,
+    NullResult,
+    day_sessions,
+    future_test,
+    null_test,
+    strategy_checks,
+)
 from sovereign.research.evidence_card import build_card
 from sovereign.research.metrics import compute_metrics, daily_sharpe
 from sovereign.research.report import ReportPaths, summarize, write_report
@@ -197,13 +205,21 @@ def run_recorded(
     except BaseException as error:
         recording.abandon(f"{type(error).__name__}: {error}")
         raise
-    further = strategy_tests(plan) if plan.is_tested else ()
+    further = strategy_tests(plan, store, now_ns) if plan.is_tested else ()
     return recording.finish(outcome, folder, further)
 
 
-def strategy_tests(plan: Plan) -> tuple[EvidenceCheck, ...]:
-    """Make the null and the look-ahead test of a plan's strategy on the synthetic market."""
+def strategy_tests(plan: Plan, store: Store, now_ns: Callable[[], int]) -> tuple[EvidenceCheck, ...]:
+    """Make the null and the look-ahead test of a plan's strategy on the synthetic market.
+
+    They depend on code, settings and seed alone, so a result in the store that was made from the same is used again.
+    """
+    key = _test_key(plan)
+    if (kept := store.kept_test(key)) is not None:
+        null, future = NullResult(**kept["null"]), FutureResult(**kept["future"])
+        return tuple(strategy_checks(null, future, plan.evidence.null_min_trades))
     config = plan.evidence
+    session = next(day_sessions(plan.calendar, TEST_START))
     null = null_test(
         plan.recipe,
         plan.instrument,
@@ -211,16 +227,21 @@ def strategy_tests(plan: Plan) -> tuple[EvidenceCheck, ...]:
         sessions=config.null_sessions,
         ticks=config.null_ticks,
         seed=config.null_seed,
-        start=plan.start,
+        start=TEST_START,
         max_t=config.null_max_t,
     )
-    session = next(day_sessions(plan.calendar, plan.start), None)
-    future = None
-    if session is not None:
-        market = SyntheticMarket(SyntheticConfig(ticks_per_session=config.future_ticks), config.null_seed)
-        trades = market.session_trades(plan.instrument, session)
-        future = future_test(plan.recipe, plan.instrument, session, trades, cuts=config.future_cuts, seed=config.null_seed)
-    return tuple(strategy_checks(null, future))
+    market = SyntheticMarket(SyntheticConfig(ticks_per_session=config.future_ticks), config.null_seed)
+    trades = market.session_trades(plan.instrument, session)
+    future = future_test(plan.recipe, plan.instrument, session, trades, cuts=config.future_cuts, seed=config.null_seed)
+    store.keep_test(key, now_ns(), {"null": asdict(null), "future": asdict(future)})
+    return tuple(strategy_checks(null, future, plan.evidence.null_min_trades))
+
+
+def _test_key(plan: Plan) -> str:
+    recipe = plan.recipe
+    parts = (recipe.strategy_config, recipe.risk, recipe.execution, plan.evidence)
+    settings = [part.model_dump(mode="json") for part in parts]
+    return digest([code_hash(), recipe.strategy, plan.instrument.root, str(recipe.starting_balance), settings])
 
 
 def _zone(plan: Plan) -> str:

@@ -45,6 +45,15 @@ def _run_key(*, is_primary: bool = False) -> Column[int]:
 
 meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
 
+strategy_tests = Table(
+    "strategy_tests",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("made_ns", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+)
+"""Results of the null and look-ahead tests by what they depend on; a test that would only repeat itself is not made again."""
+
 runs = Table(
     "runs",
     metadata,

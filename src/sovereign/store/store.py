@@ -240,6 +240,20 @@ class Store:
                 connection.execute(candidates.delete().where(candidates.c.key >= first, candidates.c.key < last))
             connection.execute(schema.runs.delete().where(schema.runs.c.key == run_key))
 
+    def keep_test(self, key: str, made_ns: int, content: Mapping[str, Any]) -> None:
+        """Keep the result of a strategy's test under the digest of everything it depends on."""
+        table = schema.strategy_tests
+        with self._database.writing() as connection:
+            connection.execute(table.delete().where(table.c.key == key))
+            connection.execute(table.insert().values(key=key, made_ns=made_ns, content=json.dumps(content)))
+
+    def kept_test(self, key: str) -> dict[str, Any] | None:
+        """Return what was kept under `key`, or None."""
+        table = schema.strategy_tests
+        with self._database.reading() as connection:
+            row = connection.execute(select(table.c.content).where(table.c.key == key)).first()
+        return None if row is None else json.loads(row.content)
+
     # -- the ledger ------------------------------------------------------------------------------------------------------
 
     def runs(self, *, limit: int | None = None, strategy: str | None = None, kind: str | None = None) -> list[StoredRun]:

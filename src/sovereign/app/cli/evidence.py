@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +17,6 @@ StrategyArgument = Annotated[str, typer.Argument(help="Name of the strategy, for
 SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate: a futures root or an equity.")]
 SessionsOption = Annotated[int | None, typer.Option("--sessions", min=1, help="Sessions; default: evidence.null_sessions.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default: evidence.null_seed.")]
-START = date(2025, 1, 6)
 
 
 @app.command()
@@ -36,7 +34,7 @@ def null(
     from sovereign.app.plan import recipe_of
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.calendar import calendar_for
-    from sovereign.research.evidence import null_test
+    from sovereign.research.evidence import TEST_START, null_test
 
     settings = settings_from(config, overrides).settings
     wanted, instrument = settings.evidence, find_instrument(symbol)
@@ -49,15 +47,13 @@ def null(
             sessions=count,
             ticks=wanted.null_ticks,
             seed=wanted.null_seed if seed is None else seed,
-            start=START,
+            start=TEST_START,
             max_t=wanted.null_max_t,
             on_session=lambda _: advance(),
         )
 
     def text(found: NullResult) -> str:
-        verdict = (
-            "passed: nothing out of nothing" if found.passed else "FAILED: it wins or loses where nothing can be won"
-        )
+        verdict = "passed: nothing out of nothing" if found.passed else "FAILED: it wins or loses where nothing can be won"
         return (
             f"{found.strategy}: {found.trades} trades in {found.sessions} driftless sessions (simulated, seed {found.seed})\n"
             f"mean {found.mean:+.3f} ticks a trade ({found.mean_money:+.2f} USD a unit), "
@@ -82,20 +78,18 @@ def future(
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
-    from sovereign.research.evidence import day_sessions, future_test
+    from sovereign.research.evidence import TEST_START, day_sessions, future_test
 
     settings = settings_from(config, overrides).settings
     wanted, instrument = settings.evidence, find_instrument(symbol)
     number = wanted.null_seed if seed is None else seed
-    session = next(day_sessions(calendar_for(instrument.calendar), START))
+    session = next(day_sessions(calendar_for(instrument.calendar), TEST_START))
     trades = SyntheticMarket(SyntheticConfig(ticks_per_session=wanted.future_ticks), number).session_trades(instrument, session)
     result = future_test(recipe_of(settings, strategy), instrument, session, trades, cuts=wanted.future_cuts, seed=number)
 
     def text(found: FutureResult) -> str:
         verdict = "passed: the past does not depend on the future" if found.passed else f"FAILED: {found.difference}"
-        return (
-            f"{found.strategy}: {found.events} events before {found.cuts} cuts, {found.decisions} decisions\n{verdict}"
-        )
+        return f"{found.strategy}: {found.events} events before {found.cuts} cuts, {found.decisions} decisions\n{verdict}"
 
     emit(result, as_json, text)
 
@@ -121,7 +115,7 @@ def costs(
     from sovereign.core.session import parse_date
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
-    from sovereign.research.evidence import costs_test
+    from sovereign.research.evidence import TEST_START, costs_test
 
     settings = settings_from(config, overrides).settings
     wanted, instrument = settings.evidence, find_instrument(symbol)
@@ -133,7 +127,7 @@ def costs(
         feed = catalog_plan(settings, strategy, symbol, parse_date(start), parse_date(end)).feed
     else:
         market = SyntheticMarket(settings.synthetic, wanted.null_seed if seed is None else seed)
-        feed = SyntheticFeed(market, instrument, calendar_for(instrument.calendar), START, count)
+        feed = SyntheticFeed(market, instrument, calendar_for(instrument.calendar), TEST_START, count)
     with sessions_bar("sessions at once, twice and three times the costs", count, as_json) as advance:
         result = costs_test(recipe_of(settings, strategy), feed, on_session=lambda _: advance())
 

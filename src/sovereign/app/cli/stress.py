@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,12 +19,13 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Stress a finished run: slippage, time of day, weekday, and Monte Carlo shuffles of its trades."""
+    from sovereign.app.plan import now_ns, rerun_of
     from sovereign.research.ledger import stress_stored
     from sovereign.store.store import Store
 
     settings = settings_from(config, overrides).settings
     with Store(settings.store) as store:
-        record, found, result = stress_stored(store, run, now_ns=time.time_ns(), config=settings.stress)
+        record, found, result = stress_stored(store, run, now_ns=now_ns(), config=settings.stress, rerun_of=rerun_of)
     plain = {"run": found.id, "record": record, **result.to_plain()}
     emit(plain, as_json, lambda _: _text(found.id, result))
 

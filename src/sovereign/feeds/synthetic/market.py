@@ -8,6 +8,7 @@ for the model and what it does not have. The sequential parts are `kernels.synth
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
@@ -155,7 +156,7 @@ class SyntheticMarket:
         return f"simulated{' null' if self.config.is_null else ''} market, seed {self.seed}"
 
     def session_trades(self, instrument: Instrument, session: Session, hours: Hours = "regular") -> Trades:
-        """Return a session's trades with best quotes; no rows when the session has no such hours.
+        """Return a session's trades with best quotes; no rows when the session has no such hours. Sizes come in round lots.
 
         Contracts of one product (`ES`, `ESH4`) are the same market; other products are other markets of the same seed.
         """
@@ -174,7 +175,9 @@ class SyntheticMarket:
             + config.overnight_frac * night / (config.full_night_minutes * NS_PER_MINUTE)
         )
         shape = self._shape(session, spans, start, end)
-        return self._trades(rng, max(1, round(count)), shape, (start, end), self._open_ticks(product, session))
+        trades = self._trades(rng, max(1, round(count)), shape, (start, end), self._open_ticks(product, session))
+        # Sizes are drawn in lots: one contract, a hundred shares.
+        return trades if instrument.round_lot == 1 else replace(trades, size=trades.size * np.int32(instrument.round_lot))
 
     def planted_session(
         self,
