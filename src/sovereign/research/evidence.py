@@ -251,9 +251,7 @@ def collect_audit(recipe: Recipe, feed: Feed) -> bytes:
     return b"".join(parts)
 
 
-def strategy_checks(
-    null: NullResult | None, future: FutureResult | None, null_min_trades: int
-) -> Iterator[EvidenceCheck]:
+def strategy_checks(null: NullResult | None, future: FutureResult | None, null_min_trades: int) -> Iterator[EvidenceCheck]:
     """Yield what the two tests add to a run's evidence card; a null test of a handful of trades counts as not run."""
     if null is not None:
         yield EvidenceCheck(

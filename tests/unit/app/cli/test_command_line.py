@@ -45,12 +45,8 @@ def test_help_when_asked_of_every_command_then_no_room_is_imported():
     script = (
         "import sys\nfrom sovereign.app.cli.main import COMMANDS, _is_installed, run\n"
         "assert [run([*words.split(), '--help']) for words, (module, _) in COMMANDS.items() if _is_installed(module)]\n"
-<<<<<<< HEAD
-        f"print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules) - {{'pydantic'}}))"  # typer itself reads options with pydantic
-=======
         # typer itself reads options with pydantic
         f"print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules) - {{'pydantic'}}))"
->>>>>>> house
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert output.splitlines()[-1] == "LOADED []"
