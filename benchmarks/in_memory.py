@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks import peer, table
 from benchmarks.environment import PeerUnavailableError, ensure
 from benchmarks.rule import RULE, OpenDoor, check_instrument, differences, run_rule
-from benchmarks.tape import MemoryFeed, es, save, session_of
+from benchmarks.tape import DAY_BEFORE, TRADE_DATE, MemoryFeed, es, make_tape, save, session_of
 from sovereign.core.columns import Trades
 from sovereign.core.decision import Proposal, RefusedColumns
 from sovereign.core.instrument import Instrument
@@ -78,8 +79,16 @@ class Empty:
         return None
 
 
+@cache
+def _warm_up(ticks: int) -> Trades:
+    return make_tape(ticks, DAY_BEFORE)
+
+
 def order_flow(trades: Trades, timed: Callable[[Callable[[], Any]], float]) -> float:
-    """Time the order-flow system on a session in memory: everything from the first tick to the session's end."""
+    """Time the order-flow system on a session in memory: everything from the first tick to the session's end.
+
+    The session before it is traded first and not timed: with cold indicators the risk door would refuse most candidates.
+    """
     strategy = load_strategy("order_flow")
     engine = Engine(
         strategy=strategy,
@@ -89,8 +98,10 @@ def order_flow(trades: Trades, timed: Callable[[Callable[[], Any]], float]) -> f
         fees=PerUnitFees(),
         is_simulated_data=True,
     )
-    run = Run(MemoryFeed(trades), strategy.signal_stream, [engine])
-    return timed(lambda: list(run.sessions()))
+    feed = MemoryFeed((DAY_BEFORE, _warm_up(len(trades))), (TRADE_DATE, trades))
+    sessions = Run(feed, strategy.signal_stream, [engine]).sessions()
+    next(sessions)
+    return timed(lambda: list(sessions))
 
 
 def empty(trades: Trades, timed: Callable[[Callable[[], Any]], float]) -> float:
@@ -102,7 +113,7 @@ def empty(trades: Trades, timed: Callable[[Callable[[], Any]], float]) -> float:
         fees=PerUnitFees(),
         is_simulated_data=True,
     )
-    run = Run(MemoryFeed(trades), NoSignals, [engine])
+    run = Run(MemoryFeed((TRADE_DATE, trades)), NoSignals, [engine])
     return timed(lambda: list(run.sessions()))
 
 
@@ -288,7 +299,7 @@ def one_tick_a_call(trades: Trades, calls: int, repeat: int) -> list[table.Row]:
             fees=PerUnitFees(),
             is_simulated_data=True,
         )
-        run = Run(Live(trades), strategy.signal_stream, [engine])
+        run = Run(Live((TRADE_DATE, trades)), strategy.signal_stream, [engine])
         began = time.perf_counter_ns()
         list(run.sessions())
         whole.append((time.perf_counter_ns() - began) / calls / 1000)

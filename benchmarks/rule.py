@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from benchmarks.fill_oracle import matching_model
-from benchmarks.tape import MemoryFeed, es
+from benchmarks.tape import TRADE_DATE, MemoryFeed, es
 from sovereign.core.columns import Trades
 from sovereign.core.decision import Approved, Check, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, OrderFilled, TradeClosed
@@ -133,7 +133,7 @@ def run_rule(trades: Trades) -> dict[str, Any]:
         sinks=(keep,),
         is_simulated_data=True,
     )
-    run = Run(MemoryFeed(trades), strategy.signal_stream, [engine])
+    run = Run(MemoryFeed((TRADE_DATE, trades)), strategy.signal_stream, [engine])
     for _ in run.sessions():
         pass
     stream = run.streams["ES"]

@@ -16,6 +16,7 @@ from sovereign.feeds.calendar import calendar_for
 from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
 
 TRADE_DATE = date(2025, 11, 20)
+DAY_BEFORE = date(2025, 11, 19)
 
 
 def es() -> Instrument:
@@ -29,10 +30,10 @@ def session_of(day: date = TRADE_DATE) -> Session:
     return session
 
 
-def make_tape(ticks: int, seed: int = 1) -> Trades:
-    """Return a day session of about `ticks` trades (arrivals are random)."""
-    market = SyntheticMarket(SyntheticConfig(ticks_per_session=ticks), seed=seed)
-    return market.session_trades(es(), session_of(), "regular")
+def make_tape(ticks: int, day: date = TRADE_DATE) -> Trades:
+    """Return the day session of a trade date, about `ticks` trades."""
+    market = SyntheticMarket(SyntheticConfig(ticks_per_session=ticks), seed=1)
+    return market.session_trades(es(), session_of(day), "regular")
 
 
 def save(trades: Trades, folder: Path) -> None:
@@ -42,19 +43,18 @@ def save(trades: Trades, folder: Path) -> None:
 
 
 class MemoryFeed:
-    """One session whose ticks lie in memory, handed over as one block."""
+    """Day sessions whose ticks lie in memory, each handed over as one block."""
 
     is_simulated = True
 
-    def __init__(self, trades: Trades) -> None:
-        self.trades = trades
-        self.session = session_of()
+    def __init__(self, *tapes: tuple[date, Trades]) -> None:
+        self._tapes = {session_of(day): trades for day, trades in tapes}
 
     def sessions(self) -> Iterator[Session]:
-        yield self.session
+        yield from self._tapes
 
     def instruments(self, session: Session) -> Sequence[Instrument]:
         return (es(),)
 
     def blocks(self, session: Session) -> Iterator[Block]:
-        yield Block("ES", self.trades, session.regular_close_ns)
+        yield Block("ES", self._tapes[session], session.regular_close_ns)
