@@ -386,11 +386,7 @@ compare(
         "metrics.risk_free_frac": (0.05, {}),
         "metrics.confidence_frac": (0.5, {}),
         "metrics.bootstrap_samples": (100, {}),
-<<<<<<< HEAD
         "metrics.bootstrap_seed": (1, {"metrics.bootstrap_samples": 101}),
-=======
-        "metrics.bootstrap_seed": (1, {"metrics.bootstrap_samples": 100}),
->>>>>>> house
     },
     {
         **BUSY,

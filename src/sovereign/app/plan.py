@@ -135,18 +135,20 @@ def catalog_plan(
 
 
 def rerun_of(record: RunRecord) -> Rerun | None:
-    """Return what runs a stored backtest again with more slippage, or None when its market data is no longer what it was."""
+    """Return what runs a stored backtest again with more slippage; None when data or settings are not what they were."""
+    from pydantic import ValidationError
+
     from sovereign.app.configuration import Settings
     from sovereign.core.errors import NotFoundError
     from sovereign.research.backtest import LaneSpec, main_lane, run_backtest
 
     if record.kind != "backtest" or record.start is None or record.end is None:
         return None
-    settings = Settings.model_validate(record.config)
     try:
+        settings = Settings.model_validate(record.config)
         plan = catalog_plan(settings, record.strategy, record.symbols[0], record.start, record.end)
-    except NotFoundError:
-        return None
+    except (NotFoundError, ValidationError):
+        return None  # the data has gone, or the settings are those of another version
     if plan.data_hash != record.data_hash:
         return None
     main = main_lane(settings.execution)
