@@ -378,7 +378,7 @@ compare(
         "evidence.null_max_t": (0.001, {"evidence.null_min_trades": 2}),
         "evidence.null_min_trades": (2, {}),
         "evidence.future_cuts": (3, {}),
-        "evidence.future_ticks": (4_000, {}),
+        "evidence.future_ticks": (60_000, {}),
         "evidence.max_ambiguous_frac": (0.5, {}),
         "evidence.min_trades": (2, {}),
         "evidence.min_deflated_sharpe": (0.01, {}),

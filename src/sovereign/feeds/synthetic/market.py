@@ -8,8 +8,8 @@ for the model and what it does not have. The sequential parts are `kernels.synth
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from typing import Literal, Self
