@@ -38,7 +38,7 @@ from sovereign.risk.door import OneDoor
 from sovereign.signals.order_flow import OrderFlowStream
 from sovereign.strategies import load_strategy
 
-OURS = "ten patterns, regime, router, risk door, brackets"
+OURS = "footprint, ten patterns, regime, router, risk door, brackets"
 
 
 class NoSignals:
@@ -136,11 +136,11 @@ PROGRAMS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 """Name: (environment, program, options)."""
 
 PAIRS: tuple[tuple[str, str, str, float | None, str], ...] = (
-    (f"footprint, {OURS}", "order_flow", "nautilus", 300.0, "the peer: footprint and one bracket rule alone"),
+    ("whole engine, and a footprint with one rule", "order_flow", "nautilus", 300.0, f"ours: {OURS}"),
     ("delta rule with bracket", "rule", "nautilus", None, "the same bars, fills and profit on both sides"),
     ("empty strategy", "empty", "nautilus empty", None, "no signals, no orders"),
-    (f"footprint, {OURS}", "order_flow", "hftbacktest", 5.0, "the peer: footprint alone, woken at each trade"),
-    (f"footprint, {OURS}", "order_flow", "hftbacktest 1 s", None, "the peer: footprint alone, woken once a second"),
+    ("whole engine, and a footprint woken at each trade", "order_flow", "hftbacktest", 5.0, f"ours: {OURS}"),
+    ("whole engine, and a footprint woken once a second", "order_flow", "hftbacktest 1 s", None, f"ours: {OURS}"),
 )
 """Title, our figure, the peer's, the least ratio wanted, what the peer does."""
 
@@ -265,8 +265,8 @@ def where_time_goes(trades: Trades, repeat: int) -> list[table.Row]:
         table.alone("accumulate the footprint and delta", accumulated, "ns/tick"),
         table.alone("... with bars, profile, patterns, regime and router", streamed, "ns/tick"),
         table.alone("scan for a bracket's prices", scanned, "ns/tick"),
-        table.alone("whole engine", whole, "ns/tick"),
-        table.alone("... of that the engine, the risk door and orders", whole - streamed, "ns/tick"),
+        table.alone("... and the whole engine on them", whole, "ns/tick"),
+        table.alone("... of that decisions, risk door and orders", whole - streamed, "ns/tick"),
         *one_tick_a_call(trades, min(ticks, 50_000), repeat),
     ]
 
