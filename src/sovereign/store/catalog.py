@@ -24,7 +24,7 @@ import numpy as np
 from sovereign.core.columns import Bars, Quotes, Trades
 from sovereign.core.errors import CorruptFileError, DataError, NotFoundError, UsageError, suggestion
 from sovereign.core.instrument import Instrument, contract_root, find_instrument
-from sovereign.store.columnar import Rows, columns_of, read_mapped, read_parquet, rows_of, write_parquet
+from sovereign.store.columnar import Rows, columns_of, keep_mapped, read_mapped, read_parquet, rows_of, write_parquet
 from sovereign.store.lock import locked
 from sovereign.store.manifest import (
     Entry,
@@ -64,7 +64,7 @@ class Catalog:
 
     def __init__(self, path: Path | str, *, arrow_cache: bool = True) -> None:
         self.path = Path(path)
-        self._arrow_cache = arrow_cache
+        self.has_arrow_cache = arrow_cache
         self._manifest = Manifest()
         self._manifest_stamp: tuple[int, int, int] | None = None
         self._index: _Index = {}
@@ -136,9 +136,13 @@ class Catalog:
         parquet = self.path / entry.path
         if not parquet.exists():
             raise CorruptFileError(f"{parquet} is in the manifest but not on disk; restore it, or import its source again")
-        if not self._arrow_cache:
+        if not self.has_arrow_cache:
             return read_parquet(parquet, kind)
-        return read_mapped(parquet, self.path / ".cache" / f"{entry.key}.arrow", kind)
+        return read_mapped(parquet, self.arrow_copy(entry.key), kind)
+
+    def arrow_copy(self, key: str) -> Path:
+        """Return where the rebuildable Arrow copy of a partition lies."""
+        return self.path / ".cache" / f"{key}.arrow"
 
     def trades(self, symbol: str, trade_date: date) -> Trades:
         """Return a trade date's trades."""
@@ -369,6 +373,8 @@ class Transaction:
     ) -> Entry:
         file = self._staging / "files" / f"{key}.parquet"
         write_parquet(file, rows)
+        if self._catalog.has_arrow_cache:
+            keep_mapped(file, self._staging / "copies" / f"{key}.arrow", rows)
         volume = 0
         if isinstance(rows, Trades):
             volume = int(rows.size.sum(dtype=np.int64))
@@ -412,6 +418,12 @@ class Transaction:
             with (self._staging / "files" / name).open("rb") as stream:
                 os.fsync(stream.fileno())
         write_atomically(self._staging / "commit.json", json.dumps({"files": self._files}).encode())
+        for key in (name.removesuffix(".parquet") for name in self._files):
+            copy = self._staging / "copies" / f"{key}.arrow"
+            if copy.exists():
+                place = self._catalog.arrow_copy(key)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                copy.replace(place)
         self._catalog._redo(self._staging)
 
 

@@ -15,6 +15,6 @@ class DataConfiguration(Configuration):
     catalog: Path = Field(default=Path("catalog"), description="folder of the market-data catalog")
     arrow_cache: bool = Field(
         default=True,
-        description="keep an uncompressed Arrow copy of each partition that is read, so that the next run maps it into memory "
+        description="keep an uncompressed Arrow copy of each partition, so that a run maps it into memory "
         "(about 25 bytes a trade; the folder .cache in the catalog may be deleted at any time)",
     )

@@ -103,6 +103,11 @@ def read_mapped(parquet: Path, cache: Path, kind: str) -> Rows:
     return rows
 
 
+def keep_mapped(parquet: Path, cache: Path, rows: Rows) -> None:
+    """Write the Arrow copy of a Parquet file from the rows it was just written from, so that the first read is fast too."""
+    _write_cache(cache, rows, _stamp(parquet))
+
+
 def _map(cache: Path, stamp: bytes, kind: str) -> Rows | None:
     import pyarrow as pa
 
