@@ -14,7 +14,7 @@ from typing import Any
 from sovereign.core.configuration import Configuration
 from sovereign.core.event import Event, TradeClosed
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import Feed, Sink
+from sovereign.core.port import Block, Feed, Sink
 from sovereign.core.position import Trade
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
@@ -99,6 +99,16 @@ class Outcome:
     open_positions: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A block that has been worked through: what a reader of a running backtest may look at, and never change."""
+
+    run: Run
+    engine: Engine
+    session: Session
+    block: Block
+
+
 def run_backtest(
     recipe: Recipe,
     feed: Feed,
@@ -106,6 +116,7 @@ def run_backtest(
     lanes: Sequence[LaneSpec] | None = None,
     sinks: Sequence[Sink] = (),
     on_session: Callable[[Session], Any] | None = None,
+    on_block: Callable[[Passage], Any] | None = None,
 ) -> Outcome:
     """Run a strategy over every session of a feed.
 
@@ -114,6 +125,7 @@ def run_backtest(
     lanes : the first one is the main lane; all assumptions by default.
     sinks : further readers of the main lane's audit stream.
     on_session : called after each session, for progress.
+    on_block : called after each block with the main lane, for those who watch.
     """
     specs = tuple(lanes) if lanes is not None else all_lanes(recipe.execution)
     strategy = load_strategy(recipe.strategy, recipe.strategy_config)
@@ -130,7 +142,10 @@ def run_backtest(
     ]
     run = Run(feed, strategy.signal_stream, engines)
     count = 0
-    for session in run.sessions():
+    for session in feed.sessions():
+        for block in run.blocks(session):
+            if on_block is not None:
+                on_block(Passage(run, engines[0], session, block))
         count += 1
         if on_session is not None:
             on_session(session)

@@ -16,7 +16,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.port import Feed, SessionCalendar, Sink
 from sovereign.core.session import Session
 from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
-from sovereign.research.backtest import Outcome, Recipe, run_backtest
+from sovereign.research.backtest import Outcome, Passage, Recipe, run_backtest
 from sovereign.research.card import EvidenceCheck
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
 from sovereign.research.evidence import day_sessions, future_test, null_test, strategy_checks
@@ -189,11 +189,26 @@ def run_recorded(
     *,
     sinks: Sequence[Sink] = (),
     on_session: Callable[[Session], Any] | None = None,
+    on_block: Callable[[Passage], Any] | None = None,
+    on_start: Callable[[str], Any] | None = None,
 ) -> Finished:
-    """Run a plan from ledger to report; a run that fails stays in the ledger as failed."""
+    """Run a plan from ledger to report; a run that fails or is interrupted stays in the ledger as failed.
+
+    Parameters
+    ----------
+    sinks, on_session, on_block : see `run_backtest`.
+    on_start : told the run's id before anything is traded.
+    """
     recording = Recording(plan, store, now_ns)
     try:
-        outcome = run_backtest(plan.recipe, plan.feed, sinks=(recording.sink, *sinks), on_session=on_session)
+        if on_start is not None:
+            on_start(recording.run_id)
+        outcome = run_backtest(
+            plan.recipe, plan.feed, sinks=(recording.sink, *sinks), on_session=on_session, on_block=on_block
+        )
+    except KeyboardInterrupt:
+        recording.abandon("interrupted")
+        raise
     except BaseException as error:
         recording.abandon(f"{type(error).__name__}: {error}")
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sovereign.research.runner import Finished
@@ -38,3 +38,11 @@ def summary_text(finished: Finished) -> str:
         lines += [f"  {_MARK[c.state]}  {c.name.value:<11} {c.detail}" for c in card.checks]
     lines += ["", f"run     {result.run_id}", f"report  {finished.paths.html}"]
     return "\n".join(lines)
+
+
+def summary_plain(finished: Finished) -> dict[str, Any]:
+    """Return the summary and where the report is as JSON-ready values."""
+    from sovereign.research.report import summarize
+
+    paths = finished.paths
+    return {**summarize(finished.result), "report": str(paths.html), "summary": str(paths.summary)}
