@@ -52,6 +52,7 @@ class Plan:
     data_hash : digest of the market data, so that trials on the same data are counted together.
     calendar, instrument : market of the run, also used for the null and the look-ahead test.
     is_tested : make the null and the look-ahead test; without them the card says "not run".
+    warm_up : earlier sessions that signals see first and nobody trades; `data_hash` must tell of them.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Plan:
     evidence: EvidenceConfig
     metrics: MetricsConfig
     is_tested: bool = True
+    warm_up: Feed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +206,7 @@ def run_recorded(
         if on_start is not None:
             on_start(recording.run_id)
         outcome = run_backtest(
-            plan.recipe, plan.feed, sinks=(recording.sink, *sinks), on_session=on_session, on_block=on_block
+            plan.recipe, plan.feed, sinks=(recording.sink, *sinks), on_session=on_session, on_block=on_block, warm_up=plan.warm_up
         )
     except KeyboardInterrupt:
         recording.abandon("interrupted")
@@ -254,6 +256,9 @@ def _assumptions(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     ]
     if plan.feed.is_simulated:
         lines.append("Market data is simulated: it says how the system behaves, and nothing about markets.")
+    if plan.warm_up is not None:
+        dates = ", ".join(session.trade_date.isoformat() for session in plan.warm_up.sessions())
+        lines.append(f"Indicators were warmed up on {dates}, which was not traded.")
     if outcome.open_positions:
         held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in outcome.open_positions.items())
         lines.append(f"The data ended with an open position ({held}); its floating profit is not in the figures.")

@@ -24,6 +24,9 @@ def command(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed and date give the same ticks.")] = 0,
     start: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
     sessions: Annotated[int, typer.Option("--sessions", min=1, help="Number of sessions.")] = 1,
+    warm_up: Annotated[
+        int, typer.Option("--warm-up", min=0, help="Earlier sessions that indicators see first and nobody trades.")
+    ] = 1,
     speed: Annotated[
         float | None, typer.Option("--speed", min=0, help="Market seconds a second; 0 as fast as it goes; default: --seconds.")
     ] = None,
@@ -56,7 +59,7 @@ def command(
         from sovereign.store.store import Store
 
         settings = settings_from(config, overrides).settings
-        plan = demo_plan(settings, strategy, symbol, seed, first, sessions, is_tested=is_tested)
+        plan = demo_plan(settings, strategy, symbol, seed, first, sessions, warm_up, is_tested=is_tested)
         pace = Pace(speed=speed if is_screen or speed is not None else 0.0, seconds=seconds)
         watcher = screen if is_screen else Lines(_silent if as_json else typer.echo)
         with Store(settings.store) as store:
@@ -69,7 +72,7 @@ def command(
 
 
 def demo_plan(
-    settings: Settings, strategy: str, symbol: str, seed: int, start: date, sessions: int, *, is_tested: bool
+    settings: Settings, strategy: str, symbol: str, seed: int, start: date, sessions: int, warm_up: int, *, is_tested: bool
 ) -> Plan:
     """Plan a run over simulated sessions.
 
@@ -77,6 +80,9 @@ def demo_plan(
     ------
     NotFoundError : the symbol or the strategy is unknown.
     """
+    from dataclasses import replace
+    from datetime import timedelta
+
     from sovereign.app.plan import plan_of
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.calendar import calendar_for
@@ -85,10 +91,13 @@ def demo_plan(
 
     instrument = find_instrument(symbol)
     market = SyntheticMarket(settings.synthetic, seed)
-    feed = SyntheticFeed(market, instrument, calendar_for(instrument.calendar), start, sessions)
+    calendar = calendar_for(instrument.calendar)
+    feed = SyntheticFeed(market, instrument, calendar, start, sessions)
     dates = [session.trade_date for session in feed.sessions()]
-    what = ["demo", settings.synthetic.model_dump(mode="json"), seed, symbol, [day.isoformat() for day in dates]]
-    return plan_of(
+    days = [session.trade_date for session in calendar.sessions(start - timedelta(days=14 + 2 * warm_up), start - timedelta(days=1))]
+    earlier = SyntheticFeed(market, instrument, calendar, days[-warm_up], warm_up) if warm_up else None
+    what = ["demo", settings.synthetic.model_dump(mode="json"), seed, symbol, warm_up, [day.isoformat() for day in dates]]
+    plan = plan_of(
         settings,
         strategy,
         kind="demo",
@@ -101,6 +110,7 @@ def demo_plan(
         seed=seed,
         is_tested=is_tested,
     )
+    return replace(plan, warm_up=earlier)
 
 
 def _silent(_: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.instrument import Instrument
-from sovereign.kernels.order_flow_setting import PatternConfig
+if TYPE_CHECKING:
+    from sovereign.core.instrument import Instrument
+    from sovereign.kernels.order_flow_setting import PatternConfig
 
 
 @runtime_checkable

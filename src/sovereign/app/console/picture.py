@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sovereign.app.console.ladder import Bar, FootprintSource, last_bars
 from sovereign.app.console.state import ConsoleState
@@ -13,8 +13,9 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderRole
 from sovereign.core.position import Trade
 from sovereign.kernels.row import NoTrade, Regime
-from sovereign.research.backtest import Passage
-from sovereign.risk.door import OneDoor
+
+if TYPE_CHECKING:
+    from sovereign.research.backtest import Passage
 
 MOST_BARS = 12
 
@@ -89,6 +90,8 @@ class Picture:
 
 def take(head: Head, state: ConsoleState, passage: Passage, now_ns: int, speed: float, done_frac: float) -> Picture:
     """Look at a run just after a block."""
+    from sovereign.risk.door import OneDoor
+
     session, engine, symbol = passage.session, passage.engine, passage.block.symbol
     instrument = passage.run.instruments[symbol]
     stream = passage.run.streams[symbol]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -64,6 +65,7 @@ class Screen(_Watching):
         self._live = Live(console=self.console, screen=True, auto_refresh=False, vertical_overflow="crop")
         self._words = ""
         self._note = ""
+        self._drawn: Picture | None = None
         self._has_begun = threading.Event()
         self._splash: threading.Thread | None = None
 
@@ -99,9 +101,26 @@ class Screen(_Watching):
 
     def finish(self, note: str) -> None:
         """Draw the end of the last session, and say what still goes on."""
+        if self._drawn is None:
+            return
         self._note = note
-        if self._now_ns is not None:
-            self._draw(self._now_ns, force=True)
+        state = self.state
+        # The engine has closed its session: money as it is now, the market as it was last.
+        if self._passage is not None:
+            account = self._passage.engine.account
+            self._drawn = replace(self._drawn, balance=account.balance, day_pnl=account.balance - account.day_start_balance)
+        self._show(
+            replace(
+                self._drawn,
+                now_ns=self._now_ns or self._drawn.now_ns,
+                done_frac=1.0,
+                decided=state.decided,
+                closed=state.closed,
+                decisions=tuple(state.decisions),
+                trades=tuple(state.trades),
+                notices=tuple(state.notices),
+            )
+        )
 
     def _draw(self, now_ns: int, *, force: bool = False) -> None:
         wall = self._clock()
@@ -111,6 +130,10 @@ class Screen(_Watching):
         if picture is None:
             return
         self._due = wall + _FRAME_S
+        self._drawn = picture
+        self._show(picture)
+
+    def _show(self, picture: Picture) -> None:
         size = self.console.size
         self._live.update(self._painter.draw(picture, size.width, size.height, self._note), refresh=True)
 

@@ -20,7 +20,7 @@ from sovereign.core.position import Trade
 from sovereign.core.session import from_ns
 
 MIN_WIDTH, MIN_HEIGHT = 60, 12
-_SIDE_WIDTH = 28
+_SIDE_WIDTH = 29
 _WIDE_SIDE_WIDTH = 36
 _CELL = 13
 _GOOD, _BAD, _DIM, _LOUD = "green", "red", "bright_black", "bold"
@@ -105,7 +105,7 @@ class Painter:
         if not picture.bars:
             wait = "no bar has traded yet" if picture.market.candidates == 0 else "this strategy's signals have no footprint"
             return [Text(f" {wait}", _DIM)]
-        labels = max(len(_price(instrument, max(max(bar.cells) for bar in picture.bars))), 6) + 1
+        labels = max(len(_price(instrument, max(max(bar.cells) for bar in picture.bars))), 6)
         bars = picture.bars[-max(1, (width - labels - 1) // _CELL) :]
         levels = max(1, height - 3)
         top = self._window(bars, picture.last_ticks, levels)
@@ -151,7 +151,7 @@ class Painter:
 
         regime = market.regime or "no bar yet"
         if market.why_not:
-            regime += f" ({market.why_not})"
+            regime = f"none: {market.why_not}"
         elif market.confidence is not None:
             regime += f" {market.confidence:.2f}"
         adx = "warming up" if market.adx is None else f"{market.adx:.1f}"
@@ -180,8 +180,8 @@ class Painter:
             (0, _row("day P&L", _signed(picture.day_pnl), width, _tone(picture.day_pnl))),
             (0, _row("room today", room, width)),
             (2, _row("tier", picture.tier or "none", width)),
-            (4, _row("candidates", f"{market.candidates:,} seen, {market.passed:,} routed", width)),
-            (4, _row("decided", f"{picture.decided} at the door, {picture.closed} trades", width)),
+            (4, _row("candidates", f"{market.candidates:,} ({market.passed:,} routed)", width)),
+            (4, _row("decided", f"{picture.decided}, trades {picture.closed}", width)),
         ]
         for rank in sorted({rank for rank, _ in rows if rank}, reverse=True):
             if len(rows) <= height:
@@ -235,7 +235,7 @@ def _decision_row(picture: Picture, decision: Decision) -> Text:
     outcome = decision.outcome
     if isinstance(outcome, Refused):
         line.append(f"{decision.verdict.value:<8} ", "yellow")
-        line.append(f"{outcome.check}: {outcome.reason}" if outcome.reason else outcome.check)
+        line.append(outcome.reason if outcome.reason.startswith(outcome.check) else f"{outcome.check}: {outcome.reason}")
     else:
         line.append(f"{decision.verdict.value:<8} ", f"bold {_GOOD}")
         line.append(f"{outcome.quantity} {outcome.symbol}, strength {proposal.strength:.2f}")

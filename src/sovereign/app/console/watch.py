@@ -113,7 +113,7 @@ def warm_up(plan: Plan) -> None:
     from sovereign.feeds.synthetic import SyntheticConfig, SyntheticFeed, SyntheticMarket
 
     market = SyntheticMarket(SyntheticConfig(), plan.evidence.null_seed)
-    run_backtest(plan.recipe, SyntheticFeed(market, plan.instrument, plan.calendar, plan.start, 1))
+    run_backtest(plan.recipe, SyntheticFeed(market, plan.instrument, plan.calendar, plan.start, 2))
 
 
 def _block_ns(pace: Pace) -> int:
