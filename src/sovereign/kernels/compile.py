@@ -30,6 +30,6 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def is_cached(function: Callable[..., object]) -> bool:
-    """Say whether machine code of a kernel lies in the cache, so that calling it does not compile; True when nothing compiles."""
+    """Say whether machine code of a kernel lies in the cache; True also where nothing is ever compiled."""
     cache_file = getattr(getattr(function, "_cache", None), "_cache_file", None)
     return cache_file is None or bool(cache_file._load_index())

@@ -206,7 +206,12 @@ def run_recorded(
         if on_start is not None:
             on_start(recording.run_id)
         outcome = run_backtest(
-            plan.recipe, plan.feed, sinks=(recording.sink, *sinks), on_session=on_session, on_block=on_block, warm_up=plan.warm_up
+            plan.recipe,
+            plan.feed,
+            sinks=(recording.sink, *sinks),
+            on_session=on_session,
+            on_block=on_block,
+            warm_up=plan.warm_up,
         )
     except KeyboardInterrupt:
         recording.abandon("interrupted")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, settings_from
+from sovereign.app.cli.watched import has_screen, run_watched
 from sovereign.core.session import parse_date
 
 if TYPE_CHECKING:
     from datetime import date
 
     from sovereign.app.configuration import Settings
+    from sovereign.app.console.watch import Pace
     from sovereign.research.runner import Plan
 
 
@@ -30,9 +30,7 @@ def command(
     speed: Annotated[
         float | None, typer.Option("--speed", min=0, help="Market seconds a second; 0 as fast as it goes; default: --seconds.")
     ] = None,
-    seconds: Annotated[
-        float, typer.Option("--seconds", min=1, help="How long a session lasts on a terminal, seconds.")
-    ] = 20.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long a session lasts on a terminal, seconds.")] = 20.0,
     headless: Annotated[bool, typer.Option("--headless", help="No live view; a few plain lines instead.")] = False,
     is_tested: Annotated[
         bool, typer.Option("--evidence/--no-evidence", help="Make the null and look-ahead tests for the evidence card.")
@@ -47,28 +45,22 @@ def command(
     unless --speed says otherwise. The data is simulated: it shows how the platform works, and nothing about markets.
     """
     first = parse_date(start)
-    is_screen = sys.stdout.isatty() and not headless and not as_json
-    if is_screen:
-        from sovereign.app.console.screen import Screen
+    is_screen = has_screen(headless, as_json)
+    settings = settings_from(config, overrides).settings
 
-        screen = Screen()
-        opened = screen.open("sovereign demo: SIMULATED data")
-    with opened if is_screen else nullcontext():
-        from sovereign.app.console.screen import Lines
-        from sovereign.app.console.watch import Pace, watch
-        from sovereign.store.store import Store
+    def pace() -> Pace:
+        from sovereign.app.console.watch import Pace
 
-        settings = settings_from(config, overrides).settings
-        plan = demo_plan(settings, strategy, symbol, seed, first, sessions, warm_up, is_tested=is_tested)
-        pace = Pace(speed=speed if is_screen or speed is not None else 0.0, seconds=seconds)
-        watcher = screen if is_screen else Lines(_silent if as_json else typer.echo)
-        with Store(settings.store) as store:
-            finished = watch(
-                plan, store, settings.report.folder, pace, watcher, sessions=sessions, warn=lambda text: typer.echo(text, err=True)
-            )
-    from sovereign.app.cli.summary import summary_plain, summary_text
+        return Pace(speed=speed if is_screen or speed is not None else 0.0, seconds=seconds)
 
-    emit(summary_plain(finished), as_json, lambda _: summary_text(finished))
+    run_watched(
+        f"sovereign demo: SIMULATED data, {strategy} on {symbol}",
+        settings,
+        lambda: demo_plan(settings, strategy, symbol, seed, first, sessions, warm_up, is_tested=is_tested),
+        pace,
+        is_screen=is_screen,
+        as_json=as_json,
+    )
 
 
 def demo_plan(
@@ -94,7 +86,9 @@ def demo_plan(
     calendar = calendar_for(instrument.calendar)
     feed = SyntheticFeed(market, instrument, calendar, start, sessions)
     dates = [session.trade_date for session in feed.sessions()]
-    days = [session.trade_date for session in calendar.sessions(start - timedelta(days=14 + 2 * warm_up), start - timedelta(days=1))]
+    days = [
+        session.trade_date for session in calendar.sessions(start - timedelta(days=14 + 2 * warm_up), start - timedelta(days=1))
+    ]
     earlier = SyntheticFeed(market, instrument, calendar, days[-warm_up], warm_up) if warm_up else None
     what = ["demo", settings.synthetic.model_dump(mode="json"), seed, symbol, warm_up, [day.isoformat() for day in dates]]
     plan = plan_of(
@@ -111,7 +105,3 @@ def demo_plan(
         is_tested=is_tested,
     )
     return replace(plan, warm_up=earlier)
-
-
-def _silent(_: str) -> None:
-    """Write nothing: stdout belongs to the JSON document."""

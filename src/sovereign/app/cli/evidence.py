@@ -55,9 +55,7 @@ def null(
         )
 
     def text(found: NullResult) -> str:
-        verdict = (
-            "passed: nothing out of nothing" if found.passed else "FAILED: it wins or loses where nothing can be won"
-        )
+        verdict = "passed: nothing out of nothing" if found.passed else "FAILED: it wins or loses where nothing can be won"
         return (
             f"{found.strategy}: {found.trades} trades in {found.sessions} driftless sessions (simulated, seed {found.seed})\n"
             f"mean {found.mean:+.3f} ticks a trade ({found.mean_money:+.2f} USD a unit), "
@@ -93,9 +91,7 @@ def future(
 
     def text(found: FutureResult) -> str:
         verdict = "passed: the past does not depend on the future" if found.passed else f"FAILED: {found.difference}"
-        return (
-            f"{found.strategy}: {found.events} events before {found.cuts} cuts, {found.decisions} decisions\n{verdict}"
-        )
+        return f"{found.strategy}: {found.events} events before {found.cuts} cuts, {found.decisions} decisions\n{verdict}"
 
     emit(result, as_json, text)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, settings_from
+from sovereign.app.cli.watched import has_screen, run_watched
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.session import parse_date
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from datetime import date, time
 
     from sovereign.app.configuration import Settings
+    from sovereign.app.console.watch import Pace
+    from sovereign.research.runner import Plan
 
 _WATCHED_SPEED = 50.0
 
@@ -27,7 +28,9 @@ def command(
     speed: Annotated[
         float | None,
         typer.Option(
-            "--speed", min=0, help="Market seconds a second: 1 real time, 0 as fast as it goes; default: 50 on a terminal, else 0."
+            "--speed",
+            min=0,
+            help="Market seconds a second: 1 real time, 0 as fast as it goes; default: 50 on a terminal, else 0.",
         ),
     ] = None,
     from_time: Annotated[
@@ -49,31 +52,23 @@ def command(
     Ctrl-C stops it with exit code 130; what was run until then is kept in the ledger as a failed run.
     """
     wanted, begin = parse_date(day), _clock(from_time)
-    is_screen = sys.stdout.isatty() and not headless and not as_json
+    is_screen = has_screen(headless, as_json)
     settings = settings_from(config, overrides).settings
     _find_or_fetch(settings, symbol, wanted, api_key)
-    if is_screen:
-        from sovereign.app.console.screen import Screen
 
-        screen = Screen()
-        opened = screen.open(f"sovereign replay: {symbol} on {wanted}")
-    with opened if is_screen else nullcontext():
-        from sovereign.app.console.screen import Lines
-        from sovereign.app.console.watch import Pace, watch
+    def plan() -> Plan:
         from sovereign.app.plan import catalog_plan
-        from sovereign.store.store import Store
 
-        plan = catalog_plan(settings, strategy, symbol, wanted, wanted, kind="replay", is_tested=is_tested)
+        return catalog_plan(settings, strategy, symbol, wanted, wanted, kind="replay", is_tested=is_tested)
+
+    def pace() -> Pace:
+        from sovereign.app.console.watch import Pace
+
         default = _WATCHED_SPEED if is_screen else 0.0
-        pace = Pace(speed=default if speed is None else speed, from_time=begin)
-        watcher = screen if is_screen else Lines(_silent if as_json else typer.echo)
-        with Store(settings.store) as store:
-            finished = watch(
-                plan, store, settings.report.folder, pace, watcher, warn=lambda text: typer.echo(text, err=True)
-            )
-    from sovereign.app.cli.summary import summary_plain, summary_text
+        return Pace(speed=default if speed is None else speed, from_time=begin)
 
-    emit(summary_plain(finished), as_json, lambda _: summary_text(finished))
+    title = f"sovereign replay: {strategy} on {symbol}, {wanted}"
+    run_watched(title, settings, plan, pace, is_screen=is_screen, as_json=as_json)
 
 
 def _clock(text: str | None) -> time | None:
@@ -102,9 +97,9 @@ def _find_or_fetch(settings: Settings, symbol: str, day: date, api_key: str | No
     if api_key is None:
         span = f"it has {len(held)} dates from {held[0]} to {held[-1]}" if held else "it has none of that symbol"
         raise NotFoundError(
-            f"trades of {symbol} on {day} were not in the catalog; {span}; import a file with 'sovereign data import FILE', fetch "
-            f"them with 'sovereign data download databento --symbol {symbol} --from {day} --to {day}' (DATABENTO_API_KEY set), or "
-            f"give --api-key"
+            f"trades of {symbol} on {day} were not in the catalog; {span}; import a file with 'sovereign data import FILE', "
+            f"fetch them with 'sovereign data download databento --symbol {symbol} --from {day} --to {day}' "
+            f"(DATABENTO_API_KEY set), or give --api-key"
         )
     import os
 
@@ -115,7 +110,3 @@ def _find_or_fetch(settings: Settings, symbol: str, day: date, api_key: str | No
     os.environ["DATABENTO_API_KEY"] = api_key
     request = DownloadRequest(vendor="databento", symbol=symbol, start=day, end=day)
     download_history(catalog, request, settings.data, calendar_for)
-
-
-def _silent(_: str) -> None:
-    """Write nothing: stdout belongs to the JSON document."""

@@ -117,7 +117,7 @@ class PacedFeed:
         return self.feed.instruments(session)
 
     def blocks(self, session: Session) -> Iterator[Block]:
-        """Yield the session's blocks, each at its time; `spans` then holds, by symbol, the times of its first and last trade."""
+        """Yield the session's blocks, each at its time; `spans` then has, by symbol, the times of the first and last trade."""
         for whole in self._whole(session):
             yield from self._cut(session, whole)
 

@@ -90,6 +90,7 @@ class Screen(_Watching):
     def on_block(self, passage: Passage) -> None:
         """See a block that has been worked through."""
         is_first = self._passage is None or self._passage.session is not passage.session
+        self._note = ""
         self._see(passage)
         if self._splash is not None:
             self._end_splash()

@@ -51,7 +51,7 @@ class Painter:
         """Return the picture as `height` lines of `width` columns; `note` takes the place of the trading state."""
         if width < MIN_WIDTH or height < MIN_HEIGHT:
             return _joined(self._small(picture), width, height)
-        feed_height = max(3, min(height // 3, 6 + (height - 24) // 2))
+        feed_height = max(4, min(height // 3, 7 + (height - 24) // 2))
         body_height = height - 2 - feed_height
         side_width = _WIDE_SIDE_WIDTH if width >= 110 else _SIDE_WIDTH
         left_width = width - side_width - 3
@@ -77,7 +77,13 @@ class Painter:
         first.append(f"  {_clock(picture):%a %Y-%m-%d %H:%M:%S %Z}")
         price = _price(picture.instrument, picture.last_ticks)
         last = Text(f"last {price} ", _LOUD)
-        speed = "as fast as it goes" if picture.speed == 0 else f"x{picture.speed:,.0f}" if picture.speed >= 10 else f"x{picture.speed:g}"
+        speed = (
+            "as fast as it goes"
+            if picture.speed == 0
+            else f"x{picture.speed:,.0f}"
+            if picture.speed >= 10
+            else f"x{picture.speed:g}"
+        )
         state = "" if picture.state == "ACTIVE" else f"{picture.state}: {picture.state_reason}"
         bar_width = max(8, min(40, width // 4))
         done = round(picture.done_frac * bar_width)
@@ -194,9 +200,11 @@ class Painter:
     def _feed(self, picture: Picture, width: int, height: int) -> list[Text]:
         trades_height = min(max(2, height // 3), 1 + max(1, len(picture.trades)))
         decision_lines = [_decision_row(picture, decision) for decision in reversed(picture.decisions)]
-        decision_lines += [_notice_row(picture, notice) for notice in list(reversed(picture.notices))[:1]] if not decision_lines else []
+        decision_lines += (
+            [_notice_row(picture, notice) for notice in list(reversed(picture.notices))[:1]] if not decision_lines else []
+        )
         trade_lines = [_trade_row(picture, trade) for trade in reversed(picture.trades)]
-        above = height - trades_height - 1
+        above = height - trades_height - 2
         return [
             self._rule("last decisions (newest first)", width),
             *_padded(decision_lines or [Text(" none yet", _DIM)], above),
@@ -333,6 +341,6 @@ def progress_line(picture: Picture) -> str:
     price = _price(picture.instrument, picture.last_ticks)
     mark = "SIMULATED  " if picture.head.label.startswith("SIMULATED") else ""
     return (
-        f"{mark}{_clock(picture):%Y-%m-%d %H:%M:%S %Z}  {picture.instrument.symbol} {price}  position {_position_words(picture)}  "
-        f"day P&L {_signed(picture.day_pnl)}  trades {picture.closed}  {picture.done_frac:.0%}"
+        f"{mark}{_clock(picture):%Y-%m-%d %H:%M:%S %Z}  {picture.instrument.symbol} {price}  "
+        f"position {_position_words(picture)}  day P&L {_signed(picture.day_pnl)}  trades {picture.closed}  {picture.done_frac:.0%}"
     )

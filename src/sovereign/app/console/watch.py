@@ -48,20 +48,12 @@ def watch(
     folder: Path,
     pace: Pace,
     watcher: Screen | Lines,
-    *,
-    sessions: int = 1,
-    warn: Callable[[str], None],
 ) -> Finished:
     """Run a plan before a watcher, from ledger to report.
 
-    Parameters
-    ----------
-    sessions : how many there are, so that the end is known when it comes.
-    warn : told where it stopped and what was kept when the run is interrupted.
-
     Raises
     ------
-    KeyboardInterrupt : the run was interrupted; what was run stays in the ledger.
+    KeyboardInterrupt : the run was interrupted; what was run stays in the ledger, and the message says where.
     """
     from sovereign.kernels.compile import is_cached
     from sovereign.kernels.order_flow import advance
@@ -86,10 +78,11 @@ def watch(
         if not is_compiled:
             warm_up(plan)
 
-    def over(_: Session) -> None:
-        if watcher.state.sessions >= sessions and isinstance(watcher, Screen):
+    def over(session: Session) -> None:
+        if isinstance(watcher, Screen):
             tests = "testing the strategy, " if plan.is_tested else ""
-            watcher.finish(f"session over: {tests}writing the report")
+            is_last = session.trade_date >= plan.end
+            watcher.finish(f"session over: {tests}writing the report" if is_last else "session over")
 
     try:
         return run_recorded(
@@ -102,10 +95,8 @@ def watch(
             on_block=watcher.on_block,
             on_start=begin,
         )
-    except KeyboardInterrupt:
-        if run_id:
-            warn(_stopped(watcher, run_id))
-        raise
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(_stopped(watcher, run_id)) from stop
 
 
 def warm_up(plan: Plan) -> None:
