@@ -73,8 +73,9 @@ def _() -> tuple[object, object]:
 
     def cached(is_kept: bool) -> bool:
         with _imported(ROWS) as (folder, _):
-            Catalog(folder / "catalog", arrow_cache=is_kept).trades("ESZ5", FIRST)
-            return any((folder / "catalog").rglob("*.arrow"))
+            catalog = Catalog(folder / "catalog", arrow_cache=is_kept)
+            catalog.write_trades("ESH6", FIRST, catalog.trades("ESZ5", FIRST))
+            return any((folder / "catalog").rglob("ESH6/*.arrow"))
 
     return cached(False), cached(True)
 

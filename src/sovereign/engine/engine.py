@@ -128,6 +128,20 @@ class Engine:
         """Open positions by traded symbol."""
         return self.account.positions
 
+    @property
+    def door(self) -> RiskDoor:
+        """The risk door, for readers."""
+        return self._door
+
+    def view(self) -> AccountView:
+        """Return what the door would be told now; looking changes nothing.
+
+        Raises
+        ------
+        RuntimeError : no session has begun.
+        """
+        return self._view()
+
     def last_ticks(self) -> dict[str, int]:
         """Return the last price of each tape that has traded."""
         return {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}

@@ -27,3 +27,9 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     if cache_file is not None:
         cache_file._source_stamp = (cache_file._source_stamp, _STAMP)
     return compiled
+
+
+def is_cached(function: Callable[..., object]) -> bool:
+    """Say whether machine code of a kernel lies in the cache; True also where nothing is ever compiled."""
+    cache_file = getattr(getattr(function, "_cache", None), "_cache_file", None)
+    return cache_file is None or bool(cache_file._load_index())

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.event import Event, TradeClosed
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import Feed, Sink
+from sovereign.core.port import Block, Feed, SignalStream, Sink
 from sovereign.core.position import Trade
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
@@ -99,6 +100,16 @@ class Outcome:
     open_positions: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A block that has been worked through: what a reader of a running backtest may look at, and never change."""
+
+    run: Run
+    engine: Engine
+    session: Session
+    block: Block
+
+
 def run_backtest(
     recipe: Recipe,
     feed: Feed,
@@ -106,6 +117,8 @@ def run_backtest(
     lanes: Sequence[LaneSpec] | None = None,
     sinks: Sequence[Sink] = (),
     on_session: Callable[[Session], Any] | None = None,
+    on_block: Callable[[Passage], Any] | None = None,
+    warm_up: Feed | None = None,
 ) -> Outcome:
     """Run a strategy over every session of a feed.
 
@@ -114,6 +127,8 @@ def run_backtest(
     lanes : the first one is the main lane; all assumptions by default.
     sinks : further readers of the main lane's audit stream.
     on_session : called after each session, for progress.
+    on_block : called after each block with the main lane, for those who watch.
+    warm_up : earlier sessions of the same instruments, which signals see first and nobody trades.
     """
     specs = tuple(lanes) if lanes is not None else all_lanes(recipe.execution)
     strategy = load_strategy(recipe.strategy, recipe.strategy_config)
@@ -128,9 +143,19 @@ def run_backtest(
         )
         for n, (spec, kept) in enumerate(zip(specs, lists, strict=True))
     ]
-    run = Run(feed, strategy.signal_stream, engines)
+
+    def new_stream(instrument: Instrument) -> SignalStream:
+        stream = strategy.signal_stream(instrument)
+        if warm_up is not None:
+            _warm(stream, warm_up, instrument.symbol)
+        return stream
+
+    run = Run(feed, new_stream, engines)
     count = 0
-    for session in run.sessions():
+    for session in feed.sessions():
+        for block in run.blocks(session):
+            if on_block is not None:
+                on_block(Passage(run, engines[0], session, block))
         count += 1
         if on_session is not None:
             on_session(session)
@@ -144,3 +169,12 @@ def run_backtest(
         sessions=count,
         open_positions={symbol: position.quantity for symbol, position in engines[0].positions.items()},
     )
+
+
+def _warm(stream: SignalStream, feed: Feed, symbol: str) -> None:
+    for session in feed.sessions():
+        stream.start_session(session)
+        for block in feed.blocks(session):
+            if block.symbol == symbol:
+                stream.advance(block.trades, block.until_ns)
+        stream.advance(Trades.empty(), session.close_ns)

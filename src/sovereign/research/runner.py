@@ -16,7 +16,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.port import Feed, SessionCalendar, Sink
 from sovereign.core.session import Session
 from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
-from sovereign.research.backtest import Outcome, Recipe, run_backtest
+from sovereign.research.backtest import Outcome, Passage, Recipe, run_backtest
 from sovereign.research.card import EvidenceCheck
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
 from sovereign.research.evidence import (
@@ -60,6 +60,7 @@ class Plan:
     data_hash : digest of the market data, so that trials on the same data are counted together.
     calendar, instrument : market of the run, also used for the null and the look-ahead test.
     is_tested : make the null and the look-ahead test; without them the card says "not run".
+    warm_up : earlier sessions that signals see first and nobody trades; `data_hash` must tell of them.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class Plan:
     evidence: EvidenceConfig
     metrics: MetricsConfig
     is_tested: bool = True
+    warm_up: Feed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +199,31 @@ def run_recorded(
     *,
     sinks: Sequence[Sink] = (),
     on_session: Callable[[Session], Any] | None = None,
+    on_block: Callable[[Passage], Any] | None = None,
+    on_start: Callable[[str], Any] | None = None,
 ) -> Finished:
-    """Run a plan from ledger to report; a run that fails stays in the ledger as failed."""
+    """Run a plan from ledger to report; a run that fails or is interrupted stays in the ledger as failed.
+
+    Parameters
+    ----------
+    sinks, on_session, on_block : see `run_backtest`.
+    on_start : told the run's id before anything is traded.
+    """
     recording = Recording(plan, store, now_ns)
     try:
-        outcome = run_backtest(plan.recipe, plan.feed, sinks=(recording.sink, *sinks), on_session=on_session)
+        if on_start is not None:
+            on_start(recording.run_id)
+        outcome = run_backtest(
+            plan.recipe,
+            plan.feed,
+            sinks=(recording.sink, *sinks),
+            on_session=on_session,
+            on_block=on_block,
+            warm_up=plan.warm_up,
+        )
+    except KeyboardInterrupt:
+        recording.abandon("interrupted")
+        raise
     except BaseException as error:
         recording.abandon(f"{type(error).__name__}: {error}")
         raise
@@ -260,6 +282,9 @@ def _assumptions(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     ]
     if plan.feed.is_simulated:
         lines.append("Market data is simulated: it says how the system behaves, and nothing about markets.")
+    if plan.warm_up is not None:
+        dates = ", ".join(session.trade_date.isoformat() for session in plan.warm_up.sessions())
+        lines.append(f"Indicators were warmed up on {dates}, which was not traded.")
     if outcome.open_positions:
         held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in outcome.open_positions.items())
         lines.append(f"The data ended with an open position ({held}); its floating profit is not in the figures.")

@@ -78,10 +78,9 @@ def _one_run(
 
 
 def _plain(finished: Finished) -> dict[str, Any]:
-    from sovereign.research.report import summarize
+    from sovereign.app.cli.summary import summary_plain
 
-    paths = finished.paths
-    return {**summarize(finished.result), "report": str(paths.html), "summary": str(paths.summary)}
+    return summary_plain(finished)
 
 
 def _text(finished: Finished) -> str:

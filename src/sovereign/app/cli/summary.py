@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sovereign.research.runner import Finished
@@ -46,3 +46,11 @@ def _figures(statistic: float | None, threshold: float | None) -> str:
     if statistic is None:
         return ""
     return f"{statistic:,.3g}" + ("" if threshold is None else f" (limit {threshold:,.3g})")
+
+
+def summary_plain(finished: Finished) -> dict[str, Any]:
+    """Return the summary and where the report is as JSON-ready values."""
+    from sovereign.research.report import summarize
+
+    paths = finished.paths
+    return {**summarize(finished.result), "report": str(paths.html), "summary": str(paths.summary)}

@@ -1,0 +1,107 @@
+"""`sovereign demo`: a simulated session through a strategy, to be watched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, settings_from
+from sovereign.app.cli.watched import has_screen, run_watched
+from sovereign.core.session import parse_date
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from sovereign.app.configuration import Settings
+    from sovereign.app.console.watch import Pace
+    from sovereign.research.runner import Plan
+
+
+def command(
+    strategy: Annotated[str, typer.Option("--strategy", help="Name of the strategy.")] = "order_flow",
+    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate: a futures root or an equity.")] = "ES",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed and date give the same ticks.")] = 0,
+    start: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
+    sessions: Annotated[int, typer.Option("--sessions", min=1, help="Number of sessions.")] = 1,
+    warm_up: Annotated[
+        int, typer.Option("--warm-up", min=0, help="Earlier sessions that indicators see first and nobody trades.")
+    ] = 1,
+    speed: Annotated[
+        float | None, typer.Option("--speed", min=0, help="Market seconds a second; 0 as fast as it goes; default: --seconds.")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long a session lasts on a terminal, seconds.")] = 20.0,
+    headless: Annotated[bool, typer.Option("--headless", help="No live view; a few plain lines instead.")] = False,
+    is_tested: Annotated[
+        bool, typer.Option("--evidence/--no-evidence", help="Make the null and look-ahead tests for the evidence card.")
+    ] = True,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Trade simulated sessions before your eyes; end with the summary and the path of the report.
+
+    On a terminal a session lasts about 20 seconds. Without one, or with --headless or --json, it runs as fast as it goes,
+    unless --speed says otherwise. The data is simulated: it shows how the platform works, and nothing about markets.
+    """
+    first = parse_date(start)
+    is_screen = has_screen(headless, as_json)
+    settings = settings_from(config, overrides).settings
+
+    def pace() -> Pace:
+        from sovereign.app.console.watch import Pace
+
+        return Pace(speed=speed if is_screen or speed is not None else 0.0, seconds=seconds)
+
+    run_watched(
+        f"sovereign demo: SIMULATED data, {strategy} on {symbol}",
+        settings,
+        lambda: demo_plan(settings, strategy, symbol, seed, first, sessions, warm_up, is_tested=is_tested),
+        pace,
+        is_screen=is_screen,
+        as_json=as_json,
+    )
+
+
+def demo_plan(
+    settings: Settings, strategy: str, symbol: str, seed: int, start: date, sessions: int, warm_up: int, *, is_tested: bool
+) -> Plan:
+    """Plan a run over simulated sessions.
+
+    Raises
+    ------
+    NotFoundError : the symbol or the strategy is unknown.
+    """
+    from dataclasses import replace
+    from datetime import timedelta
+
+    from sovereign.app.plan import plan_of
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
+    from sovereign.store.runs import digest
+
+    instrument = find_instrument(symbol)
+    market = SyntheticMarket(settings.synthetic, seed)
+    calendar = calendar_for(instrument.calendar)
+    feed = SyntheticFeed(market, instrument, calendar, start, sessions)
+    dates = [session.trade_date for session in feed.sessions()]
+    days = [
+        session.trade_date for session in calendar.sessions(start - timedelta(days=14 + 2 * warm_up), start - timedelta(days=1))
+    ]
+    earlier = SyntheticFeed(market, instrument, calendar, days[-warm_up], warm_up) if warm_up else None
+    what = ["demo", settings.synthetic.model_dump(mode="json"), seed, symbol, warm_up, [day.isoformat() for day in dates]]
+    plan = plan_of(
+        settings,
+        strategy,
+        kind="demo",
+        feed=feed,
+        instrument=instrument,
+        symbol=symbol,
+        start=dates[0],
+        end=dates[-1],
+        data_hash=digest(what),
+        seed=seed,
+        is_tested=is_tested,
+    )
+    return replace(plan, warm_up=earlier)
