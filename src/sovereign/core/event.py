@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.decision import Decision
+from sovereign.core.decision import Check, Decision
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderEvent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.core.position import Fill, Trade
@@ -172,6 +172,9 @@ def _plain(value: Any) -> Any:
         return _plain(value.item())
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Check):
+        names = ("name", "value", "limit", "unit", "passed", "note")
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
     return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sovereign.core.event import TradingState
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderIntent
 from sovereign.core.port import AccountView
-from sovereign.risk.configuration import RiskConfig
-from sovereign.risk.limit import DayLimits
+from sovereign.core.position import Position
+from sovereign.risk.configuration import RiskConfig, TierConfig
+from sovereign.risk.limit import DayLimits, room_left
 from sovereign.risk.number import known
-from sovereign.risk.sizing import Size
-from sovereign.risk.window import Schedule
+from sovereign.risk.sizing import Size, Streaks, size_order
+from sovereign.risk.tier import Families
+from sovereign.risk.timetable import Timetable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +28,56 @@ class Halt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Case:
-    """A candidate under judgement. `traded` is the symbol the tier trades; `instrument` is None when nobody knows it."""
+    """A candidate under judgement. `traded` is the symbol the tier trades; `instrument` is None when nobody knows it.
+
+    `positions` are the account's without flat ones, `inputs` what the strategy looked at, `committed` what each approved order
+    may lose at its stop; `is_tiered` says that the `tier` counts the contracts, `equity` and `day_pnl` are None when unknown.
+    """
 
     config: RiskConfig
     intent: OrderIntent
     strength: float
     confidence: float
-    unknown_inputs: tuple[str, ...]
+    inputs: Mapping[str, float | int | str]
     view: AccountView
+    positions: Mapping[str, Position]
     traded: str
     instrument: Instrument | None
-    tier_name: str
+    is_tiered: bool
+    tier: TierConfig | None
+    families: Families
+    streaks: Streaks
+    committed: Mapping[str, Decimal]
     halts: tuple[Halt, ...]
     limits: DayLimits
-    schedule: Schedule
-    size: Size
+    timetable: Timetable
+    equity: Decimal | None = field(init=False)
+    day_pnl: Decimal | None = field(init=False)
+    currency: str = field(init=False)
+    _size: Size | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.equity = known(self.view.equity)
+        day_start = self.limits.day_start
+        self.day_pnl = None if self.equity is None or day_start is None else self.equity - day_start
+        self.currency = "USD" if self.instrument is None else self.instrument.currency
 
     @property
-    def day_pnl(self) -> Decimal | None:
-        """Profit and loss of the day, realized and floating; None when equity or the day's start is unknown."""
-        equity = known(self.view.equity)
-        return None if equity is None or self.limits.day_start is None else equity - self.limits.day_start
-
-    @property
-    def currency(self) -> str:
-        """Currency of the money in this case."""
-        return self.instrument.currency if self.instrument is not None else "USD"
+    def size(self) -> Size:
+        """The size of the order, worked out when the first check asks for it."""
+        if self._size is None:
+            room = room_left(self.limits, self.equity, self.positions, self.view.last_ticks, self.committed)
+            self._size = size_order(
+                self.config,
+                self.intent,
+                self.instrument,
+                self.view,
+                self.positions,
+                self.tier,
+                self.streaks,
+                room,
+                is_tiered=self.is_tiered,
+            )
+        return self._size

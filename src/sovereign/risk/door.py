@@ -10,23 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
-from sovereign.core.decision import Approved, Check, Proposal, Refused
+from sovereign.core.decision import Approved, Check, Proposal, Refused, money
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Event, TierChanged, TradingState, TradingStateChanged
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import AccountView
-from sovereign.core.position import Trade
+from sovereign.core.order import OrderIntent
+from sovereign.core.position import Position, Trade
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.risk.case import Case, Halt
-from sovereign.risk.check import ENTRY_CHECKS, CheckRule
+from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, CheckRule
 from sovereign.risk.configuration import RiskConfig, TierConfig
-from sovereign.risk.limit import DayLimits, floating, guard_prices, held
-from sovereign.risk.number import FAR_HIGH, FAR_LOW, is_known, known, money
+from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
+from sovereign.risk.number import FAR_HIGH, FAR_LOW, is_known, known
 from sovereign.risk.reduction import judge_reduction, refuse
-from sovereign.risk.sizing import Streaks, size_order
-from sovereign.risk.tier import family_of, find_tier, next_tier, traded_symbol
+from sovereign.risk.sizing import Streaks
+from sovereign.risk.tier import Families, next_tier, traded_symbol
+from sovereign.risk.timetable import Timetable
 from sovereign.risk.window import Schedule, Window, parse_news, read_news
 
 STATE_VERSION = 1
@@ -38,6 +40,15 @@ MARGIN = "margin"
 UNKNOWN_EQUITY = "unknown_equity"
 OF_THE_DAY = frozenset({DAILY_LOSS, DAILY_PROFIT, MARGIN, UNKNOWN_EQUITY})
 """Causes that end with the trade date; a drawdown stays until somebody clears it."""
+
+
+Positions = Mapping[str, Position]
+
+
+class _Traded(NamedTuple):
+    # what is traded on a tape; the instrument is None when nobody knows the symbol
+    symbol: str
+    instrument: Instrument | None
 
 
 @dataclass(slots=True)
@@ -87,6 +98,13 @@ class OneDoor:
         self._memory = _Memory()
         self._halts: dict[str, Halt] = {}
         self._committed: dict[str, Decimal] = {}
+        # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
+        self._families = Families(config.tiers)
+        self._tiers = {tier.name: tier for tier in config.tiers.table} if config.tiers.enabled else {}
+        self._traded: dict[tuple[str, str | None], _Traded] = {}
+        self._timetable = Timetable(config, self._schedule, None)
+        self._limits_key: tuple[Any, ...] = ()
+        self._limits = day_limits(None, None, None, None, ZERO)
 
     # What the door knows
 
@@ -94,7 +112,7 @@ class OneDoor:
     def tier(self) -> TierConfig | None:
         """The account's tier; None when tiers are off or no session has begun."""
         name = self._memory.tier
-        return find_tier(self.config.tiers, name) if self.config.tiers.enabled and name is not None else None
+        return None if name is None else self._tiers.get(name)
 
     @property
     def halts(self) -> tuple[Halt, ...]:
@@ -113,11 +131,13 @@ class OneDoor:
 
     def traded_symbol(self, tape: str) -> str:
         """Return the symbol that is traded on a tape now."""
-        return traded_symbol(self.config.tiers, self.tier, tape)
+        return self._traded_on(tape).symbol
 
     def room(self, view: AccountView) -> Decimal | None:
         """Return what may still be lost today after what open and working orders can lose at their stops; None if unknown."""
-        return self._room(view, self._limits(view))
+        positions = held(view.positions)
+        limits = self._limits_of(view, positions)
+        return room_left(limits, known(view.equity), positions, view.last_ticks, self._committed)
 
     # The port
 
@@ -133,7 +153,8 @@ class OneDoor:
             return self._said(session.open_ns, self.halts)
         memory.trade_date = trade_date
         memory.day_start = known(balance)
-        memory.realized = Decimal(0)
+        memory.realized = ZERO
+        self._traded.clear()  # fees and margins may be others today
         self._halts = {cause: halt for cause, halt in self._halts.items() if cause not in OF_THE_DAY}
         events: list[Event] = self._said(session.open_ns, self.halts)
         # with something open or working overnight, the tier waits until `inspect` sees the account flat
@@ -149,35 +170,43 @@ class OneDoor:
         return close - self.config.flatten_before_close_minutes * NS_PER_MINUTE
 
     def judge(self, proposal: Proposal, view: AccountView) -> tuple[tuple[Check, ...], Approved | Refused]:
-        """Run every check in order and return them all; the first that fails refuses.
+        """Run the checks in order and return those made; the first that fails refuses.
 
-        A proposal without an intent, or with a failed check of its own, is refused in the strategy's words without a look at
-        the account. Reduce-only intents are judged by `reduction.judge_reduction`.
+        All are made, also after a failure, except after one of `FINAL_CHECKS`. A proposal without an intent, or with a failed
+        check of its own, is refused in the strategy's words without a look at the account. Reduce-only intents are judged by
+        `reduction.judge_reduction`.
         """
         intent = proposal.intent
         if intent is not None and intent.reduce_only:
             return judge_reduction(intent, view)
-        own = next((check for check in proposal.checks if not check.passed), None)
-        if own is not None:
-            return (), refuse(own)
+        for own in proposal.checks:
+            if not own.passed:
+                return (), refuse(own)
         if intent is None:
             nothing = Check("intent", 0.0, 1.0, "orders", passed=False, note=f"{proposal.name} asked for no order")
             return (nothing,), refuse(nothing)
-        absent = [name for name in ("positions", "last_ticks", "margin_per_unit") if getattr(view, name) is None]
-        if absent:
-            note = f"unknown: {', '.join(absent)}"
-            blind = Check("numbers", float(len(absent)), 0.0, "numbers", passed=False, note=note)
-            return (blind,), refuse(blind)
-        self._prune(view)
-        case = self._case(proposal, view)
-        checks = tuple(check(case) for check in self._checks)
-        failed = next((check for check in checks if not check.passed), None)
+        if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
+            return _refuse_blind(view)
+        positions = held(view.positions)
+        self._prune(view, positions)
+        case = self._case(proposal, intent, view, positions)
+        checks = []
+        failed: Check | None = None
+        for rule in self._checks:
+            check = rule(case)
+            checks.append(check)
+            if not check.passed:
+                if failed is None:
+                    failed = check
+                if rule in FINAL_CHECKS:
+                    break
         if failed is not None:
-            return checks, refuse(failed)
-        quantity = case.size.quantity
-        loss = (case.size.stop_loss or Decimal(0)) * quantity
-        self._committed[case.traded] = self._committed.get(case.traded, Decimal(0)) + loss
-        return checks, Approved(quantity, was_resized=quantity < (case.size.wanted or quantity), symbol=case.traded)
+            return tuple(checks), refuse(failed)
+        size = case.size
+        loss = (size.stop_loss or ZERO) * size.quantity
+        self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
+        was_resized = size.quantity < (size.wanted or size.quantity)
+        return tuple(checks), Approved(size.quantity, was_resized=was_resized, symbol=case.traded)
 
     def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
         """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
@@ -190,7 +219,7 @@ class OneDoor:
         on_tape = [position for position in positions.values() if position.tape == tape]
         if not on_tape or self._is_halted():
             return FAR_LOW, FAR_HIGH
-        limits = self._limits(view)
+        limits = self._limits_of(view, positions)
         equity, lowest = known(view.equity), limits.lowest
         here = floating(on_tape, view.last_ticks)
         if equity is None or lowest is None:
@@ -210,16 +239,20 @@ class OneDoor:
         Losses, the profit target and an open position of unknown value halt; a high-margin day reduces. Each is said once and
         stays in force for the day, the drawdown until `clear`.
         """
-        self._prune(view)
+        positions = held(view.positions)
+        self._prune(view, positions)
         self._follow_mark(view)
         events: list[Event] = []
-        if self._memory.is_tier_due and not view.working_entries and not held(view.positions):
+        if self._memory.is_tier_due and not view.working_entries and not positions:
             self._memory.is_tier_due = False
             events += self._change_tier(view.ts, self._memory.day_start, can_promote=True)
-        margins = [] if self._is_halted() else self._high_margins(view)
-        new = [halt for halt in (*margins, *self._tripped(view)) if halt.cause not in self._halts]
-        self._halts |= {halt.cause: halt for halt in new}
-        return events + self._said(view.ts, new)
+        new = [] if self._is_halted() else self._high_margins(view)
+        new += self._tripped(view, positions)
+        if new:
+            new = [halt for halt in new if halt.cause not in self._halts]
+            self._halts |= {halt.cause: halt for halt in new}
+            events += self._said(view.ts, new)
+        return events
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
         """Count a closed trade; when everything is flat, a balance that has fallen below its tier loses it at once.
@@ -314,7 +347,7 @@ class OneDoor:
     # Inside
 
     def _is_halted(self) -> bool:
-        return any(halt.state is TradingState.HALTED for halt in self._halts.values())
+        return bool(self._halts) and any(halt.state is TradingState.HALTED for halt in self._halts.values())
 
     @staticmethod
     def _said(ts: int, halts: Iterable[Halt]) -> list[Event]:
@@ -324,7 +357,7 @@ class OneDoor:
 
     def _change_tier(self, ts: int, balance: Decimal | None, *, can_promote: bool) -> list[Event]:
         tiers = self.config.tiers
-        if not tiers.enabled or balance is None:
+        if not self._tiers or balance is None:
             return []
         previous = self.tier
         current = next_tier(tiers, previous, balance, can_promote=can_promote)
@@ -336,37 +369,50 @@ class OneDoor:
         reason = f"the balance of {money(balance)} {'reached' if rose else 'fell below'} {money(threshold)}"
         return [TierChanged(ts=ts, previous=previous.name, current=current.name, balance=balance, reason=reason)]
 
-    def _tapes(self, view: AccountView) -> set[str]:
-        return {*view.last_ticks, *(position.tape for position in held(view.positions).values())}
+    def _traded_on(self, tape: str) -> _Traded:
+        key = (tape, self._memory.tier)
+        traded = self._traded.get(key)
+        if traded is None:
+            symbol = traded_symbol(self.config.tiers, self.tier, tape)
+            try:
+                instrument = self._find(symbol)
+            except NotFoundError:
+                instrument = None
+            traded = self._traded[key] = _Traded(symbol, instrument)
+        return traded
 
-    def _loss_limit(self, day_start: Decimal | None, tapes: Iterable[str]) -> Decimal | None:
+    def _is_tiered(self, symbol: str) -> bool:
+        return bool(self._tiers) and self._families[symbol] is not None
+
+    def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
+        memory = self._memory
+        day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
+        are_tiered = {self._is_tiered(tape) for tape in (*view.last_ticks, *tapes)}
+        are_tiered.update(self._is_tiered(position.tape) for position in positions.values())
+        mark = self._mark(view)
+        key = (day_start, memory.day_tier, mark, are_tiered)
+        if key != self._limits_key:
+            loss_limit = self._loss_limit(day_start, are_tiered)
+            self._limits = day_limits(
+                day_start, loss_limit, self.config.daily_profit_target, mark, self.config.max_drawdown_frac
+            )
+            self._limits_key = key
+        return self._limits
+
+    def _loss_limit(self, day_start: Decimal | None, are_tiered: Iterable[bool]) -> Decimal | None:
         # tiers rule the tapes they cover, the general limit the others; the strictest of all is the account's
         if day_start is None:
             return None
-        tiered = [self._is_tiered(tape) for tape in tapes]
-        limits = [max(day_start, Decimal(0)) * self.config.max_daily_loss_frac]
-        if not all(tiered) or not tiered:
+        limits = [max(day_start, ZERO) * self.config.max_daily_loss_frac]
+        if False in are_tiered or True not in are_tiered:
             limits.append(-self.config.daily_loss_limit)
-        if any(tiered):
+        if True in are_tiered:
             name = self._memory.day_tier
-            tier = find_tier(self.config.tiers, name) if name is not None else None
+            tier = None if name is None else self._tiers.get(name)
             if tier is None:
                 return None
             limits.append(-tier.daily_loss_limit)
         return min(limits)
-
-    def _is_tiered(self, symbol: str) -> bool:
-        return self.config.tiers.enabled and family_of(self.config.tiers, symbol) is not None
-
-    def _limits(self, view: AccountView, *tapes: str) -> DayLimits:
-        day_start = self._memory.day_start if self._memory.day_start is not None else known(view.day_start_balance)
-        return DayLimits(
-            day_start=day_start,
-            loss_limit=self._loss_limit(day_start, {*self._tapes(view), *tapes}),
-            profit_target=self.config.daily_profit_target,
-            mark=self._mark(view),
-            drawdown_frac=self.config.max_drawdown_frac,
-        )
 
     def _mark(self, view: AccountView) -> Decimal | None:
         # after a drawdown was cleared the mark starts again at that moment's equity, until the account makes a new high
@@ -380,67 +426,46 @@ class OneDoor:
         if self._memory.mark is not None and equity is not None:
             self._memory.mark = max(self._memory.mark, equity)
 
-    def _prune(self, view: AccountView) -> None:
+    def _prune(self, view: AccountView, positions: Positions) -> None:
         # an approved order that is neither open nor working any more was canceled, expired or never sent
-        if is_known(view.working_entries) and view.working_entries == 0:
-            positions = held(view.positions)
+        if self._committed and is_known(view.working_entries) and view.working_entries == 0:
             self._committed = {symbol: loss for symbol, loss in self._committed.items() if symbol in positions}
 
-    def _room(self, view: AccountView, limits: DayLimits) -> Decimal | None:
-        equity, lowest = known(view.equity), limits.lowest
-        if equity is None or lowest is None:
-            return None
-        room = equity - lowest
-        positions = held(view.positions)
-        if not positions.keys() <= self._committed.keys():  # a position whose stop nobody knows can lose anything
-            return None
-        for symbol, loss in self._committed.items():
-            so_far = floating([positions[symbol]], view.last_ticks) if symbol in positions else Decimal(0)
-            if so_far is None:
-                return None
-            room -= max(Decimal(0), loss + so_far)
-        return room
-
-    def _case(self, proposal: Proposal, view: AccountView) -> Case:
-        intent = proposal.intent
-        if intent is None:
-            raise UsageError(f"proposal {proposal.name} had no intent; there is nothing to judge")
-        is_tiered = self._is_tiered(intent.symbol)
-        tier = self.tier if is_tiered else None
-        traded = traded_symbol(self.config.tiers, tier, intent.symbol)
-        try:
-            instrument = self._find(traded)
-        except NotFoundError:
-            instrument = None
-        limits = self._limits(view, intent.symbol)
-        room = self._room(view, limits)
+    def _case(self, proposal: Proposal, intent: OrderIntent, view: AccountView, positions: Positions) -> Case:
+        tape = intent.symbol
+        is_tiered = self._is_tiered(tape)
+        traded = self._traded_on(tape)
+        if self._timetable.session is not view.session:
+            self._timetable = Timetable(self.config, self._schedule, view.session)
         return Case(
             config=self.config,
             intent=intent,
             strength=proposal.strength,
             confidence=proposal.confidence,
-            unknown_inputs=tuple(
-                name for name, value in proposal.inputs.items() if not isinstance(value, str) and not is_known(value)
-            ),
+            inputs=proposal.inputs,
             view=view,
-            traded=traded,
-            instrument=instrument,
-            tier_name=tier.name if tier is not None else "",
+            positions=positions,
+            traded=traded.symbol,
+            instrument=traded.instrument,
+            is_tiered=is_tiered,
+            tier=self.tier if is_tiered else None,
+            families=self._families,
+            streaks=self._memory.streaks,
+            committed=self._committed,
             halts=self.halts,
-            limits=limits,
-            schedule=self._schedule,
-            size=size_order(self.config, intent, instrument, view, tier, self._memory.streaks, room, is_tiered=is_tiered),
+            limits=self._limits_of(view, positions, tape),
+            timetable=self._timetable,
         )
 
-    def _tripped(self, view: AccountView) -> list[Halt]:
-        limits, equity = self._limits(view), known(view.equity)
+    def _tripped(self, view: AccountView, positions: Positions) -> list[Halt]:
+        limits, equity = self._limits_of(view, positions), known(view.equity)
         if equity is None or limits.lowest is None:
-            if not held(view.positions):
+            if not positions:
                 return []
             reason = "a position is open while equity, the day-start balance or the high-water mark is unknown"
             return [Halt(TradingState.HALTED, UNKNOWN_EQUITY, reason)]
         halts = []
-        pnl = equity - (limits.day_start or Decimal(0))
+        pnl = equity - (limits.day_start or ZERO)
         if limits.loss_level is not None and equity <= limits.loss_level:
             reason = f"the day's profit and loss of {money(pnl)} reached the limit of -{money(limits.loss_limit)}"
             halts.append(Halt(TradingState.HALTED, DAILY_LOSS, reason))
@@ -455,17 +480,20 @@ class OneDoor:
     def _high_margins(self, view: AccountView) -> list[Halt]:
         too_high = []
         for tape in sorted(view.last_ticks):
-            traded = self.traded_symbol(tape)
-            margin = known(view.margin_per_unit.get(traded))
-            try:
-                limit = self.config.margin_limits.get(self._find(traded).root)
-            except NotFoundError:
-                continue
+            symbol, instrument = self._traded_on(tape)
+            margin = known(view.margin_per_unit.get(symbol))
+            limit = None if instrument is None else self.config.margin_limits.get(instrument.root)
             if margin is not None and limit is not None and margin > limit:
-                too_high.append(f"the margin of {traded} was {money(margin)}, traded up to {money(limit)}")
+                too_high.append(f"the margin of {symbol} was {money(margin)}, traded up to {money(limit)}")
         if not too_high:
             return []
         return [Halt(TradingState.REDUCING, MARGIN, f"high-margin day, no trading: {'; '.join(too_high)}")]
+
+
+def _refuse_blind(view: AccountView) -> tuple[tuple[Check, ...], Refused]:
+    absent = [name for name in ("positions", "last_ticks", "margin_per_unit") if getattr(view, name) is None]
+    check = Check("numbers", float(len(absent)), 0.0, "numbers", passed=False, note=f"unknown: {', '.join(absent)}")
+    return (check,), refuse(check)
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What counts as known, and how money is said. Unknown is None, NaN or infinity, and unknown means refuse."""
+"""What counts as known. Unknown is None, NaN or infinity, and unknown means refuse."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ FAR_HIGH = 2**31 - 1
 
 def is_known(value: Any) -> TypeGuard[Any]:
     """Say whether a number is there and finite."""
+    kind = type(value)
+    if kind is int:
+        return True
+    if kind is Decimal:
+        return bool(value.is_finite())
     if value is None:
         return False
-    if isinstance(value, Decimal):
-        return value.is_finite()
     try:
         return math.isfinite(value)
-    except TypeError:
+    except (TypeError, ValueError):
         return False
 
 
@@ -29,11 +32,6 @@ def known(value: Decimal | None) -> Decimal | None:
     return value if is_known(value) else None
 
 
-def number(value: Any) -> float:
-    """Return a float for a record; NaN when the value is not known."""
-    return float(value) if is_known(value) else NAN
-
-
-def money(value: Decimal | None) -> str:
-    """Return money as text, or `unknown`."""
-    return f"{value:,.2f}" if value is not None else "unknown"
+def number(value: Decimal | None) -> float:
+    """Return money that is known, or None, as a float for a record; NaN for None."""
+    return NAN if value is None else float(value)

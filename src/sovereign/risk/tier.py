@@ -17,9 +17,16 @@ def family_of(config: TiersConfig, symbol: str) -> FamilyConfig | None:
     return next((family for family in config.families if root in (family.full, family.micro)), None)
 
 
-def find_tier(config: TiersConfig, name: str) -> TierConfig | None:
-    """Return the tier of that name, or None when the table no longer has it."""
-    return next((tier for tier in config.table if tier.name == name), None)
+class Families(dict[str, FamilyConfig | None]):
+    """The family of each symbol, looked up once."""
+
+    def __init__(self, config: TiersConfig) -> None:
+        super().__init__()
+        self._config = config
+
+    def __missing__(self, symbol: str) -> FamilyConfig | None:
+        family = self[symbol] = family_of(self._config, symbol)
+        return family
 
 
 def tier_for(config: TiersConfig, balance: Decimal) -> TierConfig:

@@ -1,0 +1,78 @@
+"""The times of one session that the checks ask for, worked out once as UTC nanoseconds."""
+
+from __future__ import annotations
+
+from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session, from_ns
+from sovereign.risk.configuration import RiskConfig
+from sovereign.risk.window import News, Schedule, Window
+
+
+class Timetable:
+    """Entry hours, windows and news of a session.
+
+    Parameters
+    ----------
+    session : None when nobody knows it; then only the windows and the news can be asked for.
+
+    Attributes
+    ----------
+    first_ns, end_ns : an entry may be made in `[first_ns, end_ns)`; `hours` says the same in words.
+    """
+
+    def __init__(self, config: RiskConfig, schedule: Schedule, session: Session | None) -> None:
+        self.session = session
+        self.schedule = schedule
+        self.first_ns = self.end_ns = self._open_ns = self._close_ns = 0
+        self.hours = ""
+        self._windows: list[tuple[int, int, Window]] = []
+        self._news: list[News] = []
+        if session is None:
+            return
+        is_regular = config.hours == "regular"
+        start = session.regular_open_ns if is_regular else session.open_ns
+        end = session.regular_close_ns if is_regular else session.close_ns
+        self.first_ns = start + config.first_entry_after_open_minutes * NS_PER_MINUTE
+        self.end_ns = end - config.last_entry_before_close_minutes * NS_PER_MINUTE
+        first, last = (from_ns(ts, session.zone) for ts in (self.first_ns, self.end_ns))
+        self.hours = f"{first:%H:%M}-{last:%H:%M} {session.zone} ({config.hours} hours)"
+        windows = _intervals(schedule, session)
+        if windows is not None:
+            self._windows = windows
+            self._news = [news for news in schedule.news if news.end_ns > session.open_ns and news.start_ns < session.close_ns]
+            self._open_ns, self._close_ns = session.open_ns, session.close_ns
+
+    def window_at(self, ts: int) -> Window | None:
+        """Return the daily window that contains `ts`, or None."""
+        if not self._open_ns <= ts < self._close_ns:
+            return self.schedule.window_at(ts)
+        for start, end, window in self._windows:
+            if start <= ts < end:
+                return window
+        return None
+
+    def news_at(self, ts: int) -> News | None:
+        """Return the news interval that contains `ts`, or None."""
+        if not self._open_ns <= ts < self._close_ns:
+            return self.schedule.news_at(ts)
+        for news in self._news:
+            if news.start_ns <= ts < news.end_ns:
+                return news
+        return None
+
+
+def _intervals(schedule: Schedule, session: Session) -> list[tuple[int, int, Window]] | None:
+    # The windows between open and close; None when the clocks are changed in between, and only a clock can tell.
+    opens, closes = (from_ns(ts, schedule.zone).utcoffset() for ts in (session.open_ns, session.close_ns))
+    if opens is None or opens != closes:
+        return None
+    offset = round(opens.total_seconds()) * NS_PER_SECOND
+    midnight = (session.open_ns + offset) // NS_PER_DAY * NS_PER_DAY - offset
+    days = range(midnight - NS_PER_DAY, session.close_ns, NS_PER_DAY)
+    intervals = []
+    for window in schedule.windows:
+        start, end = (clock.hour * 60 + clock.minute for clock in (window.start, window.end))
+        length = (end - start) % (24 * 60)
+        intervals += [
+            (day + start * NS_PER_MINUTE, day + (start + length) * NS_PER_MINUTE, window) for day in days
+        ]
+    return intervals
