@@ -181,10 +181,12 @@ class Strategy(Protocol):
     """A trading system: signals to look at, and a rule that turns a moment into proposals. State in, intents out.
 
     `gate_names` are the names of the codes in its candidates' `gate` field; code 0 means that the candidate passed.
+    `is_stateless` says that `decide` depends on its moment alone, so that lanes of one run may share its answers.
     """
 
     name: str
     gate_names: Sequence[str]
+    is_stateless: bool
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the signals of one instrument."""

@@ -13,9 +13,10 @@ from typing import Any
 
 from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
+from sovereign.core.decision import Proposal
 from sovereign.core.event import Event, TradeClosed
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import Block, Feed, SignalStream, Sink
+from sovereign.core.port import Block, Feed, Moment, SignalStream, Sink, Strategy
 from sovereign.core.position import Trade
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
@@ -64,10 +65,46 @@ def all_lanes(execution: ExecutionConfig) -> tuple[LaneSpec, ...]:
     return (main, *bands, *costs)
 
 
-def new_engine(recipe: Recipe, lane: LaneSpec, sinks: Sequence[Sink], *, is_simulated_data: bool) -> Engine:
-    """Build one lane."""
+class SharedAnswers:
+    """A stateless strategy as several lanes ask it: the same moment is worked out once a session.
+
+    A moment is the same when row, last price and position are.
+    """
+
+    is_stateless = True
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.name = strategy.name
+        self.gate_names = strategy.gate_names
+        self.signal_stream = strategy.signal_stream
+        self.refused = strategy.refused
+        self.usual_bracket = strategy.usual_bracket
+        self._strategy = strategy
+        self._session: Session | None = None
+        self._answers: dict[tuple[str, int, int, int, int], Sequence[Proposal]] = {}
+
+    def start_session(self, session: Session, instrument: Instrument) -> None:
+        """Forget the last session's answers."""
+        if session is not self._session:
+            self._session = session
+            self._answers.clear()
+        self._strategy.start_session(session, instrument)
+
+    def decide(self, moment: Moment) -> Sequence[Proposal]:
+        """Return the answer to a moment."""
+        key = (moment.symbol, moment.index, moment.ts, moment.last_ticks, moment.position_quantity)
+        found = self._answers.get(key)
+        if found is None:
+            found = self._answers[key] = self._strategy.decide(moment)
+        return found
+
+
+def new_engine(
+    recipe: Recipe, lane: LaneSpec, sinks: Sequence[Sink], *, is_simulated_data: bool, strategy: Strategy | None = None
+) -> Engine:
+    """Build one lane; `strategy` is one that it shares with others, else it gets its own."""
     return Engine(
-        strategy=load_strategy(recipe.strategy, recipe.strategy_config),
+        strategy=strategy or load_strategy(recipe.strategy, recipe.strategy_config),
         door=OneDoor(recipe.risk),
         broker=SimulatedBroker(lane.model, recipe.execution.latency_ns, recipe.execution.margins),
         account=Account(recipe.starting_balance),
@@ -132,6 +169,7 @@ def run_backtest(
     """
     specs = tuple(lanes) if lanes is not None else all_lanes(recipe.execution)
     strategy = load_strategy(recipe.strategy, recipe.strategy_config)
+    shared = SharedAnswers(strategy) if strategy.is_stateless else None
     collector = RunCollector(strategy.gate_names)
     lists = [TradeList() for _ in specs]
     engines = [
@@ -140,6 +178,7 @@ def run_backtest(
             spec,
             (collector, *sinks, kept) if n == 0 else (kept,),
             is_simulated_data=feed.is_simulated,
+            strategy=shared,
         )
         for n, (spec, kept) in enumerate(zip(specs, lists, strict=True))
     ]

@@ -92,9 +92,7 @@ def room_left(
     return room
 
 
-def guard_prices(
-    positions: Collection[Position], fixed: Decimal, lowest: Decimal, highest: Decimal | None
-) -> tuple[int, int]:
+def guard_prices(positions: Collection[Position], fixed: Decimal, lowest: Decimal, highest: Decimal | None) -> tuple[int, int]:
     """Return the outermost prices (ticks) of one tape at which equity has not reached a level.
 
     Equity at price p is `fixed` plus the positions' floating profit and loss at p, a straight line. A price below the first or

@@ -72,7 +72,5 @@ def _intervals(schedule: Schedule, session: Session) -> list[tuple[int, int, Win
     for window in schedule.windows:
         start, end = (clock.hour * 60 + clock.minute for clock in (window.start, window.end))
         length = (end - start) % (24 * 60)
-        intervals += [
-            (day + start * NS_PER_MINUTE, day + (start + length) * NS_PER_MINUTE, window) for day in days
-        ]
+        intervals += [(day + start * NS_PER_MINUTE, day + (start + length) * NS_PER_MINUTE, window) for day in days]
     return intervals

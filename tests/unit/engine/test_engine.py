@@ -45,6 +45,7 @@ class Wishes:
 
     name = "wishes"
     gate_names = ()
+    is_stateless = True
 
     def __init__(self, by_row):
         self._by_row = by_row

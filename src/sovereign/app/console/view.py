@@ -342,5 +342,6 @@ def progress_line(picture: Picture) -> str:
     mark = "SIMULATED  " if picture.head.label.startswith("SIMULATED") else ""
     return (
         f"{mark}{_clock(picture):%Y-%m-%d %H:%M:%S %Z}  {picture.instrument.symbol} {price}  "
-        f"position {_position_words(picture)}  day P&L {_signed(picture.day_pnl)}  trades {picture.closed}  {picture.done_frac:.0%}"
+        f"position {_position_words(picture)}  day P&L {_signed(picture.day_pnl)}  trades {picture.closed}  "
+        f"{picture.done_frac:.0%}"
     )

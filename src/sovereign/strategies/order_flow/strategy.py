@@ -59,6 +59,7 @@ class OrderFlowStrategy:
 
     name = "order_flow"
     gate_names = tuple(gate.name.lower() for gate in Gate)
+    is_stateless = True
 
     def __init__(self, config: OrderFlowConfig) -> None:
         self.config = config
