@@ -97,11 +97,15 @@ class _OrderState:
 
 
 def _plain_check(check: Check) -> list[Any]:
-    return [check.name, check.value, check.limit, check.unit, check.passed, check.note]
+    # A check that passed says it all in numbers; its sentence is not made.
+    return [check.name, check.value, check.limit, check.unit, check.passed, "" if check.passed else check.note]
 
 
 def checks_to_json(checks: Sequence[Check]) -> str:
-    """Return checks as JSON text: `[name, value, limit, unit, passed, note]` each; NaN as JSON's extension `NaN`."""
+    """Return checks as JSON text: `[name, value, limit, unit, passed, note]` each; NaN as JSON's extension `NaN`.
+
+    The note is kept for checks that failed.
+    """
     return json.dumps([_plain_check(check) for check in checks])
 
 
