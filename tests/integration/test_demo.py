@@ -86,7 +86,7 @@ def test_demo_when_nobody_watches_then_plain_lines_summary_and_report(capsys, tm
 def test_demo_when_json_is_asked_for_then_stdout_is_one_document(capsys):
     assert run(["demo", "--no-evidence", "--json", *options(SMALL)]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["strategy"], result["is_simulated"], result["seed"]) == ("order_flow", True, 9)
+    assert (result["strategy"], result["is_simulated"], result["seed"]) == ("order_flow", True, 4)
     assert Path(result["report"]).is_file()
 
 
