@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(
     strategy: Annotated[str, typer.Option("--strategy", help="Name of the strategy.")] = "order_flow",
     symbol: Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate: a futures root or an equity.")] = "ES",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed and date give the same ticks.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the market; the same one gives the same ticks.")] = 4,
     start: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
     sessions: Annotated[int, typer.Option("--sessions", min=1, help="Number of sessions.")] = 1,
     warm_up: Annotated[

@@ -199,10 +199,9 @@ class Painter:
 
     def _feed(self, picture: Picture, width: int, height: int) -> list[Text]:
         trades_height = min(max(2, height // 3), 1 + max(1, len(picture.trades)))
-        decision_lines = [_decision_row(picture, decision) for decision in reversed(picture.decisions)]
-        decision_lines += (
-            [_notice_row(picture, notice) for notice in list(reversed(picture.notices))[:1]] if not decision_lines else []
-        )
+        said = [(decision.ts, _decision_row(picture, decision)) for decision in picture.decisions]
+        said += [(notice[0], _notice_row(picture, notice)) for notice in picture.notices]
+        decision_lines = [line for _, line in sorted(said, key=lambda item: item[0])][::-1]
         trade_lines = [_trade_row(picture, trade) for trade in reversed(picture.trades)]
         above = height - trades_height - 2
         return [
@@ -340,8 +339,8 @@ def progress_line(picture: Picture) -> str:
     """Return the picture as one plain line: time, price, position, the day's profit and how far the session is."""
     price = _price(picture.instrument, picture.last_ticks)
     mark = "SIMULATED  " if picture.head.label.startswith("SIMULATED") else ""
+    when = f"{_clock(picture):%Y-%m-%d %H:%M:%S %Z}"
     return (
-        f"{mark}{_clock(picture):%Y-%m-%d %H:%M:%S %Z}  {picture.instrument.symbol} {price}  "
-        f"position {_position_words(picture)}  day P&L {_signed(picture.day_pnl)}  trades {picture.closed}  "
-        f"{picture.done_frac:.0%}"
+        f"{mark}{when}  {picture.instrument.symbol} {price}  position {_position_words(picture)}  "
+        f"day P&L {_signed(picture.day_pnl)}  trades {picture.closed}  {picture.done_frac:.0%}"
     )
