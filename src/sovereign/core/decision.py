@@ -70,6 +70,9 @@ class Check(_CheckFields):
         """What the check found, as a sentence with the numbers."""
         return say(self.words)
 
+    def _asdict(self) -> dict[str, Any]:
+        return {**dict(zip(self._fields[:5], self[:5], strict=True)), "note": self.note}
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Check):
             return NotImplemented

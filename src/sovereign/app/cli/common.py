@@ -60,6 +60,8 @@ def _container(value: Any) -> Any:
         return {str(to_plain(key)): to_plain(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "_asdict"):
+        return to_plain(value._asdict())
     if hasattr(value, "model_dump"):
         return to_plain(value.model_dump(mode="json"))
     if hasattr(value, "tolist"):
