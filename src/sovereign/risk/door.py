@@ -26,7 +26,7 @@ from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
 from sovereign.risk.number import FAR_HIGH, FAR_LOW, is_known, known
 from sovereign.risk.reduction import judge_reduction, refuse
-from sovereign.risk.sizing import Streaks
+from sovereign.risk.sizing import Sizer, Streaks
 from sovereign.risk.tier import Families, next_tier, traded_symbol
 from sovereign.risk.timetable import Timetable
 from sovereign.risk.window import Schedule, Window, parse_news, read_news
@@ -100,6 +100,7 @@ class OneDoor:
         self._committed: dict[str, Decimal] = {}
         # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
         self._families = Families(config.tiers)
+        self._sizer = Sizer(config)
         self._tiers = {tier.name: tier for tier in config.tiers.table} if config.tiers.enabled else {}
         self._traded: dict[tuple[str, str | None], _Traded] = {}
         self._timetable = Timetable(config, self._schedule, None)
@@ -450,6 +451,7 @@ class OneDoor:
             is_tiered=is_tiered,
             tier=self.tier if is_tiered else None,
             families=self._families,
+            sizer=self._sizer,
             streaks=self._memory.streaks,
             committed=self._committed,
             halts=self.halts,
