@@ -43,8 +43,11 @@ _VIEW_NUMBERS = (
     "working_entries",
     "orders_last_minute",
 )
+_INTENT_NUMBERS = ("size_multiplier", "size_steps")
+_INTENT_CHOICES = ("quantity", "limit_ticks", "stop_ticks")  # None is known: not asked for
 _ALWAYS_KNOWN = (int, str)
 _numbers_of_view = attrgetter(*_VIEW_NUMBERS)
+_numbers_of_intent = attrgetter(*_INTENT_NUMBERS)
 
 
 def check_kill_switch(case: Case) -> Check:
@@ -74,23 +77,14 @@ def check_numbers(case: Case) -> Check:
     unknown: list[str] = []
     if not all(map(is_known, _numbers_of_view(view))):
         unknown += [name for name in _VIEW_NUMBERS if not is_known(getattr(view, name))]
-    if not is_known(case.strength):
-        unknown.append("strength")
-    if not is_known(case.confidence):
-        unknown.append("confidence")
-    if not is_known(intent.size_multiplier):
-        unknown.append("size_multiplier")
-    if not is_known(intent.size_steps):
-        unknown.append("size_steps")
+    if not (is_known(case.strength) and is_known(case.confidence)):
+        unknown += [name for name in ("strength", "confidence") if not is_known(getattr(case, name))]
+    if not all(map(is_known, _numbers_of_intent(intent))):
+        unknown += [name for name in _INTENT_NUMBERS if not is_known(getattr(intent, name))]
     unknown += [f"last price of {symbol}" for symbol, price in view.last_ticks.items() if not is_known(price)]
     if not all(map(is_known, view.margin_per_unit.values())):
         unknown += [f"margin of {symbol}" for symbol, margin in view.margin_per_unit.items() if not is_known(margin)]
-    if intent.quantity is not None and not is_known(intent.quantity):
-        unknown.append("quantity")
-    if intent.limit_ticks is not None and not is_known(intent.limit_ticks):
-        unknown.append("limit_ticks")
-    if intent.stop_ticks is not None and not is_known(intent.stop_ticks):
-        unknown.append("stop_ticks")
+    unknown += [name for name in _INTENT_CHOICES if (value := getattr(intent, name)) is not None and not is_known(value)]
     if not case.config.can_inputs_be_unknown:
         unknown += [
             f"input {name}"

@@ -91,6 +91,14 @@ def _units(amount: Decimal | None, per_unit: Decimal | None) -> int | None:
     return int(amount / per_unit) if amount > 0 else 0
 
 
+def _of_bracket(bracket: Bracket, instrument: Instrument, cost: Decimal) -> tuple[Decimal | None, Decimal | None]:
+    # loss at the stop and value of the target, per unit
+    stop, target = bracket.stop_ticks, bracket.target_ticks
+    # a trailing stop may start wider than the fixed one
+    loss = instrument.value(max(stop, bracket.trail_ticks or 0)) + cost if is_known(stop) and stop > 0 else None
+    return loss, instrument.value(target) if is_known(target) else None
+
+
 def _floor(amount: Decimal) -> int:
     return int(amount.to_integral_value(ROUND_FLOOR))
 
@@ -215,15 +223,11 @@ def size_order(
     """
     balance, margin, bracket, price = means.balance, means.margin, wish.bracket, means.price
     stop_loss = cost = reward = margin_limit = value = None
-    is_share = False
+    is_share = instrument is not None and instrument.asset_class is not AssetClass.FUTURE
     if instrument is not None:
-        is_share = instrument.asset_class is not AssetClass.FUTURE
         cost = 2 * instrument.fee_per_side + config.slippage_ticks * instrument.tick_value
-        if bracket is not None and is_known(bracket.stop_ticks) and bracket.stop_ticks > 0:
-            # a trailing stop may start wider than the fixed one
-            stop_loss = instrument.value(max(bracket.stop_ticks, bracket.trail_ticks or 0)) + cost
-        if bracket is not None and is_known(bracket.target_ticks):
-            reward = instrument.value(bracket.target_ticks or 0)
+        if bracket is not None:
+            stop_loss, reward = _of_bracket(bracket, instrument, cost)
         value = None if price is None else instrument.notional(price, 1)
         margin_limit = config.margin_limits.get(instrument.root)
         if margin_limit is None and value is not None:

@@ -27,9 +27,9 @@ def test_check_when_its_sentence_is_the_same_then_equal_however_it_was_given() -
     assert hash(LAZY) == hash(SAID)
     assert repr(LAZY) == repr(SAID)
     assert pickle.loads(pickle.dumps(LAZY)) == SAID
-    assert SAID != Check("daily_loss", -5.0, -100.0, "USD", True, note="another")
-    assert SAID != Check("daily_loss", -6.0, -100.0, "USD", True, note=SAID.note)
-    assert SAID != tuple(SAID)
+    assert Check("daily_loss", -5.0, -100.0, "USD", True, note="another") != SAID
+    assert Check("daily_loss", -6.0, -100.0, "USD", True, note=SAID.note) != SAID
+    assert tuple(SAID) != SAID
 
 
 def test_check_when_changed_then_refused() -> None:

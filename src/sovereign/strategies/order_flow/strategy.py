@@ -19,7 +19,7 @@ from sovereign.core.instrument import Instrument, contract_root
 from sovereign.core.order import Bracket, OrderIntent, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.session import NS_PER_SECOND, Session
-from sovereign.kernels.row import CANDIDATE, Gate, Regime
+from sovereign.kernels.row import Gate, Regime
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 from sovereign.strategies.order_flow.gate import (
     PATTERN_WORDS,
