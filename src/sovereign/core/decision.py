@@ -74,9 +74,7 @@ class Check(_CheckFields):
         return {**dict(zip(self._fields[:5], self[:5], strict=True)), "note": self.note}
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Check):
-            return NotImplemented
-        return self[:5] == other[:5] and self.note == other.note
+        return isinstance(other, Check) and self[:5] == other[:5] and self.note == other.note
 
     __ne__ = object.__ne__  # the opposite of the above; a tuple's own compares the words
 

@@ -110,6 +110,7 @@ class Engine:
         self._killed = killed
         self._tapes: dict[str, _Tape] = {}
         self._session: Session | None = None
+        self._day = ""
         self._timers: list[tuple[int, str]] = []
         self._sent: deque[int] = deque()
         self._decisions = 0
@@ -149,6 +150,7 @@ class Engine:
     def start_session(self, session: Session, instruments: Sequence[Instrument]) -> None:
         """Begin a trade date on these instruments."""
         self._session = session
+        self._day = f"{session.trade_date:%Y%m%d}"
         self._now = session.open_ns
         self._ticks = 0
         self._decisions = 0
@@ -389,12 +391,15 @@ class Engine:
             # Once a day with a price known: high margins are found, and a tier change that had to wait.
             self._is_inspected = True
             self._inspect()
-        held = sum(p.quantity for p in self.account.positions.values() if p.tape == tape.instrument.symbol)
+        symbol, held = tape.instrument.symbol, 0
+        for position in self.account.positions.values():
+            if position.tape == symbol:
+                held += position.quantity
         row = rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
         moment = Moment(
             ts=self._now,
-            symbol=tape.instrument.symbol,
+            symbol=symbol,
             session=session,
             index=index,
             rows=rows[: index + 1],
@@ -406,8 +411,7 @@ class Engine:
             self._judge(proposal)
 
     def _judge(self, proposal: Proposal, position: Position | None = None) -> None:
-        session = self._session
-        if session is None:
+        if self._session is None:
             return
         checks = proposal.checks
         outcome: Approved | Refused
@@ -420,7 +424,7 @@ class Engine:
         if isinstance(outcome, Approved):
             verdict = Verdict.RESIZED if outcome.was_resized else Verdict.APPROVED
         self._decisions += 1
-        decision_id = f"{self._strategy.name}-{session.trade_date:%Y%m%d}-{proposal.symbol}-{self._decisions:05d}"
+        decision_id = f"{self._strategy.name}-{self._day}-{proposal.symbol}-{self._decisions:05d}"
         self._emit(
             DecisionMade(
                 ts=self._now,
@@ -474,22 +478,24 @@ class Engine:
             raise RuntimeError("the engine was asked for a view between sessions; start a session first")
         while self._sent and self._sent[0] <= self._now - NS_PER_MINUTE:
             self._sent.popleft()
-        last = self.last_ticks()
-        equity = self.account.equity(last)
-        data = [t.data_ns for t in self._tapes.values() if t.data_ns is not None]
+        account, last = self.account, self.last_ticks()
+        data_ns = None
+        for tape in self._tapes.values():
+            if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
+                data_ns = tape.data_ns
         return AccountView(
             ts=self._now,
             session=session,
             state=self.state,
             is_killed=self._killed(),
-            balance=self.account.balance,
-            day_start_balance=self.account.day_start_balance,
-            equity=equity,
-            high_water_mark=self.account.high_water_mark,
-            positions=self.account.positions,
+            balance=account.balance,
+            day_start_balance=account.day_start_balance,
+            equity=account.equity(last) if account.positions else account.balance,
+            high_water_mark=account.high_water_mark,
+            positions=account.positions,
             working_entries=self._executor.working_entries,
             last_ticks=last,
-            data_ns=max(data) if data else None,
+            data_ns=data_ns,
             margin_per_unit=self._broker.margins(last),
             orders_last_minute=len(self._sent),
         )

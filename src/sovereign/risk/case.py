@@ -14,7 +14,7 @@ from sovereign.core.position import Position
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.limit import DayLimits, room_left
 from sovereign.risk.number import known
-from sovereign.risk.sizing import Size, Streaks, size_order
+from sovereign.risk.sizing import Size, Sizer, Streaks, Wish, means_of
 from sovereign.risk.tier import Families
 from sovereign.risk.timetable import Timetable
 
@@ -48,6 +48,7 @@ class Case:
     is_tiered: bool
     tier: TierConfig | None
     families: Families
+    sizer: Sizer
     streaks: Streaks
     committed: Mapping[str, Decimal]
     halts: tuple[Halt, ...]
@@ -68,16 +69,9 @@ class Case:
     def size(self) -> Size:
         """The size of the order, worked out when the first check asks for it."""
         if self._size is None:
-            room = room_left(self.limits, self.equity, self.positions, self.view.last_ticks, self.committed)
-            self._size = size_order(
-                self.config,
-                self.intent,
-                self.instrument,
-                self.view,
-                self.positions,
-                self.tier,
-                self.streaks,
-                room,
-                is_tiered=self.is_tiered,
-            )
+            intent, view = self.intent, self.view
+            room = room_left(self.limits, self.equity, self.positions, view.last_ticks, self.committed)
+            means = means_of(intent, self.instrument, view, self.positions, room)
+            wish = Wish(self.traded, intent.quantity, intent.size_steps, intent.size_multiplier, intent.bracket)
+            self._size = self.sizer.size(wish, means, self.instrument, self.tier, self.streaks, self.is_tiered)
         return self._size

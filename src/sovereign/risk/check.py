@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import wraps
 from operator import attrgetter
 
 from sovereign.core.decision import Check
@@ -42,7 +43,11 @@ _VIEW_NUMBERS = (
     "working_entries",
     "orders_last_minute",
 )
+_INTENT_NUMBERS = ("size_multiplier", "size_steps")
+_INTENT_CHOICES = ("quantity", "limit_ticks", "stop_ticks")  # None is known: not asked for
+_ALWAYS_KNOWN = (int, str)
 _numbers_of_view = attrgetter(*_VIEW_NUMBERS)
+_numbers_of_intent = attrgetter(*_INTENT_NUMBERS)
 
 
 def check_kill_switch(case: Case) -> Check:
@@ -72,25 +77,19 @@ def check_numbers(case: Case) -> Check:
     unknown: list[str] = []
     if not all(map(is_known, _numbers_of_view(view))):
         unknown += [name for name in _VIEW_NUMBERS if not is_known(getattr(view, name))]
-    if not is_known(case.strength):
-        unknown.append("strength")
-    if not is_known(case.confidence):
-        unknown.append("confidence")
-    if not is_known(intent.size_multiplier):
-        unknown.append("size_multiplier")
-    if not is_known(intent.size_steps):
-        unknown.append("size_steps")
+    if not (is_known(case.strength) and is_known(case.confidence)):
+        unknown += [name for name in ("strength", "confidence") if not is_known(getattr(case, name))]
+    if not all(map(is_known, _numbers_of_intent(intent))):
+        unknown += [name for name in _INTENT_NUMBERS if not is_known(getattr(intent, name))]
     unknown += [f"last price of {symbol}" for symbol, price in view.last_ticks.items() if not is_known(price)]
-    unknown += [f"margin of {symbol}" for symbol, margin in view.margin_per_unit.items() if not is_known(margin)]
-    if intent.quantity is not None and not is_known(intent.quantity):
-        unknown.append("quantity")
-    if intent.limit_ticks is not None and not is_known(intent.limit_ticks):
-        unknown.append("limit_ticks")
-    if intent.stop_ticks is not None and not is_known(intent.stop_ticks):
-        unknown.append("stop_ticks")
+    if not all(map(is_known, view.margin_per_unit.values())):
+        unknown += [f"margin of {symbol}" for symbol, margin in view.margin_per_unit.items() if not is_known(margin)]
+    unknown += [name for name in _INTENT_CHOICES if (value := getattr(intent, name)) is not None and not is_known(value)]
     if not case.config.can_inputs_be_unknown:
         unknown += [
-            f"input {name}" for name, value in case.inputs.items() if not isinstance(value, (int, str)) and not is_known(value)
+            f"input {name}"
+            for name, value in case.inputs.items()
+            if not isinstance(value, _ALWAYS_KNOWN) and not is_known(value)
         ]
     if not unknown:
         return _ALL_KNOWN
@@ -236,11 +235,26 @@ def check_working_entries(case: Case) -> Check:
     return Check("working_entries", float(count), float(limit), "orders", count <= limit, note)
 
 
+def of_size(rule: CheckRule) -> CheckRule:
+    """Make a check of nothing but the size, the instrument and the tier once for each size."""
+
+    @wraps(rule)
+    def look(case: Case) -> Check:
+        made = case.size.checks
+        check = made.get(rule.__name__)
+        if check is None:
+            check = made[rule.__name__] = rule(case)
+        return check
+
+    return look
+
+
 def _times(amount: Decimal | None, quantity: int) -> Decimal | None:
     # one unit at least: a limit is a reason to refuse only when even the smallest order is beyond it
     return None if amount is None else amount * max(1, quantity)
 
 
+@of_size
 def check_loss_at_stop(case: Case) -> Check:
     """Refuse when even one unit, stopped out with fees and slippage, would lose more than the day may still lose."""
     size = case.size
@@ -256,6 +270,7 @@ def check_loss_at_stop(case: Case) -> Check:
     return Check("loss_at_stop", number(loss), number(room), case.currency, passed, note)
 
 
+@of_size
 def check_risk_per_trade(case: Case) -> Check:
     """Refuse when even one unit would risk more of the balance than `max_risk_frac`."""
     size = case.size
@@ -272,6 +287,7 @@ def check_risk_per_trade(case: Case) -> Check:
     return Check("risk_per_trade", number(loss), number(limit), case.currency, passed, note)
 
 
+@of_size
 def check_size(case: Case) -> Check:
     """Refuse when less than one unit is left."""
     size = case.size
@@ -281,6 +297,7 @@ def check_size(case: Case) -> Check:
     return Check("size", value, 1.0, "units", size.quantity >= 1, note)
 
 
+@of_size
 def check_cost_to_reward(case: Case) -> Check:
     """Refuse when the target is not worth its costs."""
     multiple = case.config.min_reward_to_cost
@@ -294,6 +311,7 @@ def check_cost_to_reward(case: Case) -> Check:
     return Check("cost_to_reward", number(reward), number(least), case.currency, passed, terms)
 
 
+@of_size
 def check_margin_per_unit(case: Case) -> Check:
     """Refuse when the broker's margin is not known or above the limit of this instrument: a high-margin day."""
     margin, limit = case.size.margin, case.size.margin_limit
@@ -302,6 +320,7 @@ def check_margin_per_unit(case: Case) -> Check:
     return Check("margin_per_unit", number(margin), number(limit), case.currency, passed, note)
 
 
+@of_size
 def check_margin_balance(case: Case) -> Check:
     """Refuse when the margin of all positions with this one exceeds its share of the balance."""
     size = case.size

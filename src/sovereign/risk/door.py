@@ -16,8 +16,8 @@ from sovereign.core.decision import Approved, Check, Proposal, Refused, money
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Event, TierChanged, TradingState, TradingStateChanged
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.port import AccountView
 from sovereign.core.order import OrderIntent
+from sovereign.core.port import AccountView
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.risk.case import Case, Halt
@@ -26,7 +26,7 @@ from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
 from sovereign.risk.number import FAR_HIGH, FAR_LOW, is_known, known
 from sovereign.risk.reduction import judge_reduction, refuse
-from sovereign.risk.sizing import Streaks
+from sovereign.risk.sizing import Sizer, Streaks
 from sovereign.risk.tier import Families, next_tier, traded_symbol
 from sovereign.risk.timetable import Timetable
 from sovereign.risk.window import Schedule, Window, parse_news, read_news
@@ -100,6 +100,7 @@ class OneDoor:
         self._committed: dict[str, Decimal] = {}
         # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
         self._families = Families(config.tiers)
+        self._sizer = Sizer(config)
         self._tiers = {tier.name: tier for tier in config.tiers.table} if config.tiers.enabled else {}
         self._traded: dict[tuple[str, str | None], _Traded] = {}
         self._timetable = Timetable(config, self._schedule, None)
@@ -190,23 +191,14 @@ class OneDoor:
         positions = held(view.positions)
         self._prune(view, positions)
         case = self._case(proposal, intent, view, positions)
-        checks = []
-        failed: Check | None = None
-        for rule in self._checks:
-            check = rule(case)
-            checks.append(check)
-            if not check.passed:
-                if failed is None:
-                    failed = check
-                if rule in FINAL_CHECKS:
-                    break
+        checks, failed = self._look(case)
         if failed is not None:
-            return tuple(checks), refuse(failed)
+            return checks, refuse(failed)
         size = case.size
         loss = (size.stop_loss or ZERO) * size.quantity
         self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
         was_resized = size.quantity < (size.wanted or size.quantity)
-        return tuple(checks), Approved(size.quantity, was_resized=was_resized, symbol=case.traded)
+        return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded)
 
     def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
         """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
@@ -450,12 +442,27 @@ class OneDoor:
             is_tiered=is_tiered,
             tier=self.tier if is_tiered else None,
             families=self._families,
+            sizer=self._sizer,
             streaks=self._memory.streaks,
             committed=self._committed,
             halts=self.halts,
             limits=self._limits_of(view, positions, tape),
             timetable=self._timetable,
         )
+
+    def _look(self, case: Case) -> tuple[tuple[Check, ...], Check | None]:
+        # the checks made, and the first that failed
+        checks = []
+        failed: Check | None = None
+        for rule in self._checks:
+            check = rule(case)
+            checks.append(check)
+            if not check.passed:
+                if failed is None:
+                    failed = check
+                if rule in FINAL_CHECKS:
+                    break
+        return tuple(checks), failed
 
     def _tripped(self, view: AccountView, positions: Positions) -> list[Halt]:
         limits, equity = self._limits_of(view, positions), known(view.equity)

@@ -107,7 +107,8 @@ def guard_prices(positions: Collection[Position], fixed: Decimal, lowest: Decima
     if slope == 0:
         trips = offset <= lowest or (highest is not None and offset >= highest)
         return (FAR_HIGH, FAR_LOW) if trips else (FAR_LOW, FAR_HIGH)
-    below, above = lowest - offset, None if highest is None else highest - offset
+    below: Decimal | None = lowest - offset
+    above: Decimal | None = None if highest is None else highest - offset
     if slope < 0:
         below, above = above, below
     # just above the price of the level below, and just below that of the level above

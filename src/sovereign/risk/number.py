@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeGuard
 
 NAN = float("nan")
+INFINITY = float("inf")
 FAR_LOW = -(2**31)
 FAR_HIGH = 2**31 - 1
 """Prices no int32 column goes beyond: a guard that nothing can reach."""
@@ -15,6 +16,8 @@ FAR_HIGH = 2**31 - 1
 def is_known(value: Any) -> TypeGuard[Any]:
     """Say whether a number is there and finite."""
     kind = type(value)
+    if kind is float:
+        return bool(-INFINITY < value < INFINITY)
     if kind is int:
         return True
     if kind is Decimal:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sovereign.core.decision import Words, money, say
+from sovereign.core.decision import Check, Words, money, say
 from sovereign.core.instrument import AssetClass, Instrument
-from sovereign.core.order import OrderIntent
+from sovereign.core.order import Bracket, OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
 from sovereign.risk.configuration import RiskConfig, TierConfig
@@ -50,11 +50,37 @@ class Size(NamedTuple):
     margin_limit: Decimal | None
     margin_room: Decimal | None
     caps: Mapping[str, int | None]
+    checks: dict[str, Check]  # what has been said about this size; see `risk.check`
 
     def __str__(self) -> str:
         caps = ", ".join(f"{name} {'unknown' if cap is None else cap}" for name, cap in self.caps.items())
         wanted = "unknown" if self.wanted is None else self.wanted
         return f"{say(self.rule)} = {wanted}; at most: {caps}; loss at the stop {money(self.stop_loss)} a unit"
+
+
+class Wish(NamedTuple):
+    """What sizes an order, of all that was asked for; `symbol` is what would be traded."""
+
+    symbol: str
+    quantity: int | None
+    steps: int
+    multiplier: float
+    bracket: Bracket | None
+
+
+class Means(NamedTuple):
+    """What the account has for it; None is unknown.
+
+    `room` is what may still be lost today, after what is already at risk; `margin` that of one unit; `used_margin` and
+    `share_value` what is held already. `price` (ticks) is asked for of shares only.
+    """
+
+    balance: Decimal | None
+    room: Decimal | None
+    margin: Decimal | None
+    used_margin: Decimal | None
+    share_value: Decimal | None
+    price: int | None
 
 
 def _units(amount: Decimal | None, per_unit: Decimal | None) -> int | None:
@@ -63,6 +89,14 @@ def _units(amount: Decimal | None, per_unit: Decimal | None) -> int | None:
     if per_unit <= 0:  # costs nothing, bounds nothing
         return 2**31 - 1 if amount >= 0 else 0
     return int(amount / per_unit) if amount > 0 else 0
+
+
+def _of_bracket(bracket: Bracket, instrument: Instrument, cost: Decimal) -> tuple[Decimal | None, Decimal | None]:
+    # loss at the stop and value of the target, per unit
+    stop, target = bracket.stop_ticks, bracket.target_ticks
+    # a trailing stop may start wider than the fixed one
+    loss = instrument.value(max(stop, bracket.trail_ticks or 0)) + cost if is_known(stop) and stop > 0 else None
+    return loss, instrument.value(target) if is_known(target) else None
 
 
 def _floor(amount: Decimal) -> int:
@@ -75,16 +109,16 @@ def _exact(multiplier: float) -> Decimal:
 
 
 def _wanted(
-    config: RiskConfig, intent: OrderIntent, streaks: Streaks, by_risk: int | None, *, is_tiered: bool
+    config: RiskConfig, wish: Wish, streaks: Streaks, by_risk: int | None, *, is_tiered: bool
 ) -> tuple[int | None, Words]:
-    value = intent.size_multiplier
-    if not is_known(value) or not 0 < value <= 1 or not is_known(intent.size_steps):
+    value, steps, quantity = wish.multiplier, wish.steps, wish.quantity
+    if not is_known(value) or not 0 < value <= 1 or not is_known(steps):
         return None, "unknown multiplier or steps"
     multiplier = _exact(value)
-    if intent.quantity is not None:
-        if not is_known(intent.quantity) or intent.quantity < 1:
-            return None, f"asked for {intent.quantity}"
-        return max(1, _floor(intent.quantity * multiplier)), f"asked for {intent.quantity} x {multiplier}"
+    if quantity is not None:
+        if not is_known(quantity) or quantity < 1:
+            return None, f"asked for {quantity}"
+        return max(1, _floor(quantity * multiplier)), f"asked for {quantity} x {multiplier}"
     if not is_tiered:
         if by_risk is None:
             return None, "unknown loss at the stop"
@@ -92,9 +126,9 @@ def _wanted(
         return _floor(by_risk * multiplier), rule
     winning = 1 if streaks.wins >= config.win_streak else 0
     losing = 1 if streaks.losses >= config.loss_streak else 0
-    units = 1 + intent.size_steps + winning - losing
+    units = 1 + steps + winning - losing
     template = "(1 + {} steps + {} winning - {} losing) x {}"
-    return max(1, _floor(units * multiplier)), (template, intent.size_steps, winning, losing, str(multiplier))
+    return max(1, _floor(units * multiplier)), (template, steps, winning, losing, str(multiplier))
 
 
 def _used_margin(view: AccountView, positions: Mapping[str, Position]) -> Decimal | None:
@@ -120,15 +154,62 @@ def _share_value(view: AccountView, positions: Mapping[str, Position]) -> Decima
     return total
 
 
-def size_order(
-    config: RiskConfig,
+def means_of(
     intent: OrderIntent,
     instrument: Instrument | None,
     view: AccountView,
     positions: Mapping[str, Position],
+    room: Decimal | None,
+) -> Means:
+    """Collect what an account has for an order; `positions` are those that are not flat."""
+    margin: Decimal | None = None
+    shares: Decimal | None = None
+    price: int | None = None
+    if instrument is not None:
+        margin = known(view.margin_per_unit.get(instrument.symbol))
+        margin = margin if margin is None or margin >= 0 else None
+        if instrument.asset_class is not AssetClass.FUTURE:
+            shares = _share_value(view, positions)
+            price = intent.limit_ticks if is_known(intent.limit_ticks) else view.last_ticks.get(intent.symbol)
+            price = price if is_known(price) else None
+    return Means(known(view.balance), room, margin, _used_margin(view, positions), shares, price)
+
+
+class Sizer:
+    """Sizes entries by a configuration.
+
+    The last size is kept: one candidate after the other asks an unchanged account for the same order.
+    """
+
+    def __init__(self, config: RiskConfig) -> None:
+        self._config = config
+        self._asked: tuple[Any, ...] = ()
+        self._size: Size | None = None
+
+    def size(
+        self,
+        wish: Wish,
+        means: Means,
+        instrument: Instrument | None,
+        tier: TierConfig | None,
+        streaks: Streaks,
+        is_tiered: bool,
+    ) -> Size:
+        """Return what `size_order` says."""
+        asked = (wish, means, instrument, tier, streaks, is_tiered)
+        if self._size is None or asked != self._asked:
+            self._size = size_order(self._config, wish, means, instrument, tier, streaks, is_tiered=is_tiered)
+            self._asked = asked
+        return self._size
+
+
+def size_order(
+    config: RiskConfig,
+    wish: Wish,
+    means: Means,
+    instrument: Instrument | None,
     tier: TierConfig | None,
     streaks: Streaks,
-    room: Decimal | None,
     *,
     is_tiered: bool,
 ) -> Size:
@@ -137,48 +218,36 @@ def size_order(
     Parameters
     ----------
     instrument : what would be traded; None when the symbol is not known.
-    positions : the account's, without flat ones.
     is_tiered : whether a tier counts the contracts; otherwise the order is sized by its loss at the stop.
     tier : that tier; None when it should be known and is not.
-    room : what may still be lost today, after what is already at risk; None when it cannot be told.
     """
-    balance = known(view.balance)
-    used = _used_margin(view, positions)
-    stop_loss = cost = reward = margin = margin_limit = None
-    price: int | None = None
-    is_share = False
+    balance, margin, bracket, price = means.balance, means.margin, wish.bracket, means.price
+    stop_loss = cost = reward = margin_limit = value = None
+    is_share = instrument is not None and instrument.asset_class is not AssetClass.FUTURE
     if instrument is not None:
-        is_share = instrument.asset_class is not AssetClass.FUTURE
         cost = 2 * instrument.fee_per_side + config.slippage_ticks * instrument.tick_value
-        bracket = intent.bracket
-        if bracket is not None and is_known(bracket.stop_ticks) and bracket.stop_ticks > 0:
-            # a trailing stop may start wider than the fixed one
-            stop_loss = instrument.value(max(bracket.stop_ticks, bracket.trail_ticks or 0)) + cost
-        if bracket is not None and is_known(bracket.target_ticks):
-            reward = instrument.value(bracket.target_ticks or 0)
-        price = intent.limit_ticks if is_known(intent.limit_ticks) else view.last_ticks.get(intent.symbol)
-        price = price if is_known(price) else None
-        margin = known(view.margin_per_unit.get(instrument.symbol))
-        margin = margin if margin is None or margin >= 0 else None
+        if bracket is not None:
+            stop_loss, reward = _of_bracket(bracket, instrument, cost)
+        value = None if price is None else instrument.notional(price, 1)
         margin_limit = config.margin_limits.get(instrument.root)
-        if margin_limit is None and is_share and price is not None:
-            margin_limit = instrument.notional(price, 1) * config.max_margin_frac
-    margin_room = risk_limit = by_risk = None
+        if margin_limit is None and value is not None:
+            margin_limit = value * config.max_margin_frac
+    margin_room = risk_limit = by_risk = value_room = None
     if balance is not None:
         risk_limit = balance * config.max_risk_frac
-        by_risk = None if is_tiered else _units(balance * config.risk_frac, stop_loss)
-        if used is not None:
-            margin_room = balance * config.max_margin_balance_frac - used
-    wanted, rule = _wanted(config, intent, streaks, by_risk, is_tiered=is_tiered)
-    caps: dict[str, int | None] = {"room": _units(room, stop_loss), "risk": _units(risk_limit, stop_loss)}
+        by_risk = _units(balance * config.risk_frac, stop_loss)
+        if means.used_margin is not None:
+            margin_room = balance * config.max_margin_balance_frac - means.used_margin
+        if means.share_value is not None:
+            value_room = balance * config.max_notional_frac - means.share_value
+    wanted, rule = _wanted(config, wish, streaks, by_risk, is_tiered=is_tiered)
+    caps: dict[str, int | None] = {"room": _units(means.room, stop_loss), "risk": _units(risk_limit, stop_loss)}
     if is_tiered:
         caps["tier"] = None if tier is None else tier.max_units
     if config.max_quantity is not None:
         caps["quantity"] = config.max_quantity
-    if is_share and instrument is not None:
-        shares = _share_value(view, positions)
-        room_in_value = None if balance is None or shares is None else balance * config.max_notional_frac - shares
-        caps["value"] = _units(room_in_value, None if price is None else instrument.notional(price, 1))
+    if is_share:
+        caps["value"] = _units(value_room, value)
     caps["margin"] = _units(margin_room, margin)
     least = min(0 if bound is None else bound for bound in (wanted, *caps.values()))
     return Size(
@@ -188,10 +257,11 @@ def size_order(
         stop_loss=stop_loss,
         cost=cost,
         reward=reward,
-        room=room,
+        room=means.room,
         risk_limit=risk_limit,
         margin=margin,
         margin_limit=margin_limit,
         margin_room=margin_room,
         caps=caps,
+        checks={},
     )

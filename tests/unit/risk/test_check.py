@@ -19,6 +19,9 @@ from sovereign.core.order import Bracket
 from sovereign.risk.check import ENTRY_CHECKS
 from sovereign.risk.configuration import RiskConfig
 
+SECOND = 1_000_000_000
+D = Decimal
+
 ORDER = [
     "kill_switch",
     "trading_state",
@@ -60,17 +63,42 @@ def test_judge_when_nothing_is_wrong_then_every_check_passes_in_the_fixed_order(
 
 
 def test_judge_when_an_early_check_fails_then_the_later_ones_are_still_recorded() -> None:
-    checks, outcome = judge(is_killed=True, orders_last_minute=30)
+    checks, outcome = judge(data_ns=TEN - 61 * SECOND, orders_last_minute=30)
     assert [item.name for item in checks] == ORDER
-    assert [item.name for item in checks if not item.passed] == ["kill_switch", "order_rate"]
+    assert [item.name for item in checks if not item.passed] == ["data_age", "order_rate"]
     assert isinstance(outcome, Refused)
-    assert outcome.check == "kill_switch"
-    assert outcome.reason == "kill_switch: the kill switch was thrown"
+    assert outcome.check == "data_age"
+    assert outcome.reason == "data_age: market data was 61.000 s old, allowed are 60 s"
 
 
-MINUTE = 60_000_000_000
-SECOND = 1_000_000_000
-D = Decimal
+@pytest.mark.parametrize(
+    ("changes", "made"),
+    [
+        ({"is_killed": True}, ["kill_switch"]),
+        ({"is_killed": None}, ["kill_switch"]),
+        ({"state": TradingState.REDUCING}, ["kill_switch", "trading_state"]),
+        ({"state": TradingState.HALTED}, ["kill_switch", "trading_state"]),
+    ],
+)
+def test_judge_when_nothing_may_be_traded_at_all_then_it_stops_there(changes: dict[str, Any], made: list[str]) -> None:
+    checks, outcome = judge(orders_last_minute=30, **changes)
+    assert [item.name for item in checks] == made
+    assert isinstance(outcome, Refused)
+    assert outcome.check == made[-1]
+
+
+def test_judge_when_one_order_after_the_other_is_asked_for_then_each_gets_its_own_size_and_words() -> None:
+    opened = door()
+    wide = entry(bracket=Bracket(stop_ticks=40, target_ticks=60))
+    for intent, loss in ((entry(), 23.74), (wide, 53.74), (entry(), 23.74)):
+        first = check(opened.judge(proposal(intent), view())[0], "loss_at_stop")
+        opened.inspect(view())  # the account stayed flat: what was approved is forgotten
+        assert (first.value, first.limit) == (pytest.approx(loss), 100)
+        assert first.note == f"1 MESZ5 would lose {loss} at the stop, costs included; 100.00 may still be lost today"
+    for symbol in ("no such thing", "nor this"):
+        checks, _ = opened.judge(proposal(entry(symbol=symbol)), view())
+        assert check(checks, "margin_per_unit").note == f"the margin of {symbol} was unknown, traded up to unknown"
+
 
 # (what is wrong, configuration, changes to the view or intent, check, value, limit, unit)
 FAILURES: list[tuple[str, dict[str, Any], dict[str, Any], str, float, float, str]] = [

@@ -1,12 +1,7 @@
-"""The router's gates as checks: for candidates that passed, one by one; for those refused, by the column.
-
-`refused_columns` is the bulk form, a handful of array operations for a whole session; `describe_candidates` spells the same out
-as one mapping per candidate.
-"""
+"""The router's gates as checks: for candidates that passed, one by one; for those refused, by the column."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -139,46 +134,3 @@ def refused_columns(rows: Records, candidates: Records, config: RouterConfig) ->
         failed=failed,
         inputs=inputs,
     )
-
-
-def describe_candidates(rows: Records, candidates: Records, config: RouterConfig) -> Iterator[dict[str, Any]]:
-    """Yield one mapping per candidate that the router refused, in the session's order.
-
-    Keys: `index` (among the session's candidates), `row`, `ts`, `name`, `side` (+1, -1, 0), `strength`, `confidence`, `regime`,
-    `verdict`, and of the gate that refused it `check`, `value`, `limit`, `unit`, `reason`. The gates before it passed.
-    """
-    columns = refused_columns(rows, candidates, config)
-    failed = columns.failed
-    rank = np.arange(len(columns))
-    values = np.array([check.value for check in columns.checks]).reshape(len(columns.checks), len(columns))[failed, rank]
-    heads = [(check.name, check.limit, check.unit, check.reason) for check in columns.checks]
-    for index, row, ts, name, side, strength, confidence, regime, gate, value in zip(
-        columns.index.tolist(),
-        columns.row.tolist(),
-        columns.ts.tolist(),
-        columns.name.tolist(),
-        columns.side.tolist(),
-        columns.strength.tolist(),
-        columns.confidence.tolist(),
-        columns.inputs["regime"].tolist(),
-        failed.tolist(),
-        values.tolist(),
-        strict=True,
-    ):
-        check, limit, unit, reason = heads[gate]
-        yield {
-            "index": index,
-            "row": row,
-            "ts": ts,
-            "name": PATTERN_WORDS[name],
-            "side": side,
-            "strength": strength,
-            "confidence": confidence,
-            "regime": REGIME_WORDS[regime],
-            "verdict": "REFUSED",
-            "check": check,
-            "value": value,
-            "limit": limit,
-            "unit": unit,
-            "reason": reason,
-        }

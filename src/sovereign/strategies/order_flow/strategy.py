@@ -19,7 +19,7 @@ from sovereign.core.instrument import Instrument, contract_root
 from sovereign.core.order import Bracket, OrderIntent, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.session import NS_PER_SECOND, Session
-from sovereign.kernels.row import CANDIDATE, Gate, Regime
+from sovereign.kernels.row import Gate, Regime
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 from sovereign.strategies.order_flow.gate import (
     PATTERN_WORDS,
@@ -51,7 +51,7 @@ class Candidate(NamedTuple):
     size_multiplier: float
 
 
-_IN_ORDER = [(CANDIDATE.names or ()).index(name) for name in Candidate._fields]
+_ROW, _GATE = Candidate._fields.index("row"), Candidate._fields.index("gate")
 
 
 class OrderFlowStrategy:
@@ -79,23 +79,24 @@ class OrderFlowStrategy:
         """Return the row's passed candidates as proposals, the one that orders first."""
         index = moment.index
         passed = [
-            candidate
+            Candidate._make(record)
             for record in moment.candidates.tolist()
-            if (candidate := Candidate(*[record[k] for k in _IN_ORDER])).gate == _PASSED and candidate.row == index
+            if record[_GATE] == _PASSED and record[_ROW] == index
         ]
         if not passed:
             return ()
-        passed.sort(key=lambda candidate: (-candidate.strength, candidate.pattern))
-        long = sum(candidate.strength for candidate in passed if candidate.side > 0)
-        short = sum(candidate.strength for candidate in passed if candidate.side < 0)
+        if len(passed) > 1:
+            passed.sort(key=lambda candidate: (-candidate.strength, candidate.pattern))
+        long = sum([candidate.strength for candidate in passed if candidate.side > 0])
+        short = sum([candidate.strength for candidate in passed if candidate.side < 0])
         winner = 1 if long > short else -1 if short > long else 0
         agreeing = [candidate for candidate in passed if candidate.side == winner]
         inputs = row_inputs(moment.rows[index])
         bracket, distance = self._bracket(moment.symbol, float(inputs["atr"]))
         steps = self._size_steps(passed[0].regime, len(agreeing))
         proposals = []
+        own, other = (long, short) if winner > 0 else (short, long)
         for rank, candidate in enumerate(agreeing, start=1):
-            own, other = (long, short) if winner > 0 else (short, long)
             lead = _FIRST if rank == 1 else self._follow(rank)
             checks = (*self._checks(candidate, own, other), distance, lead)
             intent = self._intent(moment, candidate, bracket, steps) if bracket is not None and lead.passed else None

@@ -15,7 +15,8 @@ from sovereign.core.session import Session, parse_date
 from sovereign.kernels.row import CANDIDATE, ROW, Gate, NoTrade, Pattern, Regime
 from sovereign.kernels.setting import RouterConfig
 from sovereign.strategies.order_flow import OrderFlowConfig, OrderFlowStrategy
-from sovereign.strategies.order_flow.gate import describe_candidates, refused_columns
+from sovereign.strategies.order_flow.gate import refused_columns
+from sovereign.strategies.order_flow.strategy import Candidate
 
 P = Pattern
 NOW = 1_700_000_000_000_000_000
@@ -250,20 +251,27 @@ def refused_session() -> tuple[np.ndarray, np.ndarray]:
     return rows, candidates
 
 
-def test_describe_when_candidates_were_refused_then_each_names_its_gate_with_the_numbers() -> None:
-    rows, candidates = refused_session()
-    records = list(describe_candidates(rows, candidates, RouterConfig()))
-    assert [r["index"] for r in records] == [0, 2, 3, 4, 5]
-    assert [(r["name"], r["check"], r["value"], r["limit"]) for r in records] == [
-        ("BUY_IMBALANCE", "tradable", NoTrade.NEWS, 0.0),
-        ("SELLING_EXHAUSTION", "strength", 0.4, 0.5),
-        ("BUYING_ABSORPTION", "confidence", 0.55, 0.6),
-        ("UNFINISHED_AUCTION", "is_entry", 0.0, 1.0),
-        ("DELTA_DIVERGENCE", "side_enabled", 0.0, 1.0),
+def test_refused_columns_when_candidates_were_refused_then_each_names_its_gate_with_the_numbers() -> None:
+    columns = refused_columns(*refused_session(), RouterConfig())
+    gates = [columns.checks[failed] for failed in columns.failed]
+    assert list(columns.index) == [0, 2, 3, 4, 5]
+    assert [(columns.names[name], gate.name) for name, gate in zip(columns.name, gates, strict=True)] == [
+        ("BUY_IMBALANCE", "tradable"),
+        ("SELLING_EXHAUSTION", "strength"),
+        ("BUYING_ABSORPTION", "confidence"),
+        ("UNFINISHED_AUCTION", "is_entry"),
+        ("DELTA_DIVERGENCE", "side_enabled"),
     ]
-    assert [r["regime"] for r in records] == ["NO_TRADE", "RANGING", "RANGING", "RANGING", "TRENDING_UP"]
-    assert [r["ts"] - NOW for r in records] == [0, 1, 2, 2, 3]
-    assert {r["verdict"] for r in records} == {"REFUSED"}
+    assert [gate.value[n] for n, gate in enumerate(gates)] == [NoTrade.NEWS, 0.4, 0.55, 0.0, 0.0]
+    assert [gate.limit for gate in gates] == [0.0, 0.5, 0.6, 1.0, 1.0]
+    assert [Regime(code).name for code in columns.inputs["regime"]] == [
+        "NO_TRADE",
+        "RANGING",
+        "RANGING",
+        "RANGING",
+        "TRENDING_UP",
+    ]
+    assert [ts - NOW for ts in columns.ts] == [0, 1, 2, 2, 3]
 
 
 def test_refused_columns_when_a_gate_is_listed_then_the_gates_before_it_hold() -> None:
@@ -287,7 +295,11 @@ def test_strategy_when_asked_for_refusals_and_usual_brackets_then_answers_from_i
     assert by_atr.usual_bracket(find_instrument("ES")) is None
 
 
-def test_describe_when_nothing_was_refused_then_yields_nothing() -> None:
+def test_refused_columns_when_nothing_was_refused_then_empty() -> None:
     rows, candidates = refused_session()
-    assert list(describe_candidates(rows, candidates[:0], RouterConfig())) == []
-    assert list(describe_candidates(rows, candidates[1:2], RouterConfig())) == []
+    assert len(refused_columns(rows, candidates[:0], RouterConfig())) == 0
+    assert len(refused_columns(rows, candidates[1:2], RouterConfig())) == 0
+
+
+def test_candidate_when_read_as_a_tuple_then_its_fields_are_those_of_the_record() -> None:
+    assert Candidate._fields == CANDIDATE.names
