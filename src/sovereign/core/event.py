@@ -170,11 +170,14 @@ def _plain(value: Any) -> Any:
         return {"rows": len(value), "sha256": _digest(value)}
     if isinstance(value, np.generic):
         return _plain(value.item())
+    return _plain_group(value)
+
+
+def _plain_group(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, Check):
-        names = ("name", "value", "limit", "unit", "passed", "note")
-        return {name: _plain(getattr(value, name)) for name in names}
+        return {name: _plain(part) for name, part in value._asdict().items()}
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
     return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}

@@ -100,12 +100,18 @@ class SharedAnswers:
 
 
 def new_engine(
-    recipe: Recipe, lane: LaneSpec, sinks: Sequence[Sink], *, is_simulated_data: bool, strategy: Strategy | None = None
+    recipe: Recipe,
+    lane: LaneSpec,
+    sinks: Sequence[Sink],
+    *,
+    is_simulated_data: bool,
+    strategy: Strategy | None = None,
+    is_brief: bool = False,
 ) -> Engine:
-    """Build one lane; `strategy` is one that it shares with others, else it gets its own."""
+    """Build one lane; `strategy` is one that it shares with others, else it gets its own. See `OneDoor` for `is_brief`."""
     return Engine(
         strategy=strategy or load_strategy(recipe.strategy, recipe.strategy_config),
-        door=OneDoor(recipe.risk),
+        door=OneDoor(recipe.risk, is_brief=is_brief),
         broker=SimulatedBroker(lane.model, recipe.execution.latency_ns, recipe.execution.margins),
         account=Account(recipe.starting_balance),
         fees=PerUnitFees(dict(recipe.execution.fees), lane.fee_factor),
@@ -179,6 +185,7 @@ def run_backtest(
             (collector, *sinks, kept) if n == 0 else (kept,),
             is_simulated_data=feed.is_simulated,
             strategy=shared,
+            is_brief=n > 0,
         )
         for n, (spec, kept) in enumerate(zip(specs, lists, strict=True))
     ]

@@ -73,6 +73,7 @@ class OneDoor:
     config : the limits.
     find : returns the instrument of a symbol (with the user's fees and margins, where overridden).
     checks : the entry checks, in order; a rule pack puts its own between them.
+    is_brief : stop at the first check that fails. The verdict is the same; for lanes whose decisions nobody reads.
 
     Raises
     ------
@@ -85,8 +86,10 @@ class OneDoor:
         *,
         find: Callable[[str], Instrument] = find_instrument,
         checks: Sequence[CheckRule] = ENTRY_CHECKS,
+        is_brief: bool = False,
     ) -> None:
         self.config = config
+        self._is_brief = is_brief
         self._find = find
         self._checks = tuple(checks)
         before, after = config.news_before_minutes, config.news_after_minutes
@@ -460,7 +463,7 @@ class OneDoor:
             if not check.passed:
                 if failed is None:
                     failed = check
-                if rule in FINAL_CHECKS:
+                if self._is_brief or rule in FINAL_CHECKS:
                     break
         return tuple(checks), failed
 
