@@ -370,3 +370,6 @@ ENTRY_CHECKS: tuple[CheckRule, ...] = (
 
 FINAL_CHECKS = frozenset({check_kill_switch, check_trading_state})
 """After a failure of one of these no other check is asked."""
+
+LIKELY_CHECKS: tuple[CheckRule, ...] = (check_positions, check_excluded_window, check_loss_at_stop)
+"""What refuses most candidates: asked first by a door that stops at the first failure, since the verdict is the same."""

@@ -21,7 +21,7 @@ from sovereign.core.port import AccountView
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.risk.case import Case, Halt
-from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, CheckRule
+from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, LIKELY_CHECKS, CheckRule
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
 from sovereign.risk.number import FAR_HIGH, FAR_LOW, is_known, known
@@ -91,7 +91,7 @@ class OneDoor:
         self.config = config
         self._is_brief = is_brief
         self._find = find
-        self._checks = tuple(checks)
+        self._checks = tuple(sorted(checks, key=lambda rule: rule not in LIKELY_CHECKS) if is_brief else checks)
         before, after = config.news_before_minutes, config.news_after_minutes
         news = parse_news(config.news, before, after)
         if config.news_file is not None:
