@@ -6,7 +6,7 @@ A refusal is a value with the numbers, never a bool and never an exception.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -104,11 +104,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """A candidate that may be traded: quantity after sizing and the instrument to trade (chosen by the account tier)."""
+    """A candidate that may be traded: quantity after sizing and the instrument to trade (chosen by the account tier).
+
+    `tier` names the tier it was sized in, for the record; empty outside the tiers.
+    """
 
     quantity: int
     was_resized: bool
     symbol: str
+    tier: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

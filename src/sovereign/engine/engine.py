@@ -470,6 +470,8 @@ class Engine:
         )
         labels = {k: v for k, v in proposal.inputs.items() if isinstance(v, str)}
         self._sent.append(self._now)
+        if approved.tier:
+            labels["tier"] = approved.tier
         self._executor.submit(order, self._now, {"signal": proposal.name, **labels})
 
     def _view(self) -> AccountView:

@@ -201,7 +201,8 @@ class OneDoor:
         loss = (size.stop_loss or ZERO) * size.quantity
         self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
         was_resized = size.quantity < (size.wanted or size.quantity)
-        return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded)
+        tier = "" if case.tier is None else case.tier.name
+        return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded, tier=tier)
 
     def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
         """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
