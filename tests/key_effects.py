@@ -515,5 +515,6 @@ def _() -> tuple[object, object]:
     return _pragma("synchronous", synchronous="NORMAL"), _pragma("synchronous", synchronous="FULL")
 
 
-import house_effects  # noqa: E402, F401  (both register their effects; they need the functions above)
+import house_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import order_flow_effects  # noqa: E402, F401
+import overfitting_effects  # noqa: E402, F401

@@ -18,6 +18,12 @@ class MetricsConfig(Configuration):
     bootstrap_samples: int = Field(
         default=2_000, ge=100, description="Bootstrap resamples (Efron and Tibshirani 1993 advise 1,000 or more for intervals)."
     )
+    overfitting_blocks: int = Field(
+        default=16,
+        ge=2,
+        multiple_of=2,
+        description="Blocks of time in the probability of overfitting (Bailey, Borwein, Lopez de Prado and Zhu 2017: 16).",
+    )
     bootstrap_seed: int = Field(default=20_140_731, description="Seed of the bootstrap, so that a report repeats exactly.")
 
 
@@ -41,6 +47,12 @@ class EvidenceConfig(Configuration):
         default=0.05, ge=0, le=1, description="Largest share of trades whose result depends on the fill model; own choice."
     )
     min_trades: int = Field(default=100, ge=2, description="Fewest trades that can be judged; own choice, t of 2 at SQN 0.2.")
+    max_overfitting: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Largest probability of overfitting; at one half choosing the best trial is worth no more than a coin.",
+    )
     min_deflated_sharpe: float = Field(
         default=0.95, ge=0, le=1, description="Least deflated Sharpe probability (Bailey and Lopez de Prado 2014, 95%)."
     )

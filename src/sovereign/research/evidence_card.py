@@ -28,7 +28,7 @@ def build_card(
         *_lane(EvidenceName.COST_X3, run.lanes.get("cost_x3"), "net profit with fees and slippage tripled"),
         *_lane(EvidenceName.BANDS, run.lanes.get("pessimistic"), "net profit under the pessimistic fill model"),
         _ambiguous(metrics["ambiguous"], config),
-        _trials(metrics["deflated_sharpe"], run, config),
+        _trials(metrics["deflated_sharpe"], metrics["overfitting"], run, config),
         EvidenceCheck(
             name=EvidenceName.SAMPLE,
             passed=len(run.trades) >= config.min_trades,
@@ -62,15 +62,19 @@ def _ambiguous(metric: Metric, config: EvidenceConfig) -> EvidenceCheck:
     )
 
 
-def _trials(metric: Metric, run: RunResult, config: EvidenceConfig) -> EvidenceCheck:
-    value = _number(metric)
+def _trials(metric: Metric, overfitting: Metric, run: RunResult, config: EvidenceConfig) -> EvidenceCheck:
+    value, chance = _number(metric), _number(overfitting)
     trials = f"{run.trials} trial{'s' if run.trials != 1 else ''} of this strategy on this data"
+    detail = f"deflated Sharpe probability, {trials}" if value is not None else f"{metric.reason}; {trials}"
+    if chance is not None:
+        detail += f"; probability of overfitting {chance:.2f}, allowed {config.max_overfitting:g}"
+    is_lucky = value is None or value < config.min_deflated_sharpe or (chance is not None and chance > config.max_overfitting)
     return EvidenceCheck(
         name=EvidenceName.TRIALS,
-        passed=value is not None and value >= config.min_deflated_sharpe,
+        passed=not is_lucky,
         statistic=value,
         threshold=config.min_deflated_sharpe,
-        detail=f"deflated Sharpe probability, {trials}" if value is not None else f"{metric.reason}; {trials}",
+        detail=detail,
     )
 
 

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from sovereign.research.configuration import MetricsConfig
 from sovereign.research.result import RunResult
-from sovereign.research.sharpe import deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe, sample_deviation
+from sovereign.research.sharpe import (
+    deflated_sharpe,
+    expected_maximum_sharpe,
+    moments,
+    overfitting_probability,
+    probabilistic_sharpe,
+    sample_deviation,
+)
 
 Number = int | float | Decimal | None
 Float64 = NDArray[np.float64]
@@ -293,9 +300,28 @@ def _selection(sheet: _Sheet, run: RunResult, config: MetricsConfig) -> None:
     deflated = deflated_sharpe(sharpe, len(clean), skewness, kurtosis, run.trials, variance) if len(clean) > 1 else None
     formula = f"as above against SR0 = sqrt(V)((1-g) Z(1-1/N) + g Z(1-1/(Ne))), {source} (Bailey, Lopez de Prado 2014)"
     sheet.add("deflated_sharpe", "Deflated Sharpe", deflated, "probability", formula, basis, few)
+    _overfitting(sheet, run, config)
     luck = expected_maximum_sharpe(variance, run.trials) * sqrt(config.trading_days) if len(clean) > 1 else None
     sheet.add(
         "lucky_sharpe", "Sharpe of the luckiest", luck, "ratio", "SR0 x sqrt(sessions a year)", f"{run.trials} trials", few
+    )
+
+
+def _overfitting(sheet: _Sheet, run: RunResult, config: MetricsConfig) -> None:
+    trials = [trial for trial in run.trial_returns if trial]
+    dates = sorted(set.intersection(*(set(trial) for trial in trials))) if trials else []
+    blocks = config.overfitting_blocks
+    probability = None
+    if len(trials) > 1 and len(dates) >= 2 * blocks:
+        probability = overfitting_probability(np.array([[trial[day] for trial in trials] for day in dates]), blocks)
+    sheet.add(
+        "overfitting",
+        "Probability of overfitting",
+        probability,
+        "probability",
+        "share of splits in which the best of one half is at or below the median in the other (Bailey et al. 2017)",
+        f"{len(trials)} trials, {len(dates)} sessions, {blocks} blocks",
+        f"needs two trials on the same data and {2 * blocks} sessions",
     )
 
 

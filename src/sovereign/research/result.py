@@ -237,6 +237,7 @@ class RunResult:
     lanes : further lanes by name (`BAND_LANES`, `COST_LANES`); the main lane is among them as `realistic`.
     evidence : the evidence card, or None before it was made.
     trials : distinct trials of this strategy on this data in the ledger, this one included (>= 1).
+    trial_returns : daily returns of those trials by trade date, for the probability of overfitting.
     trial_sharpes : daily (not annualized) Sharpe ratios of those trials, for the deflated Sharpe ratio.
     assumptions : sentences that the report prints: fill model, latency, fees, data.
     wall_seconds : how long the run took, or None.
@@ -261,6 +262,7 @@ class RunResult:
     evidence: EvidenceCard | None = None
     trials: int = 1
     trial_sharpes: tuple[float, ...] = ()
+    trial_returns: tuple[Mapping[str, float], ...] = ()
     assumptions: tuple[str, ...] = ()
     wall_seconds: float | None = None
 

@@ -174,6 +174,7 @@ class Recording:
             lanes=outcome.lanes,
             trials=max(1, trials.distinct),
             trial_sharpes=trials.sharpes,
+            trial_returns=trials.returns,
             assumptions=_assumptions(plan, outcome),
             wall_seconds=(finished_ns - self.started_ns) / 1e9,
         )

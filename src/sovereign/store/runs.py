@@ -22,6 +22,8 @@ from sovereign.core.session import from_ns
 from sovereign.store import schema
 from sovereign.store.database import Database, money
 
+_MOST_TRIALS = 200  # bounds the memory of a comparison, not its verdict: older trials still count as trials
+
 
 def digest(value: object) -> str:
     """Return the SHA-256 of a JSON-ready value, independent of the order of its keys."""
@@ -90,11 +92,15 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trials:
-    """How often a strategy was tried on the same data: all `runs`, the `distinct` ones, and their daily Sharpe ratios."""
+    """How often a strategy was tried on the same data: all `runs`, the `distinct` ones, and their daily Sharpe ratios.
+
+    `returns` are the daily returns of the newest distinct trials by trade date.
+    """
 
     runs: int
     distinct: int
     sharpes: tuple[float, ...] = field(default=())
+    returns: tuple[Mapping[str, float], ...] = field(default=())
 
 
 def instrument_detail(instrument: Instrument) -> str:
@@ -220,15 +226,35 @@ def count_trials(connection: Connection, strategy: str, data_hash: str) -> Trial
     """Count the trials of a strategy on one set of data."""
     runs = schema.runs.c
     rows = connection.execute(
-        select(runs.config_hash, runs.code_hash, runs.seed, runs.daily_sharpe)
+        select(runs.key, runs.config_hash, runs.code_hash, runs.seed, runs.daily_sharpe)
         .where(runs.strategy == strategy, runs.data_hash == data_hash)
         .order_by(runs.key)
     ).all()
     distinct: dict[tuple[Any, ...], float | None] = {}
+    newest: dict[tuple[Any, ...], int] = {}
     for row in rows:
         trial = (row.config_hash, row.code_hash, row.seed)
+        newest[trial] = row.key
         if distinct.get(trial) is None:
             distinct[trial] = row.daily_sharpe
     return Trials(
-        runs=len(rows), distinct=len(distinct), sharpes=tuple(sharpe for sharpe in distinct.values() if sharpe is not None)
+        runs=len(rows),
+        distinct=len(distinct),
+        sharpes=tuple(sharpe for sharpe in distinct.values() if sharpe is not None),
+        returns=_returns(connection, list(newest.values())[-_MOST_TRIALS:]),
     )
+
+
+def _returns(connection: Connection, keys: Sequence[int]) -> tuple[Mapping[str, float], ...]:
+    sessions = schema.sessions.c
+    rows = connection.execute(
+        select(sessions.run_key, sessions.trade_date, sessions.start_balance, sessions.end_balance).where(
+            sessions.run_key.in_(keys), sessions.end_balance.is_not(None)
+        )
+    )
+    found: dict[int, dict[str, float]] = {}
+    for row in rows:
+        start = Decimal(row.start_balance)
+        if start > 0:
+            found.setdefault(row.run_key, {})[row.trade_date] = float(Decimal(row.end_balance) / start - 1)
+    return tuple(found[key] for key in keys if key in found)

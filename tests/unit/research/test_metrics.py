@@ -10,7 +10,9 @@ import pytest
 
 from example_run import example_run
 from sovereign.research.breakdown import breakdowns
+from sovereign.research.card import EvidenceName
 from sovereign.research.configuration import MetricsConfig
+from sovereign.research.evidence_card import build_card
 from sovereign.research.metrics import bootstrap_mean, compute_metrics, daily_sharpe, equity_curve, longest_losing_streak
 from sovereign.research.result import RunTables
 
@@ -157,3 +159,18 @@ def test_breakdowns_when_made_then_use_exchange_time_and_labels():
     assert nets["tier"] == {"one": (3, Decimal("-126.00")), "two": (1, Decimal("295.50"))}
     assert nets["exit"] == {"STOP": (2, Decimal("-421.50")), "TARGET": (2, Decimal("591.00"))}
     assert nets["side"] == {"BUY": (3, Decimal("386.50")), "SELL": (1, Decimal("-217.00"))}
+
+
+def test_overfitting_when_one_trial_is_best_in_every_half_then_is_zero_and_the_card_says_so():
+    days = [f"2025-01-{day:02d}" for day in range(1, 41)]
+    good = {day: 0.01 + 0.001 * (n % 2) for n, day in enumerate(days)}
+    bad = {day: -0.01 + 0.001 * (n % 2) for n, day in enumerate(days)}
+    run = replace(example_run(), trial_returns=(good, bad), trials=2)
+    assert compute_metrics(run)["overfitting"].value == 0
+    assert "probability of overfitting 0.00" in build_card(run).check(EvidenceName.TRIALS).detail
+
+
+def test_overfitting_when_there_is_one_trial_then_is_undefined_with_a_reason():
+    metric = compute_metrics(example_run())["overfitting"]
+    assert metric.value is None
+    assert "two trials" in metric.reason
