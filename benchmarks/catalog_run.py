@@ -3,8 +3,8 @@
 Ours is everything that `sovereign backtest` does: reading, signals, five lanes (three fill models, doubled and tripled costs),
 the run ledger, report and CSVs. The peer is a loop over the same files that reads the four columns and does nothing with
 them. Both are timed inside a process that has its imports behind it, on one core; a further row times the whole command.
-`first` runs have nothing of the catalog in the page cache (the Arrow copies are on disk, where the import left them); `second` ones
-follow on them, three of each side in turn, and their medians count.
+`first` runs have nothing of the catalog in the page cache (the Arrow copies are on disk, where the import left them);
+`second` ones follow on them, three of each side in turn, and their medians count.
 """
 
 from __future__ import annotations
