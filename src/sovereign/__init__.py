@@ -1,3 +1,3 @@
-"""Sovereign: one trading engine for backtest, replay, paper and live."""
+"""Sovereign: one trading engine for every mode, which tells the truth about a strategy."""
 
 __version__ = "0.1.0"

@@ -57,14 +57,15 @@ def summarize(
     }
 
 
-def write_report(run: RunResult, out_dir: Path | str, config: MetricsConfig | None = None) -> ReportPaths:
+def write_report(run: RunResult, out_dir: Path | str, metrics: Mapping[str, Metric] | None = None) -> ReportPaths:
     """Write `report.html`, `summary.json` and the CSV tables into `out_dir`, which is created.
 
     The page needs no other file and no network. CSV times are UTC in ISO form beside the nanoseconds; money is exact.
+    `metrics` are the run's own where they have been computed already.
     """
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    metrics = compute_metrics(run, config)
+    metrics = metrics or compute_metrics(run)
     groups: dict[str, tuple[Group, ...]] = breakdowns(run.trades, run.zone, run.tables.tier_changes)
     html = folder / "report.html"
     html.write_text(render_page(run, metrics, groups), encoding="utf-8")

@@ -180,7 +180,7 @@ class Recording:
         )
         metrics = compute_metrics(result, plan.metrics)
         result = result.with_evidence(build_card(result, further, plan.evidence, metrics))
-        paths = write_report(result, folder / self.run_id, plan.metrics)
+        paths = write_report(result, folder / self.run_id, metrics)
         self._store.finish_run(
             self.run_id,
             finished_ns=self._now_ns(),

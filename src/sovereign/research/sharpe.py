@@ -99,21 +99,19 @@ def overfitting_probability(returns: NDArray[np.float64], blocks: int = 16) -> f
     sums = np.array([returns[part].sum(axis=0) for part in parts])
     squares = np.array([(returns[part] ** 2).sum(axis=0) for part in parts])
 
-    def ratios(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        count = counts[chosen].sum()
-        mean = sums[chosen].sum(axis=0) / count
-        variance = squares[chosen].sum(axis=0) / count - mean**2
-        deviation = np.sqrt(np.maximum(variance, 0.0))
+    # One row a split, one column a block: 1 where the block is in the half that chooses.
+    halves = list(combinations(range(blocks), blocks // 2))
+    chosen = np.zeros((len(halves), blocks))
+    chosen[np.arange(len(halves))[:, None], halves] = 1.0
+
+    def ratios(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        count = (weights @ counts)[:, None]
+        mean = weights @ sums / count
+        deviation = np.sqrt(np.maximum(weights @ squares / count - mean**2, 0.0))
         ratio: NDArray[np.float64] = np.divide(mean, deviation, out=np.zeros_like(mean), where=deviation > 0.0)
         return ratio
 
-    below = splits = 0
-    for picked in combinations(range(blocks), blocks // 2):
-        chosen = np.zeros(blocks, bool)
-        chosen[list(picked)] = True
-        best = int(np.argmax(ratios(chosen)))
-        outside = ratios(~chosen)
-        rank = (np.sum(outside < outside[best]) + 0.5 * np.sum(outside == outside[best]) + 0.5) / (configurations + 1.0)
-        below += int(rank <= 0.5)
-        splits += 1
-    return below / splits
+    outside = ratios(1.0 - chosen)
+    best = np.take_along_axis(outside, np.argmax(ratios(chosen), axis=1)[:, None], axis=1)
+    ranks = (np.sum(outside < best, axis=1) + 0.5 * np.sum(outside == best, axis=1) + 0.5) / (configurations + 1.0)
+    return float(np.mean(ranks <= 0.5))
