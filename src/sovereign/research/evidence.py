@@ -26,7 +26,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.port import Block, Feed, SessionCalendar
 from sovereign.core.session import Session
 from sovereign.execution.fill_model import OPTIMISTIC
-from sovereign.feeds.synthetic import SyntheticConfig, SyntheticFeed, SyntheticMarket
+from sovereign.feeds.synthetic import Hours, SyntheticConfig, SyntheticFeed, SyntheticMarket
 from sovereign.research.backtest import COST_FACTORS, LaneSpec, Recipe, main_lane, run_backtest
 from sovereign.research.card import EvidenceCheck, EvidenceName
 
@@ -94,10 +94,12 @@ def without_limits(recipe: Recipe) -> Recipe:
 
 
 def _null_feed(
-    instrument: Instrument, calendar: SessionCalendar, start: date, sessions: int, ticks: int, seed: int
+    instrument: Instrument, calendar: SessionCalendar, start: date, sessions: int, ticks: int, seed: int, hours: Hours
 ) -> SyntheticFeed:
     market = SyntheticMarket(SyntheticConfig(is_null=True, ticks_per_session=ticks), seed)
-    return SyntheticFeed(market, instrument, calendar, start, sessions)
+    # The hours that are traded, to their end: a position left open would meet the next session's opening price, which is
+    # no step of the walk.
+    return SyntheticFeed(market, instrument, calendar, start, sessions, hours=hours)
 
 
 def null_test(
@@ -118,7 +120,7 @@ def null_test(
     Fewer than two trades prove nothing: t is NaN and the test does not pass.
     """
     spec = lane or LaneSpec(name="null", model=OPTIMISTIC, fee_factor=0)
-    feed = _null_feed(instrument, calendar, start, sessions, ticks, seed)
+    feed = _null_feed(instrument, calendar, start, sessions, ticks, seed, recipe.risk.hours)
     outcome = run_backtest(without_limits(recipe), feed, lanes=(spec,), on_session=on_session)
     trades = outcome.lanes[spec.name].trades
     profit = np.array([float(t.gross / t.instrument.tick_value / t.quantity) for t in trades])
