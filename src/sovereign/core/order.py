@@ -150,6 +150,7 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (_S.PENDING_CANCEL, _E.REJECT): _S.REJECTED,
     (_S.PENDING_CANCEL, _E.ACCEPT): _S.PENDING_CANCEL,  # a late acknowledgement does not undo the request
     (_S.PENDING_CANCEL, _E.TRIGGER): _S.PENDING_CANCEL,
+    (_S.PENDING_CANCEL, _E.UPDATE): _S.PENDING_CANCEL,  # a bracket resized by the venue before the cancel arrived
     (_S.PENDING_CANCEL, _E.PARTIAL_FILL): _S.PENDING_CANCEL,
     (_S.PENDING_CANCEL, _E.FILL): _S.FILLED,
     (_S.PARTIALLY_FILLED, _E.ACCEPT): _S.PARTIALLY_FILLED,  # a late acknowledgement

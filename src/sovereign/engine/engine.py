@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
 from sovereign.core.decision import Approved, Check, Decision, Proposal, Refused, Verdict
+from sovereign.core.errors import DataError
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -117,6 +118,7 @@ class Engine:
         self._now = 0
         self._ticks = 0
         self._is_inspected = False
+        self._flat_cause = ""  # why nothing may be open any more; empty while something may
         self._guards: dict[str, tuple[int, int]] | None = None
 
     @property
@@ -155,6 +157,7 @@ class Engine:
         self._ticks = 0
         self._decisions = 0
         self._is_inspected = False
+        self._flat_cause = ""
         self._guards = None
         self._sent.clear()
         self._tapes = {i.symbol: _Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
@@ -188,6 +191,7 @@ class Engine:
         """
         for block in blocks:
             tape = self._tapes[block.symbol]
+            self._refuse_past(block)
             tape.offset += len(tape.trades)
             tape.trades = block.trades
             tape.cursor = 0
@@ -210,6 +214,14 @@ class Engine:
             elif tape_hit is not None:
                 self._on_row(tape_hit)
             self._after_moment()
+
+    def _refuse_past(self, block: Block) -> None:
+        walked = max((t.data_ns for t in self._tapes.values() if t.data_ns is not None), default=None)
+        if walked is not None and len(block.trades) and int(block.trades.ts[0]) < walked:
+            raise DataError(
+                f"a block of {block.symbol} began at {int(block.trades.ts[0])} ns, but market data up to {walked} ns had been "
+                f"worked through; hand in the blocks of several instruments together, over the same span of time"
+            )
 
     def end_session(self) -> None:
         """Close the trade date: expire day orders, tell the rows, take the balance."""
@@ -294,7 +306,8 @@ class Engine:
             self._observe(tape, tape.cursor, index + 1)
             reports = self._broker.take(tape.instrument.symbol, tape.trades, index)
             tape.cursor = index + 1
-            self._apply(reports)
+            if not self._apply(reports):
+                self._inspect()  # the row may lie beyond a guard price as well
         return False
 
     @staticmethod
@@ -353,9 +366,11 @@ class Engine:
             low, high = extent(tape.trades.price, start, stop)
             self.account.observe(tape.instrument.symbol, int(low), int(high))
 
-    def _apply(self, reports: Iterable[ExecutionReport]) -> None:
+    def _apply(self, reports: Iterable[ExecutionReport]) -> bool:
+        """Take what the broker says; return whether something filled."""
         closed: list[Trade] = []
         changed = False
+        flat_cause, held = self._flat_cause, self._units_held()
         for report in reports:
             changed |= report.quantity > 0
             closed += self._executor.on_report(report)
@@ -364,6 +379,13 @@ class Engine:
             self._absorb(self._door.on_trade(trade, self._view()))
         if changed:
             self._inspect()
+        if flat_cause and self._units_held() > held:
+            # An entry filled before its cancel arrived: what it opened must go as well.
+            self.flatten(flat_cause)
+        return changed
+
+    def _units_held(self) -> int:
+        return sum(abs(position.quantity) for position in self.account.positions.values())
 
     def _inspect(self) -> None:
         self._absorb(self._door.inspect(self._view()))
@@ -375,18 +397,22 @@ class Engine:
             if isinstance(event, TradingStateChanged):
                 was, self.state = self.state, event.state
                 if event.state is TradingState.HALTED and was is not TradingState.HALTED:
-                    self.flatten(f"halt: {event.cause}")
+                    self._flat_cause = f"halt: {event.cause}"
+                    self.flatten(self._flat_cause)
 
     def _on_timer(self, what: str) -> None:
-        if what == "flatten" and (self.account.positions or self._executor.working_entries):
-            self.flatten("auto-flatten")
+        if what != "flatten":
+            return
+        self._flat_cause = "auto-flatten"
+        if self.account.positions or self._executor.working_entries:
+            self.flatten(self._flat_cause)
 
     def _on_row(self, tape: _Tape) -> None:
         rows, candidates, session = tape.rows, tape.candidates, self._session
-        if rows is None or candidates is None or session is None or tape.last_ticks is None:
-            return
         index = tape.next_row
         tape.next_row += 1
+        if rows is None or candidates is None or session is None or tape.last_ticks is None:
+            return
         if not self._is_inspected:
             # Once a day with a price known: high margins are found, and a tier change that had to wait.
             self._is_inspected = True

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from sovereign.core.event import Event, OrderChanged, OrderFilled, TradeClosed
-from sovereign.core.order import Order, OrderEvent, OrderRole
+from sovereign.core.errors import BrokerError
+from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus
 from sovereign.core.port import FeeModel
 from sovereign.core.position import Fill, Trade
 from sovereign.execution.account import Account
@@ -37,16 +38,21 @@ class Executor:
     Parameters
     ----------
     emit : takes every event, in order.
+    remembered : how many closed orders are kept for fills that come late or twice.
     """
 
-    def __init__(self, broker: OrderPort, account: Account, fees: FeeModel, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, broker: OrderPort, account: Account, fees: FeeModel, emit: Callable[[Event], None], remembered: int = 1_000
+    ) -> None:
         self._broker = broker
         self._account = account
         self._fees = fees
         self._emit = emit
+        self._remembered = remembered
         self._orders: dict[str, Order] = {}
+        self._closed: dict[str, Order] = {}  # oldest first
         self._labels: dict[str, dict[str, str]] = {}
-        self._applied: dict[str, set[str]] = {}  # trade ids by order; dropped with the order
+        self._applied: dict[str, set[str]] = {}  # trade ids by order
 
     def working(self, tape: str | None = None) -> Iterator[Order]:
         """Yield orders that are not closed, oldest first."""
@@ -68,22 +74,36 @@ class Executor:
 
     def cancel(self, order: Order, ts: int) -> None:
         """Ask for the cancel of a working order; a second request while one is pending does nothing."""
-        if order.status.is_closed or order.status.value == "PENDING_CANCEL":
+        if order.status.is_closed or order.status is OrderStatus.PENDING_CANCEL:
             return
         self._move(order, OrderEvent.REQUEST_CANCEL, ts)
         self._broker.cancel(order.client_order_id, ts)
 
     def on_report(self, report: ExecutionReport) -> list[Trade]:
-        """Apply one report; return the trades it closed."""
+        """Apply one report; return the trades it closed.
+
+        A fill counts also when its order is closed already (it crossed the cancel on the wire); other reports about closed or
+        unknown orders say nothing new.
+
+        Raises
+        ------
+        BrokerError : something filled that nobody here has sent.
+        """
         if report.child is not None:
             self._orders[report.child.client_order_id] = report.child
             parent = report.child.parent_id or ""
             self._labels[report.child.client_order_id] = self._labels.get(parent, {})
         order = self._orders.get(report.client_order_id)
+        if report.cause in _FILLS:
+            order = order or self._closed.get(report.client_order_id)
+            if order is None:
+                raise BrokerError(
+                    f"fill {report.trade_id} of {report.quantity} at {report.price_ticks} ticks was for order "
+                    f"'{report.client_order_id}', which is not known here; reconcile with the broker"
+                )
+            return self._on_fill(order, report)
         if order is None:
             return []
-        if report.cause in _FILLS:
-            return self._on_fill(order, report)
         if report.cause is OrderEvent.UPDATE:
             order.quantity = report.quantity
             order.limit_ticks = report.limit_ticks
@@ -147,9 +167,14 @@ class Executor:
                 decision_id=order.decision_id,
                 parent_id=order.parent_id,
                 reason=reason,
+                arrival_ticks=order.arrival_ticks,
+                venue_order_id=order.venue_order_id,
             )
         )
-        if status.is_closed:
-            self._orders.pop(order.client_order_id, None)
-            self._labels.pop(order.client_order_id, None)
-            self._applied.pop(order.client_order_id, None)
+        if status.is_closed and self._orders.pop(order.client_order_id, None) is not None:
+            self._closed[order.client_order_id] = order
+            if len(self._closed) > self._remembered:
+                oldest = next(iter(self._closed))
+                del self._closed[oldest]
+                self._labels.pop(oldest, None)
+                self._applied.pop(oldest, None)

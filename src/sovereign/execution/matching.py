@@ -24,6 +24,7 @@ from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import first_outside, limit_event, trailing_event
 
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
+_FOLLOWS = "bracket follows the filled quantity"
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +91,7 @@ class MatchingEngine:
         self._sequence = 0
         self._trades = 0
         self._scans: dict[str, _Scan] = {}
+        self._net: dict[str, int] = {}  # units bought less units sold, by symbol
 
     @property
     def next_time_ns(self) -> int:
@@ -259,6 +261,8 @@ class MatchingEngine:
         self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]
     ) -> None:
         order, arrives = resting.order, resting.arrives
+        if order.reduce_only and resting.group is None and not self._may_reduce(resting, ts, reports):
+            return
         resting.arrives = False
         if order.order_type is OrderType.MARKET:
             price = self._taker_price(trades, index, order.side) + resting.sign * self.model.market_slippage_ticks
@@ -289,6 +293,16 @@ class MatchingEngine:
                 trigger = resting.best + resting.sign * (order.trail_ticks or 0)
             price = traded + resting.sign * self.model.stop_slippage_ticks
             self._take_liquidity(resting, price, None, trigger, ts, reports)
+
+    def _may_reduce(self, resting: _Resting, ts: int, reports: list[ExecutionReport]) -> bool:
+        # What is left to close may have shrunk while the order was on its way; bracket children follow their group instead.
+        left = -resting.sign * self._net.get(resting.order.instrument.symbol, 0)
+        if left <= 0:
+            self._finish(resting, OrderEvent.CANCEL, ts, "reduce-only: nothing left to close", reports)
+            return False
+        if left < resting.leaves:
+            self._resize(resting, left, ts, "reduce-only: no more than what is open", reports)
+        return True
 
     @staticmethod
     def _is_immediate(order: Order) -> bool:
@@ -339,6 +353,8 @@ class MatchingEngine:
         resting.filled += quantity
         self._trades += 1
         order = resting.order
+        symbol = order.instrument.symbol
+        self._net[symbol] = self._net.get(symbol, 0) + resting.sign * quantity
         reports.append(
             ExecutionReport(
                 cause=OrderEvent.PARTIAL_FILL if resting.leaves else OrderEvent.FILL,
@@ -380,11 +396,15 @@ class MatchingEngine:
                 self._spawn(group, OrderRole.TARGET, OrderType.LIMIT, open_quantity, ts, reports, limit=target)
             return
         for child in group.children:
+            if child.is_done:
+                continue
             if child.order.role is OrderRole.TARGET:
+                # At another price it waits behind the lots there, like any new order.
+                child.arrives = child.arrives or child.limit != target
                 child.limit = target
             elif child.stop is not None:
                 child.stop = stop
-            self._resize(child, open_quantity, ts, reports)
+            self._resize(child, open_quantity, ts, _FOLLOWS, reports)
 
     def _spawn(
         self,
@@ -424,17 +444,18 @@ class MatchingEngine:
         reports.append(ExecutionReport(cause=OrderEvent.SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
         self._activate(resting, ts, reports)
 
-    def _resize(self, child: _Resting, quantity: int, ts: int, reports: list[ExecutionReport]) -> None:
-        child.leaves = quantity
+    @staticmethod
+    def _resize(resting: _Resting, quantity: int, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
+        resting.leaves = quantity
         reports.append(
             ExecutionReport(
                 cause=OrderEvent.UPDATE,
-                client_order_id=child.order.client_order_id,
+                client_order_id=resting.order.client_order_id,
                 ts=ts,
-                quantity=child.filled + quantity,
-                limit_ticks=child.limit,
-                stop_ticks=child.stop,
-                reason="bracket follows the filled quantity",
+                quantity=resting.filled + quantity,
+                limit_ticks=resting.limit,
+                stop_ticks=resting.stop,
+                reason=reason,
             )
         )
 
@@ -447,7 +468,7 @@ class MatchingEngine:
             if sibling is filled or sibling.is_done:
                 continue
             if open_quantity:
-                self._resize(sibling, open_quantity, ts, reports)
+                self._resize(sibling, open_quantity, ts, _FOLLOWS, reports)
             else:
                 self._finish(sibling, OrderEvent.CANCEL, ts, "one cancels the other", reports)
 

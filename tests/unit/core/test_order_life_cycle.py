@@ -86,3 +86,8 @@ def test_table_when_an_order_is_closed_then_only_late_fills_and_acknowledgements
 def test_intent_when_its_terms_do_not_fit_its_type_then_is_refused(terms):
     with pytest.raises(UsageError, match=r"was|had"):
         OrderIntent(symbol="ES", side=Side.BUY, **terms)
+
+
+def test_apply_when_the_venue_resizes_a_bracket_child_whose_cancel_is_on_its_way_then_the_cancel_stays_pending():
+    order = new_order(OrderStatus.PENDING_CANCEL)
+    assert order.apply(OrderEvent.UPDATE, 1) is OrderStatus.PENDING_CANCEL

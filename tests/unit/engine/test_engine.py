@@ -11,6 +11,7 @@ import pytest
 
 from sovereign.core.columns import Trades
 from sovereign.core.decision import Proposal, Verdict
+from sovereign.core.errors import DataError
 from sovereign.core.event import (
     DecisionMade,
     OrderChanged,
@@ -228,3 +229,39 @@ def test_position_when_moved_by_events_then_cash_is_the_sum_of_fills(cut):
         cash -= event.fill.fee
     cash += sum((e.trade.gross for e in of(events, TradeClosed)), Decimal(0))
     assert engine.account.balance == cash
+
+
+def limit_buy(price, **terms):
+    return buy(order_type=OrderType.LIMIT, limit_ticks=price, **terms)
+
+
+def test_auto_flatten_when_the_entry_fills_before_its_cancel_arrives_then_what_it_opened_is_closed_too():
+    # Rows and cancels take two seconds; the resting buy trades one second after 15:55.
+    start = SESSION.at(time(15, 44, 50))
+    prices = [20_010] * 611 + [20_000] + [20_005] * 60
+    engine, events = run(prices, {0: [limit_buy(20_000)]}, [0.5], start=start, latency_s=2)
+    entries = [e.fill.ts for e in of(events, OrderFilled) if e.fill.role is OrderRole.ENTRY]
+    assert entries == [SESSION.at(time(15, 55, 1))]
+    assert engine.positions == {}
+    assert of(events, TradeClosed)[-1].trade.exit_role is OrderRole.FLATTEN
+
+
+def test_auto_flatten_when_the_stop_fills_before_the_exit_arrives_then_nothing_is_opened_the_other_way():
+    start = SESSION.at(time(15, 44, 50))
+    prices = [20_000] * 611 + [19_984] + [19_990] * 60
+    engine, events = run(prices, {0: [buy()]}, [0.5], start=start, latency_s=2)
+    (trade,) = [e.trade for e in of(events, TradeClosed)]
+    assert trade.exit_role is OrderRole.STOP
+    assert engine.positions == {}
+
+
+def test_row_when_nothing_has_traded_yet_then_the_strategy_is_not_asked_and_the_walk_goes_on():
+    _, events = run([20_000] * 3, {0: [buy()], 1: [buy()]}, [-0.5, 1.5], end=False)
+    assert len(of(events, DecisionMade)) == 1
+
+
+def test_block_when_it_begins_before_what_was_worked_through_then_is_refused():
+    engine, _ = run([20_000] * 5, {}, [], end=False)
+    past = Trades(np.array([OPEN + NS_PER_SECOND]), np.array([1], np.int32), np.array([1], np.int32), np.array([1], np.int8))
+    with pytest.raises(DataError, match="worked through"):
+        engine.process((Block("ES", past, OPEN + 9 * NS_PER_SECOND),), {}, OPEN + 9 * NS_PER_SECOND)

@@ -45,6 +45,10 @@ def run(model, trades, orders, latency_ns=0, cuts=()):
     engine = MatchingEngine(model, latency_ns)
     for item in orders:
         engine.submit(item, 0)
+    return walk(engine, trades, cuts)
+
+
+def walk(engine, trades, cuts=()):
     reports = []
     cursor = 0
     bounds = sorted({*cuts, len(trades)})
@@ -254,3 +258,39 @@ def test_cuts_anywhere_when_many_orders_rest_then_reports_are_the_same():
         ]
         assert whole == single == ragged
         assert sum(1 for r in whole if r[3]) > 40
+
+
+def test_reduce_only_order_when_the_stop_closed_the_position_on_its_way_then_is_canceled_and_opens_nothing():
+    engine = MatchingEngine(OPTIMISTIC)
+    engine.submit(order(bracket=Bracket(stop_ticks=16, target_ticks=24)), 0)
+    # The stop fills at second 3; the order to close is live a nanosecond later.
+    engine.submit(order(side=Side.SELL, order_id="F", reduce_only=True), 3 * NS_PER_SECOND + 1)
+    reports = walk(engine, tape([100, 100, 84, 84, 90]))
+    assert fills(reports, "A-S") == [(1, 84, 3)]
+    assert [r.cause for r in reports if r.client_order_id == "F"] == [OrderEvent.ACCEPT, OrderEvent.CANCEL]
+
+
+def test_reduce_only_order_when_larger_than_what_is_left_then_closes_only_that():
+    engine = MatchingEngine(REALISTIC)
+    trades = tape([100, 124, 124, 120, 120], sizes=[100, 49, 2, 100, 100])
+    engine.submit(order(quantity=3, bracket=Bracket(stop_ticks=16, target_ticks=24)), 0)
+    # Fifty lots wait at the target; of the 51 that trade there one is ours, so two of three are left.
+    before = walk(engine, trades.slice(0, 3))
+    assert fills(before, "A-T") == [(1, 124, 3)]
+    for child in ("A-S", "A-T"):
+        engine.cancel(child, 3 * NS_PER_SECOND)
+    engine.submit(order(side=Side.SELL, quantity=3, order_id="F", reduce_only=True), 3 * NS_PER_SECOND)
+    after = walk(engine, trades.slice(3, 5))
+    assert sum(quantity for quantity, _, _ in fills(after, "F")) == 2
+    assert [(r.quantity, r.client_order_id) for r in after if r.cause is OrderEvent.UPDATE] == [(2, "F")]
+
+
+def test_target_when_a_later_part_of_the_entry_moves_it_then_waits_behind_the_lots_at_its_new_price():
+    model = REALISTIC.model_copy(update={"depth_lots": 1})
+    # 1 each at 100, 101 and 102, on average 101: the target is 111, and 49 of the 50 lots ahead of it trade. The last three
+    # at 102 make the average 101.5, so the target moves to 112, behind fifty lots again: 30 and 20 of the next two trades.
+    trades = tape([100, 111, 102, 112, 112], sizes=[100, 49, 3, 30, 30])
+    entry = order(OrderType.LIMIT, limit_ticks=102, quantity=6, bracket=Bracket(stop_ticks=50, target_ticks=10))
+    reports = run(model, trades, [entry])
+    assert fills(reports) == [(1, 100, 1), (1, 101, 1), (1, 102, 1), (3, 102, 3)]
+    assert fills(reports, "A-T") == [(6, 112, 5)]

@@ -1,0 +1,95 @@
+"""What a broker reports is booked once, and always: late, repeated and unknown fills."""
+
+from decimal import Decimal
+
+import pytest
+
+from sovereign.core.errors import BrokerError
+from sovereign.core.event import OrderChanged
+from sovereign.core.instrument import find_instrument
+from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side
+from sovereign.execution.account import Account
+from sovereign.execution.executor import Executor
+from sovereign.execution.fill_model import PerUnitFees
+from sovereign.execution.report import ExecutionReport
+
+ES = find_instrument("ES")
+
+
+class SilentBroker:
+    """A venue that takes everything and says nothing by itself."""
+
+    def submit(self, order, ts):
+        """Take an order."""
+
+    def cancel(self, client_order_id, ts):
+        """Take a cancel."""
+
+
+def executor(remembered=1_000):
+    events = []
+    return Executor(SilentBroker(), Account(Decimal(10_000)), PerUnitFees(), events.append, remembered), events
+
+
+def send(of, order_id="A"):
+    order = Order(
+        client_order_id=order_id,
+        instrument=ES,
+        tape="ES",
+        side=Side.BUY,
+        order_type=OrderType.MARKET,
+        quantity=1,
+        submitted_ns=1,
+        active_ns=1,
+        role=OrderRole.ENTRY,
+        arrival_ticks=20_000,
+    )
+    of.submit(order, 1, {})
+    return order
+
+
+def fill(order_id="A", trade_id="V1"):
+    return ExecutionReport(
+        cause=OrderEvent.FILL, client_order_id=order_id, ts=3, trade_id=trade_id, quantity=1, price_ticks=20_000
+    )
+
+
+def test_fill_when_it_crossed_the_cancel_then_is_booked_and_the_order_counts_as_filled():
+    ours, events = executor()
+    order = send(ours)
+    ours.on_report(ExecutionReport(cause=OrderEvent.CANCEL, client_order_id="A", ts=2))
+    ours.on_report(fill())
+    assert ours._account.positions["ES"].quantity == 1
+    assert order.status is OrderStatus.FILLED
+    assert list(ours.working()) == []
+    assert [e.status for e in events if isinstance(e, OrderChanged)][-1] is OrderStatus.FILLED
+
+
+def test_fill_when_repeated_after_the_order_closed_then_is_booked_once():
+    ours, _ = executor()
+    send(ours)
+    ours.on_report(fill())
+    assert ours.on_report(fill()) == []
+    assert ours._account.positions["ES"].quantity == 1
+
+
+def test_fill_when_nobody_sent_the_order_then_is_an_error_that_names_it():
+    ours, _ = executor()
+    with pytest.raises(BrokerError, match="V1 .* 'A'"):
+        ours.on_report(fill())
+
+
+def test_closed_orders_when_more_than_remembered_then_the_oldest_is_forgotten():
+    ours, _ = executor(remembered=1)
+    for order_id in ("A", "B"):
+        send(ours, order_id)
+        ours.on_report(ExecutionReport(cause=OrderEvent.CANCEL, client_order_id=order_id, ts=2))
+    ours.on_report(fill("B", "V2"))
+    with pytest.raises(BrokerError, match="'A'"):
+        ours.on_report(fill("A"))
+
+
+def test_order_changed_when_an_order_is_sent_then_carries_the_price_it_was_decided_at():
+    ours, events = executor()
+    send(ours)
+    assert events[0].arrival_ticks == 20_000
