@@ -21,7 +21,6 @@ Int8 = NDArray[np.int8]
 
 BUYER = 1
 SELLER = -1
-NO_SIDE = 0
 NO_QUOTE = -(2**31)
 """Value of `Trades.bid` and `Trades.ask` where the quote is not known (prices may be negative, so zero will not do)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
 from sovereign.core.errors import NotFoundError, UsageError, suggestion
@@ -64,10 +64,6 @@ class Instrument:
                 f"price {price} of {self.symbol} was not a multiple of its tick {self.tick_size}; round it to the tick first"
             )
         return int(exact)
-
-    def nearest_tick(self, price: Decimal | str | float) -> int:
-        """Convert a price to the nearest tick (half to even)."""
-        return int((Decimal(str(price)) / self.tick_size).to_integral_value(ROUND_HALF_EVEN))
 
     def to_price(self, ticks: int) -> Decimal:
         """Convert ticks to a price."""

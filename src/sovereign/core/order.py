@@ -264,7 +264,6 @@ class Order:
     expire_ns: int | None = None
     reduce_only: bool = False
     parent_id: str | None = None
-    oco_group: str | None = None
     bracket: Bracket | None = None
     decision_id: str | None = None
     arrival_ticks: int | None = None
@@ -273,11 +272,6 @@ class Order:
     filled_qty: int = 0
     filled_ticks_sum: int = field(default=0)
     updated_ns: int = 0
-
-    @property
-    def leaves_qty(self) -> int:
-        """Units not filled yet."""
-        return self.quantity - self.filled_qty
 
     @property
     def average_ticks(self) -> float:

@@ -130,7 +130,7 @@ class AccountView:
 
     `positions` are open positions by traded symbol; `last_ticks` the last price by tape; `data_ns` the time of the latest
     market data; `margin_per_unit` the intraday margin as the broker reports it now, by traded symbol; `orders_last_minute`
-    counts orders sent in the 60 s before `ts`.
+    counts orders sent in the 60 s before `ts`, a bracket's children with their entry.
     """
 
     ts: int

@@ -84,11 +84,6 @@ class Position:
     low_ticks: int = 0
 
     @property
-    def is_flat(self) -> bool:
-        """Say whether nothing is held."""
-        return self.quantity == 0
-
-    @property
     def average_ticks(self) -> float:
         """Average entry price in ticks; NaN when flat."""
         return self.cost_ticks / self.quantity if self.quantity else float("nan")

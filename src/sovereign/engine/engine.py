@@ -495,7 +495,8 @@ class Engine:
             arrival_ticks=tape.last_ticks if tape and intent.order_type is OrderType.MARKET else None,
         )
         labels = {k: v for k, v in proposal.inputs.items() if isinstance(v, str)}
-        self._sent.append(self._now)
+        children = 0 if intent.bracket is None else 1 + (intent.bracket.target_ticks is not None)
+        self._sent.extend([self._now] * (1 + children))
         if approved.tier:
             labels["tier"] = approved.tier
         self._executor.submit(order, self._now, {"signal": proposal.name, **labels})

@@ -29,7 +29,6 @@ class _RoundTrip:
     fees: Decimal = Decimal(0)
     slippage: int = 0
     is_ambiguous: bool = False
-    peak: int = 0
 
 
 class Account:
@@ -118,7 +117,6 @@ class Account:
         trip.fees += fee
         trip.slippage += fill.slippage_ticks * quantity
         trip.is_ambiguous |= fill.is_ambiguous
-        trip.peak = max(trip.peak, abs(position.quantity))
 
     def _close(self, position: Position, fill: Fill, quantity: int) -> list[Trade]:
         symbol = fill.instrument.symbol

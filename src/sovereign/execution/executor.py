@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from sovereign.core.event import Event, OrderChanged, OrderFilled, TradeClosed
 from sovereign.core.errors import BrokerError
+from sovereign.core.event import Event, OrderChanged, OrderFilled, TradeClosed
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus
 from sovereign.core.port import FeeModel
 from sovereign.core.position import Fill, Trade

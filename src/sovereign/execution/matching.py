@@ -434,7 +434,6 @@ class MatchingEngine:
             time_in_force=TimeInForce.GTC,
             reduce_only=True,
             parent_id=parent.client_order_id,
-            oco_group=parent.client_order_id,
             decision_id=parent.decision_id,
             arrival_ticks=stop if limit is None else limit,
         )

@@ -265,3 +265,8 @@ def test_block_when_it_begins_before_what_was_worked_through_then_is_refused():
     past = Trades(np.array([OPEN + NS_PER_SECOND]), np.array([1], np.int32), np.array([1], np.int32), np.array([1], np.int8))
     with pytest.raises(DataError, match="worked through"):
         engine.process((Block("ES", past, OPEN + 9 * NS_PER_SECOND),), {}, OPEN + 9 * NS_PER_SECOND)
+
+
+def test_order_count_of_a_minute_when_an_entry_has_a_bracket_then_its_children_count_too():
+    engine, _ = run([20_000] * 5, {0: [buy()]}, [0.5], end=False)
+    assert engine.view().orders_last_minute == 3

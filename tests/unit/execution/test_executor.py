@@ -75,7 +75,7 @@ def test_fill_when_repeated_after_the_order_closed_then_is_booked_once():
 
 def test_fill_when_nobody_sent_the_order_then_is_an_error_that_names_it():
     ours, _ = executor()
-    with pytest.raises(BrokerError, match="V1 .* 'A'"):
+    with pytest.raises(BrokerError, match=r"V1 .* 'A'"):
         ours.on_report(fill())
 
 
