@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def catalog_plan(
     instrument = find_instrument(symbol)
     catalog = open_catalog(settings)
     feed = HistoricalFeed(catalog, symbol, start, end, calendar_for(instrument.calendar))
-    return plan_of(
+    plan = plan_of(
         settings,
         strategy,
         kind=kind,
@@ -132,6 +133,7 @@ def catalog_plan(
         seed=None,
         is_tested=is_tested,
     )
+    return replace(plan, feed_notes=feed.notes)
 
 
 def rerun_of(record: RunRecord) -> Rerun | None:

@@ -117,6 +117,18 @@ class HistoricalFeed:
             until = session.close_ns if is_last else int(trades.ts[start + step])
             yield Block(symbol=symbol, trades=part, until_ns=until)
 
+    def notes(self) -> tuple[str, ...]:
+        """Say what of the data was not used so far, in sentences for the report; nothing when all of it was."""
+        notes = []
+        if self.unscheduled:
+            dates = ", ".join(day.isoformat() for day in self.unscheduled)
+            notes.append(f"Not run, since the calendar has no session then: {dates}.")
+        left_out = {day: count for day, count in self.outside.items() if count}
+        if left_out:
+            dates = ", ".join(f"{count:,} of {day.isoformat()}" for day, count in sorted(left_out.items()))
+            notes.append(f"Trades outside their session's hours were not used: {dates}.")
+        return tuple(notes)
+
     def _trades_of(self, session: Session) -> Trades:
         if self._current is not None and self._current[0] == session.trade_date:
             return self._current[1]

@@ -7,15 +7,16 @@ and ticks, each with its own strategy instance, risk door, broker and account. T
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.decision import Proposal
 from sovereign.core.event import Event, TradeClosed
-from sovereign.core.instrument import Instrument
+from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, Feed, Moment, SignalStream, Sink, Strategy
 from sovereign.core.position import Trade
 from sovereign.core.session import Session
@@ -99,6 +100,13 @@ class SharedAnswers:
         return found
 
 
+def charged_instrument(execution: ExecutionConfig, symbol: str) -> Instrument:
+    """Return an instrument with the fee that `execution` charges, so that orders are sized and judged at what they cost."""
+    instrument = find_instrument(symbol)
+    fee = execution.fees.get(instrument.root)
+    return instrument if fee is None else replace(instrument, fee_per_side=fee)
+
+
 def new_engine(
     recipe: Recipe,
     lane: LaneSpec,
@@ -111,7 +119,7 @@ def new_engine(
     """Build one lane; `strategy` is one that it shares with others, else it gets its own. See `OneDoor` for `is_brief`."""
     return Engine(
         strategy=strategy or load_strategy(recipe.strategy, recipe.strategy_config),
-        door=OneDoor(recipe.risk, is_brief=is_brief),
+        door=OneDoor(recipe.risk, find=partial(charged_instrument, recipe.execution), is_brief=is_brief),
         broker=SimulatedBroker(lane.model, recipe.execution.latency_ns, recipe.execution.margins),
         account=Account(recipe.starting_balance),
         fees=PerUnitFees(dict(recipe.execution.fees), lane.fee_factor),

@@ -16,7 +16,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.port import Feed, SessionCalendar, Sink
 from sovereign.core.session import Session
 from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
-from sovereign.research.backtest import Outcome, Passage, Recipe, run_backtest
+from sovereign.research.backtest import Outcome, Passage, Recipe, charged_instrument, run_backtest
 from sovereign.research.card import EvidenceCheck
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
 from sovereign.research.evidence import (
@@ -61,6 +61,7 @@ class Plan:
     calendar, instrument : market of the run, also used for the null and the look-ahead test.
     is_tested : make the null and the look-ahead test; without them the card says "not run".
     warm_up : earlier sessions that signals see first and nobody trades; `data_hash` must tell of them.
+    feed_notes : asked after the run, what the feed has to say about its data: what it left out, and why.
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Plan:
     metrics: MetricsConfig
     is_tested: bool = True
     warm_up: Feed | None = None
+    feed_notes: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,19 +275,27 @@ def _zone(plan: Plan) -> str:
     return "UTC"
 
 
+def _charged(plan: Plan, outcome: Outcome) -> list[Instrument]:
+    # What traded, which for a small account is not what the tape shows; before the first fill, what might have.
+    traded = dict.fromkeys(fill.instrument.symbol for fill in outcome.tables.fills)
+    symbols = traded or [instrument.symbol for instrument in outcome.instruments]
+    return [charged_instrument(plan.recipe.execution, symbol) for symbol in symbols]
+
+
 def _assumptions(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     execution = plan.recipe.execution
     lines = [
         f"Fills: {execution.fill_model.value} model; the bands show the other two.",
         f"Latency: {execution.latency_ms:g} ms from decision to venue, and for cancels. Bracket children rest at the venue.",
         "No order fills on the event that caused it; a gap through a stop fills at the gap.",
-        "Fees: " + ", ".join(f"{i.symbol} {i.fee_per_side} a side and unit" for i in outcome.instruments) + ".",
+        "Fees: " + ", ".join(f"{i.symbol} {i.fee_per_side} a side and unit" for i in _charged(plan, outcome)) + ".",
     ]
     if plan.feed.is_simulated:
         lines.append("Market data is simulated: it says how the system behaves, and nothing about markets.")
     if plan.warm_up is not None:
         dates = ", ".join(session.trade_date.isoformat() for session in plan.warm_up.sessions())
         lines.append(f"Indicators were warmed up on {dates}, which was not traded.")
+    lines += plan.feed_notes()
     if outcome.open_positions:
         held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in outcome.open_positions.items())
         lines.append(f"The data ended with an open position ({held}); its floating profit is not in the figures.")

@@ -68,6 +68,19 @@ def test_blocks_when_cut_anyhow_then_the_same_rows_inside_the_hours(catalog: Cat
     assert feed.outside == dict.fromkeys(DAYS, 5)
 
 
+def test_notes_when_something_was_left_out_then_say_what_and_how_much(catalog: Catalog) -> None:
+    feed = HistoricalFeed(catalog, "ES", DAYS[2], date(2024, 3, 31), CALENDAR)
+    for session in feed.sessions():
+        list(feed.blocks(session))
+    day = DAYS[2].isoformat()
+    assert feed.notes()[-1] == f"Trades outside their session's hours were not used: 5 of {day}."
+
+
+def test_notes_when_a_date_has_no_session_then_name_it(catalog: Catalog) -> None:
+    feed = HistoricalFeed(catalog, "ES", DAYS[0], date(2024, 3, 31), CALENDAR)
+    assert feed.notes() == ("Not run, since the calendar has no session then: 2024-03-09.",)
+
+
 def test_blocks_when_asked_twice_or_alone_then_the_same(catalog: Catalog) -> None:
     feed = HistoricalFeed(catalog, "ESH4", DAYS[0], DAYS[2], CALENDAR)
     session = CALENDAR.session(DAYS[1])
