@@ -246,6 +246,7 @@ compare(
             "optimistic",
             {
                 "crosses_spread": True,
+                "spread_factor": 3,
                 "market_slippage_ticks": 1,
                 "stop_slippage_ticks": 1,
                 "through_ticks": 1,
@@ -256,6 +257,7 @@ compare(
             {
                 **RESTS,
                 **TAKES_DEPTH,
+                "spread_factor": {"execution.fill_models.optimistic.crosses_spread": True},
                 "queue_lots": {**LIMITS, "execution.fill_models.optimistic.through_ticks": 1},
                 "participation_frac": {**LIMITS, **LARGE, "execution.fill_models.optimistic.through_ticks": 1},
             },
@@ -264,6 +266,7 @@ compare(
             "realistic",
             {
                 "crosses_spread": False,
+                "spread_factor": 3,
                 "market_slippage_ticks": 1,
                 "stop_slippage_ticks": 3,
                 "through_ticks": 3,
@@ -277,6 +280,7 @@ compare(
             "pessimistic",
             {
                 "crosses_spread": False,
+                "spread_factor": 3,
                 "market_slippage_ticks": 2,
                 "stop_slippage_ticks": 3,
                 "through_ticks": 3,

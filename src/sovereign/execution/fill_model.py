@@ -38,6 +38,11 @@ class FillModel(Configuration):
     unquoted_spread_ticks: int = Field(
         ge=0, description="ticks a taker pays when no quote is known and the trade printed on the near side"
     )
+    spread_factor: int = Field(
+        default=1,
+        ge=1,
+        description="multiple of the quoted spread a round trip of takers pays; 1: the quotes as they are, 2: twice as wide",
+    )
     market_slippage_ticks: int = Field(ge=0, description="further ticks against a market order")
     stop_slippage_ticks: int = Field(ge=0, description="ticks against a stop, beyond the trade that triggered it")
     through_ticks: int = Field(ge=0, description="ticks beyond a limit the tape must trade to fill it; 0: a touch is enough")
@@ -50,10 +55,11 @@ class FillModel(Configuration):
     depth_lots: int = Field(ge=0, description="lots a taker finds at each price before paying one tick more; 0: no limit")
 
     def scaled(self, factor: int) -> FillModel:
-        """Return the model with `factor` times the slippage and assumed spread."""
+        """Return the model with `factor` times the slippage and the spread, quoted or assumed."""
         return self.model_copy(
             update={
                 "unquoted_spread_ticks": self.unquoted_spread_ticks * factor,
+                "spread_factor": self.spread_factor * factor,
                 "market_slippage_ticks": self.market_slippage_ticks * factor,
                 "stop_slippage_ticks": self.stop_slippage_ticks * factor,
             }

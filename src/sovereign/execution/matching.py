@@ -253,9 +253,19 @@ class MatchingEngine:
             return traded
         quotes: Int32 | None = trades.ask if side is Side.BUY else trades.bid
         if quotes is not None and quotes[index] != NO_QUOTE:
-            return int(quotes[index])
+            return int(quotes[index]) + self._wider(trades, index, side)
         is_near_side = trades.side[index] != side.sign
         return traded + (side.sign * self.model.unquoted_spread_ticks if is_near_side else 0)
+
+    def _wider(self, trades: Trades, index: int, side: Side) -> int:
+        # Half of what a wider spread adds, away from the taker; the odd tick goes to buyers, so that a round trip pays it once.
+        if self.model.spread_factor == 1 or trades.bid is None or trades.ask is None:
+            return 0
+        bid, ask = int(trades.bid[index]), int(trades.ask[index])
+        if NO_QUOTE in (bid, ask) or ask <= bid:
+            return 0
+        added = (self.model.spread_factor - 1) * (ask - bid)
+        return (added + 1) // 2 if side is Side.BUY else -(added // 2)
 
     def _execute(
         self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]

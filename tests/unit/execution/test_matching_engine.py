@@ -294,3 +294,17 @@ def test_target_when_a_later_part_of_the_entry_moves_it_then_waits_behind_the_lo
     reports = run(model, trades, [entry])
     assert fills(reports) == [(1, 100, 1), (1, 101, 1), (1, 102, 1), (3, 102, 3)]
     assert fills(reports, "A-T") == [(6, 112, 5)]
+
+
+@pytest.mark.parametrize(("factor", "bought", "sold"), [(1, 102, 101), (2, 103, 101), (3, 103, 100)])
+def test_costs_when_scaled_then_a_round_trip_pays_that_many_quoted_spreads(factor, bought, sold):
+    trades = tape([101], bid=[101], ask=[102])
+    model = REALISTIC.scaled(factor)
+    assert fills(run(model, trades, [order(side=Side.BUY)])) == [(1, bought, 1)]
+    assert fills(run(model, trades, [order(side=Side.SELL)])) == [(1, sold, 1)]
+    assert bought - sold == factor * (102 - 101)
+
+
+def test_costs_when_scaled_and_one_side_of_the_quote_is_unknown_then_the_known_side_is_paid():
+    trades = tape([101], bid=[NO_QUOTE], ask=[102])
+    assert fills(run(REALISTIC.scaled(2), trades, [order()])) == [(1, 102, 1)]
