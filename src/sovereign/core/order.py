@@ -128,6 +128,7 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (_S.ACCEPTED, _E.EXPIRE): _S.EXPIRED,
     (_S.ACCEPTED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,
     (_S.ACCEPTED, _E.FILL): _S.FILLED,
+    (_S.TRIGGERED, _E.ACCEPT): _S.TRIGGERED,  # a late acknowledgement
     (_S.TRIGGERED, _E.REJECT): _S.REJECTED,
     (_S.TRIGGERED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
     (_S.TRIGGERED, _E.UPDATE): _S.TRIGGERED,
@@ -138,6 +139,8 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (_S.TRIGGERED, _E.FILL): _S.FILLED,
     (_S.PENDING_UPDATE, _E.UPDATE): _S.ACCEPTED,
     (_S.PENDING_UPDATE, _E.REFUSE_UPDATE): _S.ACCEPTED,
+    (_S.PENDING_UPDATE, _E.ACCEPT): _S.PENDING_UPDATE,  # a late acknowledgement
+    (_S.PENDING_UPDATE, _E.REJECT): _S.REJECTED,
     (_S.PENDING_UPDATE, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
     (_S.PENDING_UPDATE, _E.CANCEL): _S.CANCELED,
     (_S.PENDING_UPDATE, _E.EXPIRE): _S.EXPIRED,
@@ -174,12 +177,18 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
 class Bracket:
     """Protective children of an entry, as distances in ticks from the average fill price of the entry.
 
-    `stop_ticks` is required; `target_ticks` is optional; a positive `trail_ticks` makes the stop a trailing one.
+    `stop_ticks` is required; `target_ticks` is optional; with `trail_ticks` the stop starts at `stop_ticks` and then follows
+    the best price at that distance. A distance below one tick raises `UsageError`.
     """
 
     stop_ticks: int
     target_ticks: int | None = None
     trail_ticks: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, ticks in (("stop", self.stop_ticks), ("target", self.target_ticks), ("trail", self.trail_ticks)):
+            if ticks is not None and ticks < 1:
+                raise UsageError(f"{name}_ticks was {ticks}; a bracket's distances are at least 1 tick")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,7 @@ class Engine:
         self._flat_cause = ""
         self._guards = None
         self._sent.clear()
+        gone = {s: t for s, t in self._tapes.items() if all(i.symbol != s for i in instruments)}
         self._tapes = {i.symbol: _Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
         self._broker.start_session(instruments)
         self._timers = [(self._door.flatten_ns(session), "flatten")]
@@ -179,6 +180,10 @@ class Engine:
             opened = TradingStateChanged(ts=self._now, state=TradingState.ACTIVE, cause="session", reason="a new session")
             self._absorb((opened,))
         self._absorb(self._door.start_session(session, self.account.balance))
+        for symbol, tape in gone.items():
+            # A contract that is not traded any more: its data ended before the position on it could be closed.
+            if tape.last_ticks is not None:
+                self._apply(self._broker.end_tape(symbol, tape.last_ticks, self._now))
         for instrument in instruments:
             self._strategy.start_session(session, instrument)
 

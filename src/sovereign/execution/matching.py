@@ -139,6 +139,21 @@ class MatchingEngine:
                 self._finish(resting, OrderEvent.EXPIRE, ts, "session end", reports)
         return reports
 
+    def end_tape(self, tape: str, price_ticks: int, ts: int) -> list[ExecutionReport]:
+        """The tape will not come again (a contract was rolled): market orders settle at its last price, the rest expire.
+
+        Nobody traded there, so the fill is marked ambiguous.
+        """
+        reports: list[ExecutionReport] = []
+        for resting in sorted((r for r in self._by_id.values() if r.order.tape == tape), key=lambda r: r.sequence):
+            if resting.is_done:
+                continue
+            if resting.order.order_type is OrderType.MARKET:
+                self._fill(resting, resting.leaves, price_ticks, ts, Liquidity.TAKER, 0, True, reports)
+            else:
+                self._finish(resting, OrderEvent.EXPIRE, ts, "the tape ended", reports)
+        return reports
+
     def next_event(self, tape: str, trades: Trades, start: int, stop: int) -> int:
         """Return the first row of `start`..`stop` at which an active order of `tape` trades or triggers, else `stop`."""
         index = stop
@@ -288,14 +303,7 @@ class MatchingEngine:
             if not resting.is_done and self._is_immediate(order):
                 self._finish(resting, OrderEvent.CANCEL, ts, str(order.time_in_force), reports)
         elif order.order_type is OrderType.STOP_LIMIT:
-            resting.is_triggered = True
-            resting.arrives = True
-            reports.append(ExecutionReport(cause=OrderEvent.TRIGGER, client_order_id=order.client_order_id, ts=ts))
-            price = self._taker_price(trades, index, order.side) + resting.sign * self.model.stop_slippage_ticks
-            limit = resting.limit or 0
-            if (limit - price) * resting.sign >= 0:
-                resting.arrives = False
-                self._take_liquidity(resting, price, limit, resting.stop or price, ts, reports)
+            self._trigger(resting, trades, index, ts, reports)
         else:
             traded = int(trades.price[index])
             trigger = resting.stop
@@ -313,6 +321,20 @@ class MatchingEngine:
         if left < resting.leaves:
             self._resize(resting, left, ts, "reduce-only: no more than what is open", reports)
         return True
+
+    def _trigger(self, resting: _Resting, trades: Trades, index: int, ts: int, reports: list[ExecutionReport]) -> None:
+        """A stop-limit order was touched off: it takes what its limit allows, and rests with the remainder."""
+        order = resting.order
+        resting.is_triggered = True
+        resting.arrives = True
+        reports.append(ExecutionReport(cause=OrderEvent.TRIGGER, client_order_id=order.client_order_id, ts=ts))
+        price = self._taker_price(trades, index, order.side) + resting.sign * self.model.stop_slippage_ticks
+        limit = resting.limit or 0
+        if (limit - price) * resting.sign >= 0:
+            resting.arrives = False
+            self._take_liquidity(resting, price, limit, resting.stop or price, ts, reports)
+        if not resting.is_done and self._is_immediate(order):
+            self._finish(resting, OrderEvent.CANCEL, ts, str(order.time_in_force), reports)
 
     @staticmethod
     def _is_immediate(order: Order) -> bool:
@@ -449,6 +471,10 @@ class MatchingEngine:
         )
         resting = self._resting(child)
         resting.group = group
+        if kind is OrderType.TRAILING_STOP and stop is not None:
+            # It starts at the bracket's stop, and follows once the price has come far enough.
+            resting.arrives = False
+            resting.best = stop - resting.sign * (child.trail_ticks or 0)
         group.children.append(resting)
         reports.append(ExecutionReport(cause=OrderEvent.SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
         self._activate(resting, ts, reports)

@@ -270,3 +270,15 @@ def test_block_when_it_begins_before_what_was_worked_through_then_is_refused():
 def test_order_count_of_a_minute_when_an_entry_has_a_bracket_then_its_children_count_too():
     engine, _ = run([20_000] * 5, {0: [buy()]}, [0.5], end=False)
     assert engine.view().orders_last_minute == 3
+
+
+def test_position_when_its_contract_is_rolled_away_then_is_settled_at_its_last_price_and_marked():
+    engine, events = run([20_000] * 3 + [20_007] * 2, {0: [buy()]}, [0.5])
+    assert engine.positions["ES"].quantity > 0
+    following = calendar_for("CME_EQUITY").session(date(2025, 3, 5))
+    engine.start_session(following, (find_instrument("ESM5"),))
+    assert engine.positions == {}
+    (trade,) = [e.trade for e in of(events, TradeClosed)]
+    assert trade.exit_ticks == 20_007
+    assert trade.is_ambiguous
+    assert of(events, SessionEnded)[-1].ts < trade.exit_ns

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sovereign.core.columns import NO_QUOTE, Trades
+from sovereign.core.errors import UsageError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.session import NS_PER_SECOND
@@ -308,3 +309,31 @@ def test_costs_when_scaled_then_a_round_trip_pays_that_many_quoted_spreads(facto
 def test_costs_when_scaled_and_one_side_of_the_quote_is_unknown_then_the_known_side_is_paid():
     trades = tape([101], bid=[NO_QUOTE], ask=[102])
     assert fills(run(REALISTIC.scaled(2), trades, [order()])) == [(1, 102, 1)]
+
+
+def test_trailing_bracket_when_price_falls_at_once_then_stops_at_the_brackets_stop():
+    entry = order(bracket=Bracket(stop_ticks=4, target_ticks=20, trail_ticks=6))
+    reports = run(OPTIMISTIC, tape([100, 98, 97, 96, 95]), [entry])
+    assert fills(reports, "A-S") == [(1, 96, 4)]
+
+
+def test_trailing_bracket_when_price_rises_first_then_follows_at_its_distance():
+    # The stop starts at 96; at a best price of 105 a distance of 6 has lifted it to 99.
+    entry = order(bracket=Bracket(stop_ticks=4, target_ticks=20, trail_ticks=6))
+    reports = run(OPTIMISTIC, tape([100, 105, 101, 99, 98]), [entry])
+    assert fills(reports, "A-S") == [(1, 99, 4)]
+
+
+def test_stop_limit_immediate_or_cancel_when_triggered_beyond_its_limit_then_is_canceled():
+    stop_limit = order(kind=OrderType.STOP_LIMIT, stop_ticks=102, limit_ticks=103, time_in_force=TimeInForce.IOC)
+    reports = run(OPTIMISTIC, tape([100, 105, 103]), [stop_limit])
+    assert fills(reports) == []
+    assert reports[-1].cause is OrderEvent.CANCEL
+
+
+@pytest.mark.parametrize(
+    "terms", [{"stop_ticks": 0}, {"stop_ticks": 4, "target_ticks": -1}, {"stop_ticks": 4, "trail_ticks": 0}]
+)
+def test_bracket_when_a_distance_is_below_one_tick_then_is_refused(terms):
+    with pytest.raises(UsageError, match="at least 1 tick"):
+        Bracket(**terms)

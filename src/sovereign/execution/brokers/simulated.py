@@ -86,6 +86,10 @@ class SimulatedBroker:
         """Let due moments happen."""
         return self._venue.on_time(ts)
 
+    def end_tape(self, tape: str, price_ticks: int, ts: int) -> list[ExecutionReport]:
+        """Settle what is left on a tape that will not come again."""
+        return self._venue.end_tape(tape, price_ticks, ts)
+
     def end_session(self, tape: str, ts: int) -> list[ExecutionReport]:
         """Expire what does not outlive the session."""
         return self._venue.expire_day(tape, ts)
