@@ -32,6 +32,7 @@ class EvidenceName(StrEnum):
     TRIALS = "trials"
     SAMPLE = "sample"
     MEAN = "mean"
+    ASSUMPTIONS = "assumptions"
 
     @property
     def question(self) -> str:
@@ -49,6 +50,7 @@ _QUESTION = {
     EvidenceName.TRIALS: "Better than the luckiest of the trials made",
     EvidenceName.SAMPLE: "Enough trades to judge",
     EvidenceName.MEAN: "Mean net profit per trade is above zero",
+    EvidenceName.ASSUMPTIONS: "Recorded market, no setting softer than its default",
 }
 
 FATAL = frozenset({EvidenceName.NULL, EvidenceName.LOOK_AHEAD})

@@ -16,6 +16,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.port import Feed, SessionCalendar, Sink
 from sovereign.core.session import Session
 from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
+from sovereign.research.assumption import assumption_check, softened
 from sovereign.research.backtest import Outcome, Passage, Recipe, charged_instrument, run_backtest
 from sovereign.research.card import EvidenceCheck
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
@@ -181,7 +182,10 @@ class Recording:
             wall_seconds=(finished_ns - self.started_ns) / 1e9,
         )
         metrics = compute_metrics(result, plan.metrics)
-        result = result.with_evidence(build_card(result, further, plan.evidence, metrics))
+        execution = plan.recipe.execution
+        soft = softened(plan.evidence, plan.metrics, execution, [plan.instrument, *outcome.instruments])
+        assumed = assumption_check(soft, is_simulated=plan.feed.is_simulated)
+        result = result.with_evidence(build_card(result, (*further, assumed), plan.evidence, metrics))
         paths = write_report(result, folder / self.run_id, metrics)
         self._store.finish_run(
             self.run_id,
@@ -224,14 +228,14 @@ def run_recorded(
             on_block=on_block,
             warm_up=plan.warm_up,
         )
+        further = strategy_tests(plan, store, now_ns) if plan.is_tested else ()
+        return recording.finish(outcome, folder, further)
     except KeyboardInterrupt:
         recording.abandon("interrupted")
         raise
     except BaseException as error:
         recording.abandon(f"{type(error).__name__}: {error}")
         raise
-    further = strategy_tests(plan, store, now_ns) if plan.is_tested else ()
-    return recording.finish(outcome, folder, further)
 
 
 def strategy_tests(plan: Plan, store: Store, now_ns: Callable[[], int]) -> tuple[EvidenceCheck, ...]:

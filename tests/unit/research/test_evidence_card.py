@@ -70,6 +70,7 @@ def test_built_card_when_lanes_are_missing_then_they_are_not_run():
         "trials": "failed",
         "sample": "failed",
         "mean": "failed",
+        "assumptions": "not run",
     }
 
 
