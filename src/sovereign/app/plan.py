@@ -53,6 +53,22 @@ def recipe_of(settings: Settings, strategy: str) -> Recipe:
     )
 
 
+def kept_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings as the ledger, the report and its files keep them: JSON-ready, secrets masked."""
+    from sovereign.app.configuration.keys import leaves, masked, value_of
+
+    plain: dict[str, Any] = settings.model_dump(mode="json")
+    for key, _ in leaves(type(settings)):
+        value = value_of(settings, key)
+        if (shown := masked(key, value)) != value:
+            *path, last = key.split(".")
+            place = plain
+            for name in path:
+                place = place[name]
+            place[last] = shown
+    return plain
+
+
 def open_catalog(settings: Settings) -> Catalog:
     """Open the market-data catalog."""
     from sovereign.store.catalog import Catalog
@@ -85,7 +101,7 @@ def plan_of(
     from sovereign.feeds.calendar import calendar_for
     from sovereign.research.runner import Plan
 
-    plain: dict[str, Any] = settings.model_dump(mode="json")
+    plain = kept_settings(settings)
     return Plan(
         kind=kind,
         recipe=recipe_of(settings, strategy),

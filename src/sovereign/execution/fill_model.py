@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -136,10 +137,10 @@ class ExecutionConfig(Configuration):
     latency_ms: float = Field(
         default=50.0, ge=0, description="milliseconds from decision to the venue seeing the order, and for a cancel"
     )
-    fees: dict[str, Decimal] = Field(
+    fees: dict[str, Annotated[Decimal, Field(ge=0)]] = Field(
         default_factory=dict, description="fee per unit and side by root (USD), replacing the instrument's own"
     )
-    margins: dict[str, Decimal] = Field(
+    margins: dict[str, Annotated[Decimal, Field(ge=0)]] = Field(
         default_factory=dict,
         description="intraday margin per unit by root (USD) as the simulated broker charges it, replacing the instrument's own",
     )

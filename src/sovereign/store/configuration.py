@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field
 
 from sovereign.core.configuration import Configuration
+
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):(\S*)@")
+MASK = "********"
+
+
+def hide_password(text: str) -> str:
+    """Return a text with the passwords inside its URLs masked; a password may hold an @ itself."""
+    return _PASSWORD.sub(rf"\1:{MASK}@", text)
 
 
 class StoreConfig(Configuration):

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sovereign.core.errors import ConfigurationError, UsageError
 from sovereign.store import schema
-from sovereign.store.configuration import StoreConfig
+from sovereign.store.configuration import StoreConfig, hide_password
 
 _READER = "sovereign_reader"
 
@@ -60,7 +60,7 @@ class Database:
             self.engine = create_engine(url)
         except (ArgumentError, NoSuchModuleError, ImportError, OSError) as cause:
             raise ConfigurationError(
-                f"store.url was '{config.url}' and cannot be used ({cause}); write it like sqlite:///sovereign.sqlite "
+                f"store.url was '{hide_password(config.url)}' and cannot be used ({hide_password(str(cause))}); write it like sqlite:///sovereign.sqlite "
                 f"or postgresql+psycopg://user@host/name"
             ) from cause
         if is_sqlite:
@@ -71,7 +71,7 @@ class Database:
         except SQLAlchemyError as cause:
             self.engine.dispose()
             raise ConfigurationError(
-                f"store.url was '{config.url}' and could not be opened ({_first_line(cause)}); check that the place exists, "
+                f"store.url was '{hide_password(config.url)}' and could not be opened ({_first_line(cause)}); check that the place exists, "
                 f"may be written, and is a database of this program"
             ) from cause
         except ConfigurationError:
@@ -88,7 +88,7 @@ class Database:
                 return
             if version > schema.SCHEMA_VERSION:
                 raise ConfigurationError(
-                    f"store '{self.config.url}' was written with schema {version}; this program knows schema "
+                    f"store '{hide_password(self.config.url)}' was written with schema {version}; this program knows schema "
                     f"{schema.SCHEMA_VERSION} at most; upgrade the program, or point store.url at another database"
                 )
             for step in range(version, schema.SCHEMA_VERSION):
@@ -104,6 +104,11 @@ class Database:
         if not inspect(connection).has_table(schema.meta.name):
             return None
         value = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
+        if value is not None and not str(value).isdecimal():
+            raise ConfigurationError(
+                f"store '{hide_password(str(connection.engine.url))}' has the schema version '{value}', which is no number; it "
+                f"was damaged or is another program's; restore a backup, or point store.url at another database"
+            )
         return None if value is None else int(value)
 
     @contextmanager
@@ -150,4 +155,4 @@ class Database:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return hide_password(str(error).splitlines()[0])

@@ -23,6 +23,10 @@ def _usage(error: Any) -> str:
     return f"{message} (see '{context.command_path} --help')" if context is not None else message
 
 
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).split("\n", 1)[0].split())
+
+
 def classify(error: BaseException) -> tuple[str, str, int]:
     """Return the error's type name, its one-line message and its exit code."""
     if isinstance(error, SovereignError):
@@ -33,6 +37,13 @@ def classify(error: BaseException) -> tuple[str, str, int]:
         return "UsageError", _usage(error), 2
     if isinstance(error, FileNotFoundError):
         return "NotFoundError", f"file '{error.filename}' was not found; check the path", 3
+    if isinstance(error, MemoryError):
+        return "MemoryError", "the memory was not enough for this; use smaller files, fewer sessions or fewer jobs", 1
+    if isinstance(error, OSError) and error.strerror:
+        place = f" ('{error.filename}')" if error.filename else ""
+        return "IOError", f"the system refused: {error.strerror}{place}; check permissions and free space, then repeat", 1
+    if type(error).__module__.startswith("sqlalchemy."):
+        return "StoreError", f"the store could not be used ({_first_line(error)}); check store.url, or restore a backup", 1
     if isinstance(error, ImportError) and error.name:
         return "ImportError", f"package '{error.name}' is not installed; see the README for the optional extras", 1
     message = " ".join(str(error).split()) or "no message"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -11,11 +10,9 @@ from pydantic.fields import FieldInfo
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.errors import suggestion
-
-MASK = "********"
+from sovereign.store.configuration import MASK, hide_password
 
 _SECRET_WORDS = frozenset({"key", "secret", "token", "password", "webhook"})
-_URL_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
 
 
 def section_of(field: FieldInfo) -> type[Configuration] | None:
@@ -108,5 +105,5 @@ def masked(key: str, value: Any) -> Any:
     if is_secret(key):
         return MASK if value not in (None, "") else value
     if isinstance(value, str):
-        return _URL_PASSWORD.sub(rf"\1:{MASK}@", value)
+        return hide_password(value)
     return value

@@ -63,6 +63,10 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise ConfigurationError(f"configuration file '{path}' is not valid TOML: {cause}") from cause
+    except RecursionError as cause:
+        raise ConfigurationError(
+            f"configuration file '{path}' is nested too deeply; at most a few levels are of use"
+        ) from cause
     except OSError as cause:
         raise ConfigurationError(f"configuration file '{path}' cannot be read: {cause.strerror}") from cause
 
@@ -96,7 +100,7 @@ def _from_text(field: FieldInfo, text: str) -> Any:
     if text[:1] in ("[", "{"):
         try:
             return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             return text
     return None if text.lower() == "none" and NoneType in get_args(field.annotation) else text
 
