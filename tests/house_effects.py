@@ -92,6 +92,50 @@ def _() -> tuple[object, object]:
     )
 
 
+@effect("data.rules.latest_date")
+def _() -> tuple[object, object]:
+    late = ROWS.replace("2025-11-17T15:00:00Z", "2025-11-19T15:00:00Z")
+    return _set_aside(late), _set_aside(late, "data.rules.latest_date=2025-11-19")
+
+
+@effect("data.rules.negative_roots")
+def _() -> tuple[object, object]:
+    below = ROWS.replace("6600.00", "-6600.00")
+    return _set_aside(below), _set_aside(below, 'data.rules.negative_roots=["ES"]')
+
+
+def _limited(name: str, **limits: int) -> str:
+    import polars as pl
+
+    from sovereign.core.errors import UsageError
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.importing.importer import import_file
+    from sovereign.feeds.importing.table import ImportConfiguration, ImportOptions
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        many = pl.DataFrame({"ts": ["2025-11-17T15:00:00Z"] * 40_000, "price": ["6600.00"] * 40_000, "size": ["1"] * 40_000})
+        if file.suffix == ".csv":
+            many.write_csv(file)
+        else:
+            many.write_parquet(file)
+        options = ImportOptions(symbol="ESZ5", rules=ImportConfiguration(**limits))
+        try:
+            return str(len(import_file(file, options, calendar_for).parts[0].rows))
+        except UsageError as error:
+            return str(error)
+
+
+@effect("data.rules.max_text_mb")
+def _() -> tuple[object, object]:
+    return _limited("many.csv", max_text_mb=4_096), _limited("many.csv", max_text_mb=1)
+
+
+@effect("data.rules.max_rows")
+def _() -> tuple[object, object]:
+    return _limited("many.parquet", max_rows=40_000), _limited("many.parquet", max_rows=39_999)
+
+
 @effect("data.rules.skip_suspicious")
 def _() -> tuple[object, object]:
     lines = ROWS.replace("6600.05", "6600.00").splitlines()

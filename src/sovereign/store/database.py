@@ -52,6 +52,7 @@ class Database:
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
+        self._place = hide_password(config.url)
         try:
             url = make_url(config.url)
             is_sqlite = url.get_backend_name() == "sqlite"
@@ -59,8 +60,9 @@ class Database:
                 Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
             self.engine = create_engine(url)
         except (ArgumentError, NoSuchModuleError, ImportError, OSError) as cause:
+            why = hide_password(str(cause))
             raise ConfigurationError(
-                f"store.url was '{hide_password(config.url)}' and cannot be used ({hide_password(str(cause))}); write it like sqlite:///sovereign.sqlite "
+                f"store.url was '{self._place}' and cannot be used ({why}); write it like sqlite:///sovereign.sqlite "
                 f"or postgresql+psycopg://user@host/name"
             ) from cause
         if is_sqlite:
@@ -71,8 +73,8 @@ class Database:
         except SQLAlchemyError as cause:
             self.engine.dispose()
             raise ConfigurationError(
-                f"store.url was '{hide_password(config.url)}' and could not be opened ({_first_line(cause)}); check that the place exists, "
-                f"may be written, and is a database of this program"
+                f"store.url was '{self._place}' and could not be opened ({_first_line(cause)}); check that the place "
+                f"exists, may be written, and is a database of this program"
             ) from cause
         except ConfigurationError:
             self.engine.dispose()
@@ -88,7 +90,7 @@ class Database:
                 return
             if version > schema.SCHEMA_VERSION:
                 raise ConfigurationError(
-                    f"store '{hide_password(self.config.url)}' was written with schema {version}; this program knows schema "
+                    f"store '{self._place}' was written with schema {version}; this program knows schema "
                     f"{schema.SCHEMA_VERSION} at most; upgrade the program, or point store.url at another database"
                 )
             for step in range(version, schema.SCHEMA_VERSION):
@@ -99,14 +101,13 @@ class Database:
                     schema.meta.update().where(schema.meta.c.key == "schema_version").values(value=str(schema.SCHEMA_VERSION))
                 )
 
-    @staticmethod
-    def _version(connection: Connection) -> int | None:
+    def _version(self, connection: Connection) -> int | None:
         if not inspect(connection).has_table(schema.meta.name):
             return None
         value = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
         if value is not None and not str(value).isdecimal():
             raise ConfigurationError(
-                f"store '{hide_password(str(connection.engine.url))}' has the schema version '{value}', which is no number; it "
+                f"store '{self._place}' has the schema version '{value}', which is no number; it "
                 f"was damaged or is another program's; restore a backup, or point store.url at another database"
             )
         return None if value is None else int(value)

@@ -40,8 +40,8 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
     """Convert one symbol's raw rows to ticks and integers.
 
     The quarantine has `row`, `ts` (or null) and `reason`. A row is set aside when a price is missing, not a number, not
-    positive, not on a tick (futures) or out of range; a size is missing, not positive or not whole; its time cannot
-    be read; its bar is inconsistent; or it repeats a row with the same trade id. Equity prices between ticks are
+    positive (where it must be), not on a tick (futures) or out of range; a size is missing, not positive or not whole; its
+    time cannot be read; its bar is inconsistent; or it repeats a row with the same trade id. Equity prices between ticks are
     rounded and marked.
     """
     import polars as pl
@@ -49,12 +49,14 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
     frame = table.frame
     prices = {TRADES: ["price"], QUOTES: ["bid", "ask"]}.get(table.kind, ["open", "high", "low", "close"])
     earliest = to_ns(datetime.combine(rules.earliest_date, time(), UTC))
+    latest = to_ns(datetime.combine(rules.latest_date, time(), UTC))
     faults: list[Fault] = []
     if "problem" in frame.columns:
         faults.append((pl.col("problem").is_not_null(), pl.col("problem")))
     faults += [
         (pl.col("ts").is_null(), pl.lit("time could not be read")),
         (pl.col("ts") < earliest, pl.lit(f"time was before {rules.earliest_date}")),
+        (pl.col("ts") >= latest, pl.lit(f"time was after {rules.latest_date}")),
     ]
     for name in prices:
         frame, found = _with_ticks(frame, name, table, instrument, rules)
@@ -124,7 +126,8 @@ def _with_ticks(
     if table.form is PriceForm.DECIMAL:
         faults.append((price.is_nan(), pl.lit(f"{name} was NaN")))
     # A zero on one side of a quote is how some vendors write "none".
-    faults.append((price < 0 if is_open else price <= 0, said + pl.lit(", not positive")))
+    if instrument.root not in rules.negative_roots:
+        faults.append((price < 0 if is_open else price <= 0, said + pl.lit(", not positive")))
     faults.append((price.is_not_null() & (ticks.is_null() | (ticks.abs() > _INT32)), said + pl.lit(", out of range")))
     if instrument.asset_class is AssetClass.FUTURE:
         faults.append((off, said + pl.lit(f", not on a tick of {instrument.tick_size}")))
@@ -193,14 +196,18 @@ def _rows(table: RawTable, good: pl.DataFrame, instrument: Instrument, rules: Im
         sides = []
         for name in ("bid", "ask"):
             frame, _ = _with_ticks(good, name, table, instrument, rules)
-            known = (frame[name] > 0) & (frame[f"__{name}"].abs() <= _INT32) & frame[f"__{name}"].is_not_null()
+            known = frame[f"__{name}"].is_between(-_INT32, _INT32)
+            if instrument.root not in rules.negative_roots:
+                known &= frame[name] > 0
             ticks_of = frame[f"__{name}"].fill_null(0).to_numpy()
             sides.append(np.where(known.fill_null(value=False).to_numpy(), ticks_of, NO_QUOTE).astype(np.int32))
         return Trades(ts, price, size, side, *sides)
     if table.kind == QUOTES:
         sizes = {}
         for name in ("bid", "ask"):
-            has = ((good[name] > 0) & good[name].is_not_nan()) if good[name].dtype.is_float() else good[name] > 0
+            has = good[name].is_not_null() if instrument.root in rules.negative_roots else good[name] > 0
+            if good[name].dtype.is_float():
+                has &= good[name].is_not_nan()
             there = has.fill_null(value=False).to_numpy()
             if f"{name}_size" in good.columns:
                 given = good[f"{name}_size"].fill_null(0).to_numpy()

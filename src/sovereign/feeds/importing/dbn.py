@@ -69,6 +69,7 @@ _LAYOUTS: dict[str, tuple[list[tuple[str, str]], frozenset[int]]] = {
 }
 _SECONDS = {"ohlcv-1s": 1, "ohlcv-1m": 60, "ohlcv-1h": 3_600, "ohlcv-1d": 86_400}
 _UNDEFINED = 2**63 - 1
+_HEADER_LIMIT = 1 << 28  # a quarter of a gigabyte of symbols; more is a damaged length
 _NS_PER_DAY = 86_400 * 10**9
 
 
@@ -131,6 +132,10 @@ def _metadata(path: Path, stream: Iterator[bytes], faults: list[str]) -> tuple[A
         if buffer[:3] != b"DBN":
             raise CorruptFileError(f"{path.name} starts with {buffer[:3]!r}; a DBN file starts with 'DBN'; download it again")
         end = 8 + int(struct.unpack_from("<I", buffer, 4)[0])
+        if end > _HEADER_LIMIT:
+            raise CorruptFileError(
+                f"header of {path.name} claims {end} bytes; allowed are {_HEADER_LIMIT}; it is corrupt, download the file again"
+            )
         if len(buffer) >= end:
             try:
                 return databento_dbn.Metadata.decode(buffer[:end]), buffer[end:]

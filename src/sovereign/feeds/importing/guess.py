@@ -76,6 +76,7 @@ _NOT_SYMBOLS = frozenset({
     "DBEQ", "EQUS", "ITCH", "BASIC", "BBO", "TBBO", "MBO", "MBP", "OHLCV", "CSV", "CME", "US", "UTC", "BATCH", "JOB", "FILE",
     "TEST", "OUT",
 })  # fmt: skip
+_SHOWN = 24  # names of columns in a message, and characters of each
 _WIDTH = re.compile(r"(?:^|[_\-. ])(\d+)\s?(s|sec|m|min|h|hour|d|day)(?=$|[_\-. ])", re.IGNORECASE)
 _METATRADER = re.compile(r"(?:^|[_\-. ])(M1|M5|M15|M30|H1|H4|D1)(?=$|[_\-. ])")
 _UNIT_SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3_600, "hour": 3_600, "d": 86_400, "day": 86_400}
@@ -84,6 +85,11 @@ _METATRADER_SECONDS = {"M1": 60, "M5": 300, "M15": 900, "M30": 1_800, "H1": 3_60
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(name[:_SHOWN] for name in names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def guess_columns(found: Sequence[str], overrides: Mapping[str, str], kind: str | None) -> tuple[str, dict[str, str]]:
@@ -99,7 +105,7 @@ def guess_columns(found: Sequence[str], overrides: Mapping[str, str], kind: str 
         if name not in NAMES:
             raise UsageError(f"--map name was '{name}'{suggestion(name, NAMES)}; allowed are {', '.join(NAMES)}")
         if column not in found:
-            raise UsageError(f"--map column was '{column}'{suggestion(column, found)}; the file has {', '.join(found)}")
+            raise UsageError(f"--map column was '{column}'{suggestion(column, found)}; the file has {_some(found)}")
         mapping[name] = column
     taken = set(mapping.values())
     for name, spellings in NAMES.items():
@@ -119,7 +125,7 @@ def guess_columns(found: Sequence[str], overrides: Mapping[str, str], kind: str 
     missing = [n for n in REQUIRED[chosen] if n not in mapping]
     if missing:
         raise UsageError(
-            f"columns found were {', '.join(found) or 'none'}; {chosen} need {', '.join(REQUIRED[chosen])} and "
+            f"columns found were {_some(found) or 'none'}; {chosen} need {', '.join(REQUIRED[chosen])} and "
             f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not recognized; "
             f"name them with --map COLUMN={missing[0]}"
         )

@@ -89,7 +89,14 @@ def import_file(path: Path, options: ImportOptions, calendar_for: CalendarFor) -
     import polars as pl
 
     faults: list[str] = []
-    tables = read_tables(path, options, faults)
+    try:
+        tables = read_tables(path, options, faults)
+    except pl.exceptions.PolarsError as cause:
+        why = " ".join(str(cause).split("\n", 1)[0].split())
+        raise UsageError(
+            f"{path.name} has a column of a type that cannot be read ({why}); allowed are numbers, texts and times; name other "
+            f"columns with --map"
+        ) from cause
     guesses: dict[str, str] = {}
     notes: list[str] = []
     parts: list[ImportedPart] = []

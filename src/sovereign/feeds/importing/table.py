@@ -56,6 +56,25 @@ class ImportConfiguration(Configuration):
     earliest_date: date = Field(
         default=date(1980, 1, 1), description="rows with an earlier time are set aside: they are zeros or another unit"
     )
+    latest_date: date = Field(
+        default=date(2100, 1, 1),
+        description="rows of this date or later are set aside: they are another unit or a typing error",
+    )
+    max_text_mb: int = Field(
+        default=4_096,
+        ge=1,
+        le=1_000_000,
+        description="most decompressed text of one CSV file, in MB; compression may hide a thousand times as much",
+    )
+    max_rows: int = Field(
+        default=150_000_000,
+        ge=1,
+        description="most rows of one Parquet file; a row needs some 80 bytes of memory while it is read",
+    )
+    negative_roots: tuple[str, ...] = Field(
+        default=("CL",),
+        description="futures whose prices may be zero or negative (NYMEX crude oil traded at -37.63 on 2020-04-20)",
+    )
     skip_suspicious: bool = Field(
         default=True, description="set aside the prints that the source itself marks as suspicious (column 'suspicious')"
     )

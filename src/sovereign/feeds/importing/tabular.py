@@ -32,7 +32,7 @@ def read_csv(path: Path, options: ImportOptions, faults: list[str]) -> list[RawT
     """Read a delimited text file (plain, `.gz` or `.zst`)."""
     import polars as pl
 
-    text = b"".join(chunks_of(path, faults))
+    text = _text_of(path, options.rules.max_text_mb, faults)
     if text.startswith(b"\xef\xbb\xbf"):
         text = text[3:]
     if faults and b"\n" in text:
@@ -65,11 +65,30 @@ def read_csv(path: Path, options: ImportOptions, faults: list[str]) -> list[RawT
     return _tables(path, frame, options, guesses, first_row=1 if names else 2)
 
 
+def _text_of(path: Path, max_mb: int, faults: list[str]) -> bytes:
+    parts, size = [], 0
+    for chunk in chunks_of(path, faults):
+        parts.append(chunk)
+        size += len(chunk)
+        if size > max_mb << 20:
+            raise UsageError(
+                f"{path.name} held more than {max_mb} MB of text (data.rules.max_text_mb); split the file, or raise the "
+                f"setting if the memory allows"
+            )
+    return b"".join(parts)
+
+
 def read_parquet_file(path: Path, options: ImportOptions, faults: list[str]) -> list[RawTable]:
     """Read a Parquet file; when it is damaged, the row groups that are whole."""
     import polars as pl
 
     try:
+        rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
+        if rows > options.rules.max_rows:
+            raise UsageError(
+                f"{path.name} had {rows} rows; allowed are {options.rules.max_rows} (data.rules.max_rows); split the file, or "
+                f"raise the setting if the memory allows"
+            )
         frame = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as cause:
         frame = _whole_row_groups(path, faults, cause)
@@ -181,6 +200,10 @@ def _decimals(values: pl.Series) -> pl.Series:
     """Return decimal numbers, null where a cell is none; a decimal comma is read as a point."""
     import polars as pl
 
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        raise UsageError(
+            f"column {values.name} was of type {values.dtype}; allowed are numbers and texts; name another with --map"
+        )
     if values.dtype != pl.String:
         return values.cast(pl.Float64, strict=False)
     values = values.str.strip_chars()

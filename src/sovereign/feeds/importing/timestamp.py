@@ -47,11 +47,15 @@ def to_ns(values: pl.Series, zone: str) -> tuple[pl.Series, str, int]:
     if values.dtype.is_temporal():
         if values.dtype == pl.Date:
             return _localized(values.cast(pl.Datetime("ns")), zone, "date")
+        if values.dtype not in (pl.Datetime,):
+            raise UsageError(
+                f"the time column was of type {values.dtype}; allowed are dates with a time, texts and epoch numbers"
+            )
         if values.dtype.time_zone is not None:  # type: ignore[attr-defined]
             return values.dt.epoch("ns"), f"{values.dtype}", 0
         return _localized(values.cast(pl.Datetime("ns")), zone, "naive time")
     if values.dtype.is_integer():
-        return (*_epoch_integers(values.cast(pl.Int64)), 0)
+        return (*_epoch_integers(values.cast(pl.Int64, strict=False)), 0)
     if values.dtype.is_float():
         # A float cannot hold nanoseconds; microseconds are what it has.
         scale, unit = _unit(values)
