@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from sovereign.core.errors import UsageError
 from sovereign.core.position import Trade
 from sovereign.research.configuration import StressConfig
 from sovereign.research.stress import Rerun, StressResult, stress_run
@@ -26,10 +27,19 @@ def stress_stored(
 
     The record of an earlier stress stands for the run it was made from. `rerun_of` gives what runs
     the engine again with extra slippage per side; without it, or when it gives None, the stored trades are charged.
+
+    Raises
+    ------
+    UsageError : the run has not finished.
     """
     run = store.run(name)
     if run.record.kind == "stress" and run.record.parent_id is not None:
         run = store.run(run.record.parent_id)
+    if run.status != "finished":
+        raise UsageError(
+            f"run was '{run.id}', which is '{run.status}': it was interrupted or is still going, and what it left is no result; "
+            f"give a finished one (see 'sovereign runs list')"
+        )
     rerun = rerun_of(run.record) if rerun_of is not None else None
     result = stress_run(store.trades(run.id), run.record.starting_balance, run.record.zone, config, rerun)
     # The record carries the configuration of its parent: stressing a run is not another trial of the strategy.
@@ -145,6 +155,7 @@ def _facts(run: StoredRun) -> dict[str, Any]:
     for name in _FACTS:
         value = getattr(run.record, name)
         facts[name] = ", ".join(value) if isinstance(value, tuple) else value if isinstance(value, int) else str(value)
+    facts["status"] = run.status
     facts["verdict"] = run.verdict
     return facts
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from example_run import describe, example_events, example_record, example_run
+from sovereign.core.errors import UsageError
 from sovereign.core.event import TradeClosed
 from sovereign.research.ledger import compare_runs, flatten, stress_stored
 from sovereign.research.report import summarize
@@ -72,3 +73,16 @@ def test_stress_when_last_run_was_a_stress_then_its_parent_is_stressed(store):
 
 def test_flatten_when_nested_then_joins_keys_with_dots():
     assert flatten({"a": {"b": {"c": 1}}, "d": [1]}) == {"a.b.c": 1, "d": [1]}
+
+
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_stress_when_the_run_did_not_finish_then_is_refused_whatever_it_left(store, status):
+    name = store.begin_run(example_record())
+    sink = store.sink(name, describe)
+    for event in example_events():
+        sink(event)
+    sink.close()
+    if status == "failed":
+        store.finish_run(name, finished_ns=1, summary={"error": "killed"}, status="failed")
+    with pytest.raises(UsageError, match=f"which is '{status}'"):
+        stress_stored(store, name, now_ns=9)

@@ -29,7 +29,7 @@ def command(
     each_day: Annotated[
         bool, typer.Option("--each-day", help="Run every trade date on its own, from the starting balance, on all cores.")
     ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes for --each-day.")] = 2,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes for --each-day; at most one a core.")] = 2,
     is_tested: Annotated[
         bool, typer.Option("--evidence/--no-evidence", help="Make the null and look-ahead tests for the evidence card.")
     ] = True,
@@ -117,6 +117,7 @@ def _day_run(job: tuple[Settings, str, str, date]) -> dict[str, Any]:
 def _every_day(
     settings: Settings, strategy: str, symbol: str, start: date, end: date, jobs: int, quiet: bool
 ) -> list[dict[str, Any]]:
+    import os
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -128,7 +129,7 @@ def _every_day(
     work = [(settings, strategy, symbol, day) for day in days]
     results: list[dict[str, Any]] = []
     with (
-        ProcessPoolExecutor(min(jobs, len(work)), mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(min(jobs, len(work), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool,
         sessions_bar(f"{strategy} on {symbol}, day by day", len(work), quiet) as advance,
     ):
         for result in pool.map(_day_run, work):
