@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from sovereign.core.configuration import Configuration
-from sovereign.core.instrument import Instrument
+from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.execution.fill_model import ExecutionConfig, FillModelName
 from sovereign.research.card import EvidenceCheck, EvidenceName
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
@@ -28,6 +28,7 @@ _EASIER_WHEN_LESS = (
     "bootstrap_samples",
     "latency_ms",
     "crosses_spread",
+    "spread_factor",
     "unquoted_spread_ticks",
     "market_slippage_ticks",
     "stop_slippage_ticks",
@@ -50,7 +51,7 @@ def softened(
     found += _softer("execution", execution, standing)
     for name in FillModelName:
         found += _softer(f"execution.fill_models.{name.value}", execution.model_of(name), standing.model_of(name))
-    fees = {i.root: i.fee_per_side for i in instruments}
+    fees = {i.root: find_instrument(i.root).fee_per_side for i in instruments}  # as published, whatever is charged
     for root, usual in sorted(fees.items()):
         fee = execution.fees.get(root, usual)
         if fee < usual:

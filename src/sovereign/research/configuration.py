@@ -16,7 +16,10 @@ class MetricsConfig(Configuration):
     )
     confidence_frac: float = Field(default=0.95, gt=0, lt=1, description="Two-sided confidence of the bootstrap interval.")
     bootstrap_samples: int = Field(
-        default=2_000, ge=100, description="Bootstrap resamples (Efron and Tibshirani 1993 advise 1,000 or more for intervals)."
+        default=2_000,
+        ge=100,
+        le=1_000_000,
+        description="Bootstrap resamples (Efron and Tibshirani 1993 advise 1,000 or more for intervals).",
     )
     overfitting_blocks: int = Field(
         default=16,
@@ -30,8 +33,12 @@ class MetricsConfig(Configuration):
 class EvidenceConfig(Configuration):
     """How hard a result is tested before it is believed."""
 
-    null_sessions: int = Field(default=60, ge=2, description="Driftless sessions of the null test, count; own choice.")
-    null_ticks: int = Field(default=200_000, ge=1_000, description="Trades in each driftless session, count; own choice.")
+    null_sessions: int = Field(
+        default=60, ge=2, le=100_000, description="Driftless sessions of the null test, count; own choice."
+    )
+    null_ticks: int = Field(
+        default=200_000, ge=1_000, le=20_000_000, description="Trades in each driftless session, count; own choice."
+    )
     null_seed: int = Field(default=1, ge=0, description="Seed of the driftless market and of the look-ahead test.")
     null_max_t: float = Field(
         default=3.0, gt=0, description="Largest |t| of the mean profit on the driftless market; 3 happens once in 370 by luck."
@@ -40,9 +47,14 @@ class EvidenceConfig(Configuration):
         default=100, ge=2, description="Fewest trades on the driftless market that can clear a strategy; own choice."
     )
     future_cuts: int = Field(
-        default=5, ge=1, description="Moments of a session after which the look-ahead test replaces the future, count."
+        default=5,
+        ge=1,
+        le=10_000,
+        description="Moments of a session after which the look-ahead test replaces the future, count.",
     )
-    future_ticks: int = Field(default=100_000, ge=1_000, description="Trades in the look-ahead test's session, count.")
+    future_ticks: int = Field(
+        default=100_000, ge=1_000, le=20_000_000, description="Trades in the look-ahead test's session, count."
+    )
     max_ambiguous_frac: float = Field(
         default=0.05, ge=0, le=1, description="Largest share of trades whose result depends on the fill model; own choice."
     )
@@ -61,7 +73,7 @@ class EvidenceConfig(Configuration):
 class StressConfig(Configuration):
     """What a stressed run must survive. Every limit is a judgment of this project unless it names a source."""
 
-    shuffles: int = Field(default=1_000, ge=100, description="Monte Carlo paths.")
+    shuffles: int = Field(default=1_000, ge=100, le=1_000_000, description="Monte Carlo paths.")
     seed: int = Field(default=1_984, description="Seed of the shuffles.")
     slippage_ticks: tuple[int, ...] = Field(default=(1, 2), description="Extra slippage tried, in ticks per side.")
     max_hour_share: float = Field(

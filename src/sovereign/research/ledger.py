@@ -37,8 +37,8 @@ def stress_stored(
         run = store.run(run.record.parent_id)
     if run.status != "finished":
         raise UsageError(
-            f"run was '{run.id}', which is '{run.status}': it was interrupted or is still going, and what it left is no result; "
-            f"give a finished one (see 'sovereign runs list')"
+            f"run was '{run.id}', which is '{run.status}': it was interrupted or is still going, and what it left is no "
+            f"result; give a finished one (see 'sovereign runs list')"
         )
     rerun = rerun_of(run.record) if rerun_of is not None else None
     result = stress_run(store.trades(run.id), run.record.starting_balance, run.record.zone, config, rerun)

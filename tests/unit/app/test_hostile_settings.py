@@ -40,6 +40,24 @@ def test_setting_when_it_is_no_finite_64_bit_number_then_is_refused_with_its_nam
         load_settings(None, (f"{key}={value}",), {})
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "synth", "--sessions", "1000000000"],
+        ["data", "synth", "--ticks", "1000000000000"],
+        ["evidence", "null", "order_flow", "--sessions", "1000000000"],
+        ["evidence", "null", "order_flow", "--set", "evidence.null_ticks=1000000000000"],
+        ["evidence", "future", "order_flow", "--set", "evidence.future_cuts=1000000000"],
+        ["demo", "--set", "synthetic.ticks_per_session=1000000000000"],
+    ],
+)
+def test_command_when_asked_for_more_than_any_machine_has_then_refuses_at_once(tmp_path, monkeypatch, capfd, words):
+    monkeypatch.chdir(tmp_path)
+    assert run(words) in (2, 4)
+    assert "unexpected" not in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_fee_when_it_is_negative_then_is_refused():
     with pytest.raises(ConfigurationError, match="fees"):
         load_settings(None, ('execution.fees={ES = "-5"}',), {})

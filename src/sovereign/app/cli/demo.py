@@ -23,7 +23,7 @@ def command(
     symbol: Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate: a futures root or an equity.")] = "ES",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the market; the same one gives the same ticks.")] = 4,
     start: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
-    sessions: Annotated[int, typer.Option("--sessions", min=1, help="Number of sessions.")] = 1,
+    sessions: Annotated[int, typer.Option("--sessions", min=1, max=100_000, help="Number of sessions.")] = 1,
     warm_up: Annotated[
         int, typer.Option("--warm-up", min=0, help="Earlier sessions that indicators see first and nobody trades.")
     ] = 1,

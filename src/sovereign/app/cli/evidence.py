@@ -15,7 +15,9 @@ app = command_app("Honesty checks on a strategy: null, future, costs.")
 
 StrategyArgument = Annotated[str, typer.Argument(help="Name of the strategy, for example order_flow.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate: a futures root or an equity.")]
-SessionsOption = Annotated[int | None, typer.Option("--sessions", min=1, help="Sessions; default: evidence.null_sessions.")]
+SessionsOption = Annotated[
+    int | None, typer.Option("--sessions", min=1, max=100_000, help="Sessions; default: evidence.null_sessions.")
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default: evidence.null_seed.")]
 
 

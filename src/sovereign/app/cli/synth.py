@@ -30,10 +30,12 @@ class HoursOption(StrEnum):
 def synth(
     symbol: Annotated[str, typer.Option("--symbol", help="Instrument to simulate, for example ES, ESH4 or SPY.")] = "ES",
     start: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
-    sessions: Annotated[int, typer.Option("--sessions", min=1, help="Number of sessions.")] = 1,
+    sessions: Annotated[int, typer.Option("--sessions", min=1, max=100_000, help="Number of sessions.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed and date give the same ticks.")] = 0,
     null: Annotated[bool, typer.Option("--null", help="Driftless market with random aggressor sides.")] = False,
-    ticks: Annotated[int | None, typer.Option("--ticks", min=1, help="Trades in a full day session [default: 750000].")] = None,
+    ticks: Annotated[
+        int | None, typer.Option("--ticks", min=1, max=50_000_000, help="Trades in a full day session [default: 750000].")
+    ] = None,
     hours: Annotated[HoursOption, typer.Option("--hours", help="The day session, or all trading hours.")] = HoursOption.regular,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Catalog to write to [default: data.catalog].")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of simulated sessions already there.")] = False,

@@ -44,6 +44,7 @@ class SyntheticConfig(Configuration):
     ticks_per_session: int = Field(
         default=750_000,
         ge=1,
+        le=50_000_000,
         description="trades in a day session of full_session_minutes; shorter ones get their share (about an ES day session)",
     )
     full_session_minutes: int = Field(
