@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, or_, select
 
 from sovereign.core.errors import NotFoundError, UsageError, suggestion
 from sovereign.core.instrument import AssetClass, Instrument
@@ -223,18 +223,37 @@ def find_run(connection: Connection, name: str) -> Any:
 
 
 def count_trials(connection: Connection, strategy: str, data_hash: str) -> Trials:
-    """Count the trials of a strategy on one set of data."""
+    """Count the trials of a strategy on one set of data, and on recorded data that shares dates of the same symbols with it.
+
+    Otherwise a range a day shorter would forget everything that was tried. `returns` are those on the very same data.
+    """
     runs = schema.runs.c
+    same = runs.data_hash == data_hash
+    ranges = connection.execute(
+        select(runs.symbols, runs.start_date, runs.end_date)
+        .where(runs.strategy == strategy, same, runs.is_simulated.is_(False), runs.start_date.is_not(None))
+        .distinct()
+    ).all()
+    shares = [
+        and_(
+            runs.is_simulated.is_(False),
+            runs.symbols == r.symbols,
+            runs.start_date <= r.end_date,
+            runs.end_date >= r.start_date,
+        )
+        for r in ranges
+    ]
     rows = connection.execute(
-        select(runs.key, runs.config_hash, runs.code_hash, runs.seed, runs.daily_sharpe)
-        .where(runs.strategy == strategy, runs.data_hash == data_hash)
+        select(runs.key, runs.config_hash, runs.code_hash, runs.seed, runs.daily_sharpe, same.label("is_same"))
+        .where(runs.strategy == strategy, or_(same, *shares))
         .order_by(runs.key)
     ).all()
     distinct: dict[tuple[Any, ...], float | None] = {}
     newest: dict[tuple[Any, ...], int] = {}
     for row in rows:
         trial = (row.config_hash, row.code_hash, row.seed)
-        newest[trial] = row.key
+        if row.is_same:
+            newest[trial] = row.key
         if distinct.get(trial) is None:
             distinct[trial] = row.daily_sharpe
     return Trials(

@@ -2,7 +2,7 @@
 
 import sqlite3
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -148,3 +148,22 @@ def test_store_when_opened_then_uses_write_ahead_log_and_asked_durability(tmp_pa
 
 
 _PRAGMAS = ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
+
+
+def test_trials_when_a_range_is_cut_a_day_shorter_then_earlier_trials_are_not_forgotten(store):
+    whole = example_record(is_simulated=False)
+    for number in range(20):
+        store.begin_run(replace(whole, config_hash=f"c{number}"))
+    store.begin_run(replace(whole, config_hash="c7", data_hash="shorter", end=whole.start + timedelta(days=2)))
+    assert store.trials("flow", "shorter").distinct == 20
+
+
+def test_trials_when_dates_symbols_or_strategy_are_others_then_are_not_counted(store):
+    whole = example_record(is_simulated=False)
+    later = whole.end + timedelta(days=1)
+    store.begin_run(replace(whole, data_hash="wanted", config_hash="c0"))
+    store.begin_run(replace(whole, config_hash="c1", start=later, end=later))
+    store.begin_run(replace(whole, config_hash="c2", symbols=("NQ",)))
+    store.begin_run(replace(whole, config_hash="c3", strategy="other"))
+    store.begin_run(replace(whole, config_hash="c4", is_simulated=True))
+    assert store.trials("flow", "wanted").distinct == 1
