@@ -41,16 +41,16 @@ def _command(*words: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _imported(text: str, *settings: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _imported(text: str, *settings: str, symbol: str = "ESZ5") -> Iterator[tuple[Path, dict[str, Any]]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "rows.csv").write_text(text, encoding="utf-8")
         options = [word for setting in (f"data.catalog={folder / 'catalog'}", *settings) for word in ("--set", setting)]
-        yield folder, _command("data", "import", str(folder / "rows.csv"), "--symbol", "ESZ5", *options)
+        yield folder, _command("data", "import", str(folder / "rows.csv"), "--symbol", symbol, *options)
 
 
-def _set_aside(text: str, *settings: str) -> int:
-    with _imported(text, *settings) as (_, result):
+def _set_aside(text: str, *settings: str, symbol: str = "ESZ5") -> int:
+    with _imported(text, *settings, symbol=symbol) as (_, result):
         return int(result["quarantined"])
 
 
@@ -141,6 +141,28 @@ def _() -> tuple[object, object]:
     lines = ROWS.replace("6600.05", "6600.00").splitlines()
     text = "\n".join([lines[0] + ",suspicious", lines[1] + ",1", *(line + ",0" for line in lines[2:])]) + "\n"
     return _set_aside(text, "data.rules.skip_suspicious=true"), _set_aside(text, "data.rules.skip_suspicious=false")
+
+
+def _strays(*settings: str) -> Any:
+    """SPY at 167.00 with one print 0.9% away and one at 167.40 (0.24%, 40 ticks), ten prints between and around them."""
+    prices = ["167.00"] * 10 + ["168.50"] + ["167.00"] * 10 + ["167.40"] + ["167.00"] * 10
+    rows = [f"2025-11-17T15:00:{second:02d}Z,{price},100" for second, price in enumerate(prices)]
+    return _set_aside("\n".join(["ts,price,size", *rows]) + "\n", *settings, symbol="SPY")
+
+
+@effect("data.rules.off_market_frac")
+def _() -> tuple[object, object]:
+    return _strays(), _strays("data.rules.off_market_frac=0.005")
+
+
+@effect("data.rules.off_market_ticks")
+def _() -> tuple[object, object]:
+    return _strays(), _strays("data.rules.off_market_ticks=100")
+
+
+@effect("data.rules.off_market_prints")
+def _() -> tuple[object, object]:
+    return _strays(), _strays("data.rules.off_market_prints=80")
 
 
 def _rules(**changes: Any) -> Any:

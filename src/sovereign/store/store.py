@@ -301,6 +301,22 @@ class Store:
         with self._database.reading() as connection:
             return _plain_rows(connection, found, find_run(connection, run_id).key, limit=limit)
 
+    def decisions(
+        self, run_id: str, *, verdict: str | None = None, failed_check: str | None = None, limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return a run's decisions in time order: those of the risk door, and the candidates refused before it."""
+        view = schema.decisions
+        wanted = {"verdict": verdict, "failed_check": failed_check}
+        with self._database.reading() as connection:
+            query = (
+                select(*(column for column in view.c if column.name != "run_key"))
+                .where(view.c.run_key == find_run(connection, run_id).key)
+                .where(*(view.c[name] == value for name, value in wanted.items() if value is not None))
+                .order_by(view.c.ts, view.c.decision_id)
+                .limit(limit)
+            )
+            return [dict(row._mapping) for row in connection.execute(query)]
+
     def decision(self, name: str, run: str | None = None) -> StoredDecision:
         """Return a decision by its id, in `run` or else in the newest run that has it; `RUN:ID` names both.
 
@@ -319,8 +335,7 @@ class Store:
             if row is None:
                 where = f"run '{run}'" if run else "any run"
                 raise NotFoundError(
-                    f"decision was '{name}', which is not in {where}; ids are in decisions.csv beside each report, and in the "
-                    f"trades that 'sovereign runs show RUN --json' prints"
+                    f"decision was '{name}', which is not in {where}; 'sovereign runs decisions RUN' lists those of a run"
                 )
             return self._explain(connection, row)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sovereign.app.market_data import FileReport
     from sovereign.store.catalog import Catalog
 
-app = command_app("Import, list, verify and download market data.")
+app = command_app("Import, simulate, list, verify and download market data.")
 
 CatalogOption = Annotated[
     Path | None, typer.Option("--catalog", help="Folder of the catalog; default: the setting data.catalog.")

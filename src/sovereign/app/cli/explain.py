@@ -45,6 +45,7 @@ def _time(ts: int, zone: str) -> str:
 
 def _text(found: StoredDecision) -> str:
     from sovereign.app.cli.runs import columns
+    from sovereign.core.instrument import find_instrument
 
     head = f"{found.decision_id}: {found.name} {found.side} {found.symbol}, {found.verdict}"
     if found.quantity is not None:
@@ -57,6 +58,7 @@ def _text(found: StoredDecision) -> str:
     if found.inputs:
         lines += [
             "",
+            f"prices are in ticks of {find_instrument(found.symbol).tick_size}",
             columns(("input", "value"), [(name, _value(value)) for name, value in found.inputs.items()], frozenset({1})),
         ]
     rows = [
@@ -85,19 +87,19 @@ def _followed(found: StoredDecision) -> list[str]:
         )
     lines.extend(
         f"  fill  {_time(fill['ts'], found.zone)}: {fill['side']} {fill['quantity']} at {fill['price_ticks']} ticks, "
-        f"slippage {fill['slippage_ticks']}, fee {fill['fee']}{', ambiguous' if fill['is_ambiguous'] else ''}"
+        f"slippage {fill['slippage_ticks']}, fee {fill['fee']} USD{', ambiguous' if fill['is_ambiguous'] else ''}"
         for fill in found.fills
     )
     if found.trade is not None:
         trade = found.trade
         lines.append(
             f"  trade {trade.trade_id}: closed by {trade.exit_role} at {_time(trade.exit_ns, found.zone)}, "
-            f"gross {trade.gross}, fees {trade.fees}, net {trade.net}"
+            f"gross {trade.gross}, fees {trade.fees}, net {trade.net} USD"
         )
     outcome = found.would_have_made
     if outcome is not None:
         lines.append(
-            f"  would have made {outcome.ticks:+d} ticks, {found.would_have_net} after fees with one {found.symbol}, by "
+            f"  would have made {outcome.ticks:+d} ticks, {found.would_have_net} USD after fees with one {found.symbol}, by "
             f"{outcome.exit_kind} at {_time(outcome.exit_ns, found.zone)} (estimate on bars, stop first)"
         )
     elif found.verdict == "REFUSED":

@@ -1,4 +1,4 @@
-"""`sovereign runs list | show | compare`: the run ledger."""
+"""`sovereign runs list | show | decisions | compare`: the run ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, comman
 if TYPE_CHECKING:
     from sovereign.store.runs import StoredRun
 
-app = command_app("List, show and compare finished runs. RUN is a run's name, a prefix that only it has, or 'last'.")
+app = command_app(
+    "List, show and compare finished runs, and list decisions. RUN is a run's name, a prefix that only it has, or 'last'."
+)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, a prefix that only it has, or 'last'.")]
 
@@ -136,6 +138,55 @@ def _number(value: Any) -> Any:
     from decimal import Decimal
 
     return Decimal(value) if isinstance(value, str) else value
+
+
+@app.command()
+def decisions(
+    run: RunArgument,
+    verdict: Annotated[str | None, typer.Option(help="Only APPROVED, RESIZED or REFUSED.")] = None,
+    check: Annotated[str | None, typer.Option(help="Only those refused by this check, for example tradable.")] = None,
+    limit: Annotated[int, typer.Option(help="Earliest decisions to list; 0 lists all.", min=0)] = 50,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List a run's decisions in time order, with the ids that 'sovereign explain' takes: what the risk door judged, and the
+    candidates that the strategy's own gates refused before it.
+    """
+    from sovereign.core.decision import Verdict
+    from sovereign.core.errors import UsageError
+    from sovereign.core.session import from_ns
+    from sovereign.store.store import Store
+
+    allowed = [one.value for one in Verdict]
+    if verdict is not None and verdict.upper() not in allowed:
+        raise UsageError(f"--verdict was '{verdict}'; allowed are {', '.join(allowed)}")
+    with Store(settings_from(config, overrides).settings.store) as store:
+        found = store.run(run)
+        rows = store.decisions(found.id, verdict=verdict.upper() if verdict else None, failed_check=check, limit=limit or None)
+    result = [{"utc": from_ns(row["ts"]).isoformat(), **row} for row in rows]
+
+    def text(rows: list[dict[str, Any]]) -> str:
+        if not rows:
+            return f"{found.id}: no such decisions"
+        heads = ("decision", f"time ({found.record.zone})", "symbol", "name", "side", "strength", "verdict", "refused by")
+        lines = [
+            (
+                row["decision_id"],
+                f"{from_ns(row['ts'], found.record.zone):%Y-%m-%d %H:%M:%S}",
+                row["symbol"],
+                row["name"],
+                row["side"],
+                "" if row["strength"] is None else f"{row['strength']:.3f}",
+                row["verdict"],
+                row["failed_check"] or "",
+            )
+            for row in rows
+        ]
+        note = f"\nthe first {limit}; --limit 0 lists all" if len(rows) == limit else ""
+        return columns(heads, lines, frozenset({5})) + note
+
+    emit(result, as_json, text)
 
 
 @app.command()

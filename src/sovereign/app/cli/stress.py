@@ -37,7 +37,7 @@ def _text(run: str, result: StressResult) -> str:
     verdict = "passed" if result.passed else "FAILED"
     lines = [
         f"{run}: {verdict}, {sum(test.passed for test in result.tests)} of {len(result.tests)} tests",
-        f"  {result.trades} trades, net {result.net}, account {result.account}, {result.shuffles:,} shuffles, "
+        f"  {result.trades} trades, net {result.net} USD, account {result.account} USD, {result.shuffles:,} shuffles, "
         f"seed {result.seed}",
         "",
     ]
@@ -52,14 +52,14 @@ def _text(run: str, result: StressResult) -> str:
         for test in result.tests
     ]
     lines.append(columns(("result", "test", "figure", "limit", "meaning"), rows, frozenset({2, 3})))
-    for title, groups in (("hour", result.hours), ("weekday", result.weekdays)):
+    for title, groups in (("hour (exchange)", result.hours), ("weekday", result.weekdays)):
         table = [(g.key, str(g.trades), f"{g.win_rate:.0%}", f"{g.mean:,.2f}", f"{g.net:,.2f}") for g in groups]
-        lines += ["", columns((title, "trades", "won", "mean", "net"), table, frozenset({1, 2, 3, 4}))]
+        lines += ["", columns((title, "trades", "won", "mean, USD", "net, USD"), table, frozenset({1, 2, 3, 4}))]
     spreads: tuple[tuple[str, dict[str, Any]], ...] = (
         ("maximum drawdown", result.drawdown),
         ("final profit", result.final_profit),
         ("losing streak", result.losing_streak),
     )
     spread = [(name, *(f"{value:,.0f}" for value in quantiles.values())) for name, quantiles in spreads]
-    lines += ["", columns(("Monte Carlo", *result.drawdown), spread, frozenset(range(1, 1 + len(result.drawdown))))]
+    lines += ["", columns(("Monte Carlo, USD", *result.drawdown), spread, frozenset(range(1, 1 + len(result.drawdown))))]
     return "\n".join(lines)

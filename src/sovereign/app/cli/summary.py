@@ -19,15 +19,16 @@ def summary_text(finished: Finished) -> str:
         f"{result.strategy} on {', '.join(result.symbols)}, {result.start} to {result.end}: {len(tables.sessions)} sessions, "
         f"{tables.ticks:,} ticks, {tables.bars:,} bars, {data}",
         f"balance {result.starting_balance:,.2f} -> {result.final_balance:,.2f}   net {main.net:+,.2f}"
-        f"   gross {main.gross:+,.2f}   fees {main.fees:,.2f}   trades {len(main.trades)}   wins {main.wins}",
+        f"   gross {main.gross:+,.2f}   fees {main.fees:,.2f} USD   trades {len(main.trades)}   wins {main.wins}",
         "",
-        "P&L under other assumptions (net):",
+        "P&L under other assumptions (net, USD):",
         *(f"  {name:<12}{lane.net:>+14,.2f}  {len(lane.trades):>5} trades" for name, lane in result.lanes.items()),
     ]
     if tables.refused:
         top = sorted(tables.refused.items(), key=lambda item: -item[1])[:6]
         total = sum(tables.refused.values())
         lines += ["", f"{total:,} candidates refused: " + ", ".join(f"{name} {count:,}" for name, count in top)]
+        lines.append(f"  one by one: sovereign runs decisions {result.run_id}")
     if tables.state_changes:
         halts = ", ".join(sorted({f"{c.cause}" for c in tables.state_changes if c.state != "ACTIVE"}))
         if halts:

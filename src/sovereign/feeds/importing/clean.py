@@ -41,8 +41,8 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
 
     The quarantine has `row`, `ts` (or null) and `reason`. A row is set aside when a price is missing, not a number, not
     positive (where it must be), not on a tick (futures) or out of range; a size is missing, not positive or not whole; its
-    time cannot be read; its bar is inconsistent; or it repeats a row with the same trade id. Equity prices between ticks are
-    rounded and marked.
+    time cannot be read; its bar is inconsistent; it repeats a row with the same trade id; or (equity trades) it is off the
+    market. Equity prices between ticks are rounded and marked.
     """
     import polars as pl
 
@@ -71,6 +71,9 @@ def clean(table: RawTable, instrument: Instrument, rules: ImportConfiguration) -
     good, repeated = _without_repeats(good)
     if repeated is not None:
         bad = pl.concat([bad, repeated])
+    if table.kind == TRADES and instrument.asset_class is AssetClass.EQUITY:
+        good, strays = _without_strays(good, instrument, rules)
+        bad = pl.concat([bad, strays])
     rounded = np.zeros(len(good), np.bool_)
     for name in prices:
         rounded |= good[f"__{name}_rounded"].to_numpy()
@@ -179,6 +182,31 @@ def _without_repeats(good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame | N
         "row", "ts", reason=pl.lit("repeats an earlier row with trade id ") + pl.col("trade_id")
     )
     return marked.filter(pl.col("__first")).drop("__first"), repeated
+
+
+def _without_strays(
+    good: pl.DataFrame, instrument: Instrument, rules: ImportConfiguration
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Set aside equity prints that neither the prints before nor those after them confirm.
+
+    The consolidated tape mixes in reports of trades made earlier or at an average price, which no one could have traded
+    against, often without a mark; one of them fires stops and fills limits that the market never reached. A true jump is
+    confirmed by the prints after it and stays, which is why both sides are asked (after Brownlees, C. T. and Gallo, G. M.
+    (2006), "Financial econometric analysis at ultra-high frequency", Computational Statistics & Data Analysis 51(4)).
+    """
+    import polars as pl
+
+    price, count = pl.col("__price").cast(pl.Float64), rules.off_market_prints
+    before = price.shift(1).rolling_median(count, min_samples=count // 4)
+    after = price.reverse().shift(1).rolling_median(count, min_samples=count // 4).reverse()
+    distance = pl.min_horizontal((price - before).abs(), (price - after).abs())
+    allowed = pl.max_horizontal(price * rules.off_market_frac, pl.lit(float(rules.off_market_ticks)))
+    is_stray = (distance > allowed) & before.is_not_null() & after.is_not_null() & pl.lit(rules.off_market_frac > 0)
+    marked = good.with_columns(__stray=is_stray)
+    shown = (pl.col("__price") * float(instrument.tick_size)).round(6)
+    reason = pl.lit("price was ") + shown.cast(pl.String) + pl.lit(", off the market before and after it")
+    strays = marked.filter(pl.col("__stray")).select("row", "ts", reason=reason)
+    return marked.filter(~pl.col("__stray")).drop("__stray"), strays
 
 
 def _rows(table: RawTable, good: pl.DataFrame, instrument: Instrument, rules: ImportConfiguration) -> Trades | Quotes | Bars:

@@ -112,7 +112,7 @@ def import_file(path: Path, options: ImportOptions, calendar_for: CalendarFor) -
             quotes = _quotes_beside(options, symbol, instrument) if table.kind == TRADES else None
             cleaned = clean(rows, instrument, options.rules)
             aside.append(cleaned.quarantine)
-            parts += _cut(table.kind, cleaned, quotes, instrument, options, calendar_for)
+            parts += _cut(table.kind, cleaned, quotes, instrument, options, calendar_for, notes)
     guesses["kind"] = ", ".join(t.kind for t in wanted)
     quarantine = pl.concat(aside) if aside else pl.DataFrame(schema={"row": pl.Int64, "ts": pl.Int64, "reason": pl.String})
     if not parts and not len(quarantine):
@@ -188,6 +188,7 @@ def _cut(
     instrument: Instrument,
     options: ImportOptions,
     calendar_for: CalendarFor,
+    notes: list[str],
 ) -> list[ImportedPart]:
     calendar = calendar_for(instrument.calendar)
     # A bar belongs to the day in which it lies, not to the day that begins at the instant it closes.
@@ -195,6 +196,8 @@ def _cut(
     days = trade_dates(instants, instrument, calendar)
     bad = cleaned.quarantine["ts"].drop_nulls().to_numpy().astype(np.int64)
     bad_days = trade_dates(bad[bad >= 0], instrument, calendar)
+    if quotes is not None:  # a quote says nothing about another trade date
+        quote_days = trade_dates(quotes.ts, instrument, calendar)
     starts = np.flatnonzero(np.concatenate([[True], np.diff(days) != 0])) if len(days) else np.empty(0, np.int64)
     parts = []
     bounds = [*starts.tolist(), len(days)]
@@ -203,7 +206,11 @@ def _cut(
         aggressor, unquoted = "none", 0
         if isinstance(rows, Trades):
             if quotes is not None:
-                rows = Trades(rows.ts, rows.price, rows.size, rows.side, *prevailing_quotes(rows.ts, quotes))
+                same = quotes.slice(*np.searchsorted(quote_days, [days[start], days[start] + 1]).tolist())
+                if len(same):
+                    rows = Trades(rows.ts, rows.price, rows.size, rows.side, *prevailing_quotes(rows.ts, same))
+                else:
+                    notes.append(f"the file of --quotes has none of {to_date(days[start])}; that date is imported without them")
             if rows.bid is not None and rows.ask is not None:
                 unquoted = int(np.count_nonzero((rows.bid == NO_QUOTE) | (rows.ask == NO_QUOTE)))
             rows, aggressor = _with_sides(rows, options.aggressor, is_given=cleaned.is_side_known)

@@ -78,6 +78,18 @@ class ImportConfiguration(Configuration):
     skip_suspicious: bool = Field(
         default=True, description="set aside the prints that the source itself marks as suspicious (column 'suspicious')"
     )
+    off_market_frac: float = Field(
+        default=0.002,
+        ge=0,
+        description="equities: a print is off the market when it lies further than this fraction of its price from the median "
+        "of the prints before it and from that of the prints after it (late and average-price reports); 0 keeps them all",
+    )
+    off_market_ticks: int = Field(
+        default=5, ge=0, description="ticks by which a print must at least differ from both medians to be off the market"
+    )
+    off_market_prints: int = Field(
+        default=21, ge=4, description="prints on either side whose median is the market; a quarter of them must be there"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

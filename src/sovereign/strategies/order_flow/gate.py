@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.decision import Check, RefusedCheck, RefusedColumns
-from sovereign.kernels.row import ROW, Gate, Pattern, Regime
+from sovereign.kernels.row import ROW, Gate, NoTrade, Pattern, Regime
 from sovereign.kernels.setting import RouterConfig
 
 Records = NDArray[Any]
@@ -40,6 +40,15 @@ ROW_INPUTS = (
 """Fields of the bar that every decision records."""
 
 
+_WORDS = {
+    NoTrade.WARM_UP: "indicators warming up",
+    NoTrade.CLOSED: "outside the hours of strategies.order_flow.regime.hours",
+    NoTrade.SESSION_EDGE: "edge of the session",
+    NoTrade.NEWS: "news",
+    NoTrade.LOW_VOLUME: "low volume",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class GateCheck:
     """One gate of the router as a check: `reason` says in words what failing it means."""
@@ -51,7 +60,12 @@ class GateCheck:
 
 
 GATE_CHECKS = (
-    GateCheck(Gate.NO_TRADE, "tradable", "no-trade code", "the bar is not to be traded"),
+    GateCheck(
+        Gate.NO_TRADE,
+        "tradable",
+        "no-trade code",
+        f"the bar is not to be traded ({', '.join(f'{why:d} {_WORDS[why]}' for why in NoTrade if why)})",
+    ),
     GateCheck(Gate.PATTERN_DISABLED, "pattern_enabled", "0 or 1", "the regime does not trade this pattern"),
     GateCheck(Gate.SIDE_DISABLED, "side_enabled", "0 or 1", "the regime does not trade this direction"),
     GateCheck(Gate.CONTEXT_ONLY, "is_entry", "0 or 1", "the pattern is context, never an entry"),

@@ -82,6 +82,31 @@ def test_explain_when_taken_then_gives_orders_fills_and_trade(kept, capsys):
     assert [word for word in ("run flow-0", "order ", "fill ", "trade T1", "net -217.00") if word not in text] == []
 
 
+def test_decisions_when_listed_then_each_id_can_be_explained(kept, capsys):
+    code, out = said(capsys, "runs", "decisions", "flow-0", "--limit", "0", "--json")
+    rows = json.loads(out.out)
+    assert (code, len(rows)) == (0, 13)
+    assert [row["ts"] for row in rows] == sorted(row["ts"] for row in rows)
+    for row in rows:
+        code, out = said(capsys, "explain", row["decision_id"], "--run", "flow-0", "--json")
+        assert (code, json.loads(out.out)["verdict"]) == (0, row["verdict"])
+
+
+def test_decisions_when_filtered_then_only_those_refused_by_the_check(kept, capsys):
+    rows = json.loads(said(capsys, "runs", "decisions", "flow-0", "--check", "tradable", "--json")[1].out)
+    assert {(row["verdict"], row["failed_check"]) for row in rows} == {("REFUSED", "tradable")}
+    assert len(rows) == 4
+    text = said(capsys, "runs", "decisions", "flow-0", "--verdict", "refused", "--limit", "2")[1].out
+    assert text.count("REFUSED") == 2
+    assert "the first 2; --limit 0 lists all" in text
+
+
+def test_decisions_when_the_verdict_is_unknown_then_usage(kept, capsys):
+    code, out = said(capsys, "runs", "decisions", "flow-0", "--verdict", "maybe")
+    assert code == 2
+    assert "allowed are APPROVED, RESIZED, REFUSED" in out.err
+
+
 def test_stress_when_run_then_prints_tests_and_is_recorded(kept, capsys):
     code, out = said(capsys, "stress", "flow-0", "--json")
     found = json.loads(out.out)

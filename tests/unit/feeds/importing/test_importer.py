@@ -157,6 +157,51 @@ def test_trades_when_quotes_come_in_a_second_file_then_the_quote_rule(tmp_path: 
     assert found.parts[0].unquoted == 1
 
 
+def test_trades_when_quotes_are_of_another_date_then_they_are_not_used_and_it_is_said(tmp_path: Path) -> None:
+    day = 86_400
+    (tmp_path / "q.csv").write_text(f"ts,bid,ask\n{NOON},10.00,10.02\n")
+    text = f"ts,price,size\n{NOON + 1},10.02,1\n{NOON + day},10.50,1\n{NOON + day + 1},10.49,1\n"
+    found = load(tmp_path, text, "BAC.csv", quotes=tmp_path / "q.csv")
+    first, second = (part.rows for part in found.parts)
+    assert isinstance(first, Trades)
+    assert isinstance(second, Trades)
+    assert first.side.tolist() == [1]
+    assert second.bid is None
+    assert second.side.tolist() == [0, -1]  # above the old quote, but down from 10.50
+    assert found.parts[1].aggressor == "tick rule"
+    assert found.notes == ["the file of --quotes has none of 2024-03-06; that date is imported without them"]
+
+
+def _tape(*prices: str) -> str:
+    return "ts,price,size\n" + "".join(f"{NOON + second},{price},100\n" for second, price in enumerate(prices))
+
+
+def test_equity_trades_when_one_print_is_off_the_market_then_set_aside(tmp_path: Path) -> None:
+    # SPY, 2013-10-08 19:36:10 UTC: 1,002,300 shares reported at 167.51, unmarked, while the market stood at 166.18
+    found = load(tmp_path, _tape(*["166.18"] * 8, "167.51", *["166.17"] * 8), "SPY.csv")
+    assert trades_of(found).price.tolist() == [16_618] * 8 + [16_617] * 8
+    assert found.quarantine["row"].to_list() == [10]  # the line in the file, after the heading
+    assert found.quarantine["reason"].to_list() == ["price was 167.51, off the market before and after it"]
+
+
+def test_equity_trades_when_the_market_jumps_then_every_print_is_kept(tmp_path: Path) -> None:
+    found = load(tmp_path, _tape(*["166.18"] * 30, *["164.00"] * 30, "166.18"), "SPY.csv")
+    assert len(found.quarantine) == 0  # the last print too: nothing after it speaks against it
+
+
+def test_equity_trades_when_the_distance_is_at_the_limit_then_kept(tmp_path: Path) -> None:
+    # 0.2% of 100.20 is 20.04 ticks: 20 ticks away stay, 21 do not
+    kept = load(tmp_path, _tape(*["100.00"] * 8, "100.20", *["100.00"] * 8), "SPY.csv")
+    assert len(kept.quarantine) == 0
+    gone = load(tmp_path, _tape(*["100.00"] * 8, "100.21", *["100.00"] * 8), "SPY.csv")
+    assert len(gone.quarantine) == 1
+
+
+def test_futures_trades_when_one_print_is_far_away_then_kept(tmp_path: Path) -> None:
+    found = load(tmp_path, _tape(*["5000.00"] * 8, "5050.00", *["5000.00"] * 8), "ESH4.csv")
+    assert len(found.quarantine) == 0
+
+
 def test_trades_when_every_side_is_none_then_inferred(tmp_path: Path) -> None:
     found = load(tmp_path, f"ts,price,size,side\n{NOON},10.01,1,N\n{NOON + 2},10.02,1,N\n", "BAC.csv")
     assert trades_of(found).side.tolist() == [0, 1]
@@ -327,7 +372,9 @@ def test_parquet_when_a_row_group_is_damaged_then_the_others_are_read(tmp_path: 
     file = tmp_path / "BAC.parquet"
     rng = np.random.default_rng(1)
     n = 4_000
-    frame = pl.DataFrame({"ts": [NOON * NS + k for k in range(n)], "price": rng.integers(100, 999, n) / 100, "size": [1] * n})
+    frame = pl.DataFrame(
+        {"ts": [NOON * NS + k for k in range(n)], "price": rng.integers(99_900, 100_000, n) / 100, "size": [1] * n}
+    )
     frame.write_parquet(file, row_group_size=1_000, compression="zstd")
     data = bytearray(file.read_bytes())
     import pyarrow.parquet as pq
@@ -352,7 +399,7 @@ def test_parquet_when_cut_off_then_corrupt(tmp_path: Path) -> None:
 
 def test_csv_when_gzip_is_cut_off_then_the_whole_lines_are_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    lines = "".join(f"{NOON + k},{rng.integers(100, 999) / 100},{rng.integers(1, 99)}\n" for k in range(5_000))
+    lines = "".join(f"{NOON + k},{rng.integers(99_900, 100_000) / 100},{rng.integers(1, 99)}\n" for k in range(5_000))
     packed = gzip.compress(f"ts,price,size\n{lines}".encode())
     (tmp_path / "BAC.csv.gz").write_bytes(packed[: len(packed) // 2])
     found = import_file(tmp_path / "BAC.csv.gz", ImportOptions(), calendar_for)
