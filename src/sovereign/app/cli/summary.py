@@ -37,7 +37,7 @@ def summary_text(finished: Finished) -> str:
     if card is not None:
         lines += ["", f"verdict: {card.verdict.value.upper()}. {card.reason}"]
         lines += [
-            f"  {_MARK[c.state]}  {c.name.value:<11}{_figures(c.statistic, c.threshold):<28}{c.detail}" for c in card.checks
+            f"  {_MARK[c.state]}  {c.name.value:<12}{_figures(c.statistic, c.threshold):<28}{c.detail}" for c in card.checks
         ]
     lines += ["", f"run     {result.run_id}", f"report  {finished.paths.html}"]
     return "\n".join(lines)
