@@ -94,3 +94,8 @@ def test_replay_when_interrupted_then_exit_code_130_and_the_run_is_kept(capsys, 
     listed = json.loads(capsys.readouterr().out)
     runs = listed if isinstance(listed, list) else listed["runs"]
     assert [(r["kind"], r["status"], r["from"]) for r in runs] == [("replay", "failed", date.fromisoformat(DAY).isoformat())]
+
+
+def test_replay_when_the_venue_is_closed_then_says_so_instead_of_sending_for_data(capsys):
+    assert run(["replay", "--date", "2025-01-04", "--symbol", "ES"]) == 3
+    assert "2025-01-04 (Saturday), which is no trade date of ES" in capsys.readouterr().err

@@ -44,6 +44,7 @@ class Trade:
     """A closed round trip, from flat to flat. Prices are average fills in ticks (float, statistics only).
 
     `mae_ticks` and `mfe_ticks` are the worst and best excursion per unit against the entry average (both >= 0).
+    `slippage_ticks` is that of all its fills, each times its quantity: ticks x units, not per unit.
     """
 
     trade_id: str

@@ -222,7 +222,7 @@ TRADE_COLUMNS: tuple[tuple[str, str], ...] = (
     ("net", "money"),
     ("MAE ticks", "number"),
     ("MFE ticks", "number"),
-    ("slip ticks", "number"),
+    ("slip ticks x qty", "number"),
     ("closed by", "text"),
     ("pattern", "text"),
     ("regime", "text"),
@@ -370,7 +370,8 @@ def render_page(run: RunResult, metrics: Mapping[str, Metric], groups: Mapping[s
             '<meta name="viewport" content="width=device-width,initial-scale=1">',
             f"<title>{escape(title)}, {when}</title><style>{STYLE}</style></head><body><main>",
             banner,
-            f'<header><h1>{escape(title)}</h1><span class="dim">{when}, {len(run.tables.sessions)} sessions</span>'
+            f'<header><h1>{escape(title)}</h1><span class="dim">{when}, {len(run.tables.sessions)} sessions; '
+            f"money in USD, times in {escape(run.zone)}</span>"
             '<button id="theme">Dark</button></header>',
             *_sections(run, metrics, groups),
             "</main>",

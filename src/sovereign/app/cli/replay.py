@@ -88,12 +88,17 @@ def _clock(text: str | None) -> time | None:
 def _find_or_fetch(settings: Settings, symbol: str, day: date, api_key: str | None) -> None:
     from sovereign.app.plan import open_catalog
     from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
 
-    find_instrument(symbol)
+    instrument = find_instrument(symbol)
     catalog = open_catalog(settings)
     held = catalog.dates(symbol)
     if day in held:
         return
+    if calendar_for(instrument.calendar).session(day) is None:
+        raise NotFoundError(
+            f"--date was {day} ({day:%A}), which is no trade date of {symbol}; the venue is closed, choose another"
+        )
     if api_key is None:
         span = f"it has {len(held)} dates from {held[0]} to {held[-1]}" if held else "it has none of that symbol"
         raise NotFoundError(
@@ -104,7 +109,6 @@ def _find_or_fetch(settings: Settings, symbol: str, day: date, api_key: str | No
     import os
 
     from sovereign.app.download import DownloadRequest, download_history
-    from sovereign.feeds.calendar import calendar_for
 
     # The vendor's client reads its key where every download reads it; the process ends with this command.
     os.environ["DATABENTO_API_KEY"] = api_key

@@ -72,12 +72,23 @@ def list_runs(
     def text(rows: list[dict[str, Any]]) -> str:
         if not rows:
             return "no runs yet; try 'sovereign demo'"
-        heads = ("run", "kind", "symbols", "from", "to", "trades", "net", "verdict", "status")
+        heads = ("run", "kind", "data", "symbols", "from", "to", "trades", "net USD", "verdict", "status")
         lines = [
-            [", ".join(row["symbols"]) if head == "symbols" else "" if row[head] is None else str(row[head]) for head in heads]
+            [
+                row["run"],
+                row["kind"],
+                "SIMULATED" if row["is_simulated"] else "recorded",
+                ", ".join(row["symbols"]),
+                str(row["from"]),
+                str(row["to"]),
+                "" if row["trades"] is None else str(row["trades"]),
+                "" if row["net"] is None else f"{_number(row['net']):,.2f}",
+                row["verdict"] or "",
+                row["status"],
+            ]
             for row in rows
         ]
-        return columns(heads, lines, frozenset({5, 6}))
+        return columns(heads, lines, frozenset({6, 7}))
 
     emit(found, as_json, text)
 

@@ -82,6 +82,13 @@ def test_explain_when_taken_then_gives_orders_fills_and_trade(kept, capsys):
     assert [word for word in ("run flow-0", "order ", "fill ", "trade T1", "net -217.00") if word not in text] == []
 
 
+def test_list_when_printed_then_money_has_cents_and_where_the_data_came_from_is_said(kept, capsys):
+    heads, newest, *_ = said(capsys, "runs", "list")[1].out.splitlines()
+    assert "net USD" in heads
+    assert "169.50" in newest.split()
+    assert newest.split()[2] == ("SIMULATED" if example_record(id="one").is_simulated else "recorded")
+
+
 def test_decisions_when_listed_then_each_id_can_be_explained(kept, capsys):
     code, out = said(capsys, "runs", "decisions", "flow-0", "--limit", "0", "--json")
     rows = json.loads(out.out)
