@@ -14,11 +14,11 @@ from sovereign.risk.configuration import RiskConfig
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 
 
-def traded(lanes, balance):
+def traded(lanes, balance, **risk):
     recipe = Recipe(
         strategy="order_flow",
         strategy_config=OrderFlowConfig(),
-        risk=RiskConfig(max_drawdown_frac=1),
+        risk=RiskConfig.model_validate({"max_drawdown_frac": 1, **risk}),
         execution=ExecutionConfig(),
         starting_balance=Decimal(balance),
     )
@@ -44,3 +44,11 @@ def test_lane_when_run_alone_then_trades_as_beside_others():
     together = traded(specs, 12_000)
     for spec in specs:
         assert traded([spec], 12_000)[spec.name] == together[spec.name]
+
+
+def test_lane_when_halted_for_good_then_is_not_asked_any_more_and_trades_the_same():
+    main = main_lane(ExecutionConfig())
+    lanes = traded([main, LaneSpec(name="again", model=main.model)], 2_500, max_drawdown_frac="0.03")
+    assert lanes["again"] == lanes[main.name]
+    free = traded([main], 2_500)[main.name]
+    assert 0 < len(lanes["again"]) < len(free)

@@ -86,6 +86,7 @@ class Engine:
     ----------
     is_simulated_data : the market itself is invented; every record of the session says so.
     killed : asked before every decision; true blocks everything that is not reduce-only.
+    is_brief : nobody reads this lane's decisions: while it is halted and flat its strategy is not asked for any.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Engine:
         sinks: Sequence[Sink] = (),
         is_simulated_data: bool = False,
         killed: Callable[[], bool] = bool,
+        is_brief: bool = False,
     ) -> None:
         self.account = account
         self.state = TradingState.ACTIVE
@@ -109,6 +111,7 @@ class Engine:
         self._executor = Executor(broker, account, fees, self._emit)
         self._is_simulated_data = is_simulated_data
         self._killed = killed
+        self._is_brief = is_brief
         self._tapes: dict[str, _Tape] = {}
         self._session: Session | None = None
         self._day = ""
@@ -422,6 +425,8 @@ class Engine:
             # Once a day with a price known: high margins are found, and a tier change that had to wait.
             self._is_inspected = True
             self._inspect()
+        if self._is_brief and self.state is TradingState.HALTED and not self.account.positions:
+            return
         symbol, held = tape.instrument.symbol, 0
         for position in self.account.positions.values():
             if position.tape == symbol:

@@ -125,6 +125,7 @@ def new_engine(
         fees=PerUnitFees(dict(recipe.execution.fees), lane.fee_factor),
         sinks=sinks,
         is_simulated_data=is_simulated_data,
+        is_brief=is_brief,
     )
 
 

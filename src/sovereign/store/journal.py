@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
+from math import isfinite
 from typing import Any
 
 from sqlalchemy import Connection, bindparam
@@ -96,9 +98,17 @@ class _OrderState:
         }
 
 
-def _plain_check(check: Check) -> list[Any]:
-    # A check that passed says it all in numbers; its sentence is not made.
-    return [check.name, check.value, check.limit, check.unit, check.passed, "" if check.passed else check.note]
+@cache
+def _quoted(word: str) -> str:
+    return json.dumps(word)
+
+
+def _check_json(check: Check) -> str:
+    # A check that passed says it all in numbers; its sentence is not made. A decision has some thirty of them.
+    value, limit = float(check.value), float(check.limit)
+    if check.passed and isfinite(value) and isfinite(limit):
+        return f'[{_quoted(check.name)}, {value!r}, {limit!r}, {_quoted(check.unit)}, true, ""]'
+    return json.dumps([check.name, value, limit, check.unit, check.passed, "" if check.passed else check.note])
 
 
 def checks_to_json(checks: Sequence[Check]) -> str:
@@ -106,7 +116,7 @@ def checks_to_json(checks: Sequence[Check]) -> str:
 
     The note is kept for checks that failed.
     """
-    return json.dumps([_plain_check(check) for check in checks])
+    return f"[{', '.join(map(_check_json, checks))}]"
 
 
 def checks_from_json(text: str) -> tuple[Check, ...]:
