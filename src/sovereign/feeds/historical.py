@@ -144,7 +144,7 @@ class HistoricalFeed:
 
 
 def _touch(trades: Trades) -> None:
-    """Bring mapped columns into memory by reading one byte of each page."""
-    for column in (trades.ts, trades.price, trades.size, trades.side, trades.bid, trades.ask):
-        if column is not None and len(column):
+    """Bring mapped columns into memory by reading one byte of each page; quotes are looked at only where an order trades."""
+    for column in (trades.ts, trades.price, trades.size, trades.side):
+        if len(column):
             column.view(np.uint8)[::_PAGE].max()

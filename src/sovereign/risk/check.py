@@ -13,7 +13,7 @@ Reduce-only orders do not come here; see `reduction`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import wraps
 from operator import attrgetter
@@ -71,6 +71,17 @@ def check_trading_state(case: Case) -> Check:
     return Check("trading_state", float(_GRAVITY[worst]), 0.0, "state", worst is TradingState.ACTIVE, note)
 
 
+def _are_finite(inputs: Mapping[str, float | int | str]) -> bool:
+    # Whether every float is finite: a sum of differences with themselves is 0 unless one of them is NaN or infinite.
+    total = 0.0
+    for value in inputs.values():
+        if type(value) is float:
+            total += value - value
+        elif not isinstance(value, _ALWAYS_KNOWN):
+            return False
+    return total == 0.0
+
+
 def check_numbers(case: Case) -> Check:
     """Refuse when any number the verdict rests on is missing, NaN or infinite."""
     view, intent = case.view, case.intent
@@ -85,7 +96,7 @@ def check_numbers(case: Case) -> Check:
     if not all(map(is_known, view.margin_per_unit.values())):
         unknown += [f"margin of {symbol}" for symbol, margin in view.margin_per_unit.items() if not is_known(margin)]
     unknown += [name for name in _INTENT_CHOICES if (value := getattr(intent, name)) is not None and not is_known(value)]
-    if not case.config.can_inputs_be_unknown:
+    if not case.config.can_inputs_be_unknown and not _are_finite(case.inputs):
         unknown += [
             f"input {name}"
             for name, value in case.inputs.items()
