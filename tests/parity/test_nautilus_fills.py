@@ -1,6 +1,6 @@
 """The same random orders on the same ticks through NautilusTrader: the same fills, and every difference named.
 
-The peer lives in an environment of its own, made by `make bench` (or named by SOVEREIGN_PEERS); without it these tests skip.
+The peer comes with the dev extra, or lives in an environment of its own (`make bench`, SOVEREIGN_PEERS); else these tests skip.
 What each name means is in docs/reference/oracle.md.
 """
 
