@@ -20,14 +20,6 @@ from sovereign.core.position import Position, Trade
 from sovereign.core.session import Session
 
 
-class Clock(Protocol):
-    """The only source of time."""
-
-    def now_ns(self) -> int:
-        """Return UTC nanoseconds."""
-        ...
-
-
 class SessionCalendar(Protocol):
     """Sessions of one market."""
 
