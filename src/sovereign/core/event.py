@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -144,6 +144,73 @@ class TradingStateChanged(Event):
     state: TradingState
     cause: str
     reason: str
+
+
+class Severity(StrEnum):
+    """How soon somebody should look: INFO never, WARNING today, ALARM now, CRITICAL now and by every route."""
+
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ALARM = "ALARM"
+    CRITICAL = "CRITICAL"
+
+
+class NoticeCode(StrEnum):
+    """What a notice is about."""
+
+    SERVER_RESTARTED = "SERVER_RESTARTED"
+    RECOVERED = "RECOVERED"
+    REPLAY_DIFFERS = "REPLAY_DIFFERS"
+    RECONCILED = "RECONCILED"
+    MISMATCH = "MISMATCH"
+    POSITION_ADOPTED = "POSITION_ADOPTED"
+    ORDER_IN_FLIGHT = "ORDER_IN_FLIGHT"
+    ORDER_UNKNOWN = "ORDER_UNKNOWN"
+    CONNECTION_LOST = "CONNECTION_LOST"
+    CONNECTION_RESTORED = "CONNECTION_RESTORED"
+    DATA_STALE = "DATA_STALE"
+    DATA_RESTORED = "DATA_RESTORED"
+    DATA_LATE = "DATA_LATE"
+    UNPROTECTED = "UNPROTECTED"
+    PROTECTED = "PROTECTED"
+    AUTO_FLATTEN = "AUTO_FLATTEN"
+    COMMAND_TAKEN = "COMMAND_TAKEN"
+    COMMAND_REFUSED = "COMMAND_REFUSED"
+    SCHEDULE_LATE = "SCHEDULE_LATE"
+    CLOCK_SKEW = "CLOCK_SKEW"
+    HEARTBEAT_STALE = "HEARTBEAT_STALE"
+    RESOURCE_LOW = "RESOURCE_LOW"
+    GUARD = "GUARD"
+    KILLED = "KILLED"
+    DIGEST = "DIGEST"
+    FAILURE = "FAILURE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(Event):
+    """Something about the operation of the platform that a person may have to know; `subject` is a symbol, order or part.
+
+    A later notice of the `resolves` code about the same subject ends the matter that this one reports.
+    """
+
+    code: NoticeCode
+    severity: Severity
+    subject: str
+    text: str
+    values: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def resolves(self) -> NoticeCode | None:
+        """The code of the trouble that this notice reports as over, if any."""
+        return _RESOLVED.get(self.code)
+
+
+_RESOLVED = {
+    NoticeCode.CONNECTION_RESTORED: NoticeCode.CONNECTION_LOST,
+    NoticeCode.DATA_RESTORED: NoticeCode.DATA_STALE,
+    NoticeCode.PROTECTED: NoticeCode.UNPROTECTED,
+    NoticeCode.RECONCILED: NoticeCode.MISMATCH,
+}
 
 
 def _digest(array: NDArray[Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,6 +18,14 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.order import Bracket
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import Session
+
+
+class Clock(Protocol):
+    """The time of the market that is traded: the system clock when live, a paced one in a replay."""
+
+    def now_ns(self) -> int:
+        """Return the present moment, UTC ns; never goes back."""
+        ...
 
 
 class SessionCalendar(Protocol):
@@ -62,6 +70,48 @@ class Feed(Protocol):
 
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield a session's blocks in time order."""
+        ...
+
+
+class LiveFeed(Protocol):
+    """Market data as it happens. Its coroutines run in the I/O thread; it reconnects by itself, with back-off, until closed.
+
+    `on_block` is called with consecutive blocks of the present session; one without trades only promises time. Where feed
+    and broker are one venue, the reports that precede a block are delivered before it. `on_connection` is called with True
+    or False and a reason.
+    """
+
+    is_simulated: bool
+    clock: Clock
+    on_block: Callable[[Block], None]
+    on_connection: Callable[[bool, str], None]
+
+    async def start(self) -> None:
+        """Connect, subscribe, and stay connected until `close`."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect for good."""
+        ...
+
+    async def reconnect(self, reason: str) -> None:
+        """Drop the connection and make it anew: what a mute socket needs."""
+        ...
+
+    async def session(self) -> Session | None:
+        """Return the present or the next session to trade; None when there is none any more."""
+        ...
+
+    def instruments(self, session: Session) -> Sequence[Instrument]:
+        """Return what trades in a session."""
+        ...
+
+    async def resume_from(self, session: Session, symbol: str, until_ns: int, ticks: int) -> None:
+        """Deliver what followed the first `ticks` ticks of a session (known up to `until_ns`) before anything newer."""
+        ...
+
+    def worked_through(self, until_ns: int) -> None:
+        """Take note that every order decided before `until_ns` has been handed over; a venue in lockstep waits for it."""
         ...
 
 
