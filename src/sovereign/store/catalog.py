@@ -126,9 +126,9 @@ class Catalog:
         name = self.resolve(symbol, trade_date, kind)
         return self._held(symbol, kind)[trade_date][name]
 
-    def is_simulated(self, symbol: str, trade_date: date) -> bool:
+    def is_simulated(self, symbol: str, trade_date: date, kind: str = "trades") -> bool:
         """Say whether a day's trades were generated."""
-        return self.entry(symbol, trade_date).provenance.is_simulated
+        return self.entry(symbol, trade_date, kind).provenance.is_simulated
 
     def read(self, symbol: str, trade_date: date, kind: str = "trades") -> Rows:
         """Return the columns of a partition, read-only; mapped from the Arrow copy when that is on."""

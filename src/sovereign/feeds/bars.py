@@ -1,0 +1,179 @@
+"""Recorded bars as a feed: each bar becomes a path of four prints, so that bars and ticks are traded by one engine.
+
+A bar says where the price was, not in which order. Its prints are the open at the bar's first instant, both extremes at its
+middle, and the close just before its end. The extremes carry one and the same time: that is how everyone after this room
+knows that their order is an assumption (the nearer extreme first: a rising bar is taken to have fallen before it rose), and
+a fill model may assume the better or the worse of the two. The volume is shared out evenly, the remainder goes to the close, so
+that aggregating the path gives the bar back exactly. Nobody is known as the aggressor, and no quote is invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+
+from sovereign.core.columns import Bars, Trades
+from sovereign.core.errors import DataError, NotFoundError, UsageError
+from sovereign.core.instrument import Instrument, find_instrument
+from sovereign.core.port import Block, SessionCalendar
+from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
+
+_DAY_S = NS_PER_DAY // NS_PER_SECOND
+_PRINTS = 4
+
+
+class BarSource(Protocol):
+    """What the feed needs of a catalog."""
+
+    def dates(self, symbol: str, kind: str = "trades") -> list[date]:
+        """Return the trade dates held, in order."""
+        ...
+
+    def bars(self, symbol: str, trade_date: date, seconds: int) -> Bars:
+        """Return a trade date's bars of a width in seconds, stamped with their close."""
+        ...
+
+    def is_simulated(self, symbol: str, trade_date: date, kind: str = "trades") -> bool:
+        """Say whether a day's rows were generated."""
+        ...
+
+
+def path_of(bars: Bars, seconds: int) -> Trades:
+    """Return bars as prints: four a bar, in the order open, nearer extreme, farther extreme, close.
+
+    Parameters
+    ----------
+    bars : stamped with their close, not overlapping.
+    seconds : their width.
+
+    Raises
+    ------
+    DataError : a quarter of a bar's volume does not fit a print.
+    """
+    rows = len(bars)
+    width = seconds * NS_PER_SECOND
+    ts = np.empty((rows, _PRINTS), np.int64)
+    ts[:, 0] = bars.ts - width
+    ts[:, 1] = ts[:, 2] = bars.ts - width // 2
+    ts[:, 3] = bars.ts - 1
+    is_rising = bars.close >= bars.open
+    price = np.empty((rows, _PRINTS), np.int32)
+    price[:, 0] = bars.open
+    price[:, 1] = np.where(is_rising, bars.low, bars.high)
+    price[:, 2] = np.where(is_rising, bars.high, bars.low)
+    price[:, 3] = bars.close
+    share = bars.volume // _PRINTS
+    size = np.repeat(share[:, None], _PRINTS, axis=1)
+    size[:, 3] = bars.volume - 3 * share
+    if rows and int(size.max()) > np.iinfo(np.int32).max:
+        raise DataError(
+            f"a bar's volume was {int(bars.volume.max()):,}; a print holds at most {np.iinfo(np.int32).max:,} units; "
+            f"import the volume in larger units"
+        )
+    return Trades(ts.reshape(-1), price.reshape(-1), size.astype(np.int32).reshape(-1), np.zeros(rows * _PRINTS, np.int8))
+
+
+class BarFeed:
+    """Sessions of one or several symbols from recorded bars.
+
+    Every session hands over one block a symbol, in the order of `symbols`; a symbol without bars on a date does not trade then.
+    Intraday bars outside the session's regular hours are left out unless `hours` is "all". A daily bar is the regular day
+    session, whatever clock its file was stamped with.
+
+    Parameters
+    ----------
+    source : where the bars are; the market-data catalog.
+    symbols : what to trade, benchmarks included; the first comes first at equal times.
+    seconds : width of the bars; 86,400 for daily ones.
+    start, end : first and last trade date, both included.
+    calendar : the sessions of all symbols.
+
+    Raises
+    ------
+    UsageError : no or repeated symbols, or `end` is before `start`.
+    NotFoundError : a symbol has no bars of that width in the range.
+    """
+
+    def __init__(
+        self,
+        source: BarSource,
+        symbols: Sequence[str],
+        seconds: int,
+        start: date,
+        end: date,
+        calendar: SessionCalendar,
+        *,
+        hours: str = "regular",
+    ) -> None:
+        if end < start:
+            raise UsageError(f"dates were {start} to {end}; the end must not be before the start")
+        if not symbols or len(set(symbols)) != len(symbols):
+            raise UsageError(f"symbols were {', '.join(symbols) or 'none'}; name each symbol once")
+        self._source = source
+        self._seconds = seconds
+        self._hours = hours
+        kind = f"bars-{seconds}"
+        self._held: dict[date, list[str]] = {}
+        self.is_simulated = False
+        for symbol in symbols:
+            days = [day for day in source.dates(symbol, kind) if start <= day <= end]
+            if not days:
+                raise NotFoundError(
+                    f"no {seconds}-second bars of '{symbol}' from {start} to {end} were in the catalog; "
+                    f"see 'sovereign data list'"
+                )
+            for day in days:
+                self._held.setdefault(day, []).append(symbol)
+            self.is_simulated |= any(source.is_simulated(symbol, day, kind) for day in days)
+        by_date = {session.trade_date: session for session in calendar.sessions(start, end)}
+        self._sessions = [by_date[day] for day in sorted(self._held) if day in by_date]
+        self.unscheduled = tuple(day for day in sorted(self._held) if day not in by_date)
+        self.outside = 0
+        if not self._sessions:
+            raise NotFoundError(f"the calendar had no session on any of the {len(self._held)} dates from {start} to {end}")
+
+    def sessions(self) -> Iterator[Session]:
+        """Yield the sessions on which any symbol has bars, in order."""
+        yield from self._sessions
+
+    def instruments(self, session: Session) -> Sequence[Instrument]:
+        """Return what has bars on that date, in the order of the symbols."""
+        return tuple(find_instrument(symbol) for symbol in self._held[session.trade_date])
+
+    def blocks(self, session: Session) -> Iterator[Block]:
+        """Yield one block a symbol, each over the whole session."""
+        for symbol in self._held[session.trade_date]:
+            yield Block(symbol=symbol, trades=self._path(symbol, session), until_ns=session.close_ns)
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what of the data was not used, in sentences for the report."""
+        notes = []
+        if self.unscheduled:
+            dates = ", ".join(day.isoformat() for day in self.unscheduled)
+            notes.append(f"Not run, since the calendar has no session then: {dates}.")
+        if self.outside:
+            notes.append(f"{self.outside:,} bars outside their session's hours were not used.")
+        return tuple(notes)
+
+    def _path(self, symbol: str, session: Session) -> Trades:
+        bars = self._source.bars(symbol, session.trade_date, self._seconds)
+        if self._seconds >= _DAY_S:
+            return _stretched(path_of(bars.slice(len(bars) - 1, len(bars)), self._seconds), session)
+        is_all = self._hours == "all"
+        opens = session.open_ns if is_all else session.regular_open_ns
+        closes = session.close_ns if is_all else session.regular_close_ns
+        first = int(np.searchsorted(bars.ts, opens, side="right"))
+        last = int(np.searchsorted(bars.ts, closes, side="right"))
+        self.outside += len(bars) - (last - first)
+        path = path_of(bars.slice(first, last), self._seconds)
+        # A wide bar may begin before the session does (09:00 of an hourly bar); its prints cannot.
+        return Trades(np.maximum(path.ts, opens), path.price, path.size, path.side)
+
+
+def _stretched(path: Trades, session: Session) -> Trades:
+    opens, closes = session.regular_open_ns, session.regular_close_ns
+    middle = opens + (closes - opens) // 2
+    return Trades(np.array([opens, middle, middle, closes - 1][: len(path)], np.int64), path.price, path.size, path.side)

@@ -1,0 +1,120 @@
+"""Time bars from ticks: open, high, low, close, volume, and how much of it buyers and sellers began.
+
+A bar `[open_ns, known_at)` is written when it is certain: a tick at or after its end arrives, or the end is promised. An
+interval without a tick has no bar. Prices are ticks, times UTC ns; nothing depends on how the ticks were cut into blocks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sovereign.kernels.compile import kernel
+
+BAR = np.dtype(
+    [
+        ("known_at", np.int64),
+        ("seq", np.int64),
+        ("open_ns", np.int64),
+        ("open", np.int32),
+        ("high", np.int32),
+        ("low", np.int32),
+        ("close", np.int32),
+        ("volume", np.int64),
+        ("buy_volume", np.int64),
+        ("sell_volume", np.int64),
+        ("trades", np.int32),
+    ],
+    align=True,
+)
+"""One closed bar; `seq` counts the session's ticks before `known_at`."""
+
+BAR_STATE = np.dtype(
+    [
+        ("seq", np.int64),
+        ("end_ns", np.int64),
+        ("cut_ns", np.int64),
+        ("close_ns", np.int64),
+        ("anchor_ns", np.int64),
+        ("length_ns", np.int64),
+        ("bar", BAR),
+    ],
+    align=True,
+)
+"""The open bar (`bar`, which ends at `end_ns`; none while `bar.trades` is 0) and the session's grid."""
+
+
+@kernel
+def start_bars(state: Any, length_ns: int, anchor_ns: int, cut_ns: int, close_ns: int) -> None:
+    """Begin a session: bars of `length_ns` on the grid of `anchor_ns`; none reaches over `cut_ns` or `close_ns`."""
+    s = state[0]
+    s["seq"] = 0
+    s["length_ns"] = length_ns
+    s["anchor_ns"] = anchor_ns
+    s["cut_ns"] = cut_ns
+    s["close_ns"] = close_ns
+    s["bar"]["trades"] = 0
+
+
+@kernel
+def _open_bar(s: Any, ts: int, price: int) -> None:
+    bar = s["bar"]
+    start = s["anchor_ns"] + ((ts - s["anchor_ns"]) // s["length_ns"]) * s["length_ns"]
+    end = start + s["length_ns"]
+    for edge in (s["cut_ns"], s["close_ns"]):
+        if start < edge < end:
+            if ts < edge:
+                end = edge
+            else:
+                start = edge
+    s["end_ns"] = end
+    bar["open_ns"] = start
+    bar["known_at"] = end
+    bar["open"] = price
+    bar["high"] = price
+    bar["low"] = price
+    bar["volume"] = 0
+    bar["buy_volume"] = 0
+    bar["sell_volume"] = 0
+
+
+@kernel
+def build_bars(ts: Any, price: Any, size: Any, side: Any, until_ns: int, state: Any, out: Any) -> int:
+    """Take ticks, write the bars that became certain to `out`, and return their number.
+
+    Parameters
+    ----------
+    ts, price, size, side : the next ticks, none before the last `until_ns`.
+    until_ns : no later tick will be earlier.
+    state : one `BAR_STATE`.
+    out : `BAR` records, as many as there are ticks and one more.
+    """
+    s = state[0]
+    bar = s["bar"]
+    written = 0
+    for i in range(len(ts)):
+        if bar["trades"] > 0 and ts[i] >= s["end_ns"]:
+            bar["seq"] = s["seq"]
+            out[written] = bar
+            written += 1
+            bar["trades"] = 0
+        px = price[i]
+        if bar["trades"] == 0:
+            _open_bar(s, ts[i], px)
+        bar["high"] = max(bar["high"], px)
+        bar["low"] = min(bar["low"], px)
+        bar["close"] = px
+        bar["volume"] += size[i]
+        if side[i] > 0:
+            bar["buy_volume"] += size[i]
+        elif side[i] < 0:
+            bar["sell_volume"] += size[i]
+        bar["trades"] += 1
+        s["seq"] += 1
+    if bar["trades"] > 0 and until_ns >= s["end_ns"]:
+        bar["seq"] = s["seq"]
+        out[written] = bar
+        written += 1
+        bar["trades"] = 0
+    return written

@@ -1,0 +1,151 @@
+"""Bars as signals: what every strategy that decides on bars builds its rows from.
+
+`BarBuilder` turns ticks (or the paths of recorded bars) into closed bars. `BarStream` is a signal stream around it: a
+strategy's stream says which columns a row has and fills them, whole blocks at a time, in compiled code.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.columns import Trades
+from sovereign.core.errors import UsageError
+from sovereign.core.instrument import Instrument
+from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
+
+_DAY_S = NS_PER_DAY // NS_PER_SECOND
+
+ROW_HEAD: list[tuple[str, Any]] = [
+    ("known_at", np.int64),
+    ("seq", np.int64),
+    ("wake", np.bool_),
+    ("open_ns", np.int64),
+    ("open", np.int32),
+    ("high", np.int32),
+    ("low", np.int32),
+    ("close", np.int32),
+    ("volume", np.int64),
+    ("first_candidate", np.int32),
+    ("candidates", np.int32),
+]
+"""Fields every bar row begins with: those of the `SignalStream` contract, and the bar."""
+
+NO_CANDIDATES = np.zeros(0, [("row", np.int32), ("gate", np.int8)])
+"""Candidates of a stream that leaves them to its strategy."""
+
+
+class BarBuilder:
+    """Closed time bars of one instrument.
+
+    Parameters
+    ----------
+    seconds : width; bars lie on the clock's grid and never reach over the regular or the session's close. From 86,400 on a bar
+        is the regular day session; ticks outside it are left out.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, start_bars
+
+        if seconds < 1:
+            raise UsageError(f"bar width was {seconds} s; allowed is 1 s or more")
+        self.seconds = seconds
+        self._bar = BAR
+        self._build = build_bars
+        self._start = start_bars
+        self._state = np.zeros(1, BAR_STATE)
+
+    def start_session(self, session: Session) -> None:
+        """Begin a trade date; a bar left open is dropped."""
+        is_daily = self.seconds >= _DAY_S
+        opens, closes = session.regular_open_ns, session.regular_close_ns
+        length = max(1, closes - opens) if is_daily else self.seconds * NS_PER_SECOND
+        self._start(self._state, length, opens if is_daily else 0, closes, session.close_ns)
+        self._span = (opens, closes) if is_daily else None
+
+    def advance(self, trades: Trades, until_ns: int) -> NDArray[Any]:
+        """Take the next ticks and return the bars that became certain (`kernels.ohlcv.BAR`), a fresh array."""
+        if self._span is not None:
+            # Ticks before and after the day session count for `seq`, and make no bar of their own.
+            return self._advance_daily(trades, until_ns, *self._span)
+        return self._built(trades, until_ns)
+
+    def _built(self, trades: Trades, until_ns: int) -> NDArray[Any]:
+        rows = len(trades)
+        if rows:
+            spanned = (int(trades.ts[-1]) - int(trades.ts[0])) // int(self._state["length_ns"][0])
+            # Each boundary of the grid ends a bar, and so may the two closes.
+            rows = min(rows, spanned + 4)
+        out = np.zeros(rows + 1, self._bar)
+        return out[: self._build(trades.ts, trades.price, trades.size, trades.side, until_ns, self._state, out)]
+
+    def _advance_daily(self, trades: Trades, until_ns: int, opens: int, closes: int) -> NDArray[Any]:
+        first, last = np.searchsorted(trades.ts, [opens, closes], side="left").tolist()
+        self._state["seq"] += first
+        bars = self._built(trades.slice(first, last), until_ns if last == len(trades) else closes)
+        self._state["seq"] += len(trades) - last
+        return bars
+
+
+class BarStream(ABC):
+    """A signal stream (`core.port.SignalStream`) with one row a bar.
+
+    A subclass gives `row_dtype` (fields of `ROW_HEAD` first) and `fill`, which must keep its own state over blocks and over
+    sessions, and may look at nothing but the bars handed to it so far. Rows wake the strategy unless `fill` clears `wake`.
+
+    Parameters
+    ----------
+    instrument : whose ticks are coming.
+    seconds : width of the bars.
+    """
+
+    row_dtype: np.dtype[Any]
+
+    def __init__(self, instrument: Instrument, seconds: int) -> None:
+        self.instrument = instrument
+        self.session: Session | None = None
+        self._builder = BarBuilder(seconds)
+        self._rows = np.zeros(64, self.row_dtype)
+        self._count = 0
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """Rows completed so far in this session; a view that later rows do not change."""
+        return self._rows[: self._count]
+
+    @property
+    def candidates(self) -> NDArray[Any]:
+        """None: a strategy on bars proposes from the row itself."""
+        return NO_CANDIDATES
+
+    def start_session(self, session: Session) -> None:
+        """Begin a trade date: rows anew, what `fill` remembers stays."""
+        self.session = session
+        self._builder.start_session(session)
+        self._rows = np.zeros(max(64, len(self._rows)), self.row_dtype)
+        self._count = 0
+
+    def advance(self, trades: Trades, until_ns: int) -> None:
+        """Consume the next ticks and write a row for every bar that became certain."""
+        bars = self._builder.advance(trades, until_ns)
+        if not len(bars):
+            return
+        end = self._count + len(bars)
+        if end > len(self._rows):
+            # Rows handed out stay as they are; the new array begins with a copy.
+            larger = np.zeros(max(end, 2 * len(self._rows)), self.row_dtype)
+            larger[: self._count] = self._rows[: self._count]
+            self._rows = larger
+        rows = self._rows[self._count : end]
+        for name in ("known_at", "seq", "open_ns", "open", "high", "low", "close", "volume"):
+            rows[name] = bars[name]
+        rows["wake"] = True
+        self.fill(bars, rows)
+        self._count = end
+
+    @abstractmethod
+    def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:
+        """Fill a row for each of the next bars; `rows` has the bar's own fields already."""
