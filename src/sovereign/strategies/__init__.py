@@ -1,8 +1,8 @@
 """One folder per trading system. State in, proposals out.
 
 A folder becomes a strategy by defining, in its `__init__`, `STRATEGY` (a class with the shape of `core.port.Strategy`, made
-from its configuration alone) and `CONFIGURATION` (a subclass of `core.configuration.Configuration`). Nothing else is to be
-registered.
+from its configuration alone) and `CONFIGURATION` (a subclass of `core.configuration.Configuration`). It may define `DEFAULTS`:
+settings of other sections, by dotted key, that it assumes unless the user says otherwise. Nothing else is to be registered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sovereign.core.configuration import Configuration
 from sovereign.core.errors import ConfigurationError, NotFoundError, suggestion
 from sovereign.core.port import Strategy
 
-__all__ = ["configuration_class", "load_strategy", "strategy_names"]
+__all__ = ["assumed_settings", "configuration_class", "load_strategy", "strategy_names"]
 
 
 def strategy_names() -> tuple[str, ...]:
@@ -57,6 +57,16 @@ def configuration_class(name: str) -> type[Configuration]:
     """
     configuration: type[Configuration] = _find(name).CONFIGURATION
     return configuration
+
+
+def assumed_settings(name: str) -> Mapping[str, Any]:
+    """Return the settings of other sections that a strategy assumes, by dotted key; empty when it assumes none.
+
+    Raises
+    ------
+    NotFoundError : there is no strategy of that name.
+    """
+    return dict(getattr(_find(name), "DEFAULTS", {}))
 
 
 def load_strategy(name: str, section: Configuration | Mapping[str, Any] | None = None) -> Strategy:

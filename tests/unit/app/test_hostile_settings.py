@@ -74,7 +74,7 @@ def test_file_when_it_is_nested_without_end_then_is_one_line_of_error(tmp_path, 
 def test_command_when_the_disk_is_full_then_says_so_in_one_line(capfd, monkeypatch):
     from sovereign.app import configuration
 
-    def full(*_args):
+    def full(*_args, **_options):
         raise OSError(28, "No space left on device", "/x/y")
 
     monkeypatch.setattr(configuration, "load_settings", full)

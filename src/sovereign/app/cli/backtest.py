@@ -42,7 +42,7 @@ def command(
     Futures sessions are named by their trade date: what trades on Monday evening belongs to Tuesday.
     """
     _collect_rarely()
-    settings = settings_from(config, overrides).settings
+    settings = settings_from(config, overrides, strategy).settings
     first, last = _range(settings, symbol, start, end)
     if each_day:
         emit(_every_day(settings, strategy, symbol, first, last, jobs, as_json), as_json, _day_table)

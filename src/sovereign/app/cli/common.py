@@ -33,11 +33,11 @@ def command_app(help_text: str) -> typer.Typer:
     )
 
 
-def settings_from(config: Path | None, overrides: Sequence[str] | None) -> LoadedSettings:
-    """Load the settings that `--config` and `--set` ask for."""
+def settings_from(config: Path | None, overrides: Sequence[str] | None, strategy: str | None = None) -> LoadedSettings:
+    """Load the settings that `--config` and `--set` ask for; `strategy` is the system that is to run, where one is."""
     from sovereign.app.configuration import load_settings
 
-    return load_settings(config, tuple(overrides or ()))
+    return load_settings(config, tuple(overrides or ()), strategy=strategy)
 
 
 def to_plain(value: Any) -> Any:

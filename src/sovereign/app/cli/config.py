@@ -14,11 +14,18 @@ app = command_app("Show, describe and create the configuration file.")
 
 
 @app.command()
-def show(config: ConfigOption = None, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+def show(
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", help="Show the settings as they are when this strategy runs.")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Print every setting with its value and where it came from; secrets are masked."""
     from sovereign.app.configuration.rendering import show_table, shown
 
-    loaded = settings_from(config, overrides)
+    loaded = settings_from(config, overrides, strategy)
     result = {"file": loaded.file, "settings": shown(loaded.settings, loaded.sources)}
 
     def text(found: dict[str, Any]) -> str:

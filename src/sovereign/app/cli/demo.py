@@ -46,7 +46,7 @@ def command(
     """
     first = parse_date(start)
     is_screen = has_screen(headless, as_json)
-    settings = settings_from(config, overrides).settings
+    settings = settings_from(config, overrides, strategy).settings
 
     def pace() -> Pace:
         from sovereign.app.console.watch import Pace

@@ -38,7 +38,7 @@ def null(
     from sovereign.feeds.calendar import calendar_for
     from sovereign.research.evidence import TEST_START, null_test
 
-    settings = settings_from(config, overrides).settings
+    settings = settings_from(config, overrides, strategy).settings
     wanted, instrument = settings.evidence, find_instrument(symbol)
     count = sessions or wanted.null_sessions
     with sessions_bar("driftless sessions", count, as_json) as advance:
@@ -82,7 +82,7 @@ def future(
     from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
     from sovereign.research.evidence import TEST_START, day_sessions, future_test
 
-    settings = settings_from(config, overrides).settings
+    settings = settings_from(config, overrides, strategy).settings
     wanted, instrument = settings.evidence, find_instrument(symbol)
     number = wanted.null_seed if seed is None else seed
     session = next(day_sessions(calendar_for(instrument.calendar), TEST_START))
@@ -119,7 +119,7 @@ def costs(
     from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
     from sovereign.research.evidence import TEST_START, costs_test
 
-    settings = settings_from(config, overrides).settings
+    settings = settings_from(config, overrides, strategy).settings
     wanted, instrument = settings.evidence, find_instrument(symbol)
     if (start is None) != (end is None):
         raise UsageError("only one of --from and --to was given; give both for recorded sessions, none for simulated ones")

@@ -53,7 +53,7 @@ def command(
     """
     wanted, begin = parse_date(day), _clock(from_time)
     is_screen = has_screen(headless, as_json)
-    settings = settings_from(config, overrides).settings
+    settings = settings_from(config, overrides, strategy).settings
     _find_or_fetch(settings, symbol, wanted, api_key)
 
     def plan() -> Plan:

@@ -154,15 +154,26 @@ def _explain(model: type[Configuration], error: ValidationError, sources: Mappin
 
 
 def merge(
-    model: type[Model], *, file: Path | None, environment: Mapping[str, str], overrides: Sequence[str] = ()
+    model: type[Model],
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    assumed: Mapping[str, Any] | None = None,
+    assumed_by: str = "",
 ) -> tuple[Model, dict[str, str]]:
-    """Merge the four layers over `model` and return the validated settings with the source of each key.
+    """Merge the layers over `model` and return the validated settings with the source of each key.
 
-    A partly given section keeps the other defaults of the place where it stands, not those of its class.
+    A partly given section keeps the other defaults of the place where it stands, not those of its class. `assumed` are
+    settings that stand in for the defaults of the same key; `assumed_by` says for whom.
     """
     defaults = model()
     values: dict[str, Any] = {key: value_of(defaults, key) for key, _ in leaves(model)}
     sources = dict.fromkeys(values, DEFAULT)
+    for key, value in (assumed or {}).items():
+        if key not in values:
+            raise ConfigurationError(unknown(model, key, assumed_by))
+        values[key], sources[key] = value, assumed_by
     if file is not None:
         for key, value in _flatten(model, _read(file), str(file)).items():
             values[key], sources[key] = value, f"file {file}"
@@ -177,7 +188,10 @@ def merge(
 
 
 def load_settings(
-    file: Path | None = None, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    strategy: str | None = None,
 ) -> LoadedSettings:
     """Load the settings: `--set` overrides, then `SOVEREIGN__SECTION__KEY` variables, then the file, then the defaults.
 
@@ -186,13 +200,26 @@ def load_settings(
     file : the file to read; None searches (see `find_file`).
     overrides : assignments `section.key=value`.
     environment : variables to look at; None is the process's own.
+    strategy : the system that is to run; what its folder assumes of other sections takes the place of their defaults.
 
     Raises
     ------
-    NotFoundError : a file asked for by name does not exist.
+    NotFoundError : a file asked for by name, or the strategy, does not exist.
     ConfigurationError : a key is unknown, a value is not allowed, or the file is not TOML.
     """
     variables = os.environ if environment is None else environment
     path = find_file(file, variables)
-    settings, sources = merge(Settings, file=path, environment=variables, overrides=overrides)
+    assumed: Mapping[str, Any] = {}
+    if strategy is not None:
+        from sovereign.strategies import assumed_settings
+
+        assumed = assumed_settings(strategy)
+    settings, sources = merge(
+        Settings,
+        file=path,
+        environment=variables,
+        overrides=overrides,
+        assumed=assumed,
+        assumed_by=f"default of {strategy}",
+    )
     return LoadedSettings(settings=settings, sources=sources, file=path)
