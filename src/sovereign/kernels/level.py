@@ -1,0 +1,127 @@
+"""Support and resistance by counting: how often each price range has been crossed.
+
+Prices lie in buckets `[k*g, (k+1)*g)` of `g` ticks. A leg from `a` to `b` that leaves its bucket takes one from every bucket it
+travels, `floor(min/g) .. ceil(max/g) - 1`, at most once each. A bucket never crossed has score 0 and is the strongest; every
+crossing weakens it (pftq's counting method; requirement: lossless; definitions 3.2). A bar is walked as the path open, nearer
+extreme, farther extreme, close, after the leg from the close before it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sovereign.kernels.compile import kernel
+
+LEVELS = np.dtype(
+    [
+        ("granularity", np.int64),
+        ("base", np.int64),
+        ("low", np.int64),
+        ("high", np.int64),
+        ("last", np.int64),
+        ("bars", np.int64),
+    ],
+    align=True,
+)
+"""State of one instrument's counts: `base` is the bucket of `scores[0]`; `low`, `high` the extreme prices seen (ticks); `last`
+the close before; `bars` how many have been counted (0: `last`, `low` and `high` mean nothing yet)."""
+
+NEED_ROOM = 1
+"""What `count_bar` returns when `scores` does not reach over the bar's prices; nothing has been counted then."""
+
+
+@kernel
+def count_leg(scores: Any, base: int, granularity: int, start: int, stop: int) -> None:
+    """Take one from every bucket that a move from `start` to `stop` (ticks) travels; none when it stays in its bucket."""
+    if start // granularity == stop // granularity:
+        return
+    low = min(start, stop)
+    high = max(start, stop)
+    for bucket in range(low // granularity - base, (high - 1) // granularity - base + 1):
+        scores[bucket] -= 1
+
+
+@kernel
+def count_bar(state: Any, scores: Any, opens: int, high: int, low: int, close: int) -> int:
+    """Count one bar; 0, or `NEED_ROOM` when the buckets of its prices (and one more each way) do not fit `scores`."""
+    s = state[0]
+    g = s["granularity"]
+    bottom = low
+    top = high
+    if s["bars"] > 0:
+        bottom = min(low, s["last"])
+        top = max(high, s["last"])
+    if bottom // g - 1 < s["base"] or top // g + 1 >= s["base"] + len(scores):
+        return NEED_ROOM
+    base = s["base"]
+    if s["bars"] > 0:
+        count_leg(scores, base, g, s["last"], opens)
+        s["low"] = min(s["low"], low)
+        s["high"] = max(s["high"], high)
+    else:
+        s["low"] = low
+        s["high"] = high
+    near = low if close >= opens else high
+    far = high if close >= opens else low
+    count_leg(scores, base, g, opens, near)
+    count_leg(scores, base, g, near, far)
+    count_leg(scores, base, g, far, close)
+    s["last"] = close
+    s["bars"] += 1
+    return 0
+
+
+@kernel
+def span(state: Any) -> tuple[int, int]:
+    """Return the first and last bucket in which levels are looked for: one beyond each extreme that was seen."""
+    s = state[0]
+    return s["low"] // s["granularity"] - 1, s["high"] // s["granularity"] + 1
+
+
+@kernel
+def strength(state: Any, scores: Any, bucket: int) -> float:
+    """Return the share of the buckets in the span that are crossed more often than this one, ties counted half: 0..1.
+
+    NaN when nothing has been counted or the bucket lies outside the span.
+    """
+    s = state[0]
+    if s["bars"] == 0:
+        return np.nan
+    first, last = span(state)
+    if bucket < first or bucket > last:
+        return np.nan
+    score = scores[bucket - s["base"]]
+    weaker = 0
+    equal = 0
+    for k in range(first - s["base"], last - s["base"] + 1):
+        if scores[k] < score:
+            weaker += 1
+        elif scores[k] == score:
+            equal += 1
+    return (weaker + 0.5 * equal) / (last - first + 1)
+
+
+@kernel
+def best_below(state: Any, scores: Any, price: int) -> int:
+    """Return the bucket with the highest score whose top is at or below `price`, the nearest of equals, or the span's first - 1."""
+    s = state[0]
+    first, last = span(state)
+    best = first - 1
+    for bucket in range(min(last, price // s["granularity"] - 1), first - 1, -1):
+        if best < first or scores[bucket - s["base"]] > scores[best - s["base"]]:
+            best = bucket
+    return best
+
+
+@kernel
+def best_above(state: Any, scores: Any, price: int) -> int:
+    """Return the bucket with the highest score whose bottom is above `price`, the nearest of equals, or the span's last + 1."""
+    s = state[0]
+    first, last = span(state)
+    best = last + 1
+    for bucket in range(max(first, price // s["granularity"] + 1), last + 1):
+        if best > last or scores[bucket - s["base"]] > scores[best - s["base"]]:
+            best = bucket
+    return best

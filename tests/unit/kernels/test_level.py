@@ -1,0 +1,93 @@
+"""Counted levels: the worked example of the method, and what counting means at the edges."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sovereign.kernels.level import LEVELS, NEED_ROOM, best_above, best_below, count_bar, count_leg, span, strength
+
+
+def counts(path: list[int], granularity: int, buckets: range) -> dict[int, int]:
+    scores = np.zeros(len(buckets), np.int64)
+    for start, stop in itertools.pairwise(path):
+        count_leg(scores, buckets.start, granularity, start, stop)
+    return dict(zip(buckets, scores.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("path", "eight", "nine"),
+    [
+        ([900, 1000], 0, -1),
+        ([900, 1000, 900], 0, -2),
+        ([900, 1000, 900, 815], -1, -2),
+        ([900, 1000, 900, 815, 1000], -2, -3),
+    ],
+)
+def test_count_leg_when_the_worked_example_is_walked_then_gives_its_counts(path: list[int], eight: int, nine: int) -> None:
+    # definitions 3.2: 9 -> 10 -> 9 -> 8.15 -> 10 dollars in cents, buckets of one dollar
+    found = counts(path, 100, range(7, 12))
+    assert found == {7: 0, 8: eight, 9: nine, 10: 0, 11: 0}
+
+
+def test_count_leg_when_it_stays_in_its_bucket_then_counts_nothing() -> None:
+    assert set(counts([910, 990, 905], 100, range(8, 11)).values()) == {0}
+
+
+@given(st.lists(st.integers(0, 400), min_size=2, max_size=30), st.integers(1, 50))
+def test_count_leg_when_any_path_is_walked_then_each_leg_takes_at_most_one_from_a_bucket(path: list[int], g: int) -> None:
+    buckets = range(-1, 402)
+    whole = counts(path, g, buckets)
+    legs = [counts(list(leg), g, buckets) for leg in itertools.pairwise(path)]
+    assert all(set(leg.values()) <= {0, -1} for leg in legs)
+    assert whole == {k: sum(leg[k] for leg in legs) for k in buckets}
+
+
+def new(granularity: int, base: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    state = np.zeros(1, LEVELS)
+    state["granularity"], state["base"] = granularity, base
+    return state, np.zeros(size, np.int64)
+
+
+def test_count_bar_when_rising_then_walks_open_low_high_close() -> None:
+    state, scores = new(10, 0, 20)
+    assert count_bar(state, scores, 50, 80, 40, 70) == 0
+    # 50->40 takes bucket 4; 40->80 takes 4..7; 80->70 takes 7
+    assert scores.tolist()[:10] == [0, 0, 0, 0, -2, -1, -1, -2, 0, 0]
+    assert span(state) == (3, 9)
+
+
+def test_count_bar_when_the_next_opens_elsewhere_then_the_gap_is_a_leg_too() -> None:
+    state, scores = new(10, 0, 20)
+    count_bar(state, scores, 50, 50, 50, 50)
+    count_bar(state, scores, 80, 80, 80, 80)
+    assert scores.tolist()[:10] == [0, 0, 0, 0, 0, -1, -1, -1, 0, 0]
+
+
+def test_count_bar_when_prices_do_not_fit_then_nothing_is_counted() -> None:
+    state, scores = new(10, 0, 8)
+    assert count_bar(state, scores, 50, 80, 40, 70) == NEED_ROOM
+    assert not scores.any()
+    assert int(state["bars"][0]) == 0
+
+
+def test_levels_when_untouched_buckets_lie_at_the_edges_then_they_are_the_strongest_and_the_nearest_wins() -> None:
+    state, scores = new(10, 0, 30)
+    for close in (50, 90, 50, 90, 50):
+        count_bar(state, scores, close, close, close, close)
+    assert best_below(state, scores, 75) == 4  # untouched, one below the lowest price
+    assert best_above(state, scores, 75) == 9  # the highest price's own bucket was never crossed
+    assert strength(state, scores, 4) > strength(state, scores, 6)
+    assert np.isnan(strength(state, scores, 29))
+
+
+def test_best_below_when_there_is_no_bucket_below_then_says_one_before_the_span() -> None:
+    state, scores = new(10, 0, 30)
+    count_bar(state, scores, 50, 50, 50, 50)
+    first, last = span(state)
+    assert best_below(state, scores, 35) == first - 1
+    assert best_above(state, scores, 75) == last + 1
