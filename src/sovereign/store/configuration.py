@@ -42,3 +42,15 @@ class StoreConfig(Configuration):
         description="PostgreSQL: keep prepared statements on a connection; false behind a pooler in transaction mode, "
         "such as port 6543 of Supabase (psycopg, prepare_threshold).",
     )
+    audit_batch: int = Field(
+        default=64,
+        ge=1,
+        description="Audit events of a live session that are written together; a request of an order writes what waits in its "
+        "own commit, however few; own choice.",
+    )
+    audit_pending: int = Field(
+        default=100_000,
+        ge=1,
+        description="Audit events that may wait in memory while the database cannot be written; beyond that the session stops "
+        "rather than leave a gap; own choice.",
+    )

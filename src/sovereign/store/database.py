@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, NullPool, Table, create_engine, event
+from sqlalchemy import Column, ColumnElement, Connection, Engine, NullPool, Table, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -119,7 +119,7 @@ class Database:
         except SQLAlchemyError as cause:
             self.engine.dispose()
             raise ConfigurationError(
-                f"store.url was '{self.place}' and could not be opened ({_first_line(cause)}); check that the place "
+                f"store.url was '{self.place}' and could not be opened ({first_line(cause)}); check that the place "
                 f"exists, may be written, and is a database of this program"
             ) from cause
         except ConfigurationError:
@@ -142,6 +142,11 @@ class Database:
     def durable(self) -> Engine:
         """Return an engine whose commits have reached the disk when they return; the caller disposes of it."""
         return make_engine(self.config, is_durable=True)
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Let one transaction at a time through, by name; on SQLite, `writing` does that for all."""
+        if self.is_postgres:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"sovereign.{name}"))))
 
     def text_order(self, column: Column[str]) -> ColumnElement[str]:
         """Return a text column to sort by, character by character as SQLite does, whatever the server's language."""
@@ -190,5 +195,6 @@ class Database:
         self.engine.dispose()
 
 
-def _first_line(error: Exception) -> str:
-    return hide_password(str(error).splitlines()[0])
+def first_line(error: Exception) -> str:
+    """Return what an error of the database says, in one line and without passwords."""
+    return hide_password((str(error).splitlines() or [type(error).__name__])[0])

@@ -5,12 +5,12 @@ Unlike a run's tables, these are written while trading and must hold what a cras
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, LargeBinary, String, Table, Text
 
 from sovereign.store.schema import KEY, MONEY, NAME, metadata
 
 EVERY_ACCOUNT = "*"
-"""The account of a latch or a command that is meant for all."""
+"""The account of a latch that holds for all."""
 
 
 def _session_id(*, is_primary: bool = False) -> Column[str]:
@@ -163,7 +163,7 @@ audit_heads = Table(
     "audit_heads",
     metadata,
     _session_id(is_primary=True),
-    Column("count", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
 """How long each chain is and how it ends, so that a cut end is seen."""

@@ -107,7 +107,7 @@ def differences(connection: Connection) -> list[str]:
     return [str(difference) for difference in compare_metadata(context, schema.metadata)]
 
 
-def _is_ours(name: str | None, kind: str, parents: Any) -> bool:
+def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     if kind != "table":
         return True
     return name in schema.metadata.tables or name == "alembic_version"

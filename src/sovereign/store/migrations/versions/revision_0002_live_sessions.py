@@ -132,7 +132,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_heads",
         sa.Column("session_id", sa.String(length=120), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["session_id"], ["live_sessions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("session_id"),
