@@ -8,13 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, NullPool, Table, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sovereign.core.errors import ConfigurationError, UsageError
 from sovereign.store import schema
 from sovereign.store.configuration import StoreConfig, hide_password
+from sovereign.store.migrate import refuse_newer, stored_version, upgrade
 
 _READER = "sovereign_reader"
 
@@ -24,14 +25,14 @@ def money(value: Decimal) -> str:
     return format(value, "f")
 
 
-def _with_sqlite_settings(engine: Engine, config: StoreConfig) -> None:
+def _with_sqlite_settings(engine: Engine, config: StoreConfig, *, is_durable: bool) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are opened by hand below, so that DDL is inside them too
         for pragma in (
             f"busy_timeout = {config.busy_timeout_ms}",
             "journal_mode = WAL",
-            f"synchronous = {config.synchronous}",
+            f"synchronous = {'FULL' if is_durable else config.synchronous}",
             "foreign_keys = ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -42,8 +43,66 @@ def _with_sqlite_settings(engine: Engine, config: StoreConfig) -> None:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READER) else "BEGIN IMMEDIATE")
 
 
+def _with_postgres_settings(engine: Engine, config: StoreConfig, *, is_durable: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        was, connection.autocommit = connection.autocommit, True
+        connection.execute(f"SET lock_timeout = {config.busy_timeout_ms}")
+        if is_durable:
+            connection.execute("SET synchronous_commit = on")
+        connection.autocommit = was
+
+
+def connect_arguments(config: StoreConfig) -> dict[str, Any]:
+    """Return what the driver of a URL is told beside the URL: for PostgreSQL, how long a mute server is waited for."""
+    if make_url(config.url).get_backend_name() != "postgresql":
+        return {}
+    seconds = max(1, -(-config.busy_timeout_ms // 1000))
+    return {
+        "prepare_threshold": 5 if config.prepared_statements else None,
+        "connect_timeout": max(2, seconds),  # libpq takes anything below 2 for 2
+        "tcp_user_timeout": config.busy_timeout_ms,
+        "keepalives_idle": seconds,
+        "keepalives_interval": seconds,
+        "keepalives_count": 1,
+    }
+
+
+def make_engine(config: StoreConfig, *, is_durable: bool = False) -> Engine:
+    """Return an engine for the URL; a durable one commits to the disk itself and keeps no pool.
+
+    Raises
+    ------
+    ConfigurationError : the URL is unusable, or its driver is not installed.
+    """
+    try:
+        url = make_url(config.url)
+        is_sqlite = url.get_backend_name() == "sqlite"
+        if is_sqlite and url.database and url.database != ":memory:":
+            Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+        pool: dict[str, Any] = {"poolclass": NullPool} if is_durable else {} if is_sqlite else {"pool_pre_ping": True}
+        engine = create_engine(url, connect_args=connect_arguments(config), **pool)
+    except ModuleNotFoundError as cause:
+        raise ConfigurationError(
+            f"store.url was '{hide_password(config.url)}', whose driver {cause.name} is not installed; "
+            f"install it with: pip install 'sovereign[postgres]'"
+        ) from cause
+    except (ArgumentError, NoSuchModuleError, ImportError, OSError) as cause:
+        raise ConfigurationError(
+            f"store.url was '{hide_password(config.url)}' and cannot be used ({hide_password(str(cause))}); write it like "
+            f"sqlite:///sovereign.sqlite or postgresql+psycopg://user@host/name"
+        ) from cause
+    if is_sqlite:
+        _with_sqlite_settings(engine, config, is_durable=is_durable)
+    elif url.get_backend_name() == "postgresql":
+        _with_postgres_settings(engine, config, is_durable=is_durable)
+    return engine
+
+
 class Database:
-    """An open database with the schema of this version; creates what is missing on first use.
+    """An open database with the schema of this version; creates or upgrades what is missing when it is opened.
+
+    A database that is up to date is only read when it is opened; no lock is taken.
 
     Raises
     ------
@@ -52,28 +111,15 @@ class Database:
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
-        self._place = hide_password(config.url)
-        try:
-            url = make_url(config.url)
-            is_sqlite = url.get_backend_name() == "sqlite"
-            if is_sqlite and url.database and url.database != ":memory:":
-                Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
-            self.engine = create_engine(url)
-        except (ArgumentError, NoSuchModuleError, ImportError, OSError) as cause:
-            why = hide_password(str(cause))
-            raise ConfigurationError(
-                f"store.url was '{self._place}' and cannot be used ({why}); write it like sqlite:///sovereign.sqlite "
-                f"or postgresql+psycopg://user@host/name"
-            ) from cause
-        if is_sqlite:
-            _with_sqlite_settings(self.engine, config)
+        self.place = hide_password(config.url)
+        self.engine = make_engine(config)
         self._statements: dict[tuple[str, tuple[str, ...]], tuple[str, bool]] = {}
         try:
             self._prepare()
         except SQLAlchemyError as cause:
             self.engine.dispose()
             raise ConfigurationError(
-                f"store.url was '{self._place}' and could not be opened ({_first_line(cause)}); check that the place "
+                f"store.url was '{self.place}' and could not be opened ({first_line(cause)}); check that the place "
                 f"exists, may be written, and is a database of this program"
             ) from cause
         except ConfigurationError:
@@ -81,36 +127,30 @@ class Database:
             raise
 
     def _prepare(self) -> None:
-        with self.engine.begin() as connection:
-            version = self._version(connection)
-            if version is None:
-                schema.metadata.create_all(connection)
-                connection.exec_driver_sql(schema.DECISIONS_VIEW)
-                connection.execute(schema.meta.insert().values(key="schema_version", value=str(schema.SCHEMA_VERSION)))
-                return
-            if version > schema.SCHEMA_VERSION:
-                raise ConfigurationError(
-                    f"store '{self._place}' was written with schema {version}; this program knows schema "
-                    f"{schema.SCHEMA_VERSION} at most; upgrade the program, or point store.url at another database"
-                )
-            for step in range(version, schema.SCHEMA_VERSION):
-                for statement in schema.MIGRATIONS[step]:
-                    connection.exec_driver_sql(statement)
-            if version < schema.SCHEMA_VERSION:
-                connection.execute(
-                    schema.meta.update().where(schema.meta.c.key == "schema_version").values(value=str(schema.SCHEMA_VERSION))
-                )
+        with self.reading() as connection:
+            version = stored_version(connection, self.place)
+        refuse_newer(version, self.place)
+        if version is None or version < schema.SCHEMA_VERSION:
+            with self.writing() as connection:
+                upgrade(connection, self.place)
 
-    def _version(self, connection: Connection) -> int | None:
-        if not inspect(connection).has_table(schema.meta.name):
-            return None
-        value = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
-        if value is not None and not str(value).isdecimal():
-            raise ConfigurationError(
-                f"store '{self._place}' has the schema version '{value}', which is no number; it "
-                f"was damaged or is another program's; restore a backup, or point store.url at another database"
-            )
-        return None if value is None else int(value)
+    @property
+    def is_postgres(self) -> bool:
+        """Whether this is PostgreSQL."""
+        return self.engine.dialect.name == "postgresql"
+
+    def durable(self) -> Engine:
+        """Return an engine whose commits have reached the disk when they return; the caller disposes of it."""
+        return make_engine(self.config, is_durable=True)
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Let one transaction at a time through, by name; on SQLite, `writing` does that for all."""
+        if self.is_postgres:
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"sovereign.{name}"))))
+
+    def text_order(self, column: Column[str]) -> ColumnElement[str]:
+        """Return a text column to sort by, character by character as SQLite does, whatever the server's language."""
+        return column.collate("C") if self.is_postgres else column
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -155,5 +195,6 @@ class Database:
         self.engine.dispose()
 
 
-def _first_line(error: Exception) -> str:
-    return hide_password(str(error).splitlines()[0])
+def first_line(error: Exception) -> str:
+    """Return what an error of the database says, in one line and without passwords."""
+    return hide_password((str(error).splitlines() or [type(error).__name__])[0])

@@ -1,5 +1,7 @@
 """Tables of the SQL store. Plain SQL only, so that the same tables live in SQLite and in Postgres.
 
+Those of live sessions are in `live_schema`.
+
 Money and quantities of money are exact decimal text, times UTC nanoseconds, prices integer ticks, digests and JSON text.
 `run_key` is a small integer that stands for the run inside the database; users and files know the run by `runs.id`.
 
@@ -26,21 +28,18 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
-"""Raised by one whenever a table changes; `MIGRATIONS` then holds the steps from the version before."""
-
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
-"""Statements that lift a database from version `key` to `key + 1`."""
+SCHEMA_VERSION = 2
+"""The newest revision in `store/migrations`, as a number; a change of a table needs a revision of its own there."""
 
 metadata = MetaData()
 
-_Key = BigInteger().with_variant(Integer, "sqlite")
-_Money = String(40)
-_Name = String(64)
+KEY = BigInteger().with_variant(Integer, "sqlite")
+MONEY = String(40)
+NAME = String(64)
 
 
 def _run_key(*, is_primary: bool = False) -> Column[int]:
-    return Column("run_key", _Key, ForeignKey("runs.key", ondelete="CASCADE"), nullable=False, primary_key=is_primary)
+    return Column("run_key", KEY, ForeignKey("runs.key", ondelete="CASCADE"), nullable=False, primary_key=is_primary)
 
 
 meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
@@ -57,41 +56,47 @@ strategy_tests = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("key", _Key, primary_key=True, autoincrement=True),
+    Column("key", KEY, primary_key=True, autoincrement=True),
     Column("id", String(120), nullable=False, unique=True),
-    Column("kind", _Name, nullable=False),
+    Column("kind", NAME, nullable=False),
     Column("parent_id", String(120)),
-    Column("strategy", _Name, nullable=False),
+    Column("strategy", NAME, nullable=False),
     Column("symbols", Text, nullable=False),
     Column("start_date", String(10)),
     Column("end_date", String(10)),
-    Column("zone", _Name, nullable=False),
+    Column("zone", NAME, nullable=False),
     Column("config", Text, nullable=False),
     Column("config_hash", String(64), nullable=False),
     Column("code_hash", String(64), nullable=False),
     Column("data_hash", String(64), nullable=False),
     Column("seed", BigInteger),
-    Column("fill_model", _Name, nullable=False),
+    Column("fill_model", NAME, nullable=False),
     Column("is_simulated", Boolean, nullable=False),
-    Column("starting_balance", _Money, nullable=False),
+    Column("starting_balance", MONEY, nullable=False),
     Column("stop_ticks", Integer),
     Column("target_ticks", Integer),
-    Column("status", _Name, nullable=False),
+    Column("status", NAME, nullable=False),
     Column("started_ns", BigInteger, nullable=False),
     Column("finished_ns", BigInteger),
     Column("summary", Text),
     Column("daily_sharpe", Float),
-    Column("verdict", _Name),
+    Column("verdict", NAME),
     Column("report_path", Text),
+    Column("account", NAME),
+    Column("pid", BigInteger),
+    Column("host", String(255)),
+    Column("process_token", String(120)),
     Index("ix_runs_trial", "strategy", "data_hash"),
 )
-"""One row per run; `stop_ticks` and `target_ticks` are the bracket assumed for candidates that never got one of their own."""
+"""One row per run; `stop_ticks` and `target_ticks` are the bracket assumed for candidates that never got one of their own.
+
+`pid`, `host` and `process_token` say which process runs it, so that a run whose process was killed does not look alive."""
 
 run_instruments = Table(
     "run_instruments",
     metadata,
     _run_key(is_primary=True),
-    Column("symbol", _Name, primary_key=True),
+    Column("symbol", NAME, primary_key=True),
     Column("detail", Text, nullable=False),
 )
 
@@ -100,13 +105,13 @@ sessions = Table(
     metadata,
     _run_key(is_primary=True),
     Column("trade_date", String(10), primary_key=True),
-    Column("calendar", _Name, nullable=False),
-    Column("zone", _Name, nullable=False),
+    Column("calendar", NAME, nullable=False),
+    Column("zone", NAME, nullable=False),
     Column("symbols", Text, nullable=False),
     Column("open_ns", BigInteger, nullable=False),
     Column("close_ns", BigInteger, nullable=False),
-    Column("start_balance", _Money, nullable=False),
-    Column("end_balance", _Money),
+    Column("start_balance", MONEY, nullable=False),
+    Column("end_balance", MONEY),
     Column("ticks", BigInteger),
     Column("is_simulated", Boolean, nullable=False),
 )
@@ -116,7 +121,7 @@ bars = Table(
     metadata,
     _run_key(is_primary=True),
     Column("trade_date", String(10), primary_key=True),
-    Column("symbol", _Name, primary_key=True),
+    Column("symbol", NAME, primary_key=True),
     Column("count", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
 )
@@ -127,7 +132,7 @@ run_words = Table(
     metadata,
     _run_key(is_primary=True),
     Column("code", Integer, primary_key=True, autoincrement=False),
-    Column("word", _Name, nullable=False),
+    Column("word", NAME, nullable=False),
 )
 """Words that candidates use, by code."""
 
@@ -137,9 +142,9 @@ BLOCK_ROWS = 1_048_576
 candidate_blocks = Table(
     "candidate_blocks",
     metadata,
-    Column("key", _Key, primary_key=True, autoincrement=True),
+    Column("key", KEY, primary_key=True, autoincrement=True),
     _run_key(),
-    Column("symbol", _Name, nullable=False),
+    Column("symbol", NAME, nullable=False),
     Column("prefix", String(80), nullable=False),
     Column("count", Integer, nullable=False),
     Column("detail", Text, nullable=False),
@@ -153,7 +158,7 @@ candidate_blocks = Table(
 candidates = Table(
     "candidates",
     metadata,
-    Column("key", _Key, primary_key=True, autoincrement=False),
+    Column("key", KEY, primary_key=True, autoincrement=False),
     Column("ts", BigInteger, nullable=False),
     Column("name_code", Integer, nullable=False),
     Column("side", Integer, nullable=False),
@@ -168,17 +173,17 @@ door_decisions = Table(
     _run_key(is_primary=True),
     Column("decision_id", String(80), primary_key=True),
     Column("ts", BigInteger, nullable=False),
-    Column("symbol", _Name, nullable=False),
-    Column("name", _Name, nullable=False),
+    Column("symbol", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
     Column("side", String(4), nullable=False),
     Column("strength", Float),
     Column("confidence", Float),
     Column("verdict", String(8), nullable=False),
-    Column("traded_symbol", _Name),
+    Column("traded_symbol", NAME),
     Column("quantity", BigInteger),
     Column("stop_ticks", Integer),
     Column("target_ticks", Integer),
-    Column("failed_check", _Name),
+    Column("failed_check", NAME),
     Column("failed_value", Float),
     Column("failed_limit", Float),
     Column("failed_unit", String(24)),
@@ -204,16 +209,16 @@ JOIN run_words AS failed ON failed.run_key = block.run_key AND failed.code = can
 decisions = Table(
     "decisions",
     MetaData(),
-    Column("run_key", _Key),
+    Column("run_key", KEY),
     Column("decision_id", String(80)),
     Column("ts", BigInteger),
-    Column("symbol", _Name),
-    Column("name", _Name),
+    Column("symbol", NAME),
+    Column("name", NAME),
     Column("side", String(4)),
     Column("strength", Float),
     Column("confidence", Float),
     Column("verdict", String(8)),
-    Column("failed_check", _Name),
+    Column("failed_check", NAME),
 )
 """The view's columns, for reading."""
 
@@ -226,7 +231,7 @@ orders = Table(
     Column("exchange_order_id", String(80)),
     Column("parent_id", String(80)),
     Column("decision_id", String(80)),
-    Column("symbol", _Name, nullable=False),
+    Column("symbol", NAME, nullable=False),
     Column("side", String(4), nullable=False),
     Column("order_type", String(16), nullable=False),
     Column("role", String(16), nullable=False),
@@ -255,17 +260,17 @@ fills = Table(
     Column("trade_id", String(80), primary_key=True),
     Column("client_order_id", String(80), nullable=False),
     Column("ts", BigInteger, nullable=False),
-    Column("symbol", _Name, nullable=False),
+    Column("symbol", NAME, nullable=False),
     Column("side", String(4), nullable=False),
     Column("quantity", BigInteger, nullable=False),
     Column("price_ticks", BigInteger, nullable=False),
     Column("slippage_ticks", BigInteger, nullable=False),
-    Column("fee", _Money, nullable=False),
+    Column("fee", MONEY, nullable=False),
     Column("liquidity", String(8), nullable=False),
     Column("role", String(16), nullable=False),
     Column("is_ambiguous", Boolean, nullable=False),
     Column("position_quantity", BigInteger, nullable=False),
-    Column("balance", _Money, nullable=False),
+    Column("balance", MONEY, nullable=False),
     Index("ix_fills_order", "run_key", "client_order_id"),
 )
 
@@ -275,23 +280,23 @@ trades = Table(
     _run_key(is_primary=True),
     Column("trade_id", String(80), primary_key=True),
     Column("decision_id", String(80)),
-    Column("symbol", _Name, nullable=False),
+    Column("symbol", NAME, nullable=False),
     Column("side", String(4), nullable=False),
     Column("quantity", BigInteger, nullable=False),
     Column("entry_ns", BigInteger, nullable=False),
     Column("exit_ns", BigInteger, nullable=False),
     Column("entry_ticks", Float, nullable=False),
     Column("exit_ticks", Float, nullable=False),
-    Column("gross", _Money, nullable=False),
-    Column("fees", _Money, nullable=False),
-    Column("net", _Money, nullable=False),
+    Column("gross", MONEY, nullable=False),
+    Column("fees", MONEY, nullable=False),
+    Column("net", MONEY, nullable=False),
     Column("mae_ticks", Float, nullable=False),
     Column("mfe_ticks", Float, nullable=False),
     Column("slippage_ticks", BigInteger, nullable=False),
     Column("exit_role", String(16), nullable=False),
-    Column("pattern", _Name),
-    Column("regime", _Name),
-    Column("tier", _Name),
+    Column("pattern", NAME),
+    Column("regime", NAME),
+    Column("tier", NAME),
     Column("labels", Text, nullable=False),
     Column("is_ambiguous", Boolean, nullable=False),
     Index("ix_trades_decision", "run_key", "decision_id"),
@@ -300,25 +305,25 @@ trades = Table(
 account_snapshots = Table(
     "account_snapshots",
     metadata,
-    Column("key", _Key, primary_key=True, autoincrement=True),
+    Column("key", KEY, primary_key=True, autoincrement=True),
     _run_key(),
     Column("ts", BigInteger, nullable=False),
-    Column("balance", _Money, nullable=False),
-    Column("equity", _Money, nullable=False),
-    Column("day_pnl", _Money, nullable=False),
-    Column("high_water_mark", _Money, nullable=False),
+    Column("balance", MONEY, nullable=False),
+    Column("equity", MONEY, nullable=False),
+    Column("day_pnl", MONEY, nullable=False),
+    Column("high_water_mark", MONEY, nullable=False),
     Index("ix_account_snapshots_run", "run_key", "ts"),
 )
 
 tier_changes = Table(
     "tier_changes",
     metadata,
-    Column("key", _Key, primary_key=True, autoincrement=True),
+    Column("key", KEY, primary_key=True, autoincrement=True),
     _run_key(),
     Column("ts", BigInteger, nullable=False),
-    Column("previous", _Name, nullable=False),
-    Column("current", _Name, nullable=False),
-    Column("balance", _Money, nullable=False),
+    Column("previous", NAME, nullable=False),
+    Column("current", NAME, nullable=False),
+    Column("balance", MONEY, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_tier_changes_run", "run_key", "ts"),
 )
@@ -326,10 +331,10 @@ tier_changes = Table(
 state_changes = Table(
     "state_changes",
     metadata,
-    Column("key", _Key, primary_key=True, autoincrement=True),
+    Column("key", KEY, primary_key=True, autoincrement=True),
     _run_key(),
     Column("ts", BigInteger, nullable=False),
-    Column("state", _Name, nullable=False),
+    Column("state", NAME, nullable=False),
     Column("cause", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_state_changes_run", "run_key", "ts"),

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Connection, Table, func, select
@@ -40,6 +40,9 @@ from sovereign.store.runs import (
     instrument_of,
     to_run,
 )
+
+if TYPE_CHECKING:
+    from sovereign.store.live import LiveStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,12 +176,27 @@ class Store:
 
     def __init__(self, url: str | StoreConfig) -> None:
         self._database = Database(url if isinstance(url, StoreConfig) else StoreConfig(url=url))
+        self._live: LiveStore | None = None
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def database(self) -> Database:
+        """The open database."""
+        return self._database
+
+    @property
+    def live(self) -> LiveStore:
+        """The live side: sessions, order journal, states, commands, heartbeats, notices, latches, audit chain."""
+        from sovereign.store.live import LiveStore
+
+        if self._live is None:
+            self._live = LiveStore(self._database)
+        return self._live
 
     def close(self) -> None:
         """Close all connections."""

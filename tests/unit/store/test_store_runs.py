@@ -123,7 +123,7 @@ def test_store_when_schema_is_newer_then_says_what_to_do(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
     database.close()
-    with pytest.raises(ConfigurationError, match="written with schema 999; this program knows schema 1 at most; upgrade"):
+    with pytest.raises(ConfigurationError, match="written with schema 999; this program knows schema 2 at most; upgrade"):
         Store(f"sqlite:///{path}")
 
 

@@ -1,0 +1,1 @@
+"""Changes of the SQL store's tables, one revision a file, run when a store is opened."""
