@@ -86,8 +86,8 @@ class Engine:
     ----------
     is_simulated_data : the market itself is invented; every record of the session says so.
     killed : asked before every decision; true blocks everything that is not reduce-only.
-    is_brief : nobody reads this lane's decisions: a refusal leaves no record, and while the lane is halted and flat its strategy
-        is not asked for any.
+    is_brief : nobody reads this lane's decisions: a refusal leaves no record, and while the lane is halted and flat its
+        strategy is not asked for any.
     """
 
     def __init__(
