@@ -86,7 +86,8 @@ class Engine:
     ----------
     is_simulated_data : the market itself is invented; every record of the session says so.
     killed : asked before every decision; true blocks everything that is not reduce-only.
-    is_brief : nobody reads this lane's decisions: while it is halted and flat its strategy is not asked for any.
+    is_brief : nobody reads this lane's decisions: a refusal leaves no record, and while the lane is halted and flat its
+        strategy is not asked for any.
     """
 
     def __init__(
@@ -456,10 +457,12 @@ class Engine:
         else:
             door_checks, outcome = self._door.judge(proposal, self._view())
             checks = (*checks, *door_checks)
+        self._decisions += 1
         verdict = Verdict.REFUSED
         if isinstance(outcome, Approved):
             verdict = Verdict.RESIZED if outcome.was_resized else Verdict.APPROVED
-        self._decisions += 1
+        elif self._is_brief:
+            return
         decision_id = f"{self._strategy.name}-{self._day}-{proposal.symbol}-{self._decisions:05d}"
         self._emit(
             DecisionMade(

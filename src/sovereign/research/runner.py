@@ -38,6 +38,8 @@ from sovereign.store.runs import RunRecord, digest, make_run_id
 from sovereign.store.store import Store
 from sovereign.strategies import load_strategy
 
+_SESSIONS_A_WRITE = 16
+
 
 @cache
 def code_hash() -> str:
@@ -126,7 +128,9 @@ class Recording:
             target_ticks=None if bracket is None else bracket.target_ticks,
         )
         self.run_id = store.begin_run(self.record)
-        self.sink = store.sink(self.run_id, self._describe)
+        # A backtest is fast and can be run again: some sessions share a transaction. What is watched is written as it goes.
+        together = _SESSIONS_A_WRITE if plan.kind == "backtest" else 1
+        self.sink = store.sink(self.run_id, self._describe, sessions_a_write=together)
 
     def _describe(self, event: RowsClosed) -> Iterator[DecisionColumns]:
         columns = self._refused(event.rows, event.candidates)

@@ -24,7 +24,7 @@ from sovereign.risk.case import Case, Halt
 from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, LIKELY_CHECKS, CheckRule
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
-from sovereign.risk.number import FAR_HIGH, FAR_LOW, is_known, known
+from sovereign.risk.number import FAR_HIGH, FAR_LOW, NAN, is_known, known
 from sovereign.risk.reduction import judge_reduction, refuse
 from sovereign.risk.sizing import Sizer, Streaks
 from sovereign.risk.tier import Families, next_tier, traded_symbol
@@ -41,6 +41,8 @@ UNKNOWN_EQUITY = "unknown_equity"
 OF_THE_DAY = frozenset({DAILY_LOSS, DAILY_PROFIT, MARGIN, UNKNOWN_EQUITY})
 """Causes that end with the trade date; a drawdown stays until somebody clears it."""
 
+
+_NO_ROOM = Refused("loss_at_stop", NAN, NAN, "", "no room for one unit, as when it was last asked")
 
 Positions = Mapping[str, Position]
 
@@ -73,7 +75,8 @@ class OneDoor:
     config : the limits.
     find : returns the instrument of a symbol (with the user's fees and margins, where overridden).
     checks : the entry checks, in order; a rule pack puts its own between them.
-    is_brief : stop at the first check that fails. The verdict is the same; for lanes whose decisions nobody reads.
+    is_brief : stop at the first check that fails, make no sentences, and refuse an unchanged account the same order without
+        looking again. The verdict is the same; for lanes whose decisions nobody reads.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class OneDoor:
         self._traded: dict[tuple[str, str | None], _Traded] = {}
         self._timetable = Timetable(config, self._schedule, None)
         self._limits_key: tuple[Any, ...] = ()
+        self._too_dear: tuple[Any, ...] = ()  # what a brief door last found too little room for
         self._limits = day_limits(None, None, None, None, ZERO)
 
     # What the door knows
@@ -183,6 +187,11 @@ class OneDoor:
         intent = proposal.intent
         if intent is not None and intent.reduce_only:
             return judge_reduction(intent, view)
+        asked: tuple[Any, ...] = ()
+        if self._is_brief and intent is not None:
+            asked = self._room_asked(intent, view)
+            if asked and asked == self._too_dear:
+                return (), _NO_ROOM
         for own in proposal.checks:
             if not own.passed:
                 return (), refuse(own)
@@ -196,7 +205,7 @@ class OneDoor:
         case = self._case(proposal, intent, view, positions)
         checks, failed = self._look(case)
         if failed is not None:
-            return checks, refuse(failed)
+            return checks, self._refuse_briefly(case, failed, asked) if self._is_brief else refuse(failed)
         size = case.size
         loss = (size.stop_loss or ZERO) * size.quantity
         self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
@@ -453,6 +462,19 @@ class OneDoor:
             limits=self._limits_of(view, positions, tape),
             timetable=self._timetable,
         )
+
+    def _room_asked(self, intent: OrderIntent, view: AccountView) -> tuple[Any, ...]:
+        # All that decides whether one unit fits into the room of an account with nothing open or approved; else empty.
+        if view.positions or self._committed:
+            return ()
+        memory = self._memory
+        asked = (view.session, memory.tier, memory.day_tier, len(view.last_ticks or ()), intent.symbol, intent.bracket)
+        return (*asked, view.equity, view.high_water_mark, memory.day_start, view.day_start_balance, memory.mark)
+
+    def _refuse_briefly(self, case: Case, failed: Check, asked: tuple[Any, ...]) -> Refused:
+        if failed is case.size.checks.get(check_loss_at_stop.__name__):
+            self._too_dear = asked
+        return Refused(failed.name, failed.limit, failed.value, failed.unit, failed.name)
 
     def _look(self, case: Case) -> tuple[tuple[Check, ...], Check | None]:
         # the checks made, and the first that failed

@@ -107,10 +107,17 @@ class DecisionColumns:
         return numbers.tobytes()
 
 
-def _codes(database: Database, connection: Connection, run_key: int, words: Sequence[str]) -> NDArray[np.int64]:
+def known_words(connection: Connection, run_key: int) -> dict[str, int]:
+    """Return the codes of a run's words, for `write_columns` within the same transaction."""
+    table = schema.run_words
+    return {row.word: row.code for row in connection.execute(select(table).where(table.c.run_key == run_key))}
+
+
+def _codes(
+    database: Database, connection: Connection, run_key: int, words: Sequence[str], known: dict[str, int]
+) -> NDArray[np.int64]:
     """Return the run's code of each word, giving new words the next codes."""
     table = schema.run_words
-    known = {row.word: row.code for row in connection.execute(select(table).where(table.c.run_key == run_key))}
     fresh = [word for word in dict.fromkeys(words) if word not in known]
     rows = [(run_key, len(known) + position, word) for position, word in enumerate(fresh)]
     database.insert(connection, table, ("run_key", "code", "word"), rows)
@@ -118,8 +125,13 @@ def _codes(database: Database, connection: Connection, run_key: int, words: Sequ
     return np.array([known[word] for word in words], np.int64)
 
 
-def write_columns(database: Database, connection: Connection, run_key: int, columns: DecisionColumns) -> int:
-    """Write refused candidates by column, about a microsecond a row; returns how many."""
+def write_columns(
+    database: Database, connection: Connection, run_key: int, columns: DecisionColumns, words: dict[str, int] | None = None
+) -> int:
+    """Write refused candidates by column, about a microsecond a row; returns how many.
+
+    `words` are the run's `known_words`, which are added to; without them they are read.
+    """
     count = len(columns)
     if not count:
         return 0
@@ -132,8 +144,9 @@ def write_columns(database: Database, connection: Connection, run_key: int, colu
         "numbers": columns.numbers(),
     }
     key = database.insert_one(connection, schema.candidate_blocks, block)
-    names = _codes(database, connection, run_key, columns.names)
-    checks = _codes(database, connection, run_key, [check.name for check in columns.checks])
+    known = known_words(connection, run_key) if words is None else words
+    names = _codes(database, connection, run_key, columns.names, known)
+    checks = _codes(database, connection, run_key, [check.name for check in columns.checks], known)
     start = key * schema.BLOCK_ROWS
     rows: Iterable[tuple[Any, ...]] = zip(
         (np.asarray(columns.index, np.int64) + start).tolist(),

@@ -1,7 +1,8 @@
-"""The journal: the audit stream of one run, written to the store a session at a time.
+"""The journal: the audit stream of one run, written to the store a session at a time, or some sessions at a time.
 
 `StoreSink` is a reader of the stream. It only collects while the engine runs, and writes everything of a session in one
-transaction when the session ends; a run that is cut off keeps its whole sessions and nothing of the broken one.
+transaction when the session ends; a run that is cut off keeps its whole sessions and nothing of the broken one. A backtest
+shares a transaction between several sessions: what a lost process loses of it, another run brings back.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from math import isfinite
 from typing import Any
 
@@ -34,7 +34,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderEvent
 from sovereign.core.position import Fill, Trade
 from sovereign.store import schema
-from sovereign.store.bulk import DecisionColumns, write_columns
+from sovereign.store.bulk import DecisionColumns, known_words, write_columns
 from sovereign.store.database import Database, money
 from sovereign.store.outcome import pack_bars
 from sovereign.store.runs import instrument_detail
@@ -103,20 +103,34 @@ def _quoted(word: str) -> str:
     return json.dumps(word)
 
 
-def _check_json(check: Check) -> str:
-    # A check that passed says it all in numbers; its sentence is not made. A decision has some thirty of them.
-    value, limit = float(check.value), float(check.limit)
-    if check.passed and isfinite(value) and isfinite(limit):
-        return f'[{_quoted(check.name)}, {value!r}, {limit!r}, {_quoted(check.unit)}, true, ""]'
-    return json.dumps([check.name, value, limit, check.unit, check.passed, "" if check.passed else check.note])
+@lru_cache(maxsize=1 << 14)
+def _passed_json(name: str, value: float, limit: float, unit: str) -> str:
+    return f'[{_quoted(name)}, {value!r}, {limit!r}, {_quoted(unit)}, true, ""]'
 
 
-def checks_to_json(checks: Sequence[Check]) -> str:
+def _check_json(check: Check, said: dict[int, tuple[Check, str]]) -> str:
+    # A check that passed says it all in numbers; its sentence is not made. A decision has some thirty of them, most with the
+    # numbers of the decision before; one that failed is often the very same record, made once for one size of the order.
+    name, value, limit, unit, passed, _ = check
+    if passed:
+        value, limit = float(value), float(limit)
+        if isfinite(value) and isfinite(limit):
+            return _passed_json(name, value, limit, unit)
+        return json.dumps([name, value, limit, unit, passed, ""])
+    found = said.get(id(check))
+    if found is None:
+        text = json.dumps([name, float(value), float(limit), unit, passed, check.note])
+        found = said[id(check)] = (check, text)  # holding the check keeps its id its own
+    return found[1]
+
+
+def checks_to_json(checks: Sequence[Check], said: dict[int, tuple[Check, str]] | None = None) -> str:
     """Return checks as JSON text: `[name, value, limit, unit, passed, note]` each; NaN as JSON's extension `NaN`.
 
-    The note is kept for checks that failed.
+    The note is kept for checks that failed. `said` keeps what has been written of those between one call and the next.
     """
-    return f"[{', '.join(map(_check_json, checks))}]"
+    said = {} if said is None else said
+    return f"[{', '.join([_check_json(check, said) for check in checks])}]"
 
 
 def checks_from_json(text: str) -> tuple[Check, ...]:
@@ -127,12 +141,19 @@ def checks_from_json(text: str) -> tuple[Check, ...]:
     )
 
 
+_encode = json.JSONEncoder(default=float).encode
+
+
+def _inputs_json(inputs: Mapping[str, Any]) -> str:
+    return _encode(inputs if type(inputs) is dict else dict(inputs))
+
+
 def _known(value: float) -> float | None:
     return None if value != value else float(value)  # noqa: PLR0124 - NaN is not equal to itself
 
 
-def decision_row(run_key: int, decision: Decision) -> tuple[Any, ...]:
-    """Return the driver row of a decision made one by one."""
+def decision_row(run_key: int, decision: Decision, said: dict[int, tuple[Check, str]] | None = None) -> tuple[Any, ...]:
+    """Return the driver row of a decision made one by one; `said` as in `checks_to_json`."""
     proposal, outcome = decision.proposal, decision.outcome
     refused = outcome if isinstance(outcome, Refused) else None
     approved = outcome if isinstance(outcome, Approved) else None
@@ -156,8 +177,8 @@ def decision_row(run_key: int, decision: Decision) -> tuple[Any, ...]:
         _known(refused.limit) if refused else None,
         refused.unit if refused else None,
         refused.reason if refused else None,
-        json.dumps(dict(proposal.inputs), default=float),
-        checks_to_json(_all_checks(decision)),
+        _inputs_json(proposal.inputs),
+        checks_to_json(_all_checks(decision), said),
     )
 
 
@@ -174,14 +195,19 @@ class StoreSink:
     database : the open store.
     run_key : the run, from `Store.begin_run`.
     describe : what turns candidates into refused decisions; None keeps only decisions that came one by one.
+    sessions_a_write : how many sessions share a transaction; what is left is written by `close`.
     """
 
-    def __init__(self, database: Database, run_key: int, describe: Describe | None = None) -> None:
+    def __init__(
+        self, database: Database, run_key: int, describe: Describe | None = None, *, sessions_a_write: int = 1
+    ) -> None:
         self._database = database
         self._run_key = run_key
         self._describe = describe
+        self._sessions_a_write = sessions_a_write
         self._session: SessionStarted | None = None
-        self._day: str | None = None
+        self._ended: list[tuple[SessionStarted, SessionEnded]] = []
+        self._said: dict[int, tuple[Check, str]] = {}
         self._tier: str | None = None
         self._orders: dict[str, _OrderState] = {}
         self._touched: dict[str, None] = {}
@@ -193,7 +219,7 @@ class StoreSink:
             SessionStarted: self._on_session_started,
             SessionEnded: self._on_session_ended,
             RowsClosed: self._closed_rows.append,
-            DecisionMade: lambda event: self._add("door_decisions", decision_row(run_key, event.decision)),
+            DecisionMade: lambda event: self._add("door_decisions", decision_row(run_key, event.decision, self._said)),
             OrderChanged: self._on_order_changed,
             OrderFilled: self._on_order_filled,
             TradeClosed: lambda event: self._on_trade(event.trade),
@@ -213,10 +239,13 @@ class StoreSink:
 
     def _on_session_started(self, event: SessionStarted) -> None:
         self._session = event
-        self._day = event.session.trade_date.isoformat()
 
     def _on_session_ended(self, event: SessionEnded) -> None:
-        self.flush(event)
+        if self._session is not None:
+            self._ended.append((self._session, event))
+            self._session = None
+        if len(self._ended) >= self._sessions_a_write or not self._ended:
+            self.flush()
 
     def _on_order_changed(self, event: OrderChanged) -> None:
         state = self._orders.get(event.client_order_id)
@@ -296,24 +325,27 @@ class StoreSink:
     def _on_state(self, event: TradingStateChanged) -> None:
         self._add("state_changes", (self._run_key, event.ts, event.state.value, event.cause, event.reason))
 
-    def flush(self, ended: SessionEnded | None = None) -> None:
+    def flush(self) -> None:
         """Write what has been collected, in one transaction."""
         with self._database.writing() as connection:
-            self._write_session(connection, ended)
+            self._write_sessions(connection)
             self._write_instruments(connection)
             self._write_bars(connection)
             for name, rows in self._rows.items():
                 table = schema.metadata.tables[name]
                 columns = [column.name for column in table.columns if column.name != "key"]
                 self._database.insert(connection, table, columns, rows)
-            if self._describe is not None:
+            if self._describe is not None and self._closed_rows:
+                words = known_words(connection, self._run_key)
                 for event in self._closed_rows:
                     for part in self._describe(event):
-                        write_columns(self._database, connection, self._run_key, part)
+                        write_columns(self._database, connection, self._run_key, part, words)
             self._write_orders(connection)
         # Only what has been committed is forgotten: a failed write is tried again with the next session.
         self._rows.clear()
         self._closed_rows.clear()
+        self._ended.clear()
+        self._said.clear()
         for name in self._touched:
             self._orders[name].is_stored = True
         # A closed order is kept for one more session: a fill may cross its cancel on the wire.
@@ -322,16 +354,23 @@ class StoreSink:
         }
         self._touched.clear()
         self._known_instruments.update(self._instruments)
-        if ended is not None:
-            self._session = None
 
-    def _write_session(self, connection: Connection, ended: SessionEnded | None) -> None:
-        started = self._session
-        if started is None:
+    def _write_sessions(self, connection: Connection) -> None:
+        rows = [self._session_row(started, ended) for started, ended in self._ended]
+        if self._session is not None:
+            rows.append(self._session_row(self._session, None))
+        if not rows:
             return
+        table = schema.sessions
+        connection.execute(
+            table.delete().where(table.c.run_key == self._run_key, table.c.trade_date == bindparam("day")),
+            [{"day": row[1]} for row in rows],
+        )
+        self._database.insert(connection, table, [column.name for column in table.columns], rows)
+
+    def _session_row(self, started: SessionStarted, ended: SessionEnded | None) -> tuple[Any, ...]:
         session = started.session
-        balance: Decimal | None = ended.balance if ended else None
-        row = (
+        return (
             self._run_key,
             session.trade_date.isoformat(),
             session.calendar,
@@ -340,15 +379,10 @@ class StoreSink:
             session.open_ns,
             session.close_ns,
             money(started.balance),
-            None if balance is None else money(balance),
-            ended.ticks if ended else None,
+            None if ended is None else money(ended.balance),
+            None if ended is None else ended.ticks,
             started.is_simulated_data,
         )
-        table = schema.sessions
-        connection.execute(
-            table.delete().where(table.c.run_key == self._run_key, table.c.trade_date == session.trade_date.isoformat())
-        )
-        self._database.insert(connection, table, [column.name for column in table.columns], [row])
 
     def _write_instruments(self, connection: Connection) -> None:
         table = schema.run_instruments
@@ -359,11 +393,8 @@ class StoreSink:
             self._database.insert(connection, table, ("run_key", "symbol", "detail"), [row])
 
     def _write_bars(self, connection: Connection) -> None:
-        if self._day is None:
-            return
-        day = self._day
         rows = [
-            (self._run_key, day, event.symbol, len(event.rows), data)
+            (self._run_key, event.trade_date.isoformat(), event.symbol, len(event.rows), data)
             for event in self._closed_rows
             if (data := pack_bars(event.rows)) is not None
         ]
@@ -383,5 +414,5 @@ class StoreSink:
 
     def close(self) -> None:
         """Write what is left; the database stays open."""
-        if self._rows or self._touched or self._closed_rows:
+        if self._rows or self._touched or self._closed_rows or self._ended:
             self.flush()

@@ -237,9 +237,9 @@ class Store:
             if changed.rowcount != 1:
                 raise NotFoundError(f"run was '{run_id}', which was never begun; call begin_run first")
 
-    def sink(self, run_id: str, describe: Describe | None = None) -> StoreSink:
-        """Return a reader of the audit stream that keeps it under `run_id`."""
-        return StoreSink(self._database, self._key(run_id), describe)
+    def sink(self, run_id: str, describe: Describe | None = None, *, sessions_a_write: int = 1) -> StoreSink:
+        """Return a reader of the audit stream that keeps it under `run_id`; see `StoreSink`."""
+        return StoreSink(self._database, self._key(run_id), describe, sessions_a_write=sessions_a_write)
 
     def add_decisions(self, run_id: str, columns: DecisionColumns) -> int:
         """Write refused candidates by column, in one transaction; returns how many."""

@@ -282,3 +282,15 @@ def test_judge_when_run_twice_on_equal_doors_then_the_same_records() -> None:
 
 def test_events_when_listed_then_each_is_an_event() -> None:
     assert all(isinstance(event, Event) for event in door().inspect(view(equity=D(1000))))
+
+
+def test_judge_when_brief_then_an_account_too_small_for_one_unit_is_asked_again_once_it_has_changed() -> None:
+    brief = OneDoor(RiskConfig(), is_brief=True)
+    brief.start_session(THURSDAY, D(2500))
+    # a loss of 100 ends the day, and one MES loses more than 10 at its stop
+    poor = view(equity=D(2410))
+    for _ in range(2):
+        outcome = brief.judge(proposal(), poor)[1]
+        assert isinstance(outcome, Refused)
+        assert outcome.check == "loss_at_stop"
+    assert isinstance(brief.judge(proposal(), view())[1], Approved)

@@ -266,3 +266,25 @@ def test_table_when_unknown_then_lists_those_that_exist(store, run):
 
 def test_starting_balance_when_kept_then_is_exact(store, run):
     assert store.run(run).record.starting_balance == START
+
+
+def test_stream_when_sessions_share_a_transaction_then_leaves_what_single_ones_leave(store, run):
+    name = store.begin_run(example_record(id="together"))
+    sink = store.sink(name, describe, sessions_a_write=3)
+    kept = []
+    for event in example_events():
+        sink(event)
+        if isinstance(event, SessionEnded):
+            kept.append(len(store.table(name, "sessions")))
+    sink.close()
+    assert kept == [0, 0, 3, 3]
+    for table in ("sessions", "orders", "fills", "trades", "account_snapshots", "tier_changes", "state_changes", "bars"):
+        alike = [
+            [{key: value for key, value in row.items() if key not in ("key", "run_key")} for row in store.table(one, table)]
+            for one in (run, name)
+        ]
+        assert alike[0] == alike[1]
+    ids = [row["decision_id"] for row in store.table(run, "decisions")]
+    assert ids == [row["decision_id"] for row in store.table(name, "decisions")]
+    kept_checks = [[store.decision(each, one).checks for each in ids] for one in (run, name)]
+    assert kept_checks[0] == kept_checks[1]
