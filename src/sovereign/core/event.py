@@ -139,11 +139,12 @@ class TierChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingStateChanged(Event):
-    """Trading was halted, reduced or resumed, by whom or what, and why."""
+    """Trading was halted, reduced or resumed: the state in force from now on, and why; `by` names the person, if one did it."""
 
     state: TradingState
     cause: str
     reason: str
+    by: str = ""
 
 
 class Severity(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
@@ -172,7 +172,8 @@ class AccountView:
 
     `positions` are open positions by traded symbol; `last_ticks` the last price by tape; `data_ns` the time of the latest
     market data; `margin_per_unit` the intraday margin as the broker reports it now, by traded symbol; `orders_last_minute`
-    counts orders sent in the 60 s before `ts`, a bracket's children with their entry.
+    counts orders sent in the 60 s before `ts`, a bracket's children with their entry. `unhealthy` says what of the platform is
+    not as it should be, by subject (`connection`, `data:SYMBOL`, `reconciliation`, `backlog`): why, in words.
     """
 
     ts: int
@@ -189,10 +190,17 @@ class AccountView:
     data_ns: int | None
     margin_per_unit: Mapping[str, Decimal]
     orders_last_minute: int
+    unhealthy: Mapping[str, str] = field(default_factory=dict)
 
 
 class RiskDoor(Protocol):
-    """The one door. Holds the account's tier, streaks and limits; decides nothing about markets."""
+    """The one door. Holds the account's tier, streaks, limits and halts; decides nothing about markets.
+
+    `due_ns` is when it wants to be asked to `inspect` although nothing has filled (UTC ns; `NEVER` when it does not): the
+    moment of a judgement that tripped something, or the end of a halt.
+    """
+
+    due_ns: int
 
     def start_session(self, session: Session, balance: Decimal) -> Sequence[Event]:
         """Take the day-start balance, choose the tier; return what changed."""
@@ -212,6 +220,18 @@ class RiskDoor(Protocol):
 
     def inspect(self, view: AccountView) -> Sequence[Event]:
         """Look at equity now; return a `TradingStateChanged` when a limit has tripped."""
+        ...
+
+    def halt(self, cause: str, by: str, reason: str, ts: int) -> Sequence[Event]:
+        """Halt trading until a person resumes it; return what changed."""
+        ...
+
+    def reduce(self, cause: str, by: str, reason: str, ts: int) -> Sequence[Event]:
+        """Let nothing new be opened until a person resumes trading; return what changed."""
+        ...
+
+    def resume(self, by: str, reason: str, ts: int) -> Sequence[Event]:
+        """Clear the halts that a person may clear, in that person's name; return what changed."""
         ...
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:

@@ -6,26 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from sovereign.core.event import TradingState
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
 from sovereign.risk.configuration import RiskConfig, TierConfig
+from sovereign.risk.halt import Halt
 from sovereign.risk.limit import DayLimits, room_left
 from sovereign.risk.number import known
 from sovereign.risk.sizing import Size, Sizer, Streaks, Wish, means_of
 from sovereign.risk.tier import Families
 from sovereign.risk.timetable import Timetable
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """A halt that the door has latched: the state it asks for, what caused it, and the numbers."""
-
-    state: TradingState
-    cause: str
-    reason: str
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -22,15 +22,15 @@ from sovereign.core.decision import Check
 from sovereign.core.event import TradingState
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.risk.case import Case
+from sovereign.risk.halt import GRAVITY
 from sovereign.risk.number import NAN, is_known, number
 
 CheckRule = Callable[[Case], Check]
 
-_GRAVITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
-
 _NOT_KILLED = Check("kill_switch", 0.0, 0.0, "flag", True, "the kill switch was not thrown")
 _ACTIVE = Check("trading_state", 0.0, 0.0, "state", True, f"trading was {TradingState.ACTIVE}")
 _ALL_KNOWN = Check("numbers", 0.0, 0.0, "numbers", True, "every number was known")
+_HEALTHY = Check("health", 0.0, 0.0, "troubles", True, "nothing was out of order")
 _NO_WINDOW = Check("excluded_window", 0.0, 0.0, "windows", True, "no excluded window")
 _NO_NEWS = Check("news_window", 0.0, 0.0, "windows", True, "no news window")
 
@@ -63,12 +63,12 @@ def check_trading_state(case: Case) -> Check:
     state = case.view.state
     if state is TradingState.ACTIVE and not case.halts:
         return _ACTIVE
-    if state not in _GRAVITY:
+    if state not in GRAVITY:
         return Check("trading_state", NAN, 0.0, "state", False, "the trading state was unknown")
-    worst = max((state, *(halt.state for halt in case.halts)), key=_GRAVITY.__getitem__)
+    worst = max((state, *(halt.state for halt in case.halts)), key=GRAVITY.__getitem__)
     causes = "; ".join(f"{halt.cause}: {halt.reason}" for halt in case.halts)
     note = f"trading was {worst}" + (f" ({causes})" if causes else "")
-    return Check("trading_state", float(_GRAVITY[worst]), 0.0, "state", worst is TradingState.ACTIVE, note)
+    return Check("trading_state", float(GRAVITY[worst]), 0.0, "state", worst is TradingState.ACTIVE, note)
 
 
 def _are_finite(inputs: Mapping[str, float | int | str]) -> bool:
@@ -105,6 +105,17 @@ def check_numbers(case: Case) -> Check:
     if not unknown:
         return _ALL_KNOWN
     return Check("numbers", float(len(unknown)), 0.0, "numbers", False, f"unknown: {', '.join(unknown)}")
+
+
+def check_health(case: Case) -> Check:
+    """Refuse while anything the platform rests on is out of order: the connection, the data, the books, the pace."""
+    troubles = case.view.unhealthy
+    if troubles is None:
+        return Check("health", NAN, 0.0, "troubles", False, "the health of the platform was unknown")
+    if not troubles:
+        return _HEALTHY
+    note = "; ".join(f"{subject}: {why}" for subject, why in troubles.items())
+    return Check("health", float(len(troubles)), 0.0, "troubles", False, note)
 
 
 def check_data_age(case: Case) -> Check:
@@ -356,6 +367,7 @@ ENTRY_CHECKS: tuple[CheckRule, ...] = (
     check_kill_switch,
     check_trading_state,
     check_numbers,
+    check_health,
     check_data_age,
     check_clock_skew,
     check_last_price,

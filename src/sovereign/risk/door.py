@@ -7,22 +7,23 @@ else comes with the `AccountView`. `state` and `restore` carry it over a restart
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from sovereign.core.decision import Approved, Check, Proposal, Refused, money
 from sovereign.core.errors import NotFoundError, UsageError
-from sovereign.core.event import Event, TierChanged, TradingState, TradingStateChanged
+from sovereign.core.event import Event, TierChanged, TradingState
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position, Trade
-from sovereign.core.session import NS_PER_MINUTE, Session
-from sovereign.risk.case import Case, Halt
+from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
+from sovereign.risk.case import Case
 from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, LIKELY_CHECKS, CheckRule
 from sovereign.risk.configuration import RiskConfig, TierConfig
+from sovereign.risk.halt import Cause, Clearance, Halt, Latch
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
 from sovereign.risk.number import FAR_HIGH, FAR_LOW, NAN, is_known, known
 from sovereign.risk.reduction import judge_reduction, refuse
@@ -31,16 +32,7 @@ from sovereign.risk.tier import Families, next_tier, traded_symbol
 from sovereign.risk.timetable import Timetable
 from sovereign.risk.window import Schedule, Window, parse_news, read_news
 
-STATE_VERSION = 1
-
-DAILY_LOSS = "daily_loss_limit"
-DAILY_PROFIT = "daily_profit_target"
-DRAWDOWN = "drawdown"
-MARGIN = "margin"
-UNKNOWN_EQUITY = "unknown_equity"
-OF_THE_DAY = frozenset({DAILY_LOSS, DAILY_PROFIT, MARGIN, UNKNOWN_EQUITY})
-"""Causes that end with the trade date; a drawdown stays until somebody clears it."""
-
+STATE_VERSION = 2
 
 _NO_ROOM = Refused("loss_at_stop", NAN, NAN, "", "no room for one unit, as when it was last asked")
 
@@ -65,6 +57,7 @@ class _Memory:
     realized: Decimal = Decimal(0)
     mark: Decimal | None = None
     cleared_mark: Decimal | None = None
+    is_mark_due: bool = False
 
 
 class OneDoor:
@@ -102,7 +95,8 @@ class OneDoor:
         windows = tuple(Window.parse(text) for text in config.excluded_windows)
         self._schedule = Schedule(config.clock_zone, windows, news)
         self._memory = _Memory()
-        self._halts: dict[str, Halt] = {}
+        self._latch = Latch()
+        self.due_ns = NEVER
         self._committed: dict[str, Decimal] = {}
         # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
         self._families = Families(config.tiers)
@@ -125,7 +119,12 @@ class OneDoor:
     @property
     def halts(self) -> tuple[Halt, ...]:
         """The halts in force, in the order in which they came."""
-        return tuple(self._halts.values())
+        return self._latch.halts
+
+    @property
+    def clearances(self) -> tuple[Clearance, ...]:
+        """Who cleared which halt on this trade date, and when."""
+        return self._latch.clearances
 
     @property
     def streaks(self) -> Streaks:
@@ -158,13 +157,14 @@ class OneDoor:
         memory = self._memory
         trade_date = session.trade_date.isoformat()
         if memory.trade_date == trade_date:
-            return self._said(session.open_ns, self.halts)
+            return self._latch.said(session.open_ns)
         memory.trade_date = trade_date
         memory.day_start = known(balance)
         memory.realized = ZERO
         self._traded.clear()  # fees and margins may be others today
-        self._halts = {cause: halt for cause, halt in self._halts.items() if cause not in OF_THE_DAY}
-        events: list[Event] = self._said(session.open_ns, self.halts)
+        self._latch.start_day()
+        self._settle_due()
+        events: list[Event] = self._latch.said(session.open_ns)
         # with something open or working overnight, the tier waits until `inspect` sees the account flat
         memory.is_tier_due = bool(self._committed) and memory.tier is not None
         if not memory.is_tier_due:
@@ -222,7 +222,7 @@ class OneDoor:
         """
         positions = held(view.positions)
         on_tape = [position for position in positions.values() if position.tape == tape]
-        if not on_tape or self._is_halted():
+        if not on_tape or self._latch.is_halted:
             return FAR_LOW, FAR_HIGH
         limits = self._limits_of(view, positions)
         equity, lowest = known(view.equity), limits.lowest
@@ -242,7 +242,7 @@ class OneDoor:
         """Look at equity and margin now; return a `TradingStateChanged` for each limit that has newly tripped.
 
         Losses, the profit target and an open position of unknown value halt; a high-margin day reduces. Each is said once and
-        stays in force for the day, the drawdown until `clear`.
+        latches: for the day, the drawdown until `resume`. A thrown kill switch, or one that nobody can tell, latches as well.
         """
         positions = held(view.positions)
         self._prune(view, positions)
@@ -251,12 +251,12 @@ class OneDoor:
         if self._memory.is_tier_due and not view.working_entries and not positions:
             self._memory.is_tier_due = False
             events += self._change_tier(view.ts, self._memory.day_start, can_promote=True)
-        new = [] if self._is_halted() else self._high_margins(view)
+        events += self._latch.end(view.ts, {}) if is_known(view.ts) else []
+        new = [] if self._latch.is_halted else self._high_margins(view)
         new += self._tripped(view, positions)
         if new:
-            new = [halt for halt in new if halt.cause not in self._halts]
-            self._halts |= {halt.cause: halt for halt in new}
-            events += self._said(view.ts, new)
+            events += self._latch.latch(view.ts, new)
+        self._settle_due()
         return events
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
@@ -279,25 +279,42 @@ class OneDoor:
 
     # What a person may do
 
-    def clear(self, cause: str, view: AccountView) -> Sequence[Event]:
-        """End a drawdown halt, by a person's decision; drawdown is measured from today's equity from now on.
+    def halt(self, cause: str, by: str, reason: str, ts: int) -> Sequence[Event]:
+        """Halt trading by a person's or a part's word, until somebody resumes it; the cause `kill` must then be named.
 
         Raises
         ------
-        UsageError : the cause is not in force, or is a limit of the day, which nobody ends before the day does.
+        UsageError : the cause or the name is empty, or the cause is one of the door's own.
         """
-        if cause in OF_THE_DAY:
-            raise UsageError(f"cause was '{cause}', which ends with the trade date; wait for the next session")
-        if cause not in self._halts:
-            in_force = ", ".join(self._halts) or "none"
-            raise UsageError(f"cause was '{cause}'; in force is {in_force}")
-        del self._halts[cause]
-        self._memory.mark = known(view.equity)
-        self._memory.cleared_mark = known(view.high_water_mark)
-        if self._halts:
-            return ()
-        reason = f"{cause} was cleared at an equity of {money(known(view.equity))}"
-        return (TradingStateChanged(ts=view.ts, state=TradingState.ACTIVE, cause="cleared", reason=reason),)
+        return self._latch.order(TradingState.HALTED, cause, by, reason, ts)
+
+    def reduce(self, cause: str, by: str, reason: str, ts: int) -> Sequence[Event]:
+        """Let nothing be opened, by a person's or a part's word, until somebody resumes trading; raises as `halt` does."""
+        return self._latch.order(TradingState.REDUCING, cause, by, reason, ts)
+
+    def resume(
+        self, by: str, reason: str, ts: int, *, causes: Collection[str] = (), view: AccountView | None = None
+    ) -> Sequence[Event]:
+        """Clear halts in a person's name and say what is in force now.
+
+        Parameters
+        ----------
+        causes : those to clear; empty for all but a kill, which must be named, and the limits of the day, which nobody ends
+            before the day does. After a drawdown has been cleared it is measured from the present equity.
+        view : looked at in the same breath, so that a cause that still holds trips again at once. Without one `due_ns` asks
+            for an `inspect`.
+
+        Raises
+        ------
+        UsageError : nobody's name is given, a cause is not in force, or nothing in force can be cleared like this.
+        """
+        cleared, events = self._latch.resume(by, reason, ts, causes)
+        if Cause.DRAWDOWN in cleared:
+            self._memory.is_mark_due = True
+        if view is not None:
+            return [*events, *self.inspect(view)]
+        self.due_ns = min(self.due_ns, ts)
+        return events
 
     # A restart
 
@@ -316,7 +333,9 @@ class OneDoor:
             "realized": _text(memory.realized),
             "mark": _text(memory.mark),
             "cleared_mark": _text(memory.cleared_mark),
-            "halts": [{"state": halt.state.value, "cause": halt.cause, "reason": halt.reason} for halt in self.halts],
+            "is_mark_due": memory.is_mark_due,
+            "due_ns": self.due_ns,
+            **self._latch.plain(),
             "committed": {symbol: _text(loss) for symbol, loss in sorted(self._committed.items())},
         }
 
@@ -342,23 +361,18 @@ class OneDoor:
                 realized=Decimal(state["realized"]),
                 mark=_decimal(state["mark"]),
                 cleared_mark=_decimal(state["cleared_mark"]),
+                is_mark_due=bool(state["is_mark_due"]),
             )
-            halts = {h["cause"]: Halt(TradingState(h["state"]), h["cause"], h["reason"]) for h in state["halts"]}
+            latch, due_ns = Latch.of_plain(state), int(state["due_ns"])
             committed = {str(symbol): Decimal(loss) for symbol, loss in state["committed"].items()}
         except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as cause:
             raise UsageError(f"risk state was damaged ({cause!r}); restore a backup or start afresh") from cause
-        self._memory, self._halts, self._committed = memory, halts, committed
+        self._memory, self._latch, self._committed, self.due_ns = memory, latch, committed, due_ns
 
     # Inside
 
-    def _is_halted(self) -> bool:
-        return bool(self._halts) and any(halt.state is TradingState.HALTED for halt in self._halts.values())
-
-    @staticmethod
-    def _said(ts: int, halts: Iterable[Halt]) -> list[Event]:
-        # the gravest last, so that the last word is the state in force
-        ordered = sorted(halts, key=lambda halt: halt.state is TradingState.HALTED)
-        return [TradingStateChanged(ts=ts, state=halt.state, cause=halt.cause, reason=halt.reason) for halt in ordered]
+    def _settle_due(self) -> None:
+        self.due_ns = self._latch.due_ns
 
     def _change_tier(self, ts: int, balance: Decimal | None, *, can_promote: bool) -> list[Event]:
         tiers = self.config.tiers
@@ -427,9 +441,11 @@ class OneDoor:
         return memory.mark
 
     def _follow_mark(self, view: AccountView) -> None:
-        equity = known(view.equity)
-        if self._memory.mark is not None and equity is not None:
-            self._memory.mark = max(self._memory.mark, equity)
+        memory, equity = self._memory, known(view.equity)
+        if memory.is_mark_due and equity is not None:
+            memory.mark, memory.cleared_mark, memory.is_mark_due = equity, known(view.high_water_mark), False
+        elif memory.mark is not None and equity is not None:
+            memory.mark = max(memory.mark, equity)
 
     def _prune(self, view: AccountView, positions: Positions) -> None:
         # an approved order that is neither open nor working any more was canceled, expired or never sent
@@ -492,23 +508,30 @@ class OneDoor:
 
     def _tripped(self, view: AccountView, positions: Positions) -> list[Halt]:
         limits, equity = self._limits_of(view, positions), known(view.equity)
+        halts = []
+        if view.is_killed is not False:
+            reason = "the kill switch was " + ("thrown" if view.is_killed else "unknown")
+            halts.append(self._halt(view, Cause.KILL, reason))
         if equity is None or limits.lowest is None:
             if not positions:
-                return []
+                return halts
             reason = "a position is open while equity, the day-start balance or the high-water mark is unknown"
-            return [Halt(TradingState.HALTED, UNKNOWN_EQUITY, reason)]
-        halts = []
+            return [*halts, self._halt(view, Cause.UNKNOWN_EQUITY, reason)]
         pnl = equity - (limits.day_start or ZERO)
         if limits.loss_level is not None and equity <= limits.loss_level:
             reason = f"the day's profit and loss of {money(pnl)} reached the limit of -{money(limits.loss_limit)}"
-            halts.append(Halt(TradingState.HALTED, DAILY_LOSS, reason))
+            halts.append(self._halt(view, Cause.DAILY_LOSS, reason))
         if limits.drawdown_level is not None and equity <= limits.drawdown_level:
             reason = f"equity of {money(equity)} reached {money(limits.drawdown_level)}, from a mark of {money(limits.mark)}"
-            halts.append(Halt(TradingState.HALTED, DRAWDOWN, reason))
+            halts.append(self._halt(view, Cause.DRAWDOWN, reason))
         if limits.profit_level is not None and equity >= limits.profit_level:
             reason = f"the day's profit and loss of {money(pnl)} reached the target of {money(limits.profit_target)}"
-            halts.append(Halt(TradingState.HALTED, DAILY_PROFIT, reason))
+            halts.append(self._halt(view, Cause.DAILY_PROFIT, reason))
         return halts
+
+    @staticmethod
+    def _halt(view: AccountView, cause: Cause, reason: str) -> Halt:
+        return Halt(TradingState.HALTED, cause, reason, ts=view.ts)
 
     def _high_margins(self, view: AccountView) -> list[Halt]:
         too_high = []
@@ -520,7 +543,8 @@ class OneDoor:
                 too_high.append(f"the margin of {symbol} was {money(margin)}, traded up to {money(limit)}")
         if not too_high:
             return []
-        return [Halt(TradingState.REDUCING, MARGIN, f"high-margin day, no trading: {'; '.join(too_high)}")]
+        reason = f"high-margin day, no trading: {'; '.join(too_high)}"
+        return [Halt(TradingState.REDUCING, Cause.MARGIN, reason, ts=view.ts)]
 
 
 def _refuse_blind(view: AccountView) -> tuple[tuple[Check, ...], Refused]:

@@ -26,6 +26,7 @@ ORDER = [
     "kill_switch",
     "trading_state",
     "numbers",
+    "health",
     "data_age",
     "clock_skew",
     "last_price",

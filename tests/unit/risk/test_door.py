@@ -73,8 +73,8 @@ def test_inspect_when_the_drawdown_is_reached_then_it_outlives_the_day_until_cle
     assert causes(opened.inspect(deep)) == [("drawdown", TradingState.HALTED)]
     assert causes(opened.start_session(FRIDAY, D(2000))) == [("drawdown", TradingState.HALTED)]
     with pytest.raises(UsageError, match="in force is drawdown"):
-        opened.clear("nonsense", deep)
-    assert causes(opened.clear("drawdown", deep)) == [("cleared", TradingState.ACTIVE)]
+        opened.resume("ann", "", TEN, causes=["nonsense"], view=deep)
+    assert causes(opened.resume("ann", "more money", TEN, view=deep)) == [("resumed", TradingState.ACTIVE)]
     # measured from 2,000 from now on: 1,500 is the next halt
     assert opened.inspect(deep) == []
     opened.start_session(THURSDAY, D(1550))
@@ -85,11 +85,11 @@ def test_inspect_when_the_drawdown_is_reached_then_it_outlives_the_day_until_cle
     ]
 
 
-def test_clear_when_the_halt_is_of_the_day_then_refused() -> None:
+def test_resume_when_the_halt_is_of_the_day_then_refused() -> None:
     opened = door()
     opened.inspect(view(equity=D(2400)))
     with pytest.raises(UsageError, match="ends with the trade date"):
-        opened.clear("daily_loss_limit", view())
+        opened.resume("ann", "", TEN, causes=["daily_loss_limit"])
 
 
 def test_inspect_when_margin_is_high_then_said_once_and_no_trading_that_day() -> None:
