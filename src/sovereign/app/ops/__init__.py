@@ -1,0 +1,1 @@
+"""Operations: schedules, heartbeat, guard, kill, doctor, service files, logs, health and metrics."""

@@ -1,0 +1,137 @@
+"""Signs of life: the file, the supervisor's socket, and telling the dead from the living."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from sovereign.app.ops.heartbeat import (
+    Beat,
+    Heartbeat,
+    HeartbeatConfig,
+    Supervisor,
+    is_alive,
+    memory_mb,
+    process_token,
+    read_beat,
+)
+from sovereign.core.errors import CorruptFileError
+from sovereign.core.session import NS_PER_SECOND
+
+BEAT = Beat(
+    ts=1_000 * NS_PER_SECOND,
+    market_ns=5,
+    pid=os.getpid(),
+    host=socket.gethostname(),
+    process_token=process_token(os.getpid()),
+    session_id="s1",
+    strategy="order_flow",
+    mode="paper",
+    account="paper",
+    state="ACTIVE",
+    feed_age_s=0.5,
+    positions={"ES": 2},
+)
+
+
+@pytest.fixture
+def supervisor(tmp_path):
+    """A socket that listens as a service supervisor does."""
+    if not hasattr(socket, "AF_UNIX"):
+        pytest.skip("the notification protocol needs Unix sockets")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "n"))
+        channel.settimeout(10)
+        yield channel, {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "4000000"}
+
+
+def test_beat_when_written_then_read_back_whole(tmp_path):
+    config = HeartbeatConfig(file=tmp_path / "deep" / "heartbeat.json")
+    kept = []
+    Heartbeat(config, store=kept.append, supervisor=Supervisor({})).beat(BEAT)
+    assert read_beat(config.file) == BEAT
+    assert kept == [BEAT]
+    assert os.listdir(config.file.parent) == ["heartbeat.json"]
+
+
+def test_beat_when_process_ends_then_file_is_gone(tmp_path):
+    heartbeat = Heartbeat(HeartbeatConfig(file=tmp_path / "h.json"), supervisor=Supervisor({}))
+    heartbeat.beat(BEAT)
+    heartbeat.close()
+    assert read_beat(tmp_path / "h.json") is None
+
+
+def test_beat_when_asked_for_then_due_every_so_often_and_after_a_clock_was_set_back(tmp_path):
+    heartbeat = Heartbeat(HeartbeatConfig(file=tmp_path / "h.json", every_s=5), supervisor=Supervisor({}))
+    assert heartbeat.is_due(BEAT.ts)
+    heartbeat.beat(BEAT)
+    assert not heartbeat.is_due(BEAT.ts + 4 * NS_PER_SECOND)
+    assert heartbeat.is_due(BEAT.ts + 5 * NS_PER_SECOND)
+    assert heartbeat.is_due(BEAT.ts - 3_600 * NS_PER_SECOND)
+
+
+def test_beat_when_supervised_then_at_least_twice_a_watchdog_period(tmp_path, supervisor):
+    _, environment = supervisor
+    heartbeat = Heartbeat(HeartbeatConfig(file=tmp_path / "h.json", every_s=60), supervisor=Supervisor(environment))
+    heartbeat.beat(BEAT)
+    assert heartbeat.is_due(BEAT.ts + 2 * NS_PER_SECOND)
+
+
+def test_supervisor_when_present_then_hears_ready_watchdog_and_stopping(tmp_path, supervisor):
+    channel, environment = supervisor
+    told = Supervisor(environment)
+    assert told.is_present
+    assert told.ready("trading")
+    assert channel.recv(200) == b"READY=1\nSTATUS=trading"
+    heartbeat = Heartbeat(HeartbeatConfig(file=tmp_path / "h.json"), supervisor=told)
+    heartbeat.beat(BEAT)
+    assert channel.recv(200) == b"WATCHDOG=1\nSTATUS=order_flow paper ACTIVE"
+    heartbeat.close()
+    assert channel.recv(200) == b"STOPPING=1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets exist on Linux alone")
+def test_supervisor_when_address_is_abstract_then_hears():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(f"\0sovereign-test-{os.getpid()}")
+        channel.settimeout(10)
+        assert Supervisor({"NOTIFY_SOCKET": f"@sovereign-test-{os.getpid()}"}).ready()
+        assert channel.recv(200) == b"READY=1"
+
+
+@pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}])
+def test_supervisor_when_nobody_listens_then_says_so_and_goes_on(environment):
+    assert Supervisor(environment).ready() is False
+
+
+def test_beat_when_process_runs_then_alive_and_when_it_ended_then_not():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    beat = replace(BEAT, pid=child.pid, process_token=process_token(child.pid))
+    try:
+        assert is_alive(beat) is True
+    finally:
+        child.communicate(b"\n")
+    assert is_alive(beat) is False
+
+
+def test_beat_when_pid_was_given_to_another_process_then_not_alive():
+    assert is_alive(BEAT) is True
+    assert is_alive(replace(BEAT, process_token="another boot")) is False
+
+
+def test_beat_when_it_is_another_machine_s_then_nobody_knows():
+    assert is_alive(replace(BEAT, host="elsewhere.invalid")) is None
+
+
+def test_file_when_damaged_then_says_which(tmp_path):
+    (tmp_path / "h.json").write_text(json.dumps({"pid": 1}))
+    with pytest.raises(CorruptFileError, match=r"h\.json"):
+        read_beat(tmp_path / "h.json")
+
+
+def test_memory_when_read_then_a_python_process_has_megabytes():
+    assert 5 < memory_mb() < 100_000
