@@ -105,7 +105,7 @@ def strength(state: Any, scores: Any, bucket: int) -> float:
 
 @kernel
 def best_below(state: Any, scores: Any, price: int) -> int:
-    """Return the bucket with the highest score whose top is at or below `price`, the nearest of equals, or the span's first - 1."""
+    """Return the bucket with the highest score whose top is at or below `price`, the nearest of equals, or first - 1."""
     s = state[0]
     first, last = span(state)
     best = first - 1
@@ -117,7 +117,7 @@ def best_below(state: Any, scores: Any, price: int) -> int:
 
 @kernel
 def best_above(state: Any, scores: Any, price: int) -> int:
-    """Return the bucket with the highest score whose bottom is above `price`, the nearest of equals, or the span's last + 1."""
+    """Return the bucket with the highest score whose bottom is above `price`, the nearest of equals, or last + 1."""
     s = state[0]
     first, last = span(state)
     best = last + 1

@@ -21,7 +21,7 @@ from sovereign.core.port import AccountView
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
 from sovereign.risk.case import Case
-from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, LIKELY_CHECKS, CheckRule
+from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, LIKELY_CHECKS, CheckRule, check_loss_at_stop
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.halt import Cause, Clearance, Halt, Latch
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
