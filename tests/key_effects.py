@@ -522,3 +522,34 @@ def _() -> tuple[object, object]:
 import house_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import order_flow_effects  # noqa: E402, F401
 import overfitting_effects  # noqa: E402, F401
+
+
+def _portfolio(config: Any) -> str:
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import PortfolioMarket
+
+    market, digest = PortfolioMarket(["SPY", "QQQ"], calendar_for("XNYS"), FIRST, 2, 7, config), hashlib.sha256()
+    for session in market.sessions():
+        for block in market.blocks(session):
+            for column in (block.trades.ts, block.trades.price, block.trades.size):
+                digest.update(column.tobytes())
+    return digest.hexdigest()
+
+
+effects_of(
+    "portfolio_market",
+    Settings().portfolio_market,
+    _portfolio,
+    {
+        "step_seconds": (15, 60),
+        "start_ticks": (40_000, 10_000),
+        "session_volatility_ticks": (480.0, 200.0),
+        "correlation": (0.45, 0.9),
+        "cluster_deviation": (0.5, 0.0),
+        "cluster_minutes": (60.0, 5.0),
+        "edge_activity": (1.5, 0.0),
+        "edge_minutes": (40.0, 10.0),
+        "session_volume": (2_000_000, 100_000),
+        "volume_deviation": (0.8, 0.1),
+    },
+)

@@ -14,7 +14,7 @@ from pydantic import Field
 from sovereign.app.data_settings import DataSettings
 from sovereign.core.configuration import Configuration
 from sovereign.execution.fill_model import ExecutionConfig
-from sovereign.feeds.synthetic import SyntheticConfig
+from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
 from sovereign.store.configuration import StoreConfig
@@ -53,6 +53,9 @@ class Settings(Configuration):
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="How hard a result is tested before it is believed.")
     execution: ExecutionConfig = Field(ExecutionConfig(), description="Assumptions of the simulated broker.")
     metrics: MetricsConfig = Field(MetricsConfig(), description="How ratios are annualized and intervals made.")
+    portfolio_market: PortfolioMarketConfig = Field(
+        PortfolioMarketConfig(), description="The driftless market of several symbols, for the null test."
+    )
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
     risk: RiskConfig = Field(RiskConfig(), description="Limits of the one door every order passes.")
     store: StoreConfig = Field(StoreConfig(), description="The SQL store of runs, decisions, orders and fills.")

@@ -10,12 +10,15 @@ from sovereign.feeds.synthetic.planting import (
     plant,
     plant_all,
 )
+from sovereign.feeds.synthetic.portfolio import PortfolioMarket, PortfolioMarketConfig
 
 __all__ = [
     "PLANT_SIDE",
     "Hours",
     "Planted",
     "PlantingConfig",
+    "PortfolioMarket",
+    "PortfolioMarketConfig",
     "SyntheticConfig",
     "SyntheticFeed",
     "SyntheticMarket",
