@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sovereign.core.errors import NotFoundError, RiskHaltError, UsageError
 from sovereign.core.event import Event, encode
 from sovereign.store import live_schema
-from sovereign.store.database import Database, first_line
+from sovereign.store.database import Database, as_sqlalchemy, first_line
 
 
 def genesis(session_id: str) -> bytes:
@@ -194,7 +194,7 @@ class AuditSink:
         """Write what waits."""
         if not self._pending:
             return
-        with self._database.writing() as connection:
+        with self._database.writing() as connection, as_sqlalchemy(connection):
             written = self.write_pending(connection.connection.driver_connection)
         written()
 
