@@ -105,3 +105,36 @@ def shared_data() -> Path:
 def catalog_path(tmp_path: Path) -> Path:
     """Folder for a market-data catalog of the test's own; it does not exist yet."""
     return tmp_path / "catalog"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server of the tests' own (`fakes.postgres_server.PostgresServer`); skips where it cannot run."""
+    from fakes.postgres_server import PostgresServer
+
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: Any) -> str:
+    from sovereign.store.store import Store
+
+    return str(postgres.template("sovereign_template", lambda url: Store(url).close()))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a store of the test's own, on each kind of database in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.sqlite"
+    template = request.getfixturevalue("_postgres_template")
+    return str(request.getfixturevalue("postgres").database(template))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database without any table, on each kind of database in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.sqlite"
+    return str(request.getfixturevalue("postgres").database())

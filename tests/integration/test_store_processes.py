@@ -1,7 +1,6 @@
 """Two processes write to one store at the same time, as a batch backtest does."""
 
 import multiprocessing
-from pathlib import Path
 
 from example_run import describe, example_events, example_record
 from sovereign.store.store import Store
@@ -17,8 +16,8 @@ def write_runs(url: str, process: int, count: int) -> None:
             store.finish_run(name, finished_ns=1, summary={}, daily_sharpe=0.1)
 
 
-def test_two_processes_when_they_create_and_write_one_store_then_nothing_is_lost(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/store.sqlite"
+def test_two_processes_when_they_create_and_write_one_store_then_nothing_is_lost(empty_store_url: str) -> None:
+    url = empty_store_url
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=write_runs, args=(url, process, 8)) for process in range(2)]
     for worker in workers:

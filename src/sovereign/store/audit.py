@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, union
+from sqlalchemy import func, select, union
 from sqlalchemy.exc import SQLAlchemyError
 
 from sovereign.core.errors import NotFoundError, RiskHaltError, UsageError
 from sovereign.core.event import Event, encode
 from sovereign.store import live_schema
-from sovereign.store.database import Database, first_line
+from sovereign.store.database import Database, as_sqlalchemy, first_line
 
 
 def genesis(session_id: str) -> bytes:
@@ -175,13 +175,13 @@ class AuditSink:
         if not count:
             return _nothing
         cursor = driver.cursor()
-        cursor.executemany(self._insert, self._pending)
         cursor.execute(self._update, (self._count, self._hash, self._session_id, self._stored))
         if cursor.rowcount != 1:
             raise UsageError(
                 f"session was '{self._session_id}', whose audit chain does not end at event {self._stored} any more; another "
                 f"process writes it: stop one of them"
             )
+        cursor.executemany(self._insert, self._pending)
         total, digest = self._count, self._hash
 
         def written() -> None:
@@ -194,7 +194,7 @@ class AuditSink:
         """Write what waits."""
         if not self._pending:
             return
-        with self._database.writing() as connection:
+        with self._database.writing() as connection, as_sqlalchemy(connection):
             written = self.write_pending(connection.connection.driver_connection)
         written()
 
@@ -276,9 +276,17 @@ def verify_session(database: Database, session_id: str) -> AuditVerdict:
 
 
 def _head(database: Database, session_id: str) -> Any:
-    table = live_schema.audit_heads
+    """Return the head of a chain and the number of an event behind it (None as it should be), read in one statement."""
+    heads, events = live_schema.audit_heads, live_schema.audit_events
+    behind = (
+        select(func.min(events.c.seq))
+        .where(events.c.session_id == heads.c.session_id, events.c.seq >= heads.c.events)
+        .scalar_subquery()
+    )
     with database.reading() as connection:
-        return connection.execute(select(table).where(table.c.session_id == session_id)).first()
+        return connection.execute(
+            select(heads.c.events, heads.c.hash, behind.label("behind")).where(heads.c.session_id == session_id)
+        ).first()
 
 
 def _at_end(head: Any, count: int, digest: bytes) -> str | None:
@@ -286,6 +294,10 @@ def _at_end(head: Any, count: int, digest: bytes) -> str | None:
         return "the head of the chain is missing"
     if head.events != count:
         return f"the chain ends after {count} events, but its head says {head.events}: the end was cut off"
+    if head.behind is not None:
+        return (
+            f"the chain's head says {head.events} events, but there is an event {head.behind}: it was added, or the head moved"
+        )
     if bytes(head.hash) != digest:
         return f"the chain of {count} events does not end with the hash that its head says"
     return None

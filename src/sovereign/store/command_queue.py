@@ -11,12 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, or_, select
 
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.store import live_schema
 from sovereign.store.database import Database
+from sovereign.store.process import ProcessIdentity, is_gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +79,14 @@ class CommandQueue:
 
         What a session took that has since ended without an answer waits again. What has expired is answered so.
         """
-        table = live_schema.commands
         with self._database.reading() as connection:
-            if connection.execute(self._waiting(session_id, account, strategy).limit(1)).first() is None:
+            if not _waiting(connection, session_id, account, strategy):
                 return []  # the usual case takes no lock
+        table = live_schema.commands
         taken: list[Command] = []
         with self._database.writing() as connection:
             self._database.lock(connection, "commands")
-            for row in connection.execute(self._waiting(session_id, account, strategy)).all():
+            for row in _waiting(connection, session_id, account, strategy):
                 change: dict[str, Any] = {"taken_ns": now_ns, "taken_by": session_id}
                 if row.expires_ns is not None and row.expires_ns <= now_ns:
                     change = {"answered_ns": now_ns, "is_done": False, "answer": "expired: no session took it in time"}
@@ -93,21 +94,6 @@ class CommandQueue:
                     taken.append(_to_command(row))
                 connection.execute(table.update().where(table.c.key == row.key).values(**change))
         return taken
-
-    @staticmethod
-    def _waiting(session_id: str, account: str, strategy: str) -> Any:
-        table, sessions = live_schema.commands, live_schema.live_sessions
-        running = select(sessions.c.id).where(sessions.c.status == "running")
-        return (
-            select(table)
-            .where(
-                table.c.account == account,
-                or_(table.c.strategy.is_(None), table.c.strategy == strategy),
-                table.c.answered_ns.is_(None),
-                or_(table.c.taken_by.is_(None), and_(table.c.taken_by != session_id, table.c.taken_by.not_in(running))),
-            )
-            .order_by(table.c.key)
-        )
 
     def unanswered(self, session_id: str) -> list[Command]:
         """Return what a session took and has not answered: after a restart, what its recording may lack."""
@@ -163,6 +149,32 @@ class CommandQueue:
             query = query.where(table.c.answered_ns.is_(None))
         with self._database.reading() as connection:
             return [_to_stored(row) for row in connection.execute(query)]
+
+
+def _waiting(connection: Connection, session_id: str, account: str, strategy: str) -> list[Any]:
+    """Return what a session may take, oldest first: what nobody holds, or a session that is over or whose process is gone."""
+    table, sessions = live_schema.commands, live_schema.live_sessions
+    rows = connection.execute(
+        select(table)
+        .where(
+            table.c.account == account,
+            or_(table.c.strategy.is_(None), table.c.strategy == strategy),
+            table.c.answered_ns.is_(None),
+            or_(table.c.taken_by.is_(None), table.c.taken_by != session_id),
+        )
+        .order_by(table.c.key)
+    ).all()
+    holders = {row.taken_by for row in rows if row.taken_by is not None}
+    alive = (
+        {
+            row.id
+            for row in connection.execute(select(sessions).where(sessions.c.id.in_(holders), sessions.c.status == "running"))
+            if not is_gone(ProcessIdentity(pid=row.pid, host=row.host, token=row.process_token))
+        }
+        if holders
+        else set()
+    )
+    return [row for row in rows if row.taken_by not in alive]
 
 
 def _to_command(row: Any) -> Command:

@@ -26,7 +26,7 @@ from sovereign.store.process import ProcessIdentity, is_gone, this_process
 from sovereign.store.session_state import SqlSessionStates
 
 if TYPE_CHECKING:
-    from sovereign.store.audit import AuditSink
+    from sovereign.store.audit import AuditRow, AuditSink, AuditVerdict
 
 RUNNING = "running"
 
@@ -118,6 +118,26 @@ class LiveStore:
         from sovereign.store.audit import AuditSink
 
         return AuditSink(self._database, session_id)
+
+    def verify_audit(self, session_id: str) -> AuditVerdict:
+        """Work the audit chain of a session out anew; the verdict names the first broken link."""
+        from sovereign.store.audit import verify_session
+
+        return verify_session(self._database, session_id)
+
+    def audit_events(
+        self, session_id: str, *, since: int = 0, limit: int | None = None, kind: str | None = None
+    ) -> list[AuditRow]:
+        """Return the stored events of a session from number `since` on; `kind` is the name of an event's class."""
+        from sovereign.store.audit import show_events
+
+        return show_events(self._database, session_id, since=since, limit=limit, kind=kind)
+
+    def audited(self) -> list[str]:
+        """Return the ids of all sessions that have, or should have, an audit chain."""
+        from sovereign.store.audit import audited_sessions
+
+        return audited_sessions(self._database)
 
     def requests(self, session_id: str) -> tuple[OrderRequest, ...]:
         """Return the order requests of a session, oldest first."""

@@ -21,6 +21,7 @@ from sovereign.core.instrument import AssetClass, Instrument
 from sovereign.core.session import from_ns
 from sovereign.store import schema
 from sovereign.store.database import Database, money
+from sovereign.store.process import ProcessIdentity, is_gone, this_process
 
 _MOST_TRIALS = 200  # bounds the memory of a comparison, not its verdict: older trials still count as trials
 
@@ -46,7 +47,7 @@ class RunRecord:
     config : the whole configuration as JSON-ready values.
     zone : IANA name of the exchange's time zone.
     stop_ticks, target_ticks : bracket assumed for refused candidates that have none of their own; None when there is none.
-    parent_id : the run that a stress or evidence run was made from.
+    parent_id : the run that a stress or evidence run was made from. account : the broker's account of a paper or live run.
     """
 
     id: str
@@ -69,11 +70,15 @@ class RunRecord:
     stop_ticks: int | None = None
     target_ticks: int | None = None
     parent_id: str | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run as the ledger holds it; `summary` is empty until it has finished."""
+    """A run as the ledger holds it; `summary` is empty until it has finished.
+
+    `status` is `running`, then `finished` or what befell it; `dead` is a run that began in a process that is no more.
+    """
 
     key: int
     record: RunRecord
@@ -125,7 +130,9 @@ def instrument_of(detail: str) -> Instrument:
 
 def insert_run(database: Database, record: RunRecord) -> tuple[int, str]:
     """Write a run that begins; returns its key and its final name."""
+    me = this_process()
     with database.writing() as connection:
+        database.lock(connection, "runs")
         name, count = record.id, 1
         while connection.execute(select(schema.runs.c.key).where(schema.runs.c.id == name)).first():
             count += 1
@@ -154,6 +161,10 @@ def insert_run(database: Database, record: RunRecord) -> tuple[int, str]:
                 "target_ticks": record.target_ticks,
                 "status": "running",
                 "started_ns": record.started_ns,
+                "account": record.account,
+                "pid": me.pid,
+                "host": me.host,
+                "process_token": me.token,
             },
         )
         details = [(key, instrument.symbol, instrument_detail(instrument)) for instrument in record.instruments]
@@ -186,14 +197,21 @@ def to_run(row: Any, instruments: Sequence[Instrument] = ()) -> StoredRun:
             stop_ticks=row.stop_ticks,
             target_ticks=row.target_ticks,
             parent_id=row.parent_id,
+            account=row.account,
         ),
-        status=row.status,
+        status="dead" if _is_abandoned(row) else row.status,
         finished_ns=row.finished_ns,
         summary=json.loads(row.summary) if row.summary else {},
         daily_sharpe=row.daily_sharpe,
         verdict=row.verdict,
         report_path=row.report_path,
     )
+
+
+def _is_abandoned(row: Any) -> bool:
+    if row.status != "running" or row.pid is None:
+        return False
+    return is_gone(ProcessIdentity(pid=row.pid, host=row.host, token=row.process_token))
 
 
 def find_run(connection: Connection, name: str) -> Any:

@@ -27,7 +27,7 @@ from sovereign.core.position import Trade
 from sovereign.store import schema
 from sovereign.store.bulk import DecisionColumns, unpack, write_columns
 from sovereign.store.configuration import StoreConfig
-from sovereign.store.database import Database
+from sovereign.store.database import Database, in_order
 from sovereign.store.journal import Describe, StoreSink, checks_from_json
 from sovereign.store.outcome import BAR, Outcome, bracket_outcome
 from sovereign.store.runs import (
@@ -306,7 +306,8 @@ class Store:
         with self._database.reading() as connection:
             key = find_run(connection, run_id).key
             instruments = self._instruments(connection, key)
-            rows = connection.execute(select(table).where(table.c.run_key == key).order_by(table.c.exit_ns, table.c.trade_id))
+            order = in_order(connection, (table.c.exit_ns, table.c.trade_id))
+            rows = connection.execute(select(table).where(table.c.run_key == key).order_by(*order))
             return tuple(_to_trade(row, instruments) for row in rows)
 
     def table(self, run_id: str, name: str, *, limit: int | None = None) -> list[dict[str, Any]]:
@@ -330,7 +331,7 @@ class Store:
                 select(*(column for column in view.c if column.name != "run_key"))
                 .where(view.c.run_key == find_run(connection, run_id).key)
                 .where(*(view.c[name] == value for name, value in wanted.items() if value is not None))
-                .order_by(view.c.ts, view.c.decision_id)
+                .order_by(*in_order(connection, (view.c.ts, view.c.decision_id)))
                 .limit(limit)
             )
             return [dict(row._mapping) for row in connection.execute(query)]
@@ -445,7 +446,8 @@ def _plain_rows(
     connection: Connection, table: Table, run_key: int, limit: int | None = None, **equal: Any
 ) -> list[dict[str, Any]]:
     query = select(table).where(table.c.run_key == run_key, *(table.c[name] == value for name, value in equal.items()))
-    rows: Sequence[Any] = connection.execute(query.limit(limit) if limit is not None else query).all()
+    key = table.primary_key.columns or (table.c.ts, table.c.decision_id)  # the view of decisions has no key
+    rows: Sequence[Any] = connection.execute(query.order_by(*in_order(connection, key)).limit(limit)).all()
     hidden = {"run_key", "key", "numbers", "data"}
     return [{name: value for name, value in row._mapping.items() if name not in hidden} for row in rows]
 

@@ -13,8 +13,8 @@ from sovereign.store.store import Store
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(f"sqlite:///{tmp_path}/store.sqlite") as opened:
+def store(store_url):
+    with Store(store_url) as opened:
         yield opened
 
 

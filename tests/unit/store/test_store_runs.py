@@ -1,6 +1,5 @@
 """The run ledger: names, prefixes, trials, schema versions."""
 
-import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,8 +16,8 @@ from sovereign.store.store import Store
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(f"sqlite:///{tmp_path}/store.sqlite") as opened:
+def store(store_url):
+    with Store(store_url) as opened:
         yield opened
 
 
@@ -108,23 +107,24 @@ def test_instrument_when_written_and_read_then_is_equal(symbol):
     assert instrument_of(instrument_detail(instrument)) == instrument
 
 
-def test_store_when_opened_again_then_keeps_what_it_had(tmp_path):
-    url = f"sqlite:///{tmp_path}/deep/folder/store.sqlite"
-    with Store(url) as first:
+def test_store_when_its_folder_is_not_there_then_is_made(tmp_path):
+    Store(f"sqlite:///{tmp_path}/deep/folder/store.sqlite").close()
+    assert (tmp_path / "deep" / "folder" / "store.sqlite").exists()
+
+
+def test_store_when_opened_again_then_keeps_what_it_had(empty_store_url):
+    with Store(empty_store_url) as first:
         first.begin_run(example_record())
-    with Store(url) as second:
+    with Store(empty_store_url) as second:
         assert [run.id for run in second.runs()] == ["flow-20240401T120000-abc123"]
         assert second.run("last").record.instruments == (ES,)
 
 
-def test_store_when_schema_is_newer_then_says_what_to_do(tmp_path):
-    path = tmp_path / "store.sqlite"
-    Store(f"sqlite:///{path}").close()
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
-    database.close()
+def test_store_when_schema_is_newer_then_says_what_to_do(store_url):
+    with Store(store_url) as store, store.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
     with pytest.raises(ConfigurationError, match="written with schema 999; this program knows schema 2 at most; upgrade"):
-        Store(f"sqlite:///{path}")
+        Store(store_url)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://x/y"])

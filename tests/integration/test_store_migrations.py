@@ -1,0 +1,150 @@
+"""A store written before revisions were kept is lifted to today's tables with everything that is in it."""
+
+import multiprocessing
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData, inspect, select
+
+from example_run import describe, example_events, example_record
+from sovereign.core.errors import ConfigurationError
+from sovereign.store import migrate, schema
+from sovereign.store.configuration import StoreConfig
+from sovereign.store.database import Database, make_engine
+from sovereign.store.store import Store
+
+DUMP = Path(__file__).resolve().parents[1] / "fakes" / "store_version_1.sql"
+"""A store of the example run as the program wrote it before revisions were kept (an SQLite dump)."""
+
+
+def write_version_1(url, tmp_path):
+    """Put the dumped store where `url` says, table by table."""
+    source = sqlite3.connect(tmp_path / "version_1.sqlite")
+    source.executescript(DUMP.read_text(encoding="utf-8"))
+    source.close()
+    if url.startswith("sqlite"):
+        (tmp_path / "version_1.sqlite").rename(url.removeprefix("sqlite:///"))
+        return
+    engine = make_engine(StoreConfig(url=url))
+    old = make_engine(StoreConfig(url=f"sqlite:///{tmp_path}/version_1.sqlite"))
+    with engine.begin() as target, old.connect() as rows:
+        migrate.upgrade(target, "test", 1)
+        # What the program of that time left: the same tables, and no word of revisions.
+        target.exec_driver_sql("DROP TABLE alembic_version")
+        target.exec_driver_sql("DELETE FROM meta")
+        tables = MetaData()
+        tables.reflect(target)
+        for table in tables.sorted_tables:
+            if found := rows.execute(select(table)).mappings().all():
+                target.execute(table.insert(), [dict(row) for row in found])
+            if "key" in table.c and table.name not in ("meta", "strategy_tests", "candidates"):
+                target.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table.name}', 'key'), (SELECT max(key) FROM {table.name}))"
+                )
+    engine.dispose()
+    old.dispose()
+
+
+def test_store_when_it_is_of_version_1_then_everything_in_it_is_kept(empty_store_url, tmp_path):
+    write_version_1(empty_store_url, tmp_path)
+    with Store(empty_store_url) as store:
+        run = store.run("last")
+        assert (run.id, run.status, run.verdict, run.daily_sharpe) == ("flow-20240401T120000-abc123", "finished", "weak", 0.1)
+        assert run.record.account is None
+        assert [trade.net for trade in store.trades(run.id)] == [Decimal(text) for text in NETS]
+        assert len(store.table(run.id, "decisions")) == 13
+        assert [store.decision(name, run.id).verdict for name in ("flow-20240311-ES-00000", "flow-20240311-ES-C0")] == WORDS
+        assert store.kept_test("k") == {"a": 1}
+        # It is written on, side by side with what was there.
+        name = store.begin_run(example_record())
+        sink = store.sink(name, describe)
+        for event in example_events():
+            sink(event)
+        sink.close()
+        assert store.table(name, "trades") == store.table(run.id, "trades")
+
+
+WORDS = ["APPROVED", "REFUSED"]
+NETS = ("295.50", "-217.00", "-204.50", "295.50")
+
+
+def test_first_revision_when_run_then_makes_the_tables_of_version_1(tmp_path):
+    def structure(connection):
+        query = "SELECT type, name, sql FROM sqlite_master WHERE name <> 'alembic_version' AND sql IS NOT NULL ORDER BY 1, 2"
+        # Quotes and blanks are the dump's own.
+        return [(kind, name, "".join(sql.replace('"', "").split())) for kind, name, sql in connection.execute(query)]
+
+    old = sqlite3.connect(":memory:")
+    old.executescript(DUMP.read_text(encoding="utf-8"))
+    engine = make_engine(StoreConfig(url=f"sqlite:///{tmp_path}/new.sqlite"))
+    with engine.begin() as connection:
+        migrate.upgrade(connection, "test", 1)
+    engine.dispose()
+    new = sqlite3.connect(tmp_path / "new.sqlite")
+    assert structure(new) == structure(old)
+    new.close()
+    old.close()
+
+
+def test_tables_when_all_revisions_have_run_then_are_those_the_program_expects(empty_store_url):
+    database = Database(StoreConfig(url=empty_store_url))
+    with database.reading() as connection:
+        assert migrate.differences(connection) == []
+        assert inspect(connection).get_view_names() == ["decisions"]
+    database.close()
+
+
+def test_differences_when_a_column_is_missing_then_are_told(empty_store_url):
+    database = Database(StoreConfig(url=empty_store_url))
+    with database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN account")
+    with database.reading() as connection:
+        assert "account" in str(migrate.differences(connection))
+    database.close()
+
+
+def test_newest_revision_when_named_then_is_the_schema_version_of_the_program():
+    assert migrate.scripts().get_current_head() == migrate.revision_of(schema.SCHEMA_VERSION)
+    assert [revision.revision for revision in migrate.scripts().walk_revisions()][-1] == migrate.FIRST_REVISION
+
+
+def test_store_when_its_version_is_no_number_then_is_refused(store_url):
+    with Store(store_url) as store, store.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE meta SET value = 'new' WHERE key = 'schema_version'")
+    with pytest.raises(ConfigurationError, match="schema version 'new', which is no number"):
+        Store(store_url)
+
+
+def open_store(url, barrier):
+    barrier.wait()
+    Store(url).close()
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_store_when_four_processes_open_it_first_at_once_then_all_find_it_ready(empty_store_url, tmp_path, is_old):
+    if is_old:
+        write_version_1(empty_store_url, tmp_path)
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(4)
+    workers = [context.Process(target=open_store, args=(empty_store_url, barrier)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    with Store(empty_store_url) as store:
+        assert len(store.runs()) == int(is_old)
+
+
+def test_store_when_it_is_up_to_date_then_opening_and_listing_take_no_lock(tmp_path):
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    with Store(url) as store:
+        store.begin_run(example_record())
+    writer = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    with Store(StoreConfig(url=url, busy_timeout_ms=0)) as store:
+        assert len(store.runs()) == 1
+    writer.execute("ROLLBACK")
+    writer.close()
