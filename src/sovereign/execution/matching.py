@@ -98,6 +98,7 @@ class MatchingEngine:
         self._sequence = 0
         self._trades = 0
         self._scans: dict[str, _Scan] = {}
+        self._groups: dict[str, list[_Group]] = {}  # brackets with something to close, by symbol, oldest first
         self._net: dict[str, int] = {}  # units bought less units sold, by symbol
 
     @property
@@ -467,6 +468,8 @@ class MatchingEngine:
             self._remove(resting)
         group = resting.group
         if group is None:
+            if order.reduce_only and symbol in self._groups:
+                self._take_from_groups(resting, quantity, ts, reports)
             return
         if resting is group.entry:
             group.filled += quantity
@@ -485,6 +488,7 @@ class MatchingEngine:
         stop = average - sign * group.bracket.stop_ticks
         target = None if group.bracket.target_ticks is None else average + sign * group.bracket.target_ticks
         if not group.children:
+            self._groups.setdefault(group.entry.order.instrument.symbol, []).append(group)
             kind = OrderType.STOP if group.bracket.trail_ticks is None else OrderType.TRAILING_STOP
             self._spawn(group, OrderRole.STOP, kind, open_quantity, ts, reports, stop=stop)
             if target is not None:
@@ -561,7 +565,24 @@ class MatchingEngine:
         """One child filled: the rest of the entry is withdrawn, the sibling shrinks or goes."""
         if not group.entry.is_done:
             self._finish(group.entry, OrderEvent.CANCEL, ts, "a bracket child filled", reports)
+        self._shrink(group, filled, ts, reports)
+
+    def _take_from_groups(self, resting: _Resting, quantity: int, ts: int, reports: list[ExecutionReport]) -> None:
+        """An order outside every bracket closed something: brackets have that much less to close, the oldest first."""
+        symbol = resting.order.instrument.symbol
+        # A bracket whose children were withdrawn keeps nothing any more.
+        self._groups[symbol] = [g for g in self._groups[symbol] if not g.entry.is_done or any(not c.is_done for c in g.children)]
+        for group in list(self._groups[symbol]):
+            taken = min(quantity, group.filled - group.closed) if group.entry.sign == -resting.sign else 0
+            if taken > 0:
+                group.closed += taken
+                quantity -= taken
+                self._shrink(group, None, ts, reports)
+
+    def _shrink(self, group: _Group, filled: _Resting | None, ts: int, reports: list[ExecutionReport]) -> None:
         open_quantity = group.filled - group.closed
+        if not open_quantity and group.entry.is_done:
+            self._groups[group.entry.order.instrument.symbol].remove(group)
         for sibling in group.children:
             if sibling is filled or sibling.is_done:
                 continue

@@ -414,7 +414,7 @@ class _Comparison:
         quantity, cost = (0, 0) if position is None else (position.quantity, position.cost_ticks)
         ours, other = f"{quantity} for {cost} ticks", f"{theirs.quantity} for {theirs.cost_ticks} ticks"
         if quantity != theirs.quantity:
-            kind, severity, text = FindingKind.POSITION_DIFFERS, Severity.ALARM, "positions differ: the venue's is adopted"
+            kind, severity, text = FindingKind.POSITION_DIFFERS, Severity.ALARM, "positions differ; the venue's is adopted"
         elif abs(cost - theirs.cost_ticks) > self._policy.average_tolerance_frac * abs(theirs.cost_ticks):
             kind, severity, text = (
                 FindingKind.AVERAGE_DIFFERS,
