@@ -113,26 +113,34 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (_S.INITIALIZED, _E.SUBMIT): _S.SUBMITTED,
     (_S.SUBMITTED, _E.ACCEPT): _S.ACCEPTED,
     (_S.SUBMITTED, _E.REJECT): _S.REJECTED,
+    (_S.SUBMITTED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
+    (_S.SUBMITTED, _E.UPDATE): _S.ACCEPTED,  # the acknowledgement was lost or is late
     (_S.SUBMITTED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
     (_S.SUBMITTED, _E.CANCEL): _S.CANCELED,  # IOC and FOK may never be acknowledged as resting
     (_S.SUBMITTED, _E.EXPIRE): _S.EXPIRED,
     (_S.SUBMITTED, _E.TRIGGER): _S.TRIGGERED,
     (_S.SUBMITTED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,  # the fill may overtake the acknowledgement
     (_S.SUBMITTED, _E.FILL): _S.FILLED,
+    (_S.ACCEPTED, _E.ACCEPT): _S.ACCEPTED,  # said twice
     (_S.ACCEPTED, _E.REJECT): _S.REJECTED,
     (_S.ACCEPTED, _E.TRIGGER): _S.TRIGGERED,
     (_S.ACCEPTED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
     (_S.ACCEPTED, _E.UPDATE): _S.ACCEPTED,  # OCO reduction by the venue, unasked
+    (_S.ACCEPTED, _E.REFUSE_UPDATE): _S.ACCEPTED,  # said twice, or overtaken by the venue's own update
     (_S.ACCEPTED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.ACCEPTED, _E.REFUSE_CANCEL): _S.ACCEPTED,  # said twice
     (_S.ACCEPTED, _E.CANCEL): _S.CANCELED,
     (_S.ACCEPTED, _E.EXPIRE): _S.EXPIRED,
     (_S.ACCEPTED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,
     (_S.ACCEPTED, _E.FILL): _S.FILLED,
     (_S.TRIGGERED, _E.ACCEPT): _S.TRIGGERED,  # a late acknowledgement
     (_S.TRIGGERED, _E.REJECT): _S.REJECTED,
+    (_S.TRIGGERED, _E.TRIGGER): _S.TRIGGERED,  # said twice
     (_S.TRIGGERED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
     (_S.TRIGGERED, _E.UPDATE): _S.TRIGGERED,
+    (_S.TRIGGERED, _E.REFUSE_UPDATE): _S.TRIGGERED,
     (_S.TRIGGERED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.TRIGGERED, _E.REFUSE_CANCEL): _S.TRIGGERED,
     (_S.TRIGGERED, _E.CANCEL): _S.CANCELED,
     (_S.TRIGGERED, _E.EXPIRE): _S.EXPIRED,
     (_S.TRIGGERED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,
@@ -142,6 +150,7 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (_S.PENDING_UPDATE, _E.ACCEPT): _S.PENDING_UPDATE,  # a late acknowledgement
     (_S.PENDING_UPDATE, _E.REJECT): _S.REJECTED,
     (_S.PENDING_UPDATE, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.PENDING_UPDATE, _E.REFUSE_CANCEL): _S.PENDING_UPDATE,  # said twice, of an earlier cancel
     (_S.PENDING_UPDATE, _E.CANCEL): _S.CANCELED,
     (_S.PENDING_UPDATE, _E.EXPIRE): _S.EXPIRED,
     (_S.PENDING_UPDATE, _E.TRIGGER): _S.TRIGGERED,
@@ -154,23 +163,32 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (_S.PENDING_CANCEL, _E.ACCEPT): _S.PENDING_CANCEL,  # a late acknowledgement does not undo the request
     (_S.PENDING_CANCEL, _E.TRIGGER): _S.PENDING_CANCEL,
     (_S.PENDING_CANCEL, _E.UPDATE): _S.PENDING_CANCEL,  # a bracket resized by the venue before the cancel arrived
+    (_S.PENDING_CANCEL, _E.REFUSE_UPDATE): _S.PENDING_CANCEL,  # the answer to an update asked for before the cancel
     (_S.PENDING_CANCEL, _E.PARTIAL_FILL): _S.PENDING_CANCEL,
     (_S.PENDING_CANCEL, _E.FILL): _S.FILLED,
     (_S.PARTIALLY_FILLED, _E.ACCEPT): _S.PARTIALLY_FILLED,  # a late acknowledgement
+    (_S.PARTIALLY_FILLED, _E.REJECT): _S.REJECTED,  # the rest is refused; what filled stays filled
+    (_S.PARTIALLY_FILLED, _E.TRIGGER): _S.PARTIALLY_FILLED,  # late
     (_S.PARTIALLY_FILLED, _E.REQUEST_UPDATE): _S.PENDING_UPDATE,
     (_S.PARTIALLY_FILLED, _E.UPDATE): _S.PARTIALLY_FILLED,
+    (_S.PARTIALLY_FILLED, _E.REFUSE_UPDATE): _S.PARTIALLY_FILLED,
     (_S.PARTIALLY_FILLED, _E.REQUEST_CANCEL): _S.PENDING_CANCEL,
+    (_S.PARTIALLY_FILLED, _E.REFUSE_CANCEL): _S.PARTIALLY_FILLED,
     (_S.PARTIALLY_FILLED, _E.CANCEL): _S.CANCELED,
     (_S.PARTIALLY_FILLED, _E.EXPIRE): _S.EXPIRED,
     (_S.PARTIALLY_FILLED, _E.PARTIAL_FILL): _S.PARTIALLY_FILLED,
     (_S.PARTIALLY_FILLED, _E.FILL): _S.FILLED,
     (_S.FILLED, _E.ACCEPT): _S.FILLED,  # a late acknowledgement
+    (_S.FILLED, _E.PARTIAL_FILL): _S.FILLED,  # the last fill overtook an earlier one: both count
+    (_S.FILLED, _E.FILL): _S.FILLED,
     (_S.CANCELED, _E.PARTIAL_FILL): _S.CANCELED,  # the fill crossed the cancel on the wire: it counts
     (_S.CANCELED, _E.FILL): _S.FILLED,
     (_S.EXPIRED, _E.PARTIAL_FILL): _S.EXPIRED,
     (_S.EXPIRED, _E.FILL): _S.FILLED,
+    (_S.REJECTED, _E.PARTIAL_FILL): _S.REJECTED,  # the venue contradicts itself, but what traded has traded
+    (_S.REJECTED, _E.FILL): _S.FILLED,
 }
-"""The whole life of an order, `(status, event): status`. A pair that is not here is a defect."""
+"""The whole life of an order, `(status, event): status`. A pair that is not here is a defect of ours, or a report to refuse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

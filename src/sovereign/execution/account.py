@@ -6,9 +6,12 @@ trip runs from flat to flat; a fill that turns a position closes one trade and o
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sovereign.core.event import Notice, NoticeCode, Severity
+from sovereign.core.instrument import Instrument
 from sovereign.core.order import Side
 from sovereign.core.position import Fill, Position, Trade
 
@@ -37,6 +40,9 @@ class Account:
     Parameters
     ----------
     balance : cash at the start; profit is booked when a position closes, fees when they are charged.
+
+    At any time the balance is the cash at the start, plus the net of closed trades, plus what open round trips have booked so
+    far, plus `corrected` (tests/property/test_ledger_laws.py).
     """
 
     def __init__(self, balance: Decimal) -> None:
@@ -46,6 +52,67 @@ class Account:
         self.positions: dict[str, Position] = {}
         self._trips: dict[str, _RoundTrip] = {}
         self._closed = 0
+        self.corrected = Decimal(0)
+        """Money that came or went by corrections, no fill: differences in cash, and what abandoned round trips had booked."""
+
+    def copy(self) -> Account:
+        """Return an account of its own with the same books, to try something on."""
+        other = copy(self)
+        other.positions = {symbol: copy(position) for symbol, position in self.positions.items()}
+        other._trips = {symbol: copy(trip) for symbol, trip in self._trips.items()}
+        return other
+
+    def adopt(self, instrument: Instrument, tape: str, quantity: int, cost_ticks: int, ts: int, reason: str) -> Notice:
+        """Take over the venue's word on a position: signed quantity, and cost in ticks (quantity times average price).
+
+        The balance stays as it is (`correct_cash` moves it). A round trip on the same side goes on with the new quantity; one
+        that is gone or turned was closed by no fill we know: it leaves no trade, and what it had booked counts as corrected.
+        """
+        symbol = instrument.symbol
+        before = self.positions.get(symbol)
+        was, cost_was = (0, 0) if before is None else (before.quantity, before.cost_ticks)
+        if before is not None and was * quantity <= 0:
+            trip = self._trips.pop(symbol)
+            del self.positions[symbol]
+            self.corrected += trip.gross - trip.fees
+        if quantity:
+            self._adopt_open(instrument, tape, quantity, cost_ticks, ts)
+        return Notice(
+            ts=ts,
+            code=NoticeCode.POSITION_ADOPTED,
+            severity=Severity.ALARM if was != quantity else Severity.WARNING,
+            subject=symbol,
+            text=f"position was {was}, the venue says {quantity}: adopted ({reason})",
+            values={"quantity_before": was, "quantity": quantity, "cost_ticks_before": cost_was, "cost_ticks": cost_ticks},
+        )
+
+    def _adopt_open(self, instrument: Instrument, tape: str, quantity: int, cost_ticks: int, ts: int) -> None:
+        symbol = instrument.symbol
+        average = _share(cost_ticks, 1, quantity) if quantity > 0 else _share(-cost_ticks, 1, -quantity)
+        position = self.positions.get(symbol)
+        if position is None:
+            position = Position(instrument=instrument, tape=tape, opened_ns=ts, high_ticks=average, low_ticks=average)
+            self.positions[symbol] = position
+            side = Side.BUY if quantity > 0 else Side.SELL
+            self._trips[symbol] = _RoundTrip(side, ts, None, {"signal": "adopted"})
+        trip = self._trips[symbol]
+        trip.entered = trip.exited + abs(quantity)
+        trip.entry_ticks += trip.side.sign * (cost_ticks - position.cost_ticks)
+        position.quantity = quantity
+        position.cost_ticks = cost_ticks
+
+    def correct_cash(self, balance: Decimal, ts: int, reason: str) -> Notice:
+        """Take over the venue's word on cash."""
+        was, self.balance = self.balance, balance
+        self.corrected += balance - was
+        return Notice(
+            ts=ts,
+            code=NoticeCode.MISMATCH,
+            severity=Severity.WARNING,
+            subject="cash",
+            text=f"cash was {was}, the venue says {balance}: corrected ({reason})",
+            values={"balance_before": str(was), "balance": str(balance), "difference": str(balance - was)},
+        )
 
     def start_session(self) -> None:
         """Take the day-start balance."""

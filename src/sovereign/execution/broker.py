@@ -28,6 +28,11 @@ class Broker(Protocol):
         ...
 
     @property
+    def can_replace(self) -> bool:
+        """Whether the venue changes a working order in place; if not, it is canceled and sent anew."""
+        ...
+
+    @property
     def next_time_ns(self) -> int:
         """When `on_time` must be called next without a tick; `NEVER` if nothing is due."""
         ...

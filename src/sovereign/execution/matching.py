@@ -24,6 +24,8 @@ from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import first_outside, limit_event, trailing_event
 
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
+_Terms = tuple[int, int | None, int | None]
+"""Terms of a replace: total quantity, limit, stop; a price of None stays as it is."""
 _FOLLOWS = "bracket follows the filled quantity"
 
 
@@ -79,18 +81,24 @@ class MatchingEngine:
     Parameters
     ----------
     model : the assumptions about fills.
-    latency_ns : from sending an order or a cancel to the venue acting on it.
+    latency_ns : from sending an order, a cancel or a replace to the venue acting on it.
+    holds_brackets : whether an order's bracket is kept here; if not, it is ignored, and the client keeps it.
+    can_replace : whether working orders may be changed in place; if not, every replace is refused.
     """
 
-    def __init__(self, model: FillModel, latency_ns: int = 0) -> None:
+    def __init__(self, model: FillModel, latency_ns: int = 0, *, holds_brackets: bool = True, can_replace: bool = True) -> None:
         self.model = model
+        self.holds_brackets = holds_brackets
+        self.can_replace = can_replace
         self._latency_ns = latency_ns
         self._books: dict[str, list[_Resting]] = {}
         self._by_id: dict[str, _Resting] = {}
-        self._pending: list[tuple[int, int, str, _Resting]] = []  # (effective ns, sequence, what, order)
+        # (effective ns, sequence, what, order, new terms of a replace)
+        self._pending: list[tuple[int, int, str, _Resting, _Terms | None]] = []
         self._sequence = 0
         self._trades = 0
         self._scans: dict[str, _Scan] = {}
+        self._groups: dict[str, list[_Group]] = {}  # brackets with something to close, by symbol, oldest first
         self._net: dict[str, int] = {}  # units bought less units sold, by symbol
 
     @property
@@ -107,7 +115,7 @@ class MatchingEngine:
         if order.client_order_id in self._by_id:
             return
         resting = self._resting(order)
-        if order.bracket is not None:
+        if order.bracket is not None and self.holds_brackets:
             resting.group = _Group(order.bracket, resting)
         self._schedule(ts + self._latency_ns, "activate", resting)
 
@@ -117,14 +125,26 @@ class MatchingEngine:
         if resting is not None:
             self._schedule(ts + self._latency_ns, "cancel", resting)
 
+    def replace(self, client_order_id: str, ts: int, *, quantity: int, limit_ticks: int | None, stop_ticks: int | None) -> None:
+        """Ask for new terms at `ts`; they act `latency_ns` later, or are refused then.
+
+        `quantity` is the new total, filled part included; a price of None stays as it is. At another price, or with more
+        quantity, the order queues anew; with less it keeps its place.
+        """
+        resting = self._by_id.get(client_order_id)
+        if resting is not None:
+            self._schedule(ts + self._latency_ns, "replace", resting, (quantity, limit_ticks, stop_ticks))
+
     def on_time(self, ts: int) -> list[ExecutionReport]:
-        """Do what is due at or before `ts`: activations, cancels, expiries, in the order they were sent."""
+        """Do what is due at or before `ts`: activations, cancels, replaces, expiries, in the order they were sent."""
         reports: list[ExecutionReport] = []
         while self._pending and self._pending[0][0] <= ts:
-            due, _, what, resting = heapq.heappop(self._pending)
-            if resting.is_done:
+            due, _, what, resting, terms = heapq.heappop(self._pending)
+            if terms is not None:
+                self._replace(resting, terms, due, reports)
+            elif resting.is_done:
                 continue
-            if what == "activate":
+            elif what == "activate":
                 self._activate(resting, due, reports)
             else:
                 cause = OrderEvent.CANCEL if what == "cancel" else OrderEvent.EXPIRE
@@ -206,12 +226,56 @@ class MatchingEngine:
     def _resting(self, order: Order) -> _Resting:
         self._sequence += 1
         resting = _Resting(order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign)
+        if order.order_type is OrderType.TRAILING_STOP and order.stop_ticks is not None:
+            # It starts at its stop, and follows once the price has come far enough.
+            resting.arrives = False
+            resting.stop = None
+            resting.best = order.stop_ticks - resting.sign * (order.trail_ticks or 0)
         self._by_id[order.client_order_id] = resting
         return resting
 
-    def _schedule(self, ts: int, what: str, resting: _Resting) -> None:
+    def _schedule(self, ts: int, what: str, resting: _Resting, terms: _Terms | None = None) -> None:
         self._sequence += 1
-        heapq.heappush(self._pending, (ts, self._sequence, what, resting))
+        heapq.heappush(self._pending, (ts, self._sequence, what, resting, terms))
+
+    def _replace(self, resting: _Resting, terms: _Terms, ts: int, reports: list[ExecutionReport]) -> None:
+        refusal = self._why_not(resting, terms)
+        if refusal:
+            reports.append(
+                ExecutionReport(
+                    cause=OrderEvent.REFUSE_UPDATE, client_order_id=resting.order.client_order_id, ts=ts, reason=refusal
+                )
+            )
+            return
+        quantity, limit, stop = terms
+        moves = limit is not None and limit != resting.limit
+        if moves:
+            resting.limit = limit
+        if stop is not None:
+            resting.stop = stop
+        if resting.is_limit and (moves or quantity - resting.filled > resting.leaves):
+            resting.arrives = True  # it queues anew, and may be marketable now
+        self._scans.pop(resting.order.tape, None)
+        self._resize(resting, quantity - resting.filled, ts, "replaced", reports)
+
+    def _why_not(self, resting: _Resting, terms: _Terms) -> str:
+        """Return why new terms are refused; empty when they are not."""
+        quantity, limit, stop = terms
+        kind = resting.order.order_type
+        if not self.can_replace:
+            return "this venue changes no order in place"
+        if resting.is_done:
+            return "too late: the order is closed"
+        if quantity <= resting.filled:
+            return f"quantity was {quantity}, but {resting.filled} are filled; ask for a cancel"
+        if limit is not None and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+            return f"a {kind} order has no limit"
+        if stop is not None and (kind not in (OrderType.STOP, OrderType.STOP_LIMIT) or resting.is_triggered):
+            return f"a {kind} order has no stop" if not resting.is_triggered else "too late: the order is triggered"
+        group = resting.group
+        if group is not None and resting is not group.entry and quantity - resting.filled > group.filled - group.closed:
+            return f"quantity was {quantity}, more than the bracket has to close"
+        return ""
 
     def _activate(self, resting: _Resting, ts: int, reports: list[ExecutionReport]) -> None:
         order = resting.order
@@ -404,6 +468,8 @@ class MatchingEngine:
             self._remove(resting)
         group = resting.group
         if group is None:
+            if order.reduce_only and symbol in self._groups:
+                self._take_from_groups(resting, quantity, ts, reports)
             return
         if resting is group.entry:
             group.filled += quantity
@@ -422,6 +488,7 @@ class MatchingEngine:
         stop = average - sign * group.bracket.stop_ticks
         target = None if group.bracket.target_ticks is None else average + sign * group.bracket.target_ticks
         if not group.children:
+            self._groups.setdefault(group.entry.order.instrument.symbol, []).append(group)
             kind = OrderType.STOP if group.bracket.trail_ticks is None else OrderType.TRAILING_STOP
             self._spawn(group, OrderRole.STOP, kind, open_quantity, ts, reports, stop=stop)
             if target is not None:
@@ -498,7 +565,24 @@ class MatchingEngine:
         """One child filled: the rest of the entry is withdrawn, the sibling shrinks or goes."""
         if not group.entry.is_done:
             self._finish(group.entry, OrderEvent.CANCEL, ts, "a bracket child filled", reports)
+        self._shrink(group, filled, ts, reports)
+
+    def _take_from_groups(self, resting: _Resting, quantity: int, ts: int, reports: list[ExecutionReport]) -> None:
+        """An order outside every bracket closed something: brackets have that much less to close, the oldest first."""
+        symbol = resting.order.instrument.symbol
+        # A bracket whose children were withdrawn keeps nothing any more.
+        self._groups[symbol] = [g for g in self._groups[symbol] if not g.entry.is_done or any(not c.is_done for c in g.children)]
+        for group in list(self._groups[symbol]):
+            taken = min(quantity, group.filled - group.closed) if group.entry.sign == -resting.sign else 0
+            if taken > 0:
+                group.closed += taken
+                quantity -= taken
+                self._shrink(group, None, ts, reports)
+
+    def _shrink(self, group: _Group, filled: _Resting | None, ts: int, reports: list[ExecutionReport]) -> None:
         open_quantity = group.filled - group.closed
+        if not open_quantity and group.entry.is_done:
+            self._groups[group.entry.order.instrument.symbol].remove(group)
         for sibling in group.children:
             if sibling is filled or sibling.is_done:
                 continue

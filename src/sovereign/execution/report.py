@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sovereign.core.order import Order, OrderEvent
 from sovereign.core.position import Liquidity
@@ -14,7 +15,8 @@ class ExecutionReport:
 
     `trade_id`, `quantity` and `price_ticks` describe a fill (`quantity` is this fill's, never cumulative). After an `UPDATE`
     `quantity`, `limit_ticks` and `stop_ticks` are the order's new terms. `child` is an order the venue itself created (a
-    bracket's stop or target), sent with its `SUBMIT`.
+    bracket's stop or target), sent with its `SUBMIT`. `fee` is what the venue charged for a fill; None when it does not say,
+    and then our own fee model does.
     """
 
     cause: OrderEvent
@@ -30,3 +32,4 @@ class ExecutionReport:
     is_ambiguous: bool = False
     reason: str = ""
     child: Order | None = None
+    fee: Decimal | None = None

@@ -61,10 +61,15 @@ def test_refused_cancel_when_partly_filled_then_returns_to_partially_filled():
     assert order.apply(OrderEvent.REFUSE_CANCEL, 1) is OrderStatus.PARTIALLY_FILLED
 
 
-@pytest.mark.parametrize("status", [OrderStatus.DENIED, OrderStatus.REJECTED])
-def test_apply_when_order_never_lived_then_nothing_can_happen(status):
-    with pytest.raises(IllegalTransitionError, match=status.value):
-        new_order(status).apply(OrderEvent.FILL, 1)
+def test_apply_when_order_never_left_then_nothing_can_happen():
+    with pytest.raises(IllegalTransitionError, match="DENIED"):
+        new_order(OrderStatus.DENIED).apply(OrderEvent.FILL, 1)
+
+
+def test_apply_when_the_venue_rejected_and_then_filled_then_the_fill_counts():
+    order = new_order(OrderStatus.REJECTED)
+    assert order.apply(OrderEvent.PARTIAL_FILL, 1) is OrderStatus.REJECTED
+    assert order.apply(OrderEvent.FILL, 1) is OrderStatus.FILLED
 
 
 def test_table_when_an_order_is_closed_then_only_late_fills_and_acknowledgements_move_it():

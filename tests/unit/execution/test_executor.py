@@ -4,12 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from sovereign.core.errors import BrokerError
 from sovereign.core.event import OrderChanged
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.execution.account import Account
-from sovereign.execution.executor import Executor
+from sovereign.execution.executor import Executor, SurpriseKind
 from sovereign.execution.fill_model import PerUnitFees
 from sovereign.execution.report import ExecutionReport
 
@@ -19,11 +18,17 @@ ES = find_instrument("ES")
 class SilentBroker:
     """A venue that takes everything and says nothing by itself."""
 
+    holds_brackets = True
+    can_replace = True
+
     def submit(self, order, ts):
         """Take an order."""
 
     def cancel(self, client_order_id, ts):
         """Take a cancel."""
+
+    def replace(self, client_order_id, ts, *, quantity, limit_ticks, stop_ticks):
+        """Take new terms."""
 
 
 def executor(remembered=1_000):
@@ -73,10 +78,15 @@ def test_fill_when_repeated_after_the_order_closed_then_is_booked_once():
     assert ours._account.positions["ES"].quantity == 1
 
 
-def test_fill_when_nobody_sent_the_order_then_is_an_error_that_names_it():
+def test_fill_when_nobody_sent_the_order_then_is_a_surprise_that_names_it_and_nothing_is_booked():
     ours, _ = executor()
-    with pytest.raises(BrokerError, match=r"V1 .* 'A'"):
-        ours.on_report(fill())
+    assert ours.on_report(fill()) == []
+    (surprise,) = ours.pop_surprises()
+    assert surprise.kind is SurpriseKind.UNKNOWN_FILL
+    assert "'V1'" in surprise.text
+    assert "'A'" in surprise.text
+    assert ours.account.positions == {}
+    assert ours.pop_surprises() == []
 
 
 def test_closed_orders_when_more_than_remembered_then_the_oldest_is_forgotten():
@@ -85,8 +95,9 @@ def test_closed_orders_when_more_than_remembered_then_the_oldest_is_forgotten():
         send(ours, order_id)
         ours.on_report(ExecutionReport(cause=OrderEvent.CANCEL, client_order_id=order_id, ts=2))
     ours.on_report(fill("B", "V2"))
-    with pytest.raises(BrokerError, match="'A'"):
-        ours.on_report(fill("A"))
+    ours.on_report(fill("A"))
+    assert [surprise.report.client_order_id for surprise in ours.pop_surprises()] == ["A"]
+    assert ours.account.positions["ES"].quantity == 1
 
 
 def test_order_changed_when_an_order_is_sent_then_carries_the_price_it_was_decided_at():

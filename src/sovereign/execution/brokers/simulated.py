@@ -20,10 +20,19 @@ class SimulatedBroker:
     ----------
     model, latency_ns : assumptions of the matching engine.
     margins : intraday margin per unit by root, as this broker charges it today; a root not named charges the instrument's own.
+    holds_brackets, can_replace : what the venue is capable of; without, brackets are kept on our side.
     """
 
-    def __init__(self, model: FillModel, latency_ns: int = 0, margins: Mapping[str, Decimal] | None = None) -> None:
-        self._venue = MatchingEngine(model, latency_ns)
+    def __init__(
+        self,
+        model: FillModel,
+        latency_ns: int = 0,
+        margins: Mapping[str, Decimal] | None = None,
+        *,
+        holds_brackets: bool = True,
+        can_replace: bool = True,
+    ) -> None:
+        self._venue = MatchingEngine(model, latency_ns, holds_brackets=holds_brackets, can_replace=can_replace)
         self._margins = dict(margins or {})
         self._fixed: dict[str, Decimal] = {}
         self._fractional: dict[str, Instrument] = {}
@@ -54,6 +63,16 @@ class SimulatedBroker:
         return margins
 
     @property
+    def holds_brackets(self) -> bool:
+        """Whether stop and target of an entry rest at the venue."""
+        return self._venue.holds_brackets
+
+    @property
+    def can_replace(self) -> bool:
+        """Whether the venue changes a working order in place."""
+        return self._venue.can_replace
+
+    @property
     def next_time_ns(self) -> int:
         """When the venue acts next without a tick (UTC ns)."""
         return self._venue.next_time_ns
@@ -65,6 +84,10 @@ class SimulatedBroker:
     def cancel(self, client_order_id: str, ts: int) -> None:
         """Ask for a cancel."""
         self._venue.cancel(client_order_id, ts)
+
+    def replace(self, client_order_id: str, ts: int, *, quantity: int, limit_ticks: int | None, stop_ticks: int | None) -> None:
+        """Ask for new terms; `quantity` is the new total, filled part included, and a price of None stays as it is."""
+        self._venue.replace(client_order_id, ts, quantity=quantity, limit_ticks=limit_ticks, stop_ticks=stop_ticks)
 
     def has_orders(self, tape: str) -> bool:
         """Say whether orders of a tape are live at the venue."""
