@@ -145,15 +145,17 @@ class OneDoor:
         memory = self._memory
         trade_date = session.trade_date.isoformat()
         if memory.trade_date == trade_date:
-            return self._latch.said(session.open_ns)
+            said = self._latch.said(session.open_ns)
+            self._settle_due()
+            return said
         memory.trade_date = trade_date
         memory.day_start = known(balance)
         memory.realized = ZERO
         self._traded.clear()  # fees and margins may be others today
         self._latch.start_day()
         self._breakers.start_session()
-        self._settle_due()
         events: list[Event] = self._latch.said(session.open_ns)
+        self._settle_due()
         # with something open or working overnight, the tier waits until `inspect` sees the account flat
         memory.is_tier_due = bool(self._committed) and memory.tier is not None
         if not memory.is_tier_due:
@@ -176,11 +178,11 @@ class OneDoor:
         intent = proposal.intent
         if intent is not None and intent.reduce_only:
             return judge_reduction(intent, view)
-        if intent is not None and not self._latch.is_halted and (runaway := self._breakers.propose(view.ts)) is not None:
-            self._latch_untold(runaway)
         asked: tuple[Any, ...] = ()
-        if self._is_brief and intent is not None:
-            asked = self._room_asked(intent, view)
+        if intent is not None:
+            if not self._latch.is_halted and (runaway := self._breakers.propose(view.ts)) is not None:
+                self._latch_untold(runaway)
+            asked = self._room_asked(intent, view) if self._is_brief else ()
             if asked and asked == self._too_dear:
                 return (), _NO_ROOM
         for own in proposal.checks:
@@ -189,6 +191,11 @@ class OneDoor:
         if intent is None:
             nothing = Check("intent", 0.0, 1.0, "orders", passed=False, note=f"{proposal.name} asked for no order")
             return (nothing,), refuse(nothing)
+        return self._judge_entry(proposal, intent, view, asked)
+
+    def _judge_entry(
+        self, proposal: Proposal, intent: OrderIntent, view: AccountView, asked: tuple[Any, ...]
+    ) -> tuple[tuple[Check, ...], Approved | Refused]:
         if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
             return _refuse_blind(view)
         positions = held(view.positions)
