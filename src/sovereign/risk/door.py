@@ -30,8 +30,9 @@ from sovereign.risk.number import FAR_HIGH, FAR_LOW, NAN, is_known, known
 from sovereign.risk.reduction import judge_reduction, refuse
 from sovereign.risk.sizing import Sizer, Streaks
 from sovereign.risk.tier import Families, next_tier, traded_symbol
-from sovereign.risk.timetable import Timetable
-from sovereign.risk.window import Schedule, Window, parse_news, read_news
+from sovereign.risk.timetable import Timetable, schedule_of
+from sovereign.risk.trip import high_margins, tripped
+from sovereign.risk.window import Schedule
 
 STATE_VERSION = 2
 
@@ -81,7 +82,7 @@ class OneDoor:
             checks = (*checks, self._breakers.check_trade_count)
         self._rules = tuple(checks)
         self._checks = tuple(sorted(checks, key=lambda rule: rule not in LIKELY_CHECKS) if is_brief else checks)
-        self._schedule = _schedule(config) if schedule is None else schedule
+        self._schedule = schedule_of(config) if schedule is None else schedule
         self._memory = Memory()
         self._latch = Latch()
         self._watch_due_ns = self.due_ns = NEVER
@@ -259,9 +260,10 @@ class OneDoor:
         found = self._breakers.watch(view, positions, self._latch)
         events += self._latch.tell(now)
         events += self._latch.end(now, found.over)
-        new = [] if self._latch.is_halted else self._high_margins(view)
-        new += found.halts
-        new += self._tripped(view, positions)
+        new = found.halts + tripped(view, self._limits_of(view, positions), now, is_open=bool(positions))
+        if not self._latch.is_halted:
+            traded = map(self._traded_on, sorted(view.last_ticks))
+            new = high_margins(traded, view.margin_per_unit, self.config.margin_limits, now) + new
         if new:
             events += self._latch.latch(now, new)
         events += found.notices
@@ -536,53 +538,6 @@ class OneDoor:
                 if self._is_brief or rule in FINAL_CHECKS:
                     break
         return tuple(checks), failed
-
-    def _tripped(self, view: AccountView, positions: Positions) -> list[Halt]:
-        limits, equity = self._limits_of(view, positions), known(view.equity)
-        halts = []
-        if view.is_killed is not False:
-            reason = "the kill switch was " + ("thrown" if view.is_killed else "unknown")
-            halts.append(self._halt(Cause.KILL, reason))
-        if equity is None or limits.lowest is None:
-            if not positions:
-                return halts
-            reason = "a position is open while equity, the day-start balance or the high-water mark is unknown"
-            return [*halts, self._halt(Cause.UNKNOWN_EQUITY, reason)]
-        pnl = equity - (limits.day_start or ZERO)
-        if limits.loss_level is not None and equity <= limits.loss_level:
-            reason = f"the day's profit and loss of {money(pnl)} reached the limit of -{money(limits.loss_limit)}"
-            halts.append(self._halt(Cause.DAILY_LOSS, reason))
-        if limits.drawdown_level is not None and equity <= limits.drawdown_level:
-            reason = f"equity of {money(equity)} reached {money(limits.drawdown_level)}, from a mark of {money(limits.mark)}"
-            halts.append(self._halt(Cause.DRAWDOWN, reason))
-        if limits.profit_level is not None and equity >= limits.profit_level:
-            reason = f"the day's profit and loss of {money(pnl)} reached the target of {money(limits.profit_target)}"
-            halts.append(self._halt(Cause.DAILY_PROFIT, reason))
-        return halts
-
-    def _halt(self, cause: Cause, reason: str) -> Halt:
-        return Halt(TradingState.HALTED, cause, reason, ts=self._breakers.now_ns)
-
-    def _high_margins(self, view: AccountView) -> list[Halt]:
-        too_high = []
-        for tape in sorted(view.last_ticks):
-            symbol, instrument = self._traded_on(tape)
-            margin = known(view.margin_per_unit.get(symbol))
-            limit = None if instrument is None else self.config.margin_limits.get(instrument.root)
-            if margin is not None and limit is not None and margin > limit:
-                too_high.append(f"the margin of {symbol} was {money(margin)}, traded up to {money(limit)}")
-        if not too_high:
-            return []
-        reason = f"high-margin day, no trading: {'; '.join(too_high)}"
-        return [Halt(TradingState.REDUCING, Cause.MARGIN, reason, ts=self._breakers.now_ns)]
-
-
-def _schedule(config: RiskConfig) -> Schedule:
-    before, after = config.news_before_minutes, config.news_after_minutes
-    news = parse_news(config.news, before, after)
-    if config.news_file is not None:
-        news += read_news(config.news_file, before, after)
-    return Schedule(config.clock_zone, tuple(Window.parse(text) for text in config.excluded_windows), news)
 
 
 def _refuse_blind(view: AccountView) -> tuple[tuple[Check, ...], Refused]:
