@@ -495,6 +495,17 @@ def _pragma(name: str, **settings: Any) -> object:
         return value
 
 
+@effect("execution.trading_enabled")
+def _() -> tuple[object, object]:
+    from sovereign.risk.opt_in import live_opt_ins
+
+    def missing(is_enabled: bool) -> object:
+        settings = Settings.model_validate({"execution": {"trading_enabled": is_enabled}})
+        return live_opt_ins(settings.execution.trading_enabled, True, {"ENABLE_LIVE_TRADING": "1"})
+
+    return missing(False), missing(True)
+
+
 @effect("store.url")
 def _() -> tuple[object, object]:
     from sovereign.store.configuration import StoreConfig

@@ -231,12 +231,19 @@ def equity_at(balance: Decimal, held: dict[str, Position], lasts: dict[str, int]
     holding=holdings(),
     day_start=st.sampled_from([D(2500), D("3777.77"), D(12_000)]),
     realized=st.integers(-90_00, 400_00),
+    is_reducing=st.booleans(),
 )
 def test_guard_when_the_price_moves_then_it_agrees_with_inspect_to_the_tick(
-    holding: tuple[dict[str, Position], dict[str, int]], day_start: Decimal, realized: int
+    holding: tuple[dict[str, Position], dict[str, int]], day_start: Decimal, realized: int, is_reducing: bool
 ) -> None:
     held, lasts = holding
     balance = day_start + D(realized) / 100
+
+    def fresh() -> OneDoor:
+        door = open_door(balance=day_start)
+        if is_reducing:
+            door.reduce("desk", "ann", "", TEN)
+        return door
 
     def at(price: int) -> AccountView:
         prices = lasts | {TAPE: price}
@@ -250,15 +257,15 @@ def test_guard_when_the_price_moves_then_it_agrees_with_inspect_to_the_tick(
         )
 
     def trips(price: int) -> bool:
-        events = open_door(balance=day_start).inspect(at(price))
+        events = fresh().inspect(at(price))
         return any(isinstance(event, TradingStateChanged) and event.state is TradingState.HALTED for event in events)
 
-    low, high = open_door(balance=day_start).guard(TAPE, at(lasts[TAPE]))
+    low, high = fresh().guard(TAPE, at(lasts[TAPE]))
     if not any(position.tape == TAPE for position in held.values()):
         assert (low, high) == (FAR_LOW, FAR_HIGH)
         return
     # only the distance to the limits counts, not where the price stands when the guard is asked for
-    assert (low, high) == open_door(balance=day_start).guard(TAPE, at(lasts[TAPE] + 3))
+    assert (low, high) == fresh().guard(TAPE, at(lasts[TAPE] + 3))
     for price in (low - 1, low, low + 1, high - 1, high, high + 1, lasts[TAPE]):
         if abs(price) < 10**8:
             assert trips(price) is (price < low or price > high), (price, low, high)

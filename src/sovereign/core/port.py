@@ -15,7 +15,7 @@ from sovereign.core.columns import Trades
 from sovereign.core.decision import Approved, Check, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument
-from sovereign.core.order import Bracket
+from sovereign.core.order import Bracket, OrderEvent
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import Session
 
@@ -236,6 +236,10 @@ class RiskDoor(Protocol):
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
         """Count a closed trade (streaks, tier); return what changed."""
+        ...
+
+    def on_answer(self, cause: OrderEvent, ts: int) -> Sequence[Event]:
+        """Take note of how the venue answered an order; return what changed."""
         ...
 
 

@@ -378,14 +378,17 @@ class Engine:
     def _apply(self, reports: Iterable[ExecutionReport]) -> bool:
         """Take what the broker says; return whether something filled."""
         closed: list[Trade] = []
+        answered: list[Event] = []
         changed = False
         flat_cause, held = self._flat_cause, self._units_held()
         for report in reports:
             changed |= report.quantity > 0
             closed += self._executor.on_report(report)
+            answered += self._door.on_answer(report.cause, self._now)
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
+        self._absorb(answered)
         if changed:
             self._inspect()
         if flat_cause and self._units_held() > held:
@@ -422,7 +425,7 @@ class Engine:
         tape.next_row += 1
         if rows is None or candidates is None or session is None or tape.last_ticks is None:
             return
-        if not self._is_inspected:
+        if not self._is_inspected or self._now >= self._door.due_ns:
             # Once a day with a price known: high margins are found, and a tier change that had to wait.
             self._is_inspected = True
             self._inspect()
@@ -480,6 +483,8 @@ class Engine:
         )
         if isinstance(outcome, Approved) and proposal.intent is not None:
             self._send(proposal, proposal.intent, outcome, decision_id, position)
+        if self._now >= self._door.due_ns:
+            self._inspect()  # the judgement has tripped something
 
     def _send(
         self, proposal: Proposal, intent: OrderIntent, approved: Approved, decision_id: str, position: Position | None

@@ -129,8 +129,12 @@ class FillModels(Configuration):
 
 
 class ExecutionConfig(Configuration):
-    """Execution: assumptions of the simulated broker."""
+    """Execution: the consent to live orders, and the assumptions of the simulated broker."""
 
+    trading_enabled: bool = Field(
+        default=False,
+        description="consent to orders on a live account; the flag --live and ENABLE_LIVE_TRADING=1 are needed as well",
+    )
     fill_model: FillModelName = Field(
         default=FillModelName.REALISTIC, description="model of headline figures: optimistic, realistic or pessimistic"
     )

@@ -110,7 +110,8 @@ class RegimeConfig(Configuration):
 
     hours: Literal["regular", "all"] = Field(
         default="regular",
-        description="Trade the day session, or all the venue's hours of the trade date. Source: definitions 5.4.",
+        description="Trade the day session, or all the venue's hours of the trade date; risk.hours bounds every strategy. "
+        "Source: definitions 5.4.",
     )
     open_edge_s: int = Field(default=300, ge=0, description="No trading this long after the open (s). Source: definitions 5.3.")
     close_edge_s: int = Field(
@@ -119,7 +120,8 @@ class RegimeConfig(Configuration):
     news: tuple[AwareDatetime, ...] = Field(
         default=(),
         max_length=MAX_NEWS,
-        description="Scheduled releases (time with zone) around which nothing is traded. Source: definitions 5.3.",
+        description="Scheduled releases (time with zone) around which this strategy's regime is NO_TRADE; risk.news and "
+        "risk.news_file keep every strategy and person out. Source: definitions 5.3.",
     )
     news_before_s: int = Field(
         default=300, ge=0, description="No trading this long before a release (s). Source: common practice, no study."

@@ -24,6 +24,11 @@ Fraction = Annotated[Decimal, Field(gt=0, le=1, allow_inf_nan=False)]
 Minutes = Annotated[int, Field(ge=0, le=720)]
 
 
+def none_if_said(value: Any) -> Any:
+    """Read the word `none` as None: TOML and the environment have no null."""
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
 class FamilyConfig(Configuration):
     """One index in two contract sizes. Both have the same tick, so either can be traded on the other's tape."""
 
@@ -111,6 +116,59 @@ class TiersConfig(Configuration):
         return self
 
 
+class BreakersConfig(Configuration):
+    """What stops trading although no single order is at fault. `"none"` switches a breaker off."""
+
+    max_losses_in_a_row: int | None = Field(
+        default=6,
+        ge=1,
+        description="losing trades in a row, within a session, that stop entries, count (order_flow: at most 5 were ever seen)",
+    )
+    loss_pause_minutes: Annotated[int, Field(ge=1, le=1440)] | None = Field(
+        default=None, description='how long a losing streak stops entries, min; "none" until the next session'
+    )
+    max_trades_per_session: int | None = Field(
+        default=None, ge=1, description="trades of a session, open ones included, after which no entry is taken, count"
+    )
+    max_proposals_per_minute: int | None = Field(
+        default=600,
+        ge=1,
+        description="entries proposed within 60 s, taken or not, beyond which the strategy is halted as running away until a "
+        "person resumes it, count (ten a second; a strategy on bars comes nowhere near)",
+    )
+    max_rejects_in_a_row: int | None = Field(
+        default=5,
+        ge=1,
+        description="orders that the venue rejects in a row before trading is halted until a person resumes it, count",
+    )
+    stale_position_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=120.0, description="how long market data may be silent while a position is open and the venue trades, s"
+    )
+    stale_position_action: Literal["alarm", "flatten"] = Field(
+        default="alarm", description="what happens then: an alarm, or everything is closed and trading halted for the day"
+    )
+    recover_frac: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="a clock skew or a silence that has tripped is over below this fraction of its limit, so that it does not "
+        "flap, fraction",
+    )
+
+    @field_validator(
+        "max_losses_in_a_row",
+        "loss_pause_minutes",
+        "max_trades_per_session",
+        "max_proposals_per_minute",
+        "max_rejects_in_a_row",
+        "stale_position_s",
+        mode="before",
+    )
+    @classmethod
+    def _none_is_a_word(cls, value: Any) -> Any:
+        return none_if_said(value)
+
+
 class RiskConfig(Configuration):
     """Limits of the one door every order passes."""
 
@@ -133,7 +191,8 @@ class RiskConfig(Configuration):
 
     hours: Literal["regular", "all"] = Field(
         default="regular",
-        description="enter in the day session only, or whenever the venue trades",
+        description="enter in the day session only, or whenever the venue trades; a strategy has hours of its own "
+        "(strategies.order_flow.regime.hours), and an entry needs both",
     )
     first_entry_after_open_minutes: Minutes = Field(
         default=0,
@@ -156,8 +215,8 @@ class RiskConfig(Configuration):
     )
     news: tuple[str, ...] = Field(
         default=(),
-        description="news without entries: ISO 8601 intervals 'start/end' or moments, with offset, for example "
-        "2025-12-10T19:00:00Z",
+        description="news without entries of any strategy: ISO 8601 intervals 'start/end' or moments, with offset, for example "
+        "2025-12-10T19:00:00Z; a strategy's own list (strategies.order_flow.regime.news) only keeps its regime out of them",
     )
     news_file: str | None = Field(
         default=None,
@@ -260,12 +319,12 @@ class RiskConfig(Configuration):
     )
 
     tiers: TiersConfig = Field(default=TiersConfig(), description="account tiers")
+    breakers: BreakersConfig = Field(default=BreakersConfig(), description="breakers")
 
     @field_validator("daily_profit_target", "max_quantity", "news_file", mode="before")
     @classmethod
     def _none_is_a_word(cls, value: Any) -> Any:
-        # TOML and the environment have no null
-        return None if isinstance(value, str) and value.strip().lower() == "none" else value
+        return none_if_said(value)
 
     @field_validator("clock_zone")
     @classmethod

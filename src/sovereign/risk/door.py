@@ -8,7 +8,6 @@ else comes with the `AccountView`. `state` and `restore` carry it over a restart
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
@@ -16,21 +15,24 @@ from sovereign.core.decision import Approved, Check, Proposal, Refused, money
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Event, TierChanged, TradingState
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import OrderIntent
+from sovereign.core.order import OrderEvent, OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
+from sovereign.risk.breaker import Breakers, room_halt
 from sovereign.risk.case import Case
 from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, LIKELY_CHECKS, CheckRule, check_loss_at_stop
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.halt import Cause, Clearance, Halt, Latch
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
+from sovereign.risk.memory import Memory, text
 from sovereign.risk.number import FAR_HIGH, FAR_LOW, NAN, is_known, known
 from sovereign.risk.reduction import judge_reduction, refuse
 from sovereign.risk.sizing import Sizer, Streaks
 from sovereign.risk.tier import Families, next_tier, traded_symbol
-from sovereign.risk.timetable import Timetable
-from sovereign.risk.window import Schedule, Window, parse_news, read_news
+from sovereign.risk.timetable import Timetable, schedule_of
+from sovereign.risk.trip import high_margins, tripped
+from sovereign.risk.window import Schedule
 
 STATE_VERSION = 2
 
@@ -45,21 +47,6 @@ class _Traded(NamedTuple):
     instrument: Instrument | None
 
 
-@dataclass(slots=True)
-class _Memory:
-    # what `state` exports
-    trade_date: str | None = None
-    day_start: Decimal | None = None
-    tier: str | None = None
-    day_tier: str | None = None
-    is_tier_due: bool = False
-    streaks: Streaks = field(default_factory=Streaks)
-    realized: Decimal = Decimal(0)
-    mark: Decimal | None = None
-    cleared_mark: Decimal | None = None
-    is_mark_due: bool = False
-
-
 class OneDoor:
     """Judge orders by `RiskConfig`; implements `core.port.RiskDoor`.
 
@@ -70,6 +57,7 @@ class OneDoor:
     checks : the entry checks, in order; a rule pack puts its own between them.
     is_brief : stop at the first check that fails, make no sentences, and refuse an unchanged account the same order without
         looking again. The verdict is the same; for lanes whose decisions nobody reads.
+    schedule : windows and news; None reads those of the configuration.
 
     Raises
     ------
@@ -83,20 +71,21 @@ class OneDoor:
         find: Callable[[str], Instrument] = find_instrument,
         checks: Sequence[CheckRule] = ENTRY_CHECKS,
         is_brief: bool = False,
+        schedule: Schedule | None = None,
     ) -> None:
         self.config = config
         self._is_brief = is_brief
         self._find = find
+        self._given = tuple(checks)
+        self._breakers = Breakers(config)
+        if config.breakers.max_trades_per_session is not None:
+            checks = (*checks, self._breakers.check_trade_count)
+        self._rules = tuple(checks)
         self._checks = tuple(sorted(checks, key=lambda rule: rule not in LIKELY_CHECKS) if is_brief else checks)
-        before, after = config.news_before_minutes, config.news_after_minutes
-        news = parse_news(config.news, before, after)
-        if config.news_file is not None:
-            news += read_news(config.news_file, before, after)
-        windows = tuple(Window.parse(text) for text in config.excluded_windows)
-        self._schedule = Schedule(config.clock_zone, windows, news)
-        self._memory = _Memory()
+        self._schedule = schedule_of(config) if schedule is None else schedule
+        self._memory = Memory()
         self._latch = Latch()
-        self.due_ns = NEVER
+        self._watch_due_ns = self.due_ns = NEVER
         self._committed: dict[str, Decimal] = {}
         # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
         self._families = Families(config.tiers)
@@ -157,14 +146,17 @@ class OneDoor:
         memory = self._memory
         trade_date = session.trade_date.isoformat()
         if memory.trade_date == trade_date:
-            return self._latch.said(session.open_ns)
+            said = self._latch.said(session.open_ns)
+            self._settle_due()
+            return said
         memory.trade_date = trade_date
         memory.day_start = known(balance)
         memory.realized = ZERO
         self._traded.clear()  # fees and margins may be others today
         self._latch.start_day()
-        self._settle_due()
+        self._breakers.start_session()
         events: list[Event] = self._latch.said(session.open_ns)
+        self._settle_due()
         # with something open or working overnight, the tier waits until `inspect` sees the account flat
         memory.is_tier_due = bool(self._committed) and memory.tier is not None
         if not memory.is_tier_due:
@@ -188,8 +180,10 @@ class OneDoor:
         if intent is not None and intent.reduce_only:
             return judge_reduction(intent, view)
         asked: tuple[Any, ...] = ()
-        if self._is_brief and intent is not None:
-            asked = self._room_asked(intent, view)
+        if intent is not None:
+            if not self._latch.is_halted and (runaway := self._breakers.propose(view.ts)) is not None:
+                self._latch_untold(runaway)
+            asked = self._room_asked(intent, view) if self._is_brief else ()
             if asked and asked == self._too_dear:
                 return (), _NO_ROOM
         for own in proposal.checks:
@@ -198,6 +192,11 @@ class OneDoor:
         if intent is None:
             nothing = Check("intent", 0.0, 1.0, "orders", passed=False, note=f"{proposal.name} asked for no order")
             return (nothing,), refuse(nothing)
+        return self._judge_entry(proposal, intent, view, asked)
+
+    def _judge_entry(
+        self, proposal: Proposal, intent: OrderIntent, view: AccountView, asked: tuple[Any, ...]
+    ) -> tuple[tuple[Check, ...], Approved | Refused]:
         if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
             return _refuse_blind(view)
         positions = held(view.positions)
@@ -205,7 +204,12 @@ class OneDoor:
         case = self._case(proposal, intent, view, positions)
         checks, failed = self._look(case)
         if failed is not None:
-            return checks, self._refuse_briefly(case, failed, asked) if self._is_brief else refuse(failed)
+            lacks_room = self._on_refusal(case, failed)
+            if not self._is_brief:
+                return checks, refuse(failed)
+            if failed is case.size.checks.get(check_loss_at_stop.__name__) and not lacks_room:
+                self._too_dear = asked
+            return checks, Refused(failed.name, failed.limit, failed.value, failed.unit, failed.name)
         size = case.size
         loss = (size.stop_loss or ZERO) * size.quantity
         self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
@@ -239,43 +243,64 @@ class OneDoor:
         return guard_prices(on_tape, balance + elsewhere, lowest, limits.profit_level)
 
     def inspect(self, view: AccountView) -> Sequence[Event]:
-        """Look at equity and margin now; return a `TradingStateChanged` for each limit that has newly tripped.
+        """Look at the account now; return a `TradingStateChanged` for each limit that has newly tripped or is over.
 
         Losses, the profit target and an open position of unknown value halt; a high-margin day reduces. Each is said once and
         latches: for the day, the drawdown until `resume`. A thrown kill switch, or one that nobody can tell, latches as well.
+        So do the breakers (see `risk.breaker`), and what a judgement has tripped is said here.
         """
+        now = self._breakers.now(view.ts)
         positions = held(view.positions)
         self._prune(view, positions)
         self._follow_mark(view)
         events: list[Event] = []
         if self._memory.is_tier_due and not view.working_entries and not positions:
             self._memory.is_tier_due = False
-            events += self._change_tier(view.ts, self._memory.day_start, can_promote=True)
-        events += self._latch.end(view.ts, {}) if is_known(view.ts) else []
-        new = [] if self._latch.is_halted else self._high_margins(view)
-        new += self._tripped(view, positions)
+            events += self._change_tier(now, self._memory.day_start, can_promote=True)
+        found = self._breakers.watch(view, positions, self._latch)
+        events += self._latch.tell(now)
+        events += self._latch.end(now, found.over)
+        new = found.halts + tripped(view, self._limits_of(view, positions), now, is_open=bool(positions))
+        if not self._latch.is_halted:
+            traded = map(self._traded_on, sorted(view.last_ticks))
+            new = high_margins(traded, view.margin_per_unit, self.config.margin_limits, now) + new
         if new:
-            events += self._latch.latch(view.ts, new)
+            events += self._latch.latch(now, new)
+        events += found.notices
+        self._watch_due_ns = found.due_ns
         self._settle_due()
         return events
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
         """Count a closed trade; when everything is flat, a balance that has fallen below its tier loses it at once.
 
-        The limits of the day stay those it began with; a higher tier waits for the next session.
+        The limits of the day stay those it began with; a higher tier waits for the next session. A streak of losses stops
+        entries, see `BreakersConfig`.
         """
-        memory, net = self._memory, trade.net
-        memory.realized += net
-        if net > 0:
-            memory.streaks = Streaks(memory.streaks.wins + 1, 0)
-        elif net < 0:
+        memory, net = self._memory, known(trade.net)
+        events: list[Event] = []
+        if net is not None:
+            memory.realized += net
+        if net is None or net < 0:
             memory.streaks = Streaks(0, memory.streaks.losses + 1)
+        elif net > 0:
+            memory.streaks = Streaks(memory.streaks.wins + 1, 0)
+        if halts := list(self._breakers.on_trade(net, view.ts)):
+            events += self._latch.latch(self._breakers.now_ns, halts)
+            self._settle_due()
         positions = held(view.positions)
         if trade.instrument.symbol not in positions:
             self._committed.pop(trade.instrument.symbol, None)
-        if positions or view.working_entries:
+        if not positions and not view.working_entries:
+            events += self._change_tier(self._breakers.now_ns, known(view.balance), can_promote=False)
+        return events
+
+    def on_answer(self, cause: OrderEvent, ts: int) -> Sequence[Event]:
+        """Take note of how the venue answered an order; one rejected after the other halts."""
+        halt = self._breakers.on_answer(cause, ts)
+        if halt is None:
             return ()
-        return self._change_tier(view.ts, known(view.balance), can_promote=False)
+        return self._latch.latch(halt.ts, [halt])
 
     # What a person may do
 
@@ -286,11 +311,11 @@ class OneDoor:
         ------
         UsageError : the cause or the name is empty, or the cause is one of the door's own.
         """
-        return self._latch.order(TradingState.HALTED, cause, by, reason, ts)
+        return self._latch.order(TradingState.HALTED, cause, by, reason, self._breakers.now(ts))
 
     def reduce(self, cause: str, by: str, reason: str, ts: int) -> Sequence[Event]:
         """Let nothing be opened, by a person's or a part's word, until somebody resumes trading; raises as `halt` does."""
-        return self._latch.order(TradingState.REDUCING, cause, by, reason, ts)
+        return self._latch.order(TradingState.REDUCING, cause, by, reason, self._breakers.now(ts))
 
     def resume(
         self, by: str, reason: str, ts: int, *, causes: Collection[str] = (), view: AccountView | None = None
@@ -309,34 +334,26 @@ class OneDoor:
         UsageError : nobody's name is given, a cause is not in force, or nothing in force can be cleared like this.
         """
         cleared, events = self._latch.resume(by, reason, ts, causes)
-        if Cause.DRAWDOWN in cleared:
+        if Cause.DRAWDOWN in cleared or Cause.DRAWDOWN_ROOM in cleared:
             self._memory.is_mark_due = True
+        self._breakers.cleared(cleared)
         if view is not None:
             return [*events, *self.inspect(view)]
-        self.due_ns = min(self.due_ns, ts)
+        self._watch_due_ns = ts
+        self._settle_due()
         return events
 
     # A restart
 
     def state(self) -> dict[str, Any]:
         """Return everything the door remembers as JSON-ready values."""
-        memory = self._memory
         return {
             "version": STATE_VERSION,
-            "trade_date": memory.trade_date,
-            "day_start_balance": _text(memory.day_start),
-            "tier": memory.tier,
-            "day_tier": memory.day_tier,
-            "is_tier_due": memory.is_tier_due,
-            "win_streak": memory.streaks.wins,
-            "loss_streak": memory.streaks.losses,
-            "realized": _text(memory.realized),
-            "mark": _text(memory.mark),
-            "cleared_mark": _text(memory.cleared_mark),
-            "is_mark_due": memory.is_mark_due,
-            "due_ns": self.due_ns,
+            **self._memory.plain(),
             **self._latch.plain(),
-            "committed": {symbol: _text(loss) for symbol, loss in sorted(self._committed.items())},
+            "watch_due_ns": self._watch_due_ns,
+            "breakers": self._breakers.plain(),
+            "committed": {symbol: text(loss) for symbol, loss in sorted(self._committed.items())},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -351,28 +368,25 @@ class OneDoor:
                 f"version of the risk state was {state.get('version')!r}; allowed is {STATE_VERSION}; start afresh"
             )
         try:
-            memory = _Memory(
-                trade_date=state["trade_date"],
-                day_start=_decimal(state["day_start_balance"]),
-                tier=state["tier"],
-                day_tier=state["day_tier"],
-                is_tier_due=bool(state["is_tier_due"]),
-                streaks=Streaks(int(state["win_streak"]), int(state["loss_streak"])),
-                realized=Decimal(state["realized"]),
-                mark=_decimal(state["mark"]),
-                cleared_mark=_decimal(state["cleared_mark"]),
-                is_mark_due=bool(state["is_mark_due"]),
-            )
-            latch, due_ns = Latch.of_plain(state), int(state["due_ns"])
+            memory = Memory.of_plain(state)
+            latch, watch_due_ns = Latch.of_plain(state), int(state["watch_due_ns"])
             committed = {str(symbol): Decimal(loss) for symbol, loss in state["committed"].items()}
+            self._breakers.restore(state["breakers"])  # the last that can fail
         except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as cause:
             raise UsageError(f"risk state was damaged ({cause!r}); restore a backup or start afresh") from cause
-        self._memory, self._latch, self._committed, self.due_ns = memory, latch, committed, due_ns
+        self._memory, self._latch, self._committed, self._watch_due_ns = memory, latch, committed, watch_due_ns
+        self._settle_due()
+
+    def twin(self) -> OneDoor:
+        """Return a door that knows the same and leaves this one alone: for judging without consequences."""
+        other = OneDoor(self.config, find=self._find, checks=self._given, is_brief=self._is_brief, schedule=self._schedule)
+        other.restore(self.state())
+        return other
 
     # Inside
 
     def _settle_due(self) -> None:
-        self.due_ns = self._latch.due_ns
+        self.due_ns = min(self._latch.due_ns, self._watch_due_ns)
 
     def _change_tier(self, ts: int, balance: Decimal | None, *, can_promote: bool) -> list[Event]:
         tiers = self.config.tiers
@@ -487,10 +501,29 @@ class OneDoor:
         asked = (view.session, memory.tier, memory.day_tier, len(view.last_ticks or ()), intent.symbol, intent.bracket)
         return (*asked, view.equity, view.high_water_mark, memory.day_start, view.day_start_balance, memory.mark)
 
-    def _refuse_briefly(self, case: Case, failed: Check, asked: tuple[Any, ...]) -> Refused:
-        if failed is case.size.checks.get(check_loss_at_stop.__name__):
-            self._too_dear = asked
-        return Refused(failed.name, failed.limit, failed.value, failed.unit, failed.name)
+    def _latch_untold(self, halt: Halt) -> None:
+        # in force at once; the engine hears of it when it does what `due_ns` asks for
+        self._latch.latch_untold(halt)
+        self._settle_due()
+
+    def _on_refusal(self, case: Case, failed: Check) -> bool:
+        # what one refusal says about the whole account; whether no new day gives it the room that it lacks
+        now = self._breakers.now(case.view.ts)
+        if failed.name in ("kill_switch", "clock_skew"):
+            self._watch_due_ns = now
+            self._settle_due()
+        if failed.name != "loss_at_stop" or (halt := room_halt(case, now)) is None:
+            return False
+        if not self._latch.is_halted and self._is_all_else_well(case):
+            self._latch_untold(halt)
+        return True
+
+    def _is_all_else_well(self, case: Case) -> bool:
+        # a brief door asks this check before its turn
+        if not self._is_brief:
+            return True
+        before = self._rules[: self._rules.index(check_loss_at_stop)] if check_loss_at_stop in self._rules else ()
+        return all(rule(case).passed for rule in before)
 
     def _look(self, case: Case) -> tuple[tuple[Check, ...], Check | None]:
         # the checks made, and the first that failed
@@ -506,56 +539,8 @@ class OneDoor:
                     break
         return tuple(checks), failed
 
-    def _tripped(self, view: AccountView, positions: Positions) -> list[Halt]:
-        limits, equity = self._limits_of(view, positions), known(view.equity)
-        halts = []
-        if view.is_killed is not False:
-            reason = "the kill switch was " + ("thrown" if view.is_killed else "unknown")
-            halts.append(self._halt(view, Cause.KILL, reason))
-        if equity is None or limits.lowest is None:
-            if not positions:
-                return halts
-            reason = "a position is open while equity, the day-start balance or the high-water mark is unknown"
-            return [*halts, self._halt(view, Cause.UNKNOWN_EQUITY, reason)]
-        pnl = equity - (limits.day_start or ZERO)
-        if limits.loss_level is not None and equity <= limits.loss_level:
-            reason = f"the day's profit and loss of {money(pnl)} reached the limit of -{money(limits.loss_limit)}"
-            halts.append(self._halt(view, Cause.DAILY_LOSS, reason))
-        if limits.drawdown_level is not None and equity <= limits.drawdown_level:
-            reason = f"equity of {money(equity)} reached {money(limits.drawdown_level)}, from a mark of {money(limits.mark)}"
-            halts.append(self._halt(view, Cause.DRAWDOWN, reason))
-        if limits.profit_level is not None and equity >= limits.profit_level:
-            reason = f"the day's profit and loss of {money(pnl)} reached the target of {money(limits.profit_target)}"
-            halts.append(self._halt(view, Cause.DAILY_PROFIT, reason))
-        return halts
-
-    @staticmethod
-    def _halt(view: AccountView, cause: Cause, reason: str) -> Halt:
-        return Halt(TradingState.HALTED, cause, reason, ts=view.ts)
-
-    def _high_margins(self, view: AccountView) -> list[Halt]:
-        too_high = []
-        for tape in sorted(view.last_ticks):
-            symbol, instrument = self._traded_on(tape)
-            margin = known(view.margin_per_unit.get(symbol))
-            limit = None if instrument is None else self.config.margin_limits.get(instrument.root)
-            if margin is not None and limit is not None and margin > limit:
-                too_high.append(f"the margin of {symbol} was {money(margin)}, traded up to {money(limit)}")
-        if not too_high:
-            return []
-        reason = f"high-margin day, no trading: {'; '.join(too_high)}"
-        return [Halt(TradingState.REDUCING, Cause.MARGIN, reason, ts=view.ts)]
-
 
 def _refuse_blind(view: AccountView) -> tuple[tuple[Check, ...], Refused]:
     absent = [name for name in ("positions", "last_ticks", "margin_per_unit") if getattr(view, name) is None]
     check = Check("numbers", float(len(absent)), 0.0, "numbers", passed=False, note=f"unknown: {', '.join(absent)}")
     return (check,), refuse(check)
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else format(value, "f")
-
-
-def _decimal(value: str | None) -> Decimal | None:
-    return None if value is None else Decimal(value)

@@ -6,7 +6,7 @@ force is that of the gravest halt; each event says it, so that the last word tol
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -87,8 +87,9 @@ class Clearance:
 class Latch:
     """The halts in force in the order in which they came, and the clearances of this trade date."""
 
-    def __init__(self, halts: Iterable[Halt] = (), clearances: Iterable[Clearance] = ()) -> None:
+    def __init__(self, halts: Iterable[Halt] = (), clearances: Iterable[Clearance] = (), untold: Iterable[str] = ()) -> None:
         self._halts = {halt.cause: halt for halt in halts}
+        self._untold = list(untold)
         self.clearances = tuple(clearances)
         self._settle()
 
@@ -98,9 +99,17 @@ class Latch:
         self.state = max((halt.state for halt in self.halts), key=GRAVITY.__getitem__, default=TradingState.ACTIVE)
         self.is_halted = self.state is TradingState.HALTED
         self.due_ns = min((halt.until_ns for halt in self.halts if halt.until_ns is not None), default=NEVER)
+        if self._untold:
+            self.due_ns = min(self.due_ns, *(self._halts[cause].ts for cause in self._untold))
 
-    def __contains__(self, cause: str) -> bool:
+    def __contains__(self, cause: object) -> bool:
         return cause in self._halts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._halts)
+
+    def __len__(self) -> int:
+        return len(self._halts)
 
     def latch(self, ts: int, halts: Iterable[Halt]) -> list[Event]:
         """Put halts in force, the gravest last; one that is in force already is not said again, but may become graver."""
@@ -113,6 +122,21 @@ class Latch:
             self._settle()
             events.append(TradingStateChanged(ts=ts, state=self.state, cause=halt.cause, reason=halt.reason, by=halt.by))
         return events
+
+    def latch_untold(self, halt: Halt) -> None:
+        """Put a halt in force now, to be said by the next `tell`."""
+        if self.latch(halt.ts, [halt]):
+            self._untold.append(halt.cause)
+            self._settle()
+
+    def tell(self, ts: int) -> list[Event]:
+        """Say what was latched in silence."""
+        untold = [self._halts[cause] for cause in self._untold]
+        if not untold:
+            return []
+        self._untold.clear()
+        self._settle()
+        return [TradingStateChanged(ts=ts, state=self.state, cause=h.cause, reason=h.reason, by=h.by) for h in untold]
 
     def order(self, state: TradingState, cause: str, by: str, reason: str, ts: int) -> list[Event]:
         """Put a person's halt in force.
@@ -130,12 +154,15 @@ class Latch:
 
     def said(self, ts: int) -> list[Event]:
         """Say everything in force again, the gravest last."""
+        self._untold.clear()
+        self._settle()
         return Latch().latch(ts, self.halts)
 
     def start_day(self) -> None:
         """Drop the halts of the day before."""
         self._halts = {cause: halt for cause, halt in self._halts.items() if cause not in OF_THE_DAY}
         self.clearances = ()
+        self._untold = [cause for cause in self._untold if cause in self._halts]
         self._settle()
 
     def end(self, ts: int, over: Mapping[str, str]) -> list[Event]:
@@ -147,7 +174,7 @@ class Latch:
             if halt.until_ns is not None and halt.until_ns <= ts:
                 gone[halt.cause] = f"{halt.cause} has lasted its time"
         for cause in gone:
-            del self._halts[cause]
+            self._drop(cause)
         self._settle()
         return [self._changed(ts, ENDED, "; ".join(gone.values()))] if gone else []
 
@@ -164,11 +191,16 @@ class Latch:
         if not cleared:
             raise UsageError(self._why_nothing())
         for cause in cleared:
-            del self._halts[cause]
+            self._drop(cause)
         self.clearances += tuple(Clearance(cause, by, reason, ts) for cause in cleared)
         self._settle()
         words = f"{', '.join(cleared)} cleared by {by}" + (f": {reason}" if reason else "")
         return cleared, [self._changed(ts, RESUMED, words, by)]
+
+    def _drop(self, cause: str) -> None:
+        del self._halts[cause]
+        if cause in self._untold:
+            self._untold.remove(cause)
 
     def _why_nothing(self) -> str:
         if not self._halts:
@@ -199,6 +231,7 @@ class Latch:
             "clearances": [
                 {"cause": str(item.cause), "by": item.by, "reason": item.reason, "ts": item.ts} for item in self.clearances
             ],
+            "untold": list(map(str, self._untold)),
         }
 
     @staticmethod
@@ -216,7 +249,10 @@ class Latch:
             for halt in state["halts"]
         ]
         clearances = [Clearance(c["cause"], c["by"], c["reason"], int(c["ts"])) for c in state["clearances"]]
-        return Latch(halts, clearances)
+        untold = [str(cause) for cause in state["untold"]]
+        if not {*untold} <= {halt.cause for halt in halts}:
+            raise ValueError(f"untold halts {untold} are not in force")
+        return Latch(halts, clearances, untold)
 
 
 def _name(by: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session, from_ns
 from sovereign.risk.configuration import RiskConfig
-from sovereign.risk.window import News, Schedule, Window
+from sovereign.risk.window import News, Schedule, Window, parse_news, read_news
 
 
 class Timetable:
@@ -58,6 +58,15 @@ class Timetable:
             if news.start_ns <= ts < news.end_ns:
                 return news
         return None
+
+
+def schedule_of(config: RiskConfig) -> Schedule:
+    """Return the windows and news that a configuration names; see `read_news` for what can go wrong."""
+    before, after = config.news_before_minutes, config.news_after_minutes
+    news = parse_news(config.news, before, after)
+    if config.news_file is not None:
+        news += read_news(config.news_file, before, after)
+    return Schedule(config.clock_zone, tuple(Window.parse(text) for text in config.excluded_windows), news)
 
 
 def _intervals(schedule: Schedule, session: Session) -> list[tuple[int, int, Window]] | None:

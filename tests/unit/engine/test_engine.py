@@ -282,3 +282,32 @@ def test_position_when_its_contract_is_rolled_away_then_is_settled_at_its_last_p
     assert trade.exit_ticks == 20_007
     assert trade.is_ambiguous
     assert of(events, SessionEnded)[-1].ts < trade.exit_ns
+
+
+def test_breaker_when_orders_run_away_then_the_engine_halts_and_closes_within_the_same_row():
+    risk = {"breakers": {"max_proposals_per_minute": 2}, "max_quantity": 1}
+    wishes = {0: [buy(target=900)], 1: [buy(), buy(), buy()]}
+    engine, events = run([20_000] * 8, wishes, [0.5, 3.5], risk=risk)
+    (halt,) = of(events, TradingStateChanged)
+    assert (halt.cause, halt.state, halt.ts) == ("order_rate", TradingState.HALTED, OPEN + 3_500_000_000)
+    assert [e.decision.outcome.check for e in of(events, DecisionMade) if e.decision.verdict is Verdict.REFUSED][1:] == [
+        "trading_state",
+        "trading_state",
+    ]
+    assert engine.positions == {}
+
+
+def test_breaker_when_a_pause_is_over_then_the_next_row_may_enter_again():
+    # Two stops of 16 ticks in a row, a pause of a minute, and a third entry after it.
+    down = [20_000, 20_000, 19_980, 19_980]
+    prices = down + [20_000, 20_000, 19_980, 19_980] + [20_000] * 80
+    wishes = {0: [buy()], 1: [buy()], 2: [buy()], 3: [buy()]}
+    risk = {"breakers": {"max_losses_in_a_row": 2, "loss_pause_minutes": 1}, "max_quantity": 1, "tiers": {"enabled": False}}
+    risk |= {"daily_loss_limit": -9_000}
+    _, events = run(prices, wishes, [0.5, 4.5, 30.5, 80.5], risk=risk)
+    assert [(e.cause, e.state.value) for e in of(events, TradingStateChanged)] == [
+        ("loss_streak", "REDUCING"),
+        ("ended", "ACTIVE"),
+    ]
+    entries = [e.decision.verdict for e in of(events, DecisionMade) if not e.decision.proposal.intent.reduce_only]
+    assert [verdict is Verdict.REFUSED for verdict in entries] == [False, False, True, False]

@@ -18,7 +18,8 @@ from risk_cases import FRIDAY, TEN, THURSDAY, entry, position, proposal, trade, 
 
 from sovereign.core.decision import Approved, Refused
 from sovereign.core.event import to_plain
-from sovereign.core.order import Bracket
+from sovereign.core.order import Bracket, OrderEvent
+from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
 
@@ -89,7 +90,71 @@ class Key:
     around: dict[str, Any] = field(default_factory=dict)
 
 
+def losing(*minutes: int) -> Scenario:
+    """The verdicts so many minutes after six losses in a row."""
+
+    def run(door: OneDoor) -> Any:
+        door.start_session(THURSDAY, D(2500))
+        for _ in range(6):
+            door.on_trade(trade("-1"), view())
+        found = []
+        for minute in minutes:
+            then = view(ts=TEN + minute * NS_PER_MINUTE)
+            door.inspect(then)
+            found.append(verdict(door.judge(proposal(), then)[1]))
+        return found
+
+    return run
+
+
+def running(count: int) -> Scenario:
+    """The halts after so many proposals in an instant."""
+
+    def run(door: OneDoor) -> Any:
+        door.start_session(THURSDAY, D(2500))
+        for _ in range(count):
+            door.judge(proposal(), view(working_entries=1))
+        return door.halts
+
+    return run
+
+
+def rejected(count: int) -> Scenario:
+    """The halts after so many rejected orders."""
+
+    def run(door: OneDoor) -> Any:
+        door.start_session(THURSDAY, D(2500))
+        for _ in range(count):
+            door.on_answer(OrderEvent.REJECT, TEN)
+        return [halt.cause for halt in door.halts]
+
+    return run
+
+
+def silent(*seconds: int) -> Scenario:
+    """What is said so long after the last data, with a position open; a second round of data comes with the last."""
+
+    def run(door: OneDoor) -> Any:
+        door.start_session(THURSDAY, D(2500))
+        said = []
+        for second in seconds:
+            data = TEN if second < seconds[-1] else TEN + (second - 70) * NS_PER_SECOND
+            then = view(ts=TEN + second * NS_PER_SECOND, data_ns=data, positions={"MESZ5": position()})
+            said.append([type(event).__name__ for event in door.inspect(then)])
+        return said
+
+    return run
+
+
 KEYS = [
+    Key("breakers.max_losses_in_a_row", 7, losing(0)),
+    Key("breakers.loss_pause_minutes", 10, losing(10)),
+    Key("breakers.max_trades_per_session", 1, outcome(trades=("1",))),
+    Key("breakers.max_proposals_per_minute", 5, running(6)),
+    Key("breakers.max_rejects_in_a_row", 4, rejected(4)),
+    Key("breakers.stale_position_s", 60, silent(100, 110)),
+    Key("breakers.stale_position_action", "flatten", silent(130, 140)),
+    Key("breakers.recover_frac", 0.9, silent(130, 140)),
     Key("stale_data_s", 0.5, outcome()),
     Key("max_clock_skew_s", 2.0, outcome(data_ns=TEN + 1_500_000_000)),
     Key("can_inputs_be_unknown", True, outcome(unknown_input=True)),
@@ -151,8 +216,8 @@ def leaf_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def configured(key: Key, value: Any) -> dict[str, Any]:
     # a key inside a list of tables is given as the whole list
     parts = key.path.split(".")
-    if parts[:1] == ["tiers"]:
-        return key.around | {"tiers": {parts[1]: value}}
+    if len(parts) > 1:
+        return key.around | {parts[0]: {parts[1]: value}}
     return key.around | {parts[0]: value}
 
 

@@ -108,7 +108,7 @@ def test_on_trade_when_flat_and_far_below_then_demoted_at_once_with_the_limits_o
 def test_on_trade_when_another_position_is_open_then_the_tier_stays() -> None:
     opened = door(balance=D(3500))
     account = view(balance=D(3000), positions={"CLZ5": position("CLZ5", 1, 6000, "CLZ5")})
-    assert opened.on_trade(trade("-500", "ESZ5"), account) == ()
+    assert list(opened.on_trade(trade("-500", "ESZ5"), account)) == []
     assert opened.traded_symbol(TAPE) == "ESZ5"
 
 
