@@ -1,7 +1,7 @@
 """A Discord webhook on this machine: limits of an embed enforced, messages kept.
 
-From Discord's documentation: POST to the webhook answers 204, with `wait=true` 200 and the message; 429 names the wait in the header
-`Retry-After` and in the body as `retry_after`, in seconds; an invalid form is answered with 400.
+From Discord's documentation: POST to the webhook answers 204, with `wait=true` 200 and the message; 429 names the wait in
+the header `Retry-After` and in the body as `retry_after`, in seconds; an invalid form is answered with 400.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Bot API of Telegram on this machine: sendMessage, sendPhoto and getUpdates with its offset.
 
-From the Bot API's documentation: `{"ok": true, "result": ...}` or `{"ok": false, "error_code", "description"}`; a flood is answered with
-429 and `parameters.retry_after` in seconds; getUpdates forgets what lies below the offset.
+From the Bot API's documentation: `{"ok": true, "result": ...}` or `{"ok": false, "error_code", "description"}`; a flood is
+answered with 429 and `parameters.retry_after` in seconds; getUpdates forgets what lies below the offset.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ Answer = tuple[int, Mapping[str, str], bytes]
 class Fault:
     """What happens to one request.
 
-    `status` answers with it; `reset` resets the connection, before the message counts or after; `slow_s` waits first. With `is_kept`
-    the message counts as received all the same: the answer alone is lost.
+    `status` answers with it; `reset` resets the connection; `slow_s` waits first. With `is_kept` the message counts as received
+    all the same: the answer alone is lost.
     """
 
     status: int | None = None
@@ -57,6 +57,59 @@ def _parts(content_type: str, body: bytes) -> tuple[dict[str, Any], dict[str, by
     return fields, files
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    outer: WebServer
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def do_POST(self) -> None:
+        outer = self.outer
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        kind = self.headers.get("Content-Type", "")
+        fields, files = _parts(kind, body) if kind.startswith("multipart/") else (json.loads(body or b"{}"), {})
+        path, _, query = self.path.partition("?")
+        request = Request(path, query, fields, files)
+        with outer.lock:
+            outer.requests.append(request)
+            fault = outer.faults.popleft() if outer.faults else outer.choose(request) if outer.choose else None
+        self._meet(fault or Fault(), request)
+
+    def _meet(self, fault: Fault, request: Request) -> None:
+        answer = self.outer.answer(request) if fault.is_kept else None
+        time.sleep(fault.slow_s)
+        if fault.reset:
+            # zero linger: the other side sees a reset instead of an orderly end
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
+            self.wfile = _Nowhere()
+        elif fault.status is not None:
+            self._send(fault.status, fault.headers, fault.body)
+        else:
+            self._send(*(answer or self.outer.answer(request)))
+
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        try:
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True  # the client has given up
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: broken connections are what the faults are for."""
+
+
 class WebServer:
     """A server on a free loopback port. `faults` are used up first, one a request; `requests` is all that arrived."""
 
@@ -68,62 +121,7 @@ class WebServer:
         self._start(port)
 
     def _start(self, port: int) -> None:
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                kind = self.headers.get("Content-Type", "")
-                fields, files = _parts(kind, body) if kind.startswith("multipart/") else (json.loads(body or b"{}"), {})
-                path, _, query = self.path.partition("?")
-                request = Request(path, query, fields, files)
-                with outer.lock:
-                    outer.requests.append(request)
-                    fault = outer.faults.popleft() if outer.faults else outer.choose(request) if outer.choose else None
-                self._meet(fault, request)
-
-            def _meet(self, fault: Fault | None, request: Request) -> None:
-                if fault is None:
-                    return self._send(*outer.answer(request))
-                if fault.is_kept:
-                    outer.answer(request)
-                if fault.slow_s:
-                    time.sleep(fault.slow_s)
-                if fault.reset:
-                    # zero linger: the other side sees a reset instead of an orderly end
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    self.close_connection = True
-                    self.connection.close()
-                    self.wfile = _Nowhere()
-                    return None
-                if fault.status is not None:
-                    return self._send(fault.status, fault.headers, fault.body)
-                return None if fault.is_kept else self._send(*outer.answer(request))
-
-            def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-                try:
-                    self.send_response(status)
-                    for name, value in {"Content-Type": "application/json", **headers}.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-                except OSError:
-                    self.close_connection = True  # the client has given up
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, *_: Any) -> None:
-                """Say nothing: broken connections are what the faults are for."""
-
-        self._http = Server(("127.0.0.1", port), Handler)
+        self._http = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"outer": self}))
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 

@@ -83,48 +83,43 @@ class Channel(Protocol):
 
 
 class Secrets:
-    """Texts that must not be shown; `mask` hides them, also as they are written inside an address."""
+    """Texts that must not be shown, of all channels of the process: what one of them echoes may be another's."""
 
-    def __init__(self, values: Iterable[str]) -> None:
+    _texts: tuple[str, ...] = ()
+
+    @classmethod
+    def add(cls, values: Iterable[str]) -> None:
+        """Hide these from now on, also as they are written inside an address, and in the log of the HTTP library."""
         found = {
-            text for value in values for text in (value, quote(value, safe=""), quote(value)) if len(value) >= _SHORTEST_SECRET
+            text for value in values for text in (value, quote(value, safe=""), quote(value)) if len(text) >= _SHORTEST_SECRET
         }
-        self._texts = sorted(found, key=len, reverse=True)
-        _Hiding.install(self._texts)
+        cls._texts = tuple(sorted(found.union(cls._texts), key=len, reverse=True))
+        logger = logging.getLogger("httpx")  # names the whole address of each request
+        if not any(isinstance(one, _Hiding) for one in logger.filters):
+            logger.addFilter(_Hiding())
 
-    def mask(self, text: str) -> str:
+    @classmethod
+    def mask(cls, text: str) -> str:
         """Return the text without secrets."""
-        for secret in self._texts:
+        for secret in cls._texts:
             text = text.replace(secret, MASK)
         return text
 
 
 class _Hiding(logging.Filter):
-    """Hides secrets in the log lines of the HTTP library, which name the whole address of each request."""
-
-    texts: set[str] = set()  # noqa: RUF012 - one filter for the process, as the library has one logger
-
-    @classmethod
-    def install(cls, texts: Iterable[str]) -> None:
-        cls.texts.update(texts)
-        logger = logging.getLogger("httpx")
-        if not any(isinstance(one, cls) for one in logger.filters):
-            logger.addFilter(cls())
+    """Hides secrets in log lines."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        for secret in sorted(self.texts, key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        record.msg, record.args = text, ()
+        record.msg, record.args = Secrets.mask(record.getMessage()), ()
         return True
 
 
 class Caller:
-    """Makes HTTP calls for one channel."""
+    """Makes HTTP calls for one channel, whose `secrets` are hidden from then on."""
 
-    def __init__(self, config: AlertsConfig, secrets: Secrets) -> None:
+    def __init__(self, config: AlertsConfig, secrets: Iterable[str]) -> None:
+        Secrets.add(secrets)
         self._config = config
-        self._secrets = secrets
         self._client = httpx.Client(
             timeout=httpx.Timeout(config.timeout_s), follow_redirects=False, limits=httpx.Limits(max_connections=4)
         )
@@ -149,7 +144,7 @@ class Caller:
         return self._judge(response)
 
     def _say(self, fault: Exception) -> str:
-        return self._secrets.mask(f"{type(fault).__name__}: {fault}")[:200]
+        return Secrets.mask(f"{type(fault).__name__}: {fault}")[:200]
 
     def _judge(self, response: httpx.Response) -> Outcome:
         status = response.status_code
@@ -157,7 +152,7 @@ class Caller:
             answer = response.json()
         except (ValueError, UnicodeDecodeError):
             answer = None
-        detail = self._secrets.mask(f"{status} {response.text[:150]}")
+        detail = Secrets.mask(f"{status} {response.text[:150]}")
         if 200 <= status < 300:
             return Outcome(kind=Kind.SENT, detail=str(status), wait_s=self._bucket_wait(response), answer=answer)
         if status == 429:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sovereign.app.notify.alert import SERIOUS, Alert
-from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, Secrets, as_json
+from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, as_json
 from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.core.errors import ConfigurationError
 from sovereign.core.event import Severity
@@ -86,7 +86,7 @@ class DiscordChannel:
         address, _, query = webhook_url.partition("#")[0].partition("?")
         self._url = f"{address}?{query}&wait=true" if query else f"{address}?wait=true"
         path = re.sub(r"^https?://[^/]+", "", address)
-        self._caller = Caller(config, Secrets((webhook_url, self._url, address, path, *path.split("/")[-1:])))
+        self._caller = Caller(config, (webhook_url, self._url, address, path, *path.split("/")[-1:]))
         self._username = config.discord.username
 
     def fit(self, messages: Sequence[Message]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sovereign.app.notify.alert import SERIOUS
-from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, Secrets, as_json
+from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, as_json
 from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.core.errors import ConfigurationError
 
@@ -55,7 +55,7 @@ class TelegramBot:
                 f"alerts.telegram.base_url was '{config.telegram.base_url}'; write an address such as https://api.telegram.org"
             )
         self._base = f"{config.telegram.base_url.rstrip('/')}/bot{token}/"
-        self._caller = Caller(config, Secrets((token, token.split(":", 1)[1])))
+        self._caller = Caller(config, (token, token.split(":", 1)[1]))
 
     def call(self, method: str, *, wait_more_s: float = 0.0, files: Any = None, **fields: Any) -> Outcome:
         """Call a method; the outcome's `answer` is Telegram's `result`."""

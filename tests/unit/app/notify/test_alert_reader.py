@@ -1,10 +1,10 @@
-"""Every row of the table of what a person receives, and the rest of what they must hear, from the events of the audit stream."""
+"""Every row of the table of what a person receives, and the rest of what they must hear, from the audit stream."""
 
 from decimal import Decimal
 
 import pytest
-from alert_cases import MES, NOON, THURSDAY, ZONE, alert, closed_trade, notice
 
+from alert_cases import MES, NOON, THURSDAY, ZONE, alert, closed_trade, notice
 from sovereign.app.notify.alert import Topic
 from sovereign.app.notify.reader import HALTS, NOTICES, READ, AlertReader
 from sovereign.core.decision import Approved, Decision, Proposal, Verdict

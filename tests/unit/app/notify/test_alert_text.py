@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import pytest
-from alert_cases import MES, NOON, ZONE, alert
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alert_cases import MES, NOON, ZONE, alert
 from fakes.discord_server import shown
 from sovereign.app.notify.alert import Alert, amount, lasted, moment, outside, price
 from sovereign.app.notify.channel import Message
