@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("sovereign.app.cli.explain", "Say why a decision was taken or refused, check by check."),
     "data": ("sovereign.app.cli.data", "Import, simulate, list, verify and download market data."),
     "data synth": ("sovereign.app.cli.synth", "Make simulated market data, labeled as such."),
+    "alerts": ("sovereign.app.cli.alerts", "Try the alert channels, and list the alerts of late."),
     "config": ("sovereign.app.cli.config", "Show, describe and create the configuration file."),
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from sovereign.app.data_settings import DataSettings
+from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.core.configuration import Configuration
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
@@ -49,6 +50,7 @@ class Settings(Configuration):
     """Everything that a user can set."""
 
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
+    alerts: AlertsConfig = Field(AlertsConfig(), description="Alerts: who is told what, and how often.")
     data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="How hard a result is tested before it is believed.")
     execution: ExecutionConfig = Field(ExecutionConfig(), description="Assumptions of the simulated broker.")
