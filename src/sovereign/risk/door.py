@@ -105,6 +105,7 @@ class OneDoor:
         self._traded: dict[tuple[str, str | None], _Traded] = {}
         self._timetable = Timetable(config, self._schedule, None)
         self._limits_key: tuple[Any, ...] = ()
+        self._refused: tuple[Check | None, Refused] = (None, _NO_ROOM)
         self._too_dear: tuple[Any, ...] = ()  # what a brief door last found too little room for
         self._limits = day_limits(None, None, None, None, ZERO)
 
@@ -205,7 +206,7 @@ class OneDoor:
         case = self._case(proposal, intent, view, positions)
         checks, failed = self._look(case)
         if failed is not None:
-            return checks, self._refuse_briefly(case, failed, asked) if self._is_brief else refuse(failed)
+            return checks, self._refuse_briefly(case, failed, asked) if self._is_brief else self._refuse(failed)
         size = case.size
         loss = (size.stop_loss or ZERO) * size.quantity
         self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
@@ -486,6 +487,14 @@ class OneDoor:
         memory = self._memory
         asked = (view.session, memory.tier, memory.day_tier, len(view.last_ticks or ()), intent.symbol, intent.bracket)
         return (*asked, view.equity, view.high_water_mark, memory.day_start, view.day_start_balance, memory.mark)
+
+    def _refuse(self, failed: Check) -> Refused:
+        # The check of a size is one record until the account or the order changes; so is the refusal with its sentence.
+        check, refused = self._refused
+        if check is not failed:
+            refused = refuse(failed)
+            self._refused = (failed, refused)
+        return refused
 
     def _refuse_briefly(self, case: Case, failed: Check, asked: tuple[Any, ...]) -> Refused:
         if failed is case.size.checks.get(check_loss_at_stop.__name__):
