@@ -1,4 +1,4 @@
-"""Whatever is lost, doubled or late on the way: after reconciliation our books are the venue's, and a second look finds nothing."""
+"""Whatever is lost, doubled or late on the way: after reconciliation the books are the venue's."""
 
 from collections import defaultdict
 from dataclasses import replace as changed

@@ -1,4 +1,7 @@
-"""Recorded sessions as a feed. While one session is being traded, the next one is read in the background."""
+"""Recorded sessions as a feed. While one session is being traded, the next one is read in the background.
+
+Of those after it the system is told, so that the disk is never waited for.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from sovereign.core.port import Block, SessionCalendar
 from sovereign.core.session import Session
 
 _PAGE = 4096
+_EXPECTED = 3  # sessions ahead that the disk is told of
 
 
 class TradeSource(Protocol):
@@ -32,6 +36,10 @@ class TradeSource(Protocol):
 
     def trades(self, symbol: str, trade_date: date) -> Trades:
         """Return a trade date's trades."""
+        ...
+
+    def expect_trades(self, symbol: str, trade_date: date) -> None:
+        """Say that a trade date's trades will be asked for soon."""
         ...
 
     def is_simulated(self, symbol: str, trade_date: date) -> bool:
@@ -94,8 +102,10 @@ class HistoricalFeed:
     def sessions(self) -> Iterator[Session]:
         """Yield the sessions that are held, in order; the next one is read while one is being used."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
+            self._expect(self._sessions[:_EXPECTED])
             pending: Future[Trades] = reader.submit(self._load, self._sessions[0])
-            for session, following in zip_longest(self._sessions, self._sessions[1:]):
+            for number, (session, following) in enumerate(zip_longest(self._sessions, self._sessions[1:])):
+                self._expect(self._sessions[number + _EXPECTED : number + 1 + _EXPECTED])
                 self._current = (session.trade_date, pending.result())
                 if following is not None:
                     pending = reader.submit(self._load, following)
@@ -128,6 +138,10 @@ class HistoricalFeed:
             dates = ", ".join(f"{count:,} of {day.isoformat()}" for day, count in sorted(left_out.items()))
             notes.append(f"Trades outside their session's hours were not used: {dates}.")
         return tuple(notes)
+
+    def _expect(self, sessions: Sequence[Session]) -> None:
+        for session in sessions:
+            self._source.expect_trades(self.contracts[session.trade_date], session.trade_date)
 
     def _trades_of(self, session: Session) -> Trades:
         if self._current is not None and self._current[0] == session.trade_date:

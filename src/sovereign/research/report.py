@@ -6,12 +6,13 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from sovereign.core.decision import Approved, Refused
-from sovereign.core.session import from_ns
+from sovereign.core.session import NS_PER_SECOND
 from sovereign.research.breakdown import Group, breakdowns
 from sovereign.research.configuration import MetricsConfig
 from sovereign.research.metrics import Metric, compute_metrics, daily_returns, equity_curve
@@ -84,7 +85,10 @@ def _write(path: Path, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> P
 
 
 def _utc(ts: int | None) -> str:
-    return "" if ts is None else from_ns(ts).isoformat()
+    if ts is None:
+        return ""
+    seconds, rest = divmod(int(ts), NS_PER_SECOND)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000).isoformat()
 
 
 def _price(ticks: float | None, tick_size: Decimal) -> str:

@@ -166,7 +166,7 @@ def check_trading_hours(case: Case) -> Check:
         return Check("trading_hours", NAN, 0.0, "min", False, "the session was unknown")
     first, end = times.first_ns, times.end_ns
     inside = min(ts - first, end - ts) / NS_PER_MINUTE
-    return Check("trading_hours", inside, 0.0, "min", first <= ts < end, ("entries are taken {}", times.hours))
+    return Check("trading_hours", inside, 0.0, "min", first <= ts < end, ("entries are taken {}", times))
 
 
 def check_excluded_window(case: Case) -> Check:

@@ -94,6 +94,7 @@ class OneDoor:
         self._traded: dict[tuple[str, str | None], _Traded] = {}
         self._timetable = Timetable(config, self._schedule, None)
         self._limits_key: tuple[Any, ...] = ()
+        self._refused: tuple[Check | None, Refused] = (None, _NO_ROOM)
         self._too_dear: tuple[Any, ...] = ()  # what a brief door last found too little room for
         self._limits = day_limits(None, None, None, None, ZERO)
 
@@ -206,7 +207,7 @@ class OneDoor:
         if failed is not None:
             lacks_room = self._on_refusal(case, failed)
             if not self._is_brief:
-                return checks, refuse(failed)
+                return checks, self._refuse(failed)
             if failed is case.size.checks.get(check_loss_at_stop.__name__) and not lacks_room:
                 self._too_dear = asked
             return checks, Refused(failed.name, failed.limit, failed.value, failed.unit, failed.name)
@@ -524,6 +525,14 @@ class OneDoor:
             return True
         before = self._rules[: self._rules.index(check_loss_at_stop)] if check_loss_at_stop in self._rules else ()
         return all(rule(case).passed for rule in before)
+
+    def _refuse(self, failed: Check) -> Refused:
+        # The check of a size is one record until the account or the order changes; so is the refusal with its sentence.
+        check, refused = self._refused
+        if check is not failed:
+            refused = refuse(failed)
+            self._refused = (failed, refused)
+        return refused
 
     def _look(self, case: Case) -> tuple[tuple[Check, ...], Check | None]:
         # the checks made, and the first that failed

@@ -23,7 +23,7 @@ class Timetable:
         self.session = session
         self.schedule = schedule
         self.first_ns = self.end_ns = self._open_ns = self._close_ns = 0
-        self.hours = ""
+        self._hours = config.hours
         self._windows: list[tuple[int, int, Window]] = []
         self._news: list[News] = []
         if session is None:
@@ -33,13 +33,22 @@ class Timetable:
         end = session.regular_close_ns if is_regular else session.close_ns
         self.first_ns = start + config.first_entry_after_open_minutes * NS_PER_MINUTE
         self.end_ns = end - config.last_entry_before_close_minutes * NS_PER_MINUTE
-        first, last = (from_ns(ts, session.zone) for ts in (self.first_ns, self.end_ns))
-        self.hours = f"{first:%H:%M}-{last:%H:%M} {session.zone} ({config.hours} hours)"
         windows = _intervals(schedule, session)
         if windows is not None:
             self._windows = windows
             self._news = [news for news in schedule.news if news.end_ns > session.open_ns and news.start_ns < session.close_ns]
             self._open_ns, self._close_ns = session.open_ns, session.close_ns
+
+    @property
+    def hours(self) -> str:
+        """When entries are taken, in words; empty when the session is not known."""
+        if self.session is None:
+            return ""
+        first, last = (from_ns(ts, self.session.zone) for ts in (self.first_ns, self.end_ns))
+        return f"{first:%H:%M}-{last:%H:%M} {self.session.zone} ({self._hours} hours)"
+
+    def __str__(self) -> str:
+        return self.hours
 
     def window_at(self, ts: int) -> Window | None:
         """Return the daily window that contains `ts`, or None."""

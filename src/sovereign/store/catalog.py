@@ -24,7 +24,17 @@ import numpy as np
 from sovereign.core.columns import Bars, Quotes, Trades
 from sovereign.core.errors import CorruptFileError, DataError, NotFoundError, UsageError, suggestion
 from sovereign.core.instrument import Instrument, contract_root, find_instrument
-from sovereign.store.columnar import Rows, columns_of, keep_mapped, read_mapped, read_parquet, rows_of, write_parquet
+from sovereign.store.columnar import (
+    TRADE_BYTES,
+    Rows,
+    announce,
+    columns_of,
+    keep_mapped,
+    read_mapped,
+    read_parquet,
+    rows_of,
+    write_parquet,
+)
 from sovereign.store.lock import locked
 from sovereign.store.manifest import (
     Entry,
@@ -148,6 +158,12 @@ class Catalog:
         """Return a trade date's trades."""
         rows = self.read(symbol, trade_date, "trades")
         return rows if isinstance(rows, Trades) else Trades.empty()
+
+    def expect_trades(self, symbol: str, trade_date: date) -> None:
+        """Say that a trade date's trades will be asked for soon, so that they can be read from disk in the meantime."""
+        entry = self.entry(symbol, trade_date, "trades")
+        if self.has_arrow_cache:
+            announce(self.arrow_copy(entry.key), entry.rows * TRADE_BYTES)
 
     def quotes(self, symbol: str, trade_date: date) -> Quotes:
         """Return a trade date's quotes."""

@@ -23,6 +23,8 @@ Rows = Trades | Quotes | Bars
 
 _ROW_GROUP = 1 << 18  # storage layout, not a trading threshold: see the measurement above
 _STAMP = b"sovereign.parquet"
+TRADE_BYTES = 17
+"""Bytes a row of time, price, size and side; quotes at trades lie behind them and are looked at only where an order trades."""
 
 
 def columns_of(rows: Rows) -> dict[str, NDArray[Any]]:
@@ -106,6 +108,36 @@ def read_mapped(parquet: Path, cache: Path, kind: str) -> Rows:
 def keep_mapped(parquet: Path, cache: Path, rows: Rows) -> None:
     """Write the Arrow copy of a Parquet file from the rows it was just written from, so that the first read is fast too."""
     _write_cache(cache, rows, _stamp(parquet))
+
+
+def announce(file: Path, length: int) -> None:
+    """Let the system read the first `length` bytes of a file ahead, unless it holds them already; saves time and nothing else.
+
+    Mapped pages come from disk a few at a time as they are used; announced, all at once and at twice the speed.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    try:
+        handle = os.open(file, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        if not _is_in_memory(handle, length - 1):
+            os.posix_fadvise(handle, 0, length, os.POSIX_FADV_WILLNEED)
+    except OSError:
+        return  # a file system that takes no advice
+    finally:
+        os.close(handle)
+
+
+def _is_in_memory(handle: int, offset: int) -> bool:
+    # Asking costs 2 microseconds where walking the pages of a session in vain costs half a millisecond.
+    if not hasattr(os, "RWF_NOWAIT"):
+        return False
+    try:
+        return os.preadv(handle, [bytearray(1)], max(0, offset), os.RWF_NOWAIT) == 1
+    except OSError:
+        return False
 
 
 def _map(cache: Path, stamp: bytes, kind: str) -> Rows | None:

@@ -108,29 +108,29 @@ def _passed_json(name: str, value: float, limit: float, unit: str) -> str:
     return f'[{_quoted(name)}, {value!r}, {limit!r}, {_quoted(unit)}, true, ""]'
 
 
-def _check_json(check: Check, said: dict[int, tuple[Check, str]]) -> str:
-    # A check that passed says it all in numbers; its sentence is not made. A decision has some thirty of them, most with the
-    # numbers of the decision before; one that failed is often the very same record, made once for one size of the order.
+def _check_json(check: Check) -> str:
+    # A check that passed says it all in numbers; its sentence is not made. A decision has some thirty of them.
     name, value, limit, unit, passed, _ = check
-    if passed:
-        value, limit = float(value), float(limit)
-        if isfinite(value) and isfinite(limit):
-            return _passed_json(name, value, limit, unit)
-        return json.dumps([name, value, limit, unit, passed, ""])
-    found = said.get(id(check))
-    if found is None:
-        text = json.dumps([name, float(value), float(limit), unit, passed, check.note])
-        found = said[id(check)] = (check, text)  # holding the check keeps its id its own
-    return found[1]
+    value, limit = float(value), float(limit)
+    if passed and isfinite(value) and isfinite(limit):
+        return _passed_json(name, value, limit, unit)
+    return json.dumps([name, value, limit, unit, passed, "" if passed else check.note])
 
 
 def checks_to_json(checks: Sequence[Check], said: dict[int, tuple[Check, str]] | None = None) -> str:
     """Return checks as JSON text: `[name, value, limit, unit, passed, note]` each; NaN as JSON's extension `NaN`.
 
-    The note is kept for checks that failed. `said` keeps what has been written of those between one call and the next.
+    The note is kept for checks that failed. `said` keeps what has been written between one call and the next: many checks are
+    one record that several decisions share.
     """
     said = {} if said is None else said
-    return f"[{', '.join([_check_json(check, said) for check in checks])}]"
+    texts = []
+    for check in checks:
+        found = said.get(id(check))
+        if found is None:
+            found = said[id(check)] = (check, _check_json(check))  # holding the check keeps its id its own
+        texts.append(found[1])
+    return f"[{', '.join(texts)}]"
 
 
 def checks_from_json(text: str) -> tuple[Check, ...]:

@@ -2,13 +2,14 @@
 
 from decimal import Decimal
 
+from test_executor import ES
+
 from sovereign.core.event import Notice, Severity
 from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.execution.account import Account
 from sovereign.execution.executor import Executor
 from sovereign.execution.fill_model import PerUnitFees
 from sovereign.execution.report import ExecutionReport
-from test_executor import ES
 
 E = OrderEvent
 

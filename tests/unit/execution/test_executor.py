@@ -2,8 +2,6 @@
 
 from decimal import Decimal
 
-import pytest
-
 from sovereign.core.event import OrderChanged
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side

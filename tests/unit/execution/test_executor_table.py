@@ -4,6 +4,7 @@ from decimal import Decimal
 from itertools import product
 
 import pytest
+from test_executor import SilentBroker, send
 
 from sovereign.core.errors import UsageError
 from sovereign.core.order import TRANSITIONS, OrderEvent, OrderStatus
@@ -11,7 +12,6 @@ from sovereign.execution.account import Account
 from sovereign.execution.executor import Executor, SurpriseKind
 from sovereign.execution.fill_model import PerUnitFees
 from sovereign.execution.report import ExecutionReport
-from test_executor import SilentBroker, send
 
 E, S = OrderEvent, OrderStatus
 FILLS = (E.PARTIAL_FILL, E.FILL)

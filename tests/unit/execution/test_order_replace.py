@@ -1,10 +1,11 @@
 """New terms for a working order: what is refused, what is kept, and what an order loses. Worked by hand on short tapes."""
 
+from test_matching_engine import fills, order, tape
+
 from sovereign.core.order import Bracket, OrderEvent, OrderType, Side
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.execution.fill_model import OPTIMISTIC, REALISTIC
 from sovereign.execution.matching import MatchingEngine
-from test_matching_engine import fills, order, tape
 
 S = NS_PER_SECOND
 

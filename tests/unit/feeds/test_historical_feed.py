@@ -88,15 +88,19 @@ def test_blocks_when_asked_twice_or_alone_then_the_same(catalog: Catalog) -> Non
     assert [len(b.trades) for b in feed.blocks(session)] == [len(b.trades) for b in feed.blocks(session)] == [100]
 
 
-def test_sessions_when_one_is_used_then_the_next_one_alone_is_read(catalog: Catalog) -> None:
+def test_sessions_when_one_is_used_then_the_next_one_alone_is_read_and_later_ones_expected(catalog: Catalog) -> None:
     class Watched:
         def __init__(self) -> None:
             self.read: list[tuple[date, str]] = []
+            self.expected: list[date] = []
             self.arrived = threading.Event()
 
         dates = staticmethod(catalog.dates)
         resolve = staticmethod(catalog.resolve)
         is_simulated = staticmethod(catalog.is_simulated)
+
+        def expect_trades(self, symbol: str, trade_date: date) -> None:
+            self.expected.append(trade_date)
 
         def trades(self, symbol: str, trade_date: date) -> Trades:
             self.read.append((trade_date, threading.current_thread().name))
@@ -109,6 +113,7 @@ def test_sessions_when_one_is_used_then_the_next_one_alone_is_read(catalog: Cata
     next(sessions)
     assert source.arrived.wait(10)
     assert [day for day, _ in source.read] == DAYS[:2]
+    assert source.expected == DAYS[:3]
     assert all(name.startswith("read-ahead") for _, name in source.read)
     sessions.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("read-ahead")]

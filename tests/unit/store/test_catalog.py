@@ -326,3 +326,15 @@ def test_read_when_any_rows_are_written_then_equal(
     catalog.write_trades("SPY", MONDAY, rows)
     assert same(catalog.trades("SPY", MONDAY), rows)
     assert same(Catalog(catalog.path, arrow_cache=False).trades("SPY", MONDAY), rows)
+
+
+def test_expect_trades_when_there_is_a_copy_or_none_then_what_is_read_is_the_same(tmp_path: Path) -> None:
+    rows = trades([1, 2, 3])
+    for has_copy in (True, False):
+        catalog = Catalog(tmp_path / str(has_copy), arrow_cache=has_copy)
+        catalog.write_trades("ESH4", MONDAY, rows)
+        catalog.expect_trades("ESH4", MONDAY)
+        assert same(catalog.trades("ESH4", MONDAY), rows)
+        catalog.arrow_copy(catalog.entry("ESH4", MONDAY).key).unlink(missing_ok=True)
+        catalog.expect_trades("ESH4", MONDAY)
+        assert same(catalog.trades("ESH4", MONDAY), rows)
