@@ -201,7 +201,7 @@ class ReplaceOrder(Message):
 
 
 class AskOrder(Message):
-    """What is known of an order?"""
+    """Say what is known of an order."""
 
     type: Literal["order_state"] = "order_state"
     request_id: int
@@ -217,7 +217,7 @@ class AskSnapshot(Message):
 
 
 class AskMargins(Message):
-    """What does a unit tie up now?"""
+    """Say what a unit of each symbol ties up now."""
 
     type: Literal["margins"] = "margins"
     request_id: int
