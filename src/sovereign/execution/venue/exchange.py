@@ -39,7 +39,15 @@ class Exchange:
         self._admin = digest(admin_token)
         self._state = state
         self.markets: dict[str, Market] = {}
-        for file in sorted(state.glob("*.jsonl")) if state is not None and state.is_dir() else ():
+        self.reload()
+
+    def reload(self) -> None:
+        """Forget everything and read the folder, as after a restart; without a folder nothing is forgotten."""
+        if self._state is None:
+            return
+        self.close()
+        self.markets = {}
+        for file in sorted(self._state.glob("*.jsonl")):
             self._reopen(file)
 
     def _file(self, name: str) -> Path | None:
@@ -79,6 +87,10 @@ class Exchange:
         self.markets[spec.name] = market
         return market
 
+    def span_ms(self, tape: TapeSpec) -> float:
+        """Return how long a tape is, market milliseconds."""
+        return sum(session.close_ns - session.open_ns for session in self._open_tape(tape).sessions) / 1e6
+
     def open_account(self, market: str, name: str, balance: Decimal, tokens: Mapping[str, str]) -> Book:
         """Open an account on a market, or renew its tokens.
 
@@ -92,7 +104,8 @@ class Exchange:
         if any(name in other.books for other in self.markets.values() if other.spec.name != market):
             raise UsageError(f"account was '{name}', which trades on another market; close it there first")
         for token in tokens.values():
-            if self.login(token) not in (None, name):
+            opens = self.login(token)
+            if opens is not None and opens[0] != name:
                 raise UsageError(f"a token of account '{name}' was in use already; give each one its own")
         return self.markets[market].open_account(name, balance, {k: digest(t) for k, t in tokens.items()})
 
@@ -123,15 +136,15 @@ class Exchange:
         known = [name for market in self.markets.values() for name in market.books]
         raise NotFoundError(f"account was '{account}'; there are {', '.join(known) or 'none'}")
 
-    def login(self, token: str) -> str | None:
-        """Return the account that a token opens, `ADMIN`, or None; takes as long whichever it is."""
+    def login(self, token: str) -> tuple[str, str] | None:
+        """Return (account, purpose of the token), `ADMIN` as the account, or None; takes as long whichever it is."""
         given = digest(token)
-        found = ADMIN if hmac.compare_digest(given, self._admin) else None
+        found = (ADMIN, "admin") if hmac.compare_digest(given, self._admin) else None
         for market in self.markets.values():
             for name, digests in market.digests.items():
-                for kept in digests.values():
+                for purpose, kept in digests.items():
                     if hmac.compare_digest(given, kept):
-                        found = name
+                        found = (name, purpose)
         return found
 
     def close(self) -> None:

@@ -1,14 +1,15 @@
 """A market of the venue: one tape, its clock, and the accounts that trade on it.
 
-What reaches a market is kept in its journal before it counts: that time has passed, and every request with the moment from which
-it counts and what a fault makes of it. Reading the journal again through the same code gives the same books; the tape is
-walked only where an order was at work.
+What reaches a market is kept in its journal before it counts: that time has passed, and every request with the moment from
+which it counts and what a fault makes of it. Reading the journal again through the same code gives the same books; the tape
+is walked only where an order was at work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.session import Session
+from sovereign.execution.broker import VenuePosition
 from sovereign.execution.fill_model import REALISTIC, FillModel, PerUnitFees
 from sovereign.execution.venue.book import Book
 from sovereign.execution.venue.configuration import Pace, TapeSpec
@@ -149,8 +151,8 @@ class Market:
         """Bring every book up to the market's clock."""
         start, self._walked_ns = self._walked_ns, self.until_ns
         session = self.session
-        if session is None or start == self.until_ns and not any(not b.matching.is_idle for b in self.books.values()):
-            return
+        if session is None or start == self.until_ns:
+            return  # what is due right now waits for the next slice, live as in a replay
         for book in self.books.values():
             if not book.matching.is_idle:
                 book.walk(self.tape.columns(session), start, self.until_ns)
@@ -254,11 +256,16 @@ class Market:
     def flatten(self, book: Book) -> None:
         """Cancel every order of an account and close its positions at the market."""
         for name in book.working():
-            self.cancel(book, CancelOrder(request_id=0, client_order_id=name))
+            if not name.startswith(FLATTENING):
+                self.cancel(book, CancelOrder(request_id=0, client_order_id=name))
         for position in book.snapshot(0, self.until_ns).positions:
-            terms = flattening(book.name, position.symbol, position.quantity, len(book.executions), self.until_ns)
-            if not book.is_known(terms.client_order_id):
-                self.new(book, NewOrder(request_id=0, order=terms))
+            for attempt in count():
+                terms = flattening(book.name, position, len(book.executions), attempt)
+                known = book.order_state(terms.client_order_id)
+                if known is None:
+                    self.new(book, NewOrder(request_id=0, order=terms))
+                if known is None or not known.status.is_closed:
+                    break
 
     def _do(self, book: Book, record: dict[str, Any]) -> None:
         self._journal.add({**record, "account": book.name})
@@ -306,11 +313,6 @@ class Market:
 
     # Coming back.
 
-    @property
-    def span_ms(self) -> float:
-        """Length of the whole tape, market milliseconds."""
-        return self._opened[-1] / 1e6
-
     def replay(self, records: list[Any]) -> None:
         """Do again what the journal holds."""
         for record in records:
@@ -341,21 +343,25 @@ class Market:
         self._journal.forget()
 
 
-def flattening(account: str, symbol: str, quantity: int, cursor: int, now_ns: int) -> OrderTerms:
+FLATTENING = "FLATTEN-"
+"""How the ids of orders begin that close a position for an administrator, a guard or the kill switch."""
+
+
+def flattening(account: str, position: VenuePosition, cursor: int, attempt: int) -> OrderTerms:
     """Return the market order that closes a position; asked again before anything filled, it is the same order.
 
     Parameters
     ----------
-    quantity : the position, signed.
     cursor : executions of the account so far.
+    attempt : how many such orders were closed without a fill.
     """
     return OrderTerms(
-        client_order_id=f"FLATTEN-{account}-{symbol}-{cursor}",
-        symbol=symbol,
-        side=Side.SELL if quantity > 0 else Side.BUY,
+        client_order_id=f"{FLATTENING}{account}-{position.symbol}-{cursor}-{attempt}",
+        symbol=position.symbol,
+        side=Side.SELL if position.quantity > 0 else Side.BUY,
         order_type=OrderType.MARKET,
-        quantity=abs(quantity),
-        submitted_ns=now_ns,
+        quantity=abs(position.quantity),
+        submitted_ns=0,
         role=OrderRole.FLATTEN,
         time_in_force=TimeInForce.GTC,
         reduce_only=True,

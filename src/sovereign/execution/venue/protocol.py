@@ -528,7 +528,7 @@ Request = (
     | AskBooks
 )
 Answer = Welcome | SessionStart | SessionEnd | Heartbeat | Reply | Report
-ADMIN = (SetFault, ClearFaults, FlattenAccount, OpenAccount, CloseAccount, AskBooks)
+ADMIN_REQUESTS = (SetFault, ClearFaults, FlattenAccount, OpenAccount, CloseAccount, AskBooks)
 """Requests for which the venue's own token is needed."""
 
 T = TypeVar("T")
