@@ -259,7 +259,9 @@ def test_books_when_the_stream_loses_doubles_and_delays_then_reconciliation_make
     assert (0, 0) if held is None else (held.quantity, held.cost_ticks) == (venue.quantity, venue.cost)
     assert (held is None) == (venue.quantity == 0)
     assert account.balance == venue.cash
-    there = {o.client_order_id: (o.quantity, o.filled_qty, o.limit_ticks) for o in venue.orders.values() if not o.status.is_closed}
+    there = {
+        o.client_order_id: (o.quantity, o.filled_qty, o.limit_ticks) for o in venue.orders.values() if not o.status.is_closed
+    }
     here = {o.client_order_id: (o.quantity, o.filled_qty, o.limit_ticks) for o in world.ours.working()}
     assert here == there
 

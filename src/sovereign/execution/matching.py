@@ -571,7 +571,9 @@ class MatchingEngine:
         """An order outside every bracket closed something: brackets have that much less to close, the oldest first."""
         symbol = resting.order.instrument.symbol
         # A bracket whose children were withdrawn keeps nothing any more.
-        self._groups[symbol] = [g for g in self._groups[symbol] if not g.entry.is_done or any(not c.is_done for c in g.children)]
+        self._groups[symbol] = [
+            g for g in self._groups[symbol] if not g.entry.is_done or any(not c.is_done for c in g.children)
+        ]
         for group in list(self._groups[symbol]):
             taken = min(quantity, group.filled - group.closed) if group.entry.sign == -resting.sign else 0
             if taken > 0:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stress": ("sovereign.app.cli.stress", "Stress a finished run: slippage, time of day, weekday, shuffles."),
     "runs": ("sovereign.app.cli.runs", "List, show and compare finished runs."),
     "explain": ("sovereign.app.cli.explain", "Say why a decision was taken or refused, check by check."),
+    "venue": ("sovereign.app.cli.venue", "Run a simulated exchange in a process of its own."),
     "data": ("sovereign.app.cli.data", "Import, simulate, list, verify and download market data."),
     "data synth": ("sovereign.app.cli.synth", "Make simulated market data, labeled as such."),
     "alerts": ("sovereign.app.cli.alerts", "Try the alert channels, and list the alerts of late."),

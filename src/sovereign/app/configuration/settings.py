@@ -16,6 +16,8 @@ from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.core.configuration import Configuration
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
+from sovereign.execution.venue.configuration import VenueConfig
+from sovereign.feeds.synthetic import SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
 from sovereign.store.configuration import StoreConfig
@@ -64,3 +66,4 @@ class Settings(Configuration):
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
     stress: StressConfig = Field(StressConfig(), description="What a stressed run must survive.")
     synthetic: SyntheticConfig = Field(SyntheticConfig(), description="The simulated market.")
+    venue: VenueConfig = Field(VenueConfig(), description="The stand-alone simulated venue.")

@@ -1,0 +1,184 @@
+"""`sovereign venue`: the stand-alone simulated exchange."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sovereign.app.cli.common import ConfigOption, SetOption, settings_from
+from sovereign.core.errors import UsageError
+from sovereign.core.session import parse_date
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import Settings
+    from sovereign.execution.venue.configuration import TapeSpec
+    from sovereign.execution.venue.exchange import Exchange
+    from sovereign.execution.venue.market import MarketSpec
+
+MARKET = "main"
+
+
+def command(
+    feed: Annotated[str, typer.Option("--feed", help="synthetic, or catalog: recorded sessions.")] = "synthetic",
+    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Futures root, contract or equity.")] = "ES",
+    day: Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="One trade date.")] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First trade date.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last trade date.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the synthetic market.")] = 7,
+    hours: Annotated[str, typer.Option("--hours", help="regular or all, of the synthetic market.")] = "regular",
+    offset: Annotated[float, typer.Option("--offset", min=0, help="Seconds left out at the start of each session.")] = 0.0,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0.001, help="Cut each session to so many seconds.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0: any.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="Folder of the books; a venue started on it goes on.")] = None,
+    accounts: Annotated[str, typer.Option("--accounts", metavar="NAME[:BALANCE],...", help="Accounts to open.")] = "paper",
+    pace: Annotated[str | None, typer.Option("--pace", help="realtime, fast or lockstep.")] = None,
+    speed: Annotated[float | None, typer.Option("--speed", min=0, help="Pace fast at so many market seconds a second.")] = None,
+    latency: Annotated[float | None, typer.Option("--latency", min=0, help="Milliseconds until a request counts.")] = None,
+    slice_ms: Annotated[float | None, typer.Option("--slice", min=0.001, help="Market milliseconds of a slice.")] = None,
+    brackets: Annotated[
+        bool | None, typer.Option("--brackets/--no-brackets", help="Whether stop and target of an entry rest here.")
+    ] = None,
+    faults: Annotated[str | None, typer.Option("--faults", metavar="SEED|FILE", help="Schedule of faults.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Run a simulated exchange in this process until SIGTERM or Ctrl-C.
+
+    Prints one line of JSON when it listens: address, pid, and the file with its tokens. A folder that has books is continued.
+    """
+    changes = list(overrides or ())
+    named = {
+        "venue.port": port,
+        "venue.state": state,
+        "venue.pace": pace or (None if speed is None else "fast"),
+        "venue.speed": speed,
+        "venue.slice_ms": slice_ms,
+        "venue.holds_brackets": brackets,
+        "execution.latency_ms": latency,
+    }
+    changes += [
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in named.items() if value is not None
+    ]
+    settings = settings_from(config, changes).settings
+    tape = _tape(feed, symbol, day, start, end, seed, hours, offset, seconds)
+    run(settings, tape, _accounts(accounts, settings.account.starting_balance), faults)
+
+
+def _tape(
+    feed: str,
+    symbol: str,
+    day: str | None,
+    start: str | None,
+    end: str | None,
+    seed: int,
+    hours: str,
+    offset: float,
+    seconds: float | None,
+) -> TapeSpec:
+    from sovereign.execution.venue.configuration import TapeSpec
+
+    if feed not in ("synthetic", "catalog"):
+        raise UsageError(f"--feed was '{feed}'; allowed are synthetic and catalog")
+    if hours not in ("regular", "all"):
+        raise UsageError(f"--hours was '{hours}'; allowed are regular and all")
+    if day is not None and (start is not None or end is not None):
+        raise UsageError("--date was given with --from or --to; give one day or a span")
+    if feed == "catalog" and day is None and start is None:
+        raise UsageError("--feed catalog was given without dates; add --date, or --from and --to")
+    first_text, last_text = day or start, day or end
+    first = date(2025, 11, 17) if first_text is None else parse_date(first_text)
+    last = None if last_text is None else parse_date(last_text)
+    if last is not None and last < first:
+        raise UsageError(f"dates were {first} to {last}; the end must not be before the start")
+    is_recorded = feed == "catalog"
+    return TapeSpec(
+        source="catalog" if is_recorded else "synthetic",
+        symbol=symbol,
+        start=first,
+        end=last,
+        seed=seed,
+        hours="all" if is_recorded or hours == "all" else "regular",
+        offset_s=offset,
+        seconds=seconds,
+    )
+
+
+def _accounts(text: str, balance: Decimal) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        name, _, amount = word.partition(":")
+        try:
+            found[name] = Decimal(amount) if amount else balance
+        except InvalidOperation as cause:
+            raise UsageError(f"--accounts was '{text}'; write NAME or NAME:BALANCE, for example paper:25000") from cause
+    if not found:
+        raise UsageError("--accounts named none; give at least one, for example paper")
+    return found
+
+
+def run(settings: Settings, tape: TapeSpec, accounts: dict[str, Decimal], faults: str | None) -> None:
+    """Serve until the process is told to stop."""
+    import asyncio
+    import signal
+
+    from sovereign.app.venue import make_tokens, market_defaults, market_spec, tape_opener
+    from sovereign.execution.matching import warm_up
+    from sovereign.execution.venue.exchange import Exchange
+    from sovereign.execution.venue.server import VenueServer, serve_until
+
+    folder = settings.venue.state
+    tokens = make_tokens(settings, list(accounts))
+    notice = folder / "venue.json"
+
+    async def serve() -> None:
+        warm_up()
+        exchange = Exchange(tape_opener(settings), tokens[""]["admin"], folder / "books")
+        exchange.open_market(_with_faults(market_spec(settings, MARKET, tape), exchange, faults))
+        for name, balance in accounts.items():
+            exchange.open_account(MARKET, name, balance, tokens[name])
+        server = VenueServer(
+            exchange,
+            market_defaults(settings),
+            heartbeat_s=settings.venue.heartbeat_s,
+            orders_per_s=settings.venue.orders_per_s,
+        )
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+        def announce(port: int) -> None:
+            line = json.dumps(
+                {
+                    "url": f"ws://127.0.0.1:{port}",
+                    "port": port,
+                    "pid": os.getpid(),
+                    "accounts": list(accounts),
+                    "tokens": str(folder / "tokens.json"),
+                }
+            )
+            notice.write_text(line + "\n", encoding="utf-8")
+            (folder / "venue.pid").write_text(f"{os.getpid()}\n", encoding="utf-8")
+            typer.echo(line)
+
+        await serve_until(server, settings.venue.port, stop, announce)
+
+    try:
+        asyncio.run(serve())
+    finally:
+        for file in (notice, folder / "venue.pid"):
+            file.unlink(missing_ok=True)
+
+
+def _with_faults(spec: MarketSpec, exchange: Exchange, faults: str | None) -> MarketSpec:
+    from sovereign.execution.venue.fault import faults_from
+
+    if faults is None:
+        return spec
+    return spec.model_copy(update={"faults": faults_from(faults, exchange.span_ms(spec.tape))})

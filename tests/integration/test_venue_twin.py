@@ -1,0 +1,119 @@
+"""A session through the venue in lockstep is the session that the simulated broker would have run, report by report."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+import pytest
+
+from fakes.venue_bench import MS, SPEC, order, running, seen, tape_of, trading
+from sovereign.core.order import Bracket, Order, OrderType, Side, TimeInForce
+from sovereign.execution.brokers.simulated import SimulatedBroker
+from sovereign.execution.fill_model import PESSIMISTIC, REALISTIC, FillModel
+from sovereign.execution.report import ExecutionReport
+
+LATENCY = 250 * MS
+
+
+def random_actions(seed: int, opened: int, closed: int, price: int) -> list[tuple[int, Order | str]]:
+    """Return (moment, order or id to cancel), in order of time."""
+    random = Random(seed)
+    actions: list[tuple[int, Order | str]] = []
+    names: list[str] = []
+    for number, ts in enumerate(sorted(random.randrange(opened + 1, closed) for _ in range(60))):
+        if names and random.random() < 0.2:
+            actions.append((ts, random.choice(names)))
+            continue
+        side = random.choice(list(Side))
+        kind = random.choice(list(OrderType))
+        away = random.randint(-6, 6)
+        terms: dict[str, Any] = {}
+        if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+            terms["limit_ticks"] = price + away
+        if kind in (OrderType.STOP, OrderType.STOP_LIMIT):
+            terms["stop_ticks"] = price + side.sign * random.randint(0, 5)
+        if kind is OrderType.TRAILING_STOP:
+            terms["trail_ticks"] = random.randint(1, 6)
+        life = random.choice([TimeInForce.GTC, TimeInForce.DAY, TimeInForce.GTD, TimeInForce.IOC])
+        if life is TimeInForce.IOC and kind not in (OrderType.LIMIT, OrderType.MARKET):
+            life = TimeInForce.DAY
+        if life is TimeInForce.GTD:
+            terms["expire_ns"] = ts + random.randint(1, 5_000) * MS
+        if random.random() < 0.4:
+            terms["bracket"] = Bracket(
+                stop_ticks=random.randint(1, 8), target_ticks=random.choice([None, 3, 6]), trail_ticks=random.choice([None, 4])
+            )
+        else:
+            terms["reduce_only"] = random.random() < 0.2
+        name = f"A{number}"
+        names.append(name)
+        actions.append((ts, order(name, side, kind, random.randint(1, 80), ts, time_in_force=life, **terms)))
+    return actions
+
+
+def through_the_simulated_broker(model: FillModel, actions: list[tuple[int, Order | str]]) -> list[ExecutionReport]:
+    """Walk the tape tick by tick: at one moment first the venue, then decisions, then the tick."""
+    tape = tape_of(SPEC)
+    session = tape.sessions[0]
+    trades = tape.columns(session)["ES"]
+    broker = SimulatedBroker(model, LATENCY)
+    broker.start_session(tape.instruments(session))
+    reports: list[ExecutionReport] = []
+    left = list(actions)
+
+    def moments(ts: int) -> None:
+        while True:
+            due = broker.next_time_ns
+            decided = left[0][0] if left else session.close_ns + 1
+            if min(due, decided) > ts:
+                return
+            if due <= decided:
+                reports.extend(broker.on_time(due))
+            else:
+                at, what = left.pop(0)
+                if isinstance(what, str):
+                    broker.cancel(what, at)
+                else:
+                    broker.submit(what, at)
+
+    for row, ts in enumerate(trades.ts.tolist()):
+        moments(ts)
+        if broker.has_orders("ES"):
+            if broker.next_event("ES", trades, row, row + 1) == row:
+                reports.extend(broker.take("ES", trades, row))
+            else:
+                broker.advance("ES", trades, row, row + 1)
+    moments(session.close_ns)
+    return [*reports, *broker.end_session("ES", session.close_ns)]
+
+
+async def through_the_venue(model: FillModel, actions: list[tuple[int, Order | str]], slice_ms: int) -> list[ExecutionReport]:
+    async with running(model=model, slice_ns=slice_ms * MS, latency_ns=LATENCY) as bench, trading(bench) as trader:
+        session = await trader.begin()
+        left, done = list(actions), 0
+        while not trader.blocks or trader.blocks[-1].until_ns < session.close_ns:
+            await trader.until(lambda: len(trader.blocks) > done)
+            done = len(trader.blocks)
+            until = trader.blocks[-1].until_ns
+            while left and left[0][0] <= until:
+                at, what = left.pop(0)
+                if isinstance(what, str):
+                    await trader.client.cancel(what, sent_ns=at)
+                else:
+                    await trader.client.submit(what)
+            trader.client.worked_through(until)
+        assert await asyncio.wait_for(trader.client.session(), 5) is None
+        return [report for report, _, _ in trader.reports]
+
+
+@pytest.mark.parametrize(("seed", "model", "slice_ms"), [(1, REALISTIC, 250), (2, PESSIMISTIC, 125), (3, REALISTIC, 100)])
+def test_session_when_traded_through_the_venue_in_lockstep_then_equals_the_backtest(seed, model, slice_ms):
+    session = tape_of(SPEC).sessions[0]
+    trades = tape_of(SPEC).columns(session)["ES"]
+    actions = random_actions(seed, session.open_ns, session.close_ns, int(trades.price[0]))
+    expected = seen(through_the_simulated_broker(model, actions))
+    found = seen(asyncio.run(through_the_venue(model, actions, slice_ms)))
+    assert sum(row[1] in ("FILL", "PARTIAL_FILL") for row in expected) > 20
+    assert found == expected
