@@ -15,9 +15,8 @@ from sovereign.app.data_settings import DataSettings
 from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.core.configuration import Configuration
 from sovereign.execution.fill_model import ExecutionConfig
-from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.execution.venue.configuration import VenueConfig
-from sovereign.feeds.synthetic import SyntheticConfig
+from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
 from sovereign.store.configuration import StoreConfig
