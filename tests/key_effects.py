@@ -27,6 +27,7 @@ Effect = Callable[[], tuple[object, object]]
 EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
+    "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",
 }
 """Sections by the test that goes through all their keys, below `tests`."""

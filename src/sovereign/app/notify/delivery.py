@@ -59,11 +59,15 @@ class DeliveryWorker:
         """Say that something new waits."""
         self._wake.set()
 
-    def stop(self, timeout_s: float) -> None:
-        """End after the call under way, waiting at most `timeout_s`; what waits stays in the spool."""
+    def stop(self, timeout_s: float) -> bool:
+        """End after the call under way, waiting at most `timeout_s`; return whether it has. What waits stays in the spool."""
         self._is_stopping.set()
         self._wake.set()
         self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        self.channel.close()
+        return True
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():

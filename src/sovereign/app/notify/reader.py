@@ -28,6 +28,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderEvent, OrderRole, Side
+from sovereign.risk.halt import ENDED, RESUMED, Cause
 
 READ: frozenset[type[Event]] = frozenset(
     {
@@ -76,13 +77,21 @@ NOTICES: Mapping[NoticeCode, tuple[Topic, str]] = {
 """Topic and title of each notice."""
 
 HALTS: Mapping[str, tuple[Severity, str]] = {
-    "daily_loss_limit": (Severity.ALARM, "Loss limit hit: session halted"),
-    "daily_profit_target": (Severity.INFO, "Profit target hit"),
-    "drawdown": (Severity.CRITICAL, "Drawdown limit hit: trading halted"),
-    "margin": (Severity.WARNING, "High margin day: not trading"),
-    "unknown_equity": (Severity.CRITICAL, "Equity unknown: trading halted"),
+    Cause.DAILY_LOSS: (Severity.ALARM, "Loss limit hit: session halted"),
+    Cause.DAILY_PROFIT: (Severity.INFO, "Profit target hit"),
+    Cause.DRAWDOWN: (Severity.CRITICAL, "Drawdown limit hit: trading halted"),
+    Cause.DRAWDOWN_ROOM: (Severity.ALARM, "Little room to the drawdown limit"),
+    Cause.MARGIN: (Severity.WARNING, "High margin day: not trading"),
+    Cause.UNKNOWN_EQUITY: (Severity.CRITICAL, "Equity unknown: trading halted"),
+    Cause.LOSS_STREAK: (Severity.WARNING, "Loss streak: trading paused"),
+    Cause.TRADE_COUNT: (Severity.INFO, "Most trades of the day made"),
+    Cause.ORDER_RATE: (Severity.CRITICAL, "Too many orders: breaker tripped"),
+    Cause.REJECTS: (Severity.ALARM, "Too many rejected orders: breaker tripped"),
+    Cause.STALE_DATA: (Severity.ALARM, "Market data stale: breaker tripped"),
+    Cause.CLOCK_SKEW: (Severity.ALARM, "Clock is off: breaker tripped"),
+    Cause.KILL: (Severity.CRITICAL, "Kill switch: trading halted"),
 }
-"""Severity and title of the risk door's halts by cause; others are told by their state."""
+"""Severity and title of the risk door's halts by cause; those of persons are told by their state."""
 
 EXITS: Mapping[OrderRole, str] = {
     OrderRole.STOP: "stop hit",
@@ -201,11 +210,15 @@ class AlertReader:
     def _on_state(self, event: TradingStateChanged) -> list[Alert]:
         reason = self._clean(event.reason)
         cause = self._clean(event.cause)
-        if event.state is TradingState.ACTIVE:
-            if event.cause == "session":  # a new day, told by its own alert; it ends what the day before had halted
+        by = (("By", self._clean(event.by)),) if event.by else ()
+        if event.cause in (RESUMED, ENDED) or event.state is TradingState.ACTIVE:
+            if event.cause == "session":  # a new day, told by its own alert
                 return []
-            text = f"{cause}: {reason}"
-            return [self._alert(event.ts, Severity.WARNING, Topic.RISK, "resumed", "Trading resumed", text, resolves="halt:")]
+            # Where one halt of several has ended the state is still that of the others.
+            is_free = event.state is TradingState.ACTIVE
+            title = "Trading resumed" if is_free else f"Halt ended, trading still {event.state}"
+            key, ends = f"resumed:{event.ts}", "halt:" if is_free else ""
+            return [self._alert(event.ts, Severity.WARNING, Topic.RISK, key, title, reason, resolves=ends, fields=by)]
         words = "halted" if event.state is TradingState.HALTED else "reduced: nothing new is opened"
         usual = Severity.ALARM if event.state is TradingState.HALTED else Severity.WARNING
         severity, title = HALTS.get(event.cause, (usual, f"Trading {words}"))
@@ -217,7 +230,7 @@ class AlertReader:
                 f"halt:{cause}",
                 title,
                 reason,
-                fields=(("Cause", cause), ("State", event.state.value)),
+                fields=(("Cause", cause), ("State", event.state.value), *by),
             )
         ]
 

@@ -156,13 +156,10 @@ class AlertRouter:
                 worker.wake()
             time.sleep(0.02)
         is_done = is_done and not self._is_busy()
-        for worker in self._workers:
-            worker.stop(max(0.1, end - time.monotonic()))
+        has_ended = [worker.stop(max(0.1, end - time.monotonic())) for worker in self._workers]
         self._thread.join(max(0.1, end - time.monotonic()))
-        for worker in self._workers:
-            worker.channel.close()
-        if not self._thread.is_alive():
-            self.spool.close()
+        if all(has_ended) and not self._thread.is_alive():
+            self.spool.close()  # else a call under way still writes there how it ended
         return is_done
 
     def _is_busy(self) -> bool:

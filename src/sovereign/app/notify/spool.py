@@ -147,6 +147,11 @@ class Spool:
         with self._lock:
             self._database.close()
 
+    def __del__(self) -> None:
+        # A spool that nobody holds any more lets go of its file; without this the interpreter complains.
+        if hasattr(self, "_database"):
+            self._database.close()
+
     def fall_back(self, fault: Exception) -> None:
         """Go on in memory, as far as the file can still be read: what waits is taken along."""
         with self._lock:

@@ -22,7 +22,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.order import Bracket, OrderEvent, OrderIntent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.core.position import Fill, Liquidity
-from sovereign.risk import door
+from sovereign.risk.halt import Cause
 
 D = Decimal
 
@@ -166,7 +166,8 @@ def test_trade_when_flattened_then_the_reason_is_the_one_of_the_flattening(reade
         ("daily_profit_target", Severity.INFO, "Profit target hit"),
         ("drawdown", Severity.CRITICAL, "Drawdown limit hit: trading halted"),
         ("unknown_equity", Severity.CRITICAL, "Equity unknown: trading halted"),
-        ("order_rate", Severity.ALARM, "Trading halted"),
+        ("order_rate", Severity.CRITICAL, "Too many orders: breaker tripped"),
+        ("lunch", Severity.ALARM, "Trading halted"),
     ],
 )
 def test_halt_when_tripped_then_told_by_its_cause(reader, cause, severity, title):
@@ -181,12 +182,22 @@ def test_margin_when_high_then_not_trading_is_told(reader):
 
 
 def test_halts_when_named_then_they_are_the_doors_own():
-    assert set(HALTS) == {door.DAILY_LOSS, door.DAILY_PROFIT, door.DRAWDOWN, door.MARGIN, door.UNKNOWN_EQUITY}
+    assert set(HALTS) == set(Cause)
 
 
 def test_trading_when_resumed_then_told_and_every_halt_ends(reader):
-    (told,) = reader.read(state("cleared", TradingState.ACTIVE, "drawdown was cleared"))
+    (told,) = reader.read(state("resumed", TradingState.ACTIVE, "drawdown was cleared"))
     assert (told.title, told.resolves) == ("Trading resumed", "halt:")
+
+
+def test_halt_when_one_of_several_ends_then_not_told_as_resumed(reader):
+    (told,) = reader.read(state("ended", TradingState.REDUCING, "loss_streak has lasted its time; still in force: margin"))
+    assert (told.title, told.resolves) == ("Halt ended, trading still REDUCING", "")
+
+
+def test_trading_when_a_person_changed_it_then_named(reader):
+    event = TradingStateChanged(ts=NOON, state=TradingState.ACTIVE, cause="cleared", reason="drawdown", by="telegram:7")
+    assert reader.read(event)[0].fields == (("By", "telegram:7"),)
 
 
 def test_state_when_only_a_new_session_then_silent(reader):
