@@ -122,7 +122,7 @@ class BreakersConfig(Configuration):
     max_losses_in_a_row: int | None = Field(
         default=10,
         ge=1,
-        description="losing trades in a row, within a session, that stop entries, count (order_flow: 5 were the most ever seen; "
+        description="losing trades in a row, within a session, that stop entries, count (order_flow: 5 were the most seen; "
         "a rule that loses 6 of 10 trades shows 10 in a row on 3 of 100 days of 20 trades)",
     )
     loss_pause_minutes: Annotated[int, Field(ge=1, le=1440)] | None = Field(
