@@ -209,6 +209,7 @@ def test_events_when_all_are_told_then_the_last_word_is_the_state_in_force(histo
         last = next((item.ts for item in act[1] if isinstance(item, AccountView) and isinstance(item.ts, int)), last)
         if door.due_ns <= last:
             events += door.inspect(view(last, D(2500)))
+            assert door.due_ns > last  # an engine that obeys comes to rest
         for event in events:
             if isinstance(event, TradingStateChanged):
                 state = event.state

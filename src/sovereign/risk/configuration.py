@@ -120,9 +120,10 @@ class BreakersConfig(Configuration):
     """What stops trading although no single order is at fault. `"none"` switches a breaker off."""
 
     max_losses_in_a_row: int | None = Field(
-        default=6,
+        default=10,
         ge=1,
-        description="losing trades in a row, within a session, that stop entries, count (order_flow: at most 5 were ever seen)",
+        description="losing trades in a row, within a session, that stop entries, count (order_flow: 5 were the most seen; "
+        "a rule that loses 6 of 10 trades shows 10 in a row on 3 of 100 days of 20 trades)",
     )
     loss_pause_minutes: Annotated[int, Field(ge=1, le=1440)] | None = Field(
         default=None, description='how long a losing streak stops entries, min; "none" until the next session'

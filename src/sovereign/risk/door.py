@@ -157,6 +157,7 @@ class OneDoor:
         self._latch.start_day()
         self._breakers.start_session()
         events: list[Event] = self._latch.said(session.open_ns)
+        self._watch_due_ns = max(self._watch_due_ns, session.open_ns)
         self._settle_due()
         # with something open or working overnight, the tier waits until `inspect` sees the account flat
         memory.is_tier_due = bool(self._committed) and memory.tier is not None

@@ -183,6 +183,14 @@ def test_stale_data_when_flat_or_switched_off_then_nothing() -> None:
     assert breaking(stale_position_s="none").inspect(later(9_999)) == []
 
 
+def test_start_session_when_a_look_was_due_before_it_then_it_is_due_at_the_open() -> None:
+    opened = breaking(stale_position_s=100)
+    opened.inspect(later(1))
+    assert opened.due_ns == TEN + 100 * NS_PER_SECOND + 1
+    opened.start_session(FRIDAY, D(2500))
+    assert opened.due_ns == FRIDAY.open_ns
+
+
 # Clocks
 
 

@@ -91,11 +91,11 @@ class Key:
 
 
 def losing(*minutes: int) -> Scenario:
-    """The verdicts so many minutes after six losses in a row."""
+    """The verdicts so many minutes after ten losses in a row."""
 
     def run(door: OneDoor) -> Any:
         door.start_session(THURSDAY, D(2500))
-        for _ in range(6):
+        for _ in range(10):
             door.on_trade(trade("-1"), view())
         found = []
         for minute in minutes:
@@ -147,7 +147,7 @@ def silent(*seconds: int) -> Scenario:
 
 
 KEYS = [
-    Key("breakers.max_losses_in_a_row", 7, losing(0)),
+    Key("breakers.max_losses_in_a_row", 11, losing(0)),
     Key("breakers.loss_pause_minutes", 10, losing(10)),
     Key("breakers.max_trades_per_session", 1, outcome(trades=("1",))),
     Key("breakers.max_proposals_per_minute", 5, running(6)),
