@@ -1,4 +1,4 @@
-"""Effects of the settings that say what is done about a position without a stop, seen on an entry whose stop is never answered."""
+"""Effects of the settings that say what is done about a position without a stop, seen on a stop that is never answered."""
 
 from decimal import Decimal
 

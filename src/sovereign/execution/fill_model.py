@@ -157,7 +157,7 @@ class ExecutionConfig(Configuration):
     )
     unprotected_action: UnprotectedAction = Field(
         default=UnprotectedAction.PROTECT,
-        description="what to do then: alarm (only say so), protect (send a stop, and flatten when that does not help either), flatten",
+        description="what to do then: alarm (say so), protect (send a stop, and flatten when that does not help), flatten",
     )
 
     def model_of(self, name: FillModelName | str) -> FillModel:

@@ -1,12 +1,12 @@
 """A position without its stop: how long, what is said, what is done. Times in seconds, the limit is ten."""
 
 import pytest
+from test_bracket import Table
 
 from sovereign.core.event import NoticeCode, Severity
 from sovereign.core.order import OrderEvent, OrderRole, OrderType, Side
 from sovereign.core.session import NEVER, NS_PER_SECOND
 from sovereign.execution.protection import ProtectionVerdict, ProtectionWatch, UnprotectedAction
-from test_bracket import Table
 
 E = OrderEvent
 S = NS_PER_SECOND

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from test_executor import SilentBroker, send
 
 from sovereign.core.event import Notice, NoticeCode
 from sovereign.core.order import Bracket, OrderEvent, OrderRole, OrderStatus, OrderType, Side
@@ -12,7 +13,6 @@ from sovereign.execution.executor import Executor
 from sovereign.execution.fill_model import PerUnitFees
 from sovereign.execution.reconcile import CorrectionKind, FindingKind, ReconcilePolicy, reconcile
 from sovereign.execution.report import ExecutionReport
-from test_executor import SilentBroker, send
 
 K, S, E = FindingKind, OrderStatus, OrderEvent
 FEE = Decimal("2.25")

@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 import numpy as np
+from test_executor import ES
+from test_matching_engine import order
 
 from sovereign.core.columns import Trades
 from sovereign.core.order import OrderEvent, OrderType
@@ -10,8 +12,6 @@ from sovereign.core.session import NEVER
 from sovereign.execution.broker import BrokerCapabilities
 from sovereign.execution.brokers.remote import CancelRequest, RemoteBroker, ReplaceRequest, SubmitRequest
 from sovereign.execution.report import ExecutionReport
-from test_executor import ES
-from test_matching_engine import order
 
 CAPABLE = BrokerCapabilities(holds_brackets=True, can_replace=False, order_types=frozenset(OrderType))
 
