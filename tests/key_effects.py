@@ -531,7 +531,8 @@ def _() -> tuple[object, object]:
     return _pragma("synchronous", synchronous="NORMAL"), _pragma("synchronous", synchronous="FULL")
 
 
-import house_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
+import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
+import house_effects  # noqa: E402, F401
 import order_flow_effects  # noqa: E402, F401
 import overfitting_effects  # noqa: E402, F401
 

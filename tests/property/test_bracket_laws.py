@@ -19,7 +19,9 @@ from sovereign.execution.fill_model import OPTIMISTIC, PerUnitFees
 
 ES = find_instrument("ES")
 SIDES = st.sampled_from([Side.BUY, Side.SELL])
-STEPS = st.lists(st.integers(-3, 3), min_size=5, max_size=60)
+STEPS = st.builds(
+    lambda seed, count: np.random.default_rng(seed).integers(-3, 4, count).tolist(), st.integers(0, 2**32), st.integers(5, 80)
+)
 
 
 class NoReduceOnly:

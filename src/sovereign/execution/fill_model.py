@@ -22,6 +22,7 @@ from pydantic import Field
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
+from sovereign.execution.protection import UnprotectedAction
 
 
 class FillModelName(StrEnum):
@@ -149,6 +150,15 @@ class ExecutionConfig(Configuration):
         description="intraday margin per unit by root (USD) as the simulated broker charges it, replacing the instrument's own",
     )
     fill_models: FillModels = Field(default=FillModels(), description="the numbers of the three models")
+    unprotected_alarm_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="seconds of market time a position that is meant to have a stop may be without one before it is an alarm",
+    )
+    unprotected_action: UnprotectedAction = Field(
+        default=UnprotectedAction.PROTECT,
+        description="what to do then: alarm (say so), protect (send a stop, and flatten when that does not help), flatten",
+    )
 
     def model_of(self, name: FillModelName | str) -> FillModel:
         """Return the model of that name."""
@@ -159,3 +169,8 @@ class ExecutionConfig(Configuration):
     def latency_ns(self) -> int:
         """Latency in nanoseconds."""
         return round(self.latency_ms * 1_000_000)
+
+    @property
+    def unprotected_alarm_ns(self) -> int:
+        """Limit of a position without a stop, nanoseconds."""
+        return round(self.unprotected_alarm_s * 1_000_000_000)

@@ -11,68 +11,20 @@ quantity filled, at prices derived from the average fill, and one cancels the ot
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from sovereign.core.columns import NO_QUOTE, Int32, Trades
-from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderType, Side, TimeInForce
+from sovereign.core.order import Order, OrderEvent, OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.position import Liquidity
 from sovereign.core.session import NEVER
 from sovereign.execution.fill_model import FillModel
 from sovereign.execution.report import ExecutionReport
+from sovereign.execution.resting import Group, Resting, Scan, Terms
 from sovereign.kernels.matching import first_outside, limit_event, trailing_event
 
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
-_Terms = tuple[int, int | None, int | None]
-"""Terms of a replace: total quantity, limit, stop; a price of None stays as it is."""
 _FOLLOWS = "bracket follows the filled quantity"
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """A bracket at work: what the entry filled, what the children have closed again."""
-
-    bracket: Bracket
-    entry: _Resting
-    filled: int = 0
-    cost: int = 0
-    closed: int = 0
-    children: list[_Resting] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class _Resting:
-    """The venue's own record of an order; nothing outside reads or writes it."""
-
-    order: Order
-    sequence: int
-    leaves: int
-    limit: int | None
-    stop: int | None
-    sign: int
-    filled: int = 0
-    group: _Group | None = None
-    arrives: bool = True  # the next row is the first this order meets
-    is_triggered: bool = False
-    queue: int = -1
-    best: int = 0
-    is_done: bool = False
-
-    @property
-    def is_limit(self) -> bool:
-        kind = self.order.order_type
-        return kind is OrderType.LIMIT or (kind is OrderType.STOP_LIMIT and self.is_triggered)
-
-
-@dataclass(slots=True)
-class _Scan:
-    """The last scan of a slice: where the first event is, and each order's state had the slice been walked to its end."""
-
-    start: int
-    stop: int
-    index: int
-    states: list[tuple[_Resting, int, int, int]]  # resting, event index, queue or best after the scan, lots
 
 
 class MatchingEngine:
@@ -91,14 +43,14 @@ class MatchingEngine:
         self.holds_brackets = holds_brackets
         self.can_replace = can_replace
         self._latency_ns = latency_ns
-        self._books: dict[str, list[_Resting]] = {}
-        self._by_id: dict[str, _Resting] = {}
+        self._books: dict[str, list[Resting]] = {}
+        self._by_id: dict[str, Resting] = {}
         # (effective ns, sequence, what, order, new terms of a replace)
-        self._pending: list[tuple[int, int, str, _Resting, _Terms | None]] = []
+        self._pending: list[tuple[int, int, str, Resting, Terms | None]] = []
         self._sequence = 0
         self._trades = 0
-        self._scans: dict[str, _Scan] = {}
-        self._groups: dict[str, list[_Group]] = {}  # brackets with something to close, by symbol, oldest first
+        self._scans: dict[str, Scan] = {}
+        self._groups: dict[str, list[Group]] = {}  # brackets with something to close, by symbol, oldest first
         self._net: dict[str, int] = {}  # units bought less units sold, by symbol
 
     @property
@@ -116,7 +68,7 @@ class MatchingEngine:
             return
         resting = self._resting(order)
         if order.bracket is not None and self.holds_brackets:
-            resting.group = _Group(order.bracket, resting)
+            resting.group = Group(order.bracket, resting)
         self._schedule(ts + self._latency_ns, "activate", resting)
 
     def cancel(self, client_order_id: str, ts: int) -> None:
@@ -177,7 +129,7 @@ class MatchingEngine:
     def next_event(self, tape: str, trades: Trades, start: int, stop: int) -> int:
         """Return the first row of `start`..`stop` at which an active order of `tape` trades or triggers, else `stop`."""
         index = stop
-        states: list[tuple[_Resting, int, int, int]] = []
+        states: list[tuple[Resting, int, int, int]] = []
         book = self._books.get(tape)
         if book and start < stop:
             for resting in book:
@@ -187,7 +139,7 @@ class MatchingEngine:
                 states.append((resting, at, state, lots))
                 if at < bound:
                     index = min(index, at)
-        self._scans[tape] = _Scan(start, stop, index, states)
+        self._scans[tape] = Scan(start, stop, index, states)
         return index
 
     def advance(self, tape: str, trades: Trades, start: int, stop: int) -> None:
@@ -208,7 +160,7 @@ class MatchingEngine:
         scan = self._scans[tape]
         reports: list[ExecutionReport] = []
         ts = int(trades.ts[index])
-        hits: list[tuple[_Resting, int]] = []
+        hits: list[tuple[Resting, int]] = []
         for resting, at, after, lots in scan.states:
             state = after
             if at == index:
@@ -223,23 +175,20 @@ class MatchingEngine:
                 self._execute(resting, trades, index, ts, lots, reports)
         return reports
 
-    def _resting(self, order: Order) -> _Resting:
+    def _resting(self, order: Order) -> Resting:
         self._sequence += 1
-        resting = _Resting(order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign)
+        resting = Resting(order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign)
         if order.order_type is OrderType.TRAILING_STOP and order.stop_ticks is not None:
-            # It starts at its stop, and follows once the price has come far enough.
-            resting.arrives = False
-            resting.stop = None
-            resting.best = order.stop_ticks - resting.sign * (order.trail_ticks or 0)
+            resting.start_trailing(order.stop_ticks)
         self._by_id[order.client_order_id] = resting
         return resting
 
-    def _schedule(self, ts: int, what: str, resting: _Resting, terms: _Terms | None = None) -> None:
+    def _schedule(self, ts: int, what: str, resting: Resting, terms: Terms | None = None) -> None:
         self._sequence += 1
         heapq.heappush(self._pending, (ts, self._sequence, what, resting, terms))
 
-    def _replace(self, resting: _Resting, terms: _Terms, ts: int, reports: list[ExecutionReport]) -> None:
-        refusal = self._why_not(resting, terms)
+    def _replace(self, resting: Resting, terms: Terms, ts: int, reports: list[ExecutionReport]) -> None:
+        refusal = resting.why_not(terms) if self.can_replace else "this venue changes no order in place"
         if refusal:
             reports.append(
                 ExecutionReport(
@@ -258,26 +207,7 @@ class MatchingEngine:
         self._scans.pop(resting.order.tape, None)
         self._resize(resting, quantity - resting.filled, ts, "replaced", reports)
 
-    def _why_not(self, resting: _Resting, terms: _Terms) -> str:
-        """Return why new terms are refused; empty when they are not."""
-        quantity, limit, stop = terms
-        kind = resting.order.order_type
-        if not self.can_replace:
-            return "this venue changes no order in place"
-        if resting.is_done:
-            return "too late: the order is closed"
-        if quantity <= resting.filled:
-            return f"quantity was {quantity}, but {resting.filled} are filled; ask for a cancel"
-        if limit is not None and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-            return f"a {kind} order has no limit"
-        if stop is not None and (kind not in (OrderType.STOP, OrderType.STOP_LIMIT) or resting.is_triggered):
-            return f"a {kind} order has no stop" if not resting.is_triggered else "too late: the order is triggered"
-        group = resting.group
-        if group is not None and resting is not group.entry and quantity - resting.filled > group.filled - group.closed:
-            return f"quantity was {quantity}, more than the bracket has to close"
-        return ""
-
-    def _activate(self, resting: _Resting, ts: int, reports: list[ExecutionReport]) -> None:
+    def _activate(self, resting: Resting, ts: int, reports: list[ExecutionReport]) -> None:
         order = resting.order
         self._books.setdefault(order.tape, []).append(resting)
         self._scans.pop(order.tape, None)
@@ -285,7 +215,7 @@ class MatchingEngine:
         if order.time_in_force is TimeInForce.GTD and order.expire_ns is not None:
             self._schedule(order.expire_ns, "expire", resting)
 
-    def _scan(self, resting: _Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
+    def _scan(self, resting: Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
         """Return (row of the next event or `stop`, queue or best after it, lots available; -1 means all)."""
         if start >= stop:
             return stop, resting.queue if resting.is_limit else resting.best, 0
@@ -303,7 +233,7 @@ class MatchingEngine:
         low, high = (_LOWEST, level - 1) if resting.sign > 0 else (level + 1, _HIGHEST)
         return first_outside(price, start, stop, low, high), 0, -1
 
-    def _scan_limit(self, resting: _Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
+    def _scan_limit(self, resting: Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
         limit = resting.limit or 0
         queue = resting.queue
         if resting.arrives:
@@ -319,7 +249,7 @@ class MatchingEngine:
         return index, queue, lots
 
     @staticmethod
-    def _settle(resting: _Resting, state: int) -> None:
+    def _settle(resting: Resting, state: int) -> None:
         if resting.is_limit:
             resting.queue = state
         else:
@@ -347,7 +277,7 @@ class MatchingEngine:
         return (added + 1) // 2 if side is Side.BUY else -(added // 2)
 
     def _execute(
-        self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]
+        self, resting: Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]
     ) -> None:
         order, arrives = resting.order, resting.arrives
         if order.reduce_only and resting.group is None and not self._may_reduce(resting, ts, reports):
@@ -376,7 +306,7 @@ class MatchingEngine:
             price = traded + resting.sign * self.model.stop_slippage_ticks
             self._take_liquidity(resting, price, None, trigger, ts, reports)
 
-    def _may_reduce(self, resting: _Resting, ts: int, reports: list[ExecutionReport]) -> bool:
+    def _may_reduce(self, resting: Resting, ts: int, reports: list[ExecutionReport]) -> bool:
         # What is left to close may have shrunk while the order was on its way; bracket children follow their group instead.
         left = -resting.sign * self._net.get(resting.order.instrument.symbol, 0)
         if left <= 0:
@@ -386,7 +316,7 @@ class MatchingEngine:
             self._resize(resting, left, ts, "reduce-only: no more than what is open", reports)
         return True
 
-    def _trigger(self, resting: _Resting, trades: Trades, index: int, ts: int, reports: list[ExecutionReport]) -> None:
+    def _trigger(self, resting: Resting, trades: Trades, index: int, ts: int, reports: list[ExecutionReport]) -> None:
         """A stop-limit order was touched off: it takes what its limit allows, and rests with the remainder."""
         order = resting.order
         resting.is_triggered = True
@@ -405,7 +335,7 @@ class MatchingEngine:
         return order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
 
     def _take_liquidity(
-        self, resting: _Resting, price: int, limit: int | None, reference: int, ts: int, reports: list[ExecutionReport]
+        self, resting: Resting, price: int, limit: int | None, reference: int, ts: int, reports: list[ExecutionReport]
     ) -> None:
         """Fill against an assumed book of `depth_lots` at each price, from `price` outwards, up to `limit`."""
         order, sign = resting.order, resting.sign
@@ -424,7 +354,7 @@ class MatchingEngine:
         for level, quantity in levels:
             self._fill(resting, quantity, level, ts, Liquidity.TAKER, (level - reference) * sign, False, reports)
 
-    def _rest(self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]) -> None:
+    def _rest(self, resting: Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]) -> None:
         """Fill a resting limit at its own price: whole when the tape traded through it, else by what is left for it."""
         limit = resting.limit or 0
         is_touch = int(trades.price[index]) == limit
@@ -436,7 +366,7 @@ class MatchingEngine:
 
     def _fill(
         self,
-        resting: _Resting,
+        resting: Resting,
         quantity: int,
         price: int,
         ts: int,
@@ -479,7 +409,7 @@ class MatchingEngine:
             group.closed += quantity
             self._reduce(group, resting, ts, reports)
 
-    def _protect(self, group: _Group, ts: int, reports: list[ExecutionReport]) -> None:
+    def _protect(self, group: Group, ts: int, reports: list[ExecutionReport]) -> None:
         """Create the children of a bracket, or resize and reprice them, after the entry filled some more."""
         # Nearest tick to the average fill; a half goes up.
         average = (2 * group.cost + group.filled) // (2 * group.filled)
@@ -507,7 +437,7 @@ class MatchingEngine:
 
     def _spawn(
         self,
-        group: _Group,
+        group: Group,
         role: OrderRole,
         kind: OrderType,
         quantity: int,
@@ -539,15 +469,13 @@ class MatchingEngine:
         resting = self._resting(child)
         resting.group = group
         if kind is OrderType.TRAILING_STOP and stop is not None:
-            # It starts at the bracket's stop, and follows once the price has come far enough.
-            resting.arrives = False
-            resting.best = stop - resting.sign * (child.trail_ticks or 0)
+            resting.start_trailing(stop)
         group.children.append(resting)
         reports.append(ExecutionReport(cause=OrderEvent.SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
         self._activate(resting, ts, reports)
 
     @staticmethod
-    def _resize(resting: _Resting, quantity: int, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
+    def _resize(resting: Resting, quantity: int, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
         resting.leaves = quantity
         reports.append(
             ExecutionReport(
@@ -561,13 +489,13 @@ class MatchingEngine:
             )
         )
 
-    def _reduce(self, group: _Group, filled: _Resting, ts: int, reports: list[ExecutionReport]) -> None:
+    def _reduce(self, group: Group, filled: Resting, ts: int, reports: list[ExecutionReport]) -> None:
         """One child filled: the rest of the entry is withdrawn, the sibling shrinks or goes."""
         if not group.entry.is_done:
             self._finish(group.entry, OrderEvent.CANCEL, ts, "a bracket child filled", reports)
         self._shrink(group, filled, ts, reports)
 
-    def _take_from_groups(self, resting: _Resting, quantity: int, ts: int, reports: list[ExecutionReport]) -> None:
+    def _take_from_groups(self, resting: Resting, quantity: int, ts: int, reports: list[ExecutionReport]) -> None:
         """An order outside every bracket closed something: brackets have that much less to close, the oldest first."""
         symbol = resting.order.instrument.symbol
         # A bracket whose children were withdrawn keeps nothing any more.
@@ -581,7 +509,7 @@ class MatchingEngine:
                 quantity -= taken
                 self._shrink(group, None, ts, reports)
 
-    def _shrink(self, group: _Group, filled: _Resting | None, ts: int, reports: list[ExecutionReport]) -> None:
+    def _shrink(self, group: Group, filled: Resting | None, ts: int, reports: list[ExecutionReport]) -> None:
         open_quantity = group.filled - group.closed
         if not open_quantity and group.entry.is_done:
             self._groups[group.entry.order.instrument.symbol].remove(group)
@@ -593,11 +521,11 @@ class MatchingEngine:
             else:
                 self._finish(sibling, OrderEvent.CANCEL, ts, "one cancels the other", reports)
 
-    def _finish(self, resting: _Resting, cause: OrderEvent, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
+    def _finish(self, resting: Resting, cause: OrderEvent, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
         self._remove(resting)
         reports.append(ExecutionReport(cause=cause, client_order_id=resting.order.client_order_id, ts=ts, reason=reason))
 
-    def _remove(self, resting: _Resting) -> None:
+    def _remove(self, resting: Resting) -> None:
         resting.is_done = True
         self._by_id.pop(resting.order.client_order_id, None)
         book = self._books.get(resting.order.tape)

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from sovereign.core.event import NoticeCode, Severity
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import OrderRole, Side
 from sovereign.core.position import Fill, Liquidity
@@ -76,3 +77,56 @@ def test_equity_when_a_micro_is_held_on_the_big_tape_then_its_own_tick_value_cou
     account = Account(Decimal(100))
     account.apply(fill(Side.BUY, 2, 100, instrument=MES, fee="0"), "ES", None, {})
     assert account.equity({"ES": 108}) == Decimal("120.00")
+
+
+def test_adopt_when_nothing_was_held_then_the_position_is_the_venues_and_the_next_close_makes_its_trade():
+    account = Account(Decimal(1_000))
+    notice = account.adopt(ES, "ES", 2, 201, 5, "unknown here")
+    assert (notice.code, notice.severity, notice.subject) == (NoticeCode.POSITION_ADOPTED, Severity.ALARM, "ES")
+    assert notice.values == {"quantity_before": 0, "quantity": 2, "cost_ticks_before": 0, "cost_ticks": 201}
+    assert (account.positions["ES"].average_ticks, account.balance) == (100.5, 1_000)
+    (trade,) = account.apply(fill(Side.SELL, 2, 102, ts=6, fee="0"), "ES", None, {})
+    assert (trade.entry_ticks, trade.gross, trade.labels) == (100.5, Decimal("37.50"), {"signal": "adopted"})
+    assert account.corrected == 0
+
+
+def test_adopt_when_the_same_side_shrinks_then_the_round_trip_goes_on():
+    account = Account(Decimal(0))
+    account.apply(fill(Side.BUY, 3, 100, fee="0"), "ES", "D1", {})
+    account.adopt(ES, "ES", 1, 100, 5, "two were sold elsewhere")
+    (trade,) = account.apply(fill(Side.SELL, 1, 104, ts=6, fee="0"), "ES", None, {})
+    assert (trade.quantity, trade.entry_ticks, trade.gross, trade.decision_id) == (1, 100, Decimal("50.00"), "D1")
+
+
+def test_adopt_when_the_venue_is_flat_then_no_trade_is_invented_and_what_was_booked_counts_as_corrected():
+    account = Account(Decimal(0))
+    account.apply(fill(Side.BUY, 2, 100, fee="0"), "ES", None, {})
+    account.apply(fill(Side.SELL, 1, 104, ts=2, fee="0"), "ES", None, {})
+    account.adopt(ES, "ES", 0, 0, 5, "flat there")
+    assert account.positions == {}
+    assert (account.balance, account.corrected) == (Decimal("50.00"), Decimal("50.00"))
+
+
+def test_adopt_when_prices_are_below_zero_then_the_average_holds():
+    # Crude oil, 20 April 2020: the May contract traded below zero.
+    account = Account(Decimal(0))
+    account.adopt(ES, "ES", -2, 7_526, 5, "short at -3763")
+    position = account.positions["ES"]
+    assert (position.average_ticks, position.low_ticks) == (-3_763, -3_763)
+    (trade,) = account.apply(fill(Side.BUY, 2, -3_765, ts=6, fee="0"), "ES", None, {})
+    assert (trade.entry_ticks, trade.gross) == (-3_763, Decimal("50.00"))
+
+
+def test_correct_cash_when_it_differs_then_balance_moves_and_the_difference_is_kept():
+    account = Account(Decimal(100))
+    notice = account.correct_cash(Decimal("97.50"), 5, "the venue charged more")
+    assert (account.balance, account.corrected) == (Decimal("97.50"), Decimal("-2.50"))
+    assert notice.values == {"balance_before": "100", "balance": "97.50", "difference": "-2.50"}
+
+
+def test_copy_when_tried_on_then_the_original_stays():
+    account = Account(Decimal(0))
+    account.apply(fill(Side.BUY, 2, 100), "ES", None, {})
+    before = account.balance
+    account.copy().apply(fill(Side.SELL, 2, 104, ts=2), "ES", None, {})
+    assert (account.balance, account.positions["ES"].quantity) == (before, 2)

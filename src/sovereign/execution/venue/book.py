@@ -22,8 +22,9 @@ from sovereign.core.position import Fill, Liquidity
 from sovereign.execution.account import Account
 from sovereign.execution.broker import VenueExecution, VenueOrder, VenuePosition
 from sovereign.execution.fill_model import FillModel
-from sovereign.execution.matching import MatchingEngine, _Resting
+from sovereign.execution.matching import MatchingEngine
 from sovereign.execution.report import ExecutionReport
+from sovereign.execution.resting import Resting
 from sovereign.execution.venue.protocol import OrderBody, OrderTerms, Report, SnapshotBody
 
 _FILLS = (OrderEvent.PARTIAL_FILL, OrderEvent.FILL)
@@ -53,7 +54,7 @@ class FaultyMatching(MatchingEngine):
         self._fill(resting, resting.leaves, at, ts, Liquidity.TAKER, 0, True, reports)
         return reports
 
-    def _piece(self, resting: _Resting) -> int:
+    def _piece(self, resting: Resting) -> int:
         pieces = self.pieces.get(resting.order.client_order_id, 1)
         if pieces < 2 or resting.leaves < 2 or resting.order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
             return 0
@@ -61,7 +62,7 @@ class FaultyMatching(MatchingEngine):
         return max(1, resting.leaves // pieces)
 
     def _take_liquidity(
-        self, resting: _Resting, price: int, limit: int | None, reference: int, ts: int, reports: list[ExecutionReport]
+        self, resting: Resting, price: int, limit: int | None, reference: int, ts: int, reports: list[ExecutionReport]
     ) -> None:
         piece = self._piece(resting)
         if not piece:
@@ -70,7 +71,7 @@ class FaultyMatching(MatchingEngine):
         resting.queue = min(0, self.model.queue_lots)
         self._fill(resting, piece, price, ts, Liquidity.TAKER, (price - reference) * resting.sign, False, reports)
 
-    def _rest(self, resting: _Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]) -> None:
+    def _rest(self, resting: Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]) -> None:
         piece = self._piece(resting)
         super()._rest(resting, trades, index, ts, piece or lots, reports)
 
