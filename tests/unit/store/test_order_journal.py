@@ -140,3 +140,15 @@ def test_journal_when_on_sqlite_then_waits_for_the_disk(tmp_path):
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
             assert other.exec_driver_sql("PRAGMA synchronous").scalar() == 1
         engine.dispose()
+
+
+def test_journal_when_another_process_has_written_the_audit_chain_then_nothing_is_kept(store):
+    audit, other = store.live.audit("s"), store.live.audit("s")
+    notice = Notice(ts=1, code=NoticeCode.DIGEST, severity=Severity.INFO, subject="x", text="t")
+    other(notice)
+    other.flush()
+    audit(notice)
+    with store.live.journal("s", audit) as journal, pytest.raises(RiskHaltError):
+        journal.record(example_order(), "NEW", 1)
+    assert store.live.requests("s") == ()
+    assert store.live.verify_audit("s").events == 1
