@@ -1,15 +1,13 @@
 """Law of the audit chain: whatever is changed, removed, added or swapped afterwards is found, and where it begins is named."""
 
-from datetime import date
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
+from example_live import example_session
 from example_run import example_events
 from sovereign.store import live_schema
-from sovereign.store.live import LiveSession
 from sovereign.store.store import Store
 
 EVENTS = list(example_events())
@@ -21,19 +19,7 @@ HEADS = live_schema.audit_heads
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     with Store(f"sqlite:///{tmp_path_factory.mktemp('audit')}/store.sqlite") as opened:
-        opened.live.begin_session(
-            LiveSession(
-                id="s",
-                account="A1",
-                strategy="flow",
-                mode="paper",
-                trade_date=date(2026, 1, 5),
-                recording_path="r",
-                started_ns=1,
-                code_hash="c",
-                config_hash="d",
-            )
-        )
+        opened.live.begin_session(example_session("s"))
         sink = opened.live.audit("s")
         for event in EVENTS[:COUNT]:
             sink(event)

@@ -176,7 +176,7 @@ class AuditSink:
             return _nothing
         cursor = driver.cursor()
         cursor.execute(self._update, (self._count, self._hash, self._session_id, self._stored))
-        if cursor.rowcount != 1:
+        if cursor.rowcount == 0:  # -1 where the answer is not in yet; a fork then fails at the numbers, which are a key
             raise UsageError(
                 f"session was '{self._session_id}', whose audit chain does not end at event {self._stored} any more; another "
                 f"process writes it: stop one of them"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     Column,
@@ -97,6 +97,11 @@ def make_engine(config: StoreConfig, *, is_durable: bool = False) -> Engine:
     """
     try:
         url = make_url(config.url)
+        if "@" in (url.host or ""):
+            raise ConfigurationError(
+                f"store.url was '{hide_password(config.url)}', whose password holds an @; write it as %40 there (and : / ? # "
+                f"as %3A %2F %3F %23)"
+            )
         is_sqlite = url.get_backend_name() == "sqlite"
         if is_sqlite and url.database and url.database != ":memory:":
             Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +158,9 @@ class Database:
     ConfigurationError : the URL is unusable, or the database was written by a newer version.
     """
 
+    READS: ClassVar[dict[str, bool]] = {_READER: True}
+    """Options of a connection that only reads: on SQLite it takes no lock."""
+
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
         self.place = hide_password(config.url)
@@ -195,7 +203,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that only reads; never waits for a writer."""
-        with self.engine.connect().execution_options(**{_READER: True}) as connection:
+        with self.engine.connect().execution_options(**self.READS) as connection:
             yield connection
 
     @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import TracebackType
@@ -122,10 +123,12 @@ class SqlOrderJournal:
             if self._before is None:
                 connection.execute(self._statement, values)
                 return
-            connection.execute("BEGIN" if self._is_postgres else "BEGIN IMMEDIATE")
-            written = self._before(connection)
-            connection.execute(self._statement, values)
-            connection.execute("COMMIT")
+            # PostgreSQL is sent all of it at once: one way there and back, however far away the server is.
+            with connection.pipeline() if self._is_postgres else nullcontext():
+                connection.execute("BEGIN" if self._is_postgres else "BEGIN IMMEDIATE")
+                written = self._before(connection)
+                connection.execute(self._statement, values)
+                connection.execute("COMMIT")
             written()
         except Exception as cause:
             self._drop()

@@ -2,34 +2,21 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import date
 
 import pytest
 
+from example_live import example_session
 from example_run import example_events
 from sovereign.core.errors import NotFoundError, RiskHaltError, UsageError
 from sovereign.core.event import encode
 from sovereign.store.configuration import StoreConfig
-from sovereign.store.live import LiveSession
 from sovereign.store.store import Store
 
 EVENTS = list(example_events())
 
 
 def begin(store, name="s"):
-    store.live.begin_session(
-        LiveSession(
-            id=name,
-            account="A1",
-            strategy="flow",
-            mode="paper",
-            trade_date=date(2026, 1, 5),
-            recording_path="r",
-            started_ns=1,
-            code_hash="c",
-            config_hash="d",
-        )
-    )
+    store.live.begin_session(example_session(name))
 
 
 @pytest.fixture

@@ -8,25 +8,15 @@ from decimal import Decimal
 
 import pytest
 
+from example_live import example_session
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Notice, NoticeCode, Severity, TradingState
 from sovereign.store import live_schema
-from sovereign.store.live import LiveSession
 from sovereign.store.session_state import HeldPosition, SessionState
 from sovereign.store.store import Store
 
-SESSION = LiveSession(
-    id="flow-A1-20260105",
-    account="A1",
-    strategy="flow",
-    mode="paper",
-    trade_date=date(2026, 1, 5),
-    recording_path="runs/flow-A1-20260105",
-    started_ns=100,
-    code_hash="c0de",
-    config_hash="c0nf",
-)
+SESSION = example_session()
 STATE = SessionState(
     account="A1",
     strategy="flow",

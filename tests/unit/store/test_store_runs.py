@@ -1,5 +1,7 @@
 """The run ledger: names, prefixes, trials, schema versions."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -167,3 +169,25 @@ def test_trials_when_dates_symbols_or_strategy_are_others_then_are_not_counted(s
     store.begin_run(replace(whole, config_hash="c3", strategy="other"))
     store.begin_run(replace(whole, config_hash="c4", is_simulated=True))
     assert store.trials("flow", "wanted").distinct == 1
+
+
+def test_connection_when_it_is_postgresql_then_waits_no_longer_than_asked(postgres):
+    with Store(StoreConfig(url=postgres.database(), busy_timeout_ms=1234)) as store:
+        with store.database.reading() as connection:
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "1234ms"
+        engine = store.database.durable()
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        engine.dispose()
+
+
+def test_driver_when_it_is_not_installed_then_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigurationError, match=r"driver psycopg is not installed; .*sovereign\[postgres\]"):
+        Store("postgresql+psycopg://me@127.0.0.1:1/x")
+
+
+def test_names_when_two_runs_begin_at_once_then_each_has_its_own(store_url):
+    with Store(store_url) as one, Store(store_url) as other, ThreadPoolExecutor(2) as pool:
+        names = list(pool.map(lambda number: (one, other)[number % 2].begin_run(example_record()), range(20)))
+    assert len(set(names)) == 20

@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("sovereign.app.cli.data", "Import, simulate, list, verify and download market data."),
     "data synth": ("sovereign.app.cli.synth", "Make simulated market data, labeled as such."),
     "alerts": ("sovereign.app.cli.alerts", "Try the alert channels, and list the alerts of late."),
+    "store": ("sovereign.app.cli.store", "Look at, upgrade and clear the database behind runs and sessions."),
+    "audit": ("sovereign.app.cli.audit", "Verify and show the chained audit stream of sessions."),
     "config": ("sovereign.app.cli.config", "Show, describe and create the configuration file."),
 }
 
