@@ -4,7 +4,7 @@
 of this package that exposes either
 
 - `app`: a `typer.Typer` made by `common.command_app(help)` (a group such as `runs list|show|compare`, or one command), or
-- `command`: a function with typer annotations (one command).
+- `command`: a function with typer annotations (one command); a module with several is named `module:function`.
 
 It is mounted by one line in `COMMANDS`: its words on the command line, its module, and the one-line help of the root page.
 A module that is not installed is not listed. A name of two words (`data synth`) is mounted into the group of the first.
@@ -37,6 +37,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("sovereign.app.cli.runs", "List, show and compare finished runs."),
     "explain": ("sovereign.app.cli.explain", "Say why a decision was taken or refused, check by check."),
     "venue": ("sovereign.app.cli.venue", "Run a simulated exchange in a process of its own."),
+    "status": ("sovereign.app.cli.session:status", "Show what runs, what the guard says, and every kill that holds."),
+    "positions": ("sovereign.app.cli.session:positions", "Show open positions."),
+    "trades": ("sovereign.app.cli.session:trades", "Show the closed trades of a session."),
+    "orders": ("sovereign.app.cli.session:orders", "Show what a session has asked of the broker."),
+    "halt": ("sovereign.app.cli.session:halt", "Cancel and close everything; nothing new until resumed."),
+    "resume": ("sovereign.app.cli.session:resume", "Clear halts and kills, and trade again."),
+    "flatten": ("sovereign.app.cli.session:flatten", "Cancel and close everything, and go on."),
+    "reconcile": ("sovereign.app.cli.session:reconcile", "Compare books with the broker now."),
+    "trade": ("sovereign.app.cli.session:trade", "Place an order by hand: the same door, the same checks."),
+    "kill": ("sovereign.app.cli.kill", "Flatten every account from outside, and keep it so."),
+    "guard": ("sovereign.app.cli.guard", "Watch an account from outside and flatten it when nobody else does."),
+    "doctor": ("sovereign.app.cli.doctor", "Check everything that trading needs, and say what to do."),
+    "service": ("sovereign.app.cli.service", "Install, start, stop and watch the services."),
     "data": ("sovereign.app.cli.data", "Import, simulate, list, verify and download market data."),
     "data synth": ("sovereign.app.cli.synth", "Make simulated market data, labeled as such."),
     "alerts": ("sovereign.app.cli.alerts", "Try the alert channels, and list the alerts of late."),
@@ -47,16 +60,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 def _is_installed(module: str) -> bool:
-    return find_spec(module) is not None
+    return find_spec(module.partition(":")[0]) is not None
 
 
 def load(module: str, name: str) -> Any:
     """Import a command module and return its click command, named `name`."""
-    found = importlib.import_module(module)
+    place, _, function = module.partition(":")
+    found = importlib.import_module(place)
     app = getattr(found, "app", None)
-    if not isinstance(app, typer.Typer):
+    if function or not isinstance(app, typer.Typer):
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command()(found.command)
+        app.command()(getattr(found, function or "command"))
     command = typer.main.get_command(app)
     command.name = name
     return command

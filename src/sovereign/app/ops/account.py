@@ -162,3 +162,20 @@ async def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float
         steps=tuple(steps),
         error="" if is_flat else error or "still not flat",
     )
+
+
+def guarded_accounts(settings: Settings) -> list[AccountAccess]:
+    """Return every account that is configured, each reached with the guard's own credentials.
+
+    Raises
+    ------
+    ConfigurationError : there is none, or its credentials are missing.
+    """
+    from sovereign.app.venue import accounts_known, venue_token, venue_url
+    from sovereign.execution.brokers.venue import venue_account
+
+    url = settings.guard.url or venue_url(settings)
+    given = settings.guard.token.get_secret_value()
+    if given:
+        return [venue_account(url, given)]
+    return [venue_account(url, venue_token(settings, "guard", name), name=name) for name in accounts_known(settings)]

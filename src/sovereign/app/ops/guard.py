@@ -1,8 +1,8 @@
 """The dead-man guard: a process of its own, with credentials of its own, that asks the venue and not the trading process.
 
 It looks every few seconds. After the flatten time of the session plus a grace (early closes included) the account must be flat;
-while a position is open the heartbeat must be fresh. Otherwise it cancels, flattens, asks the venue again, and says so; and latches
-the account, because whatever failed must be looked at before it trades again. Memory and disk are only reported.
+while a position is open the heartbeat must be fresh. Otherwise it cancels, flattens, asks the venue again, and says so; and
+latches the account, because whatever failed must be looked at before it trades again. Memory and disk are only reported.
 
 `judge` holds the rules and does nothing else; `Guard.step` acts.
 """
@@ -53,8 +53,10 @@ class GuardConfig(Configuration):
     silent_s: float = Field(
         30.0, gt=0, description="Seconds without an answer of the venue until that is an alarm; own choice."
     )
-    memory_mb: float = Field(4096.0, gt=0, description="Resident memory of the trading process that is worth a warning, MiB.")
+    memory_mb: float = Field(4096.0, gt=0, description="Memory of the trading process that is worth a warning, MiB; own choice.")
     disk_free_mb: float = Field(
+        1024.0, ge=0, description="Free disk space beside the heartbeat file that is worth a warning, MiB."
+    )
         1024.0, ge=0, description="Free disk space beside the heartbeat file that is worth a warning, MiB."
     )
     repeat_s: float = Field(300.0, gt=0, description="Seconds until a trouble that lasts is said again; own choice.")

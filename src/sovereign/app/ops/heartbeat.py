@@ -20,6 +20,7 @@ from sovereign.app.ops.files import replace_file
 from sovereign.core.configuration import Configuration
 from sovereign.core.errors import CorruptFileError
 from sovereign.core.session import NS_PER_SECOND
+from sovereign.store.process import ProcessIdentity, is_gone
 
 NOTIFY_VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG_VARIABLE = "WATCHDOG_USEC"
@@ -41,7 +42,7 @@ class Beat:
     """What a process says of itself. `ts` is the system clock's UTC ns, `market_ns` the clock of the market that is traded.
 
     `positions` are signed quantities by symbol; `feed_age_s` is how old the newest market data is (None: none yet);
-    `process_token` tells two processes with the same pid apart.
+    `pid`, `host` and `process_token` are those of `store.process.this_process`.
     """
 
     ts: int
@@ -75,37 +76,11 @@ def memory_mb() -> float:
         return highest / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def process_token(pid: int) -> str | None:
-    """Return a text that no other process of this pid can have had, or None when there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        if fields[0] == "Z":  # dead, and only waited for by its parent
-            return None
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (OSError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return None
-        return f"{pid}" if _exists(pid) else None
-    return f"{boot}/{pid}/{fields[19]}"
-
-
-def _exists(pid: int) -> bool:
-    if sys.platform == "win32":
-        return True  # there is no signal 0; the age of the beat has to do
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def is_alive(beat: Beat) -> bool | None:
     """Say whether the process of a beat still runs on this machine; None when it is another machine's."""
     if beat.host != socket.gethostname():
         return None
-    return process_token(beat.pid) == beat.process_token
+    return not is_gone(ProcessIdentity(pid=beat.pid, host=beat.host, token=beat.process_token))
 
 
 def read_beat(file: Path) -> Beat | None:

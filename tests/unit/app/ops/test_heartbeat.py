@@ -16,18 +16,18 @@ from sovereign.app.ops.heartbeat import (
     Supervisor,
     is_alive,
     memory_mb,
-    process_token,
     read_beat,
 )
 from sovereign.core.errors import CorruptFileError
 from sovereign.core.session import NS_PER_SECOND
+from sovereign.store.process import this_process
 
 BEAT = Beat(
     ts=1_000 * NS_PER_SECOND,
     market_ns=5,
     pid=os.getpid(),
     host=socket.gethostname(),
-    process_token=process_token(os.getpid()),
+    process_token=this_process().token,
     session_id="s1",
     strategy="order_flow",
     mode="paper",
@@ -109,12 +109,13 @@ def test_supervisor_when_nobody_listens_then_says_so_and_goes_on(environment):
 
 
 def test_beat_when_process_runs_then_alive_and_when_it_ended_then_not():
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    beat = replace(BEAT, pid=child.pid, process_token=process_token(child.pid))
+    program = "from sovereign.store.process import this_process as t; print(t().token, flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
+        beat = replace(BEAT, pid=child.pid, process_token=child.stdout.readline().strip())
         assert is_alive(beat) is True
     finally:
-        child.communicate(b"\n")
+        child.communicate("\n")
     assert is_alive(beat) is False
 
 
