@@ -7,7 +7,7 @@ import os
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -133,6 +133,8 @@ def run(settings: Settings, tape: TapeSpec, accounts: dict[str, Decimal], faults
     from sovereign.execution.venue.server import VenueServer, serve_until
 
     folder = settings.venue.state
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _locked(folder)
     tokens = make_tokens(settings, list(accounts))
     notice = folder / "venue.json"
 
@@ -174,6 +176,22 @@ def run(settings: Settings, tape: TapeSpec, accounts: dict[str, Decimal], faults
     finally:
         for file in (notice, folder / "venue.pid"):
             file.unlink(missing_ok=True)
+        lock.close()
+
+
+def _locked(folder: Path) -> IO[str]:
+    """Hold a folder for this process alone; the hold ends with the process, however it ends."""
+    handle = (folder / "venue.lock").open("w", encoding="utf-8")
+    try:
+        import fcntl
+    except ImportError:  # not on this system: its files are locked while they are open
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        handle.close()
+        raise UsageError(f"--state was '{folder}', where a venue is running; stop it first, or use another folder") from cause
+    return handle
 
 
 def _with_faults(spec: MarketSpec, exchange: Exchange, faults: str | None) -> MarketSpec:

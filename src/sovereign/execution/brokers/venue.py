@@ -143,7 +143,11 @@ class VenueClient:
             self._task = asyncio.create_task(self._run(), name="venue client")
 
     async def close(self) -> None:
-        """Disconnect for good."""
+        """Let what was handed over leave, and disconnect for good."""
+        if self.is_connected:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._config.request_s):
+                    await self._outbox.join()
         self._is_closed = True
         task, self._task = self._task, None
         if task is not None:
@@ -238,6 +242,7 @@ class VenueClient:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await connection.send(encode(await outbox.get()))
+                outbox.task_done()
 
     def _on_welcome(self, welcome: Welcome) -> None:
         self.welcome = welcome
@@ -376,6 +381,10 @@ class VenueClient:
             start = self._sessions.popleft()
             self._session, self._instruments = start.session, start.instruments
         return None if self._is_done() else self._session
+
+    def _has_next(self) -> bool:
+        # What expired with the last session is told before the next one begins.
+        return (bool(self._sessions) or self._is_over) and not self._sequence.misses_private
 
     def _is_done(self) -> bool:
         session = self._session

@@ -425,7 +425,8 @@ class VenueServer:
 
     def _administer(self, line: Line, message: Request) -> Reply:
         number: int = getattr(message, "request_id", 0)
-        if line.account != ADMIN:
+        is_own = isinstance(message, FlattenAccount) and message.account == line.account
+        if line.account != ADMIN and not is_own:
             return Reply(request_id=number, code=Code.NOT_ALLOWED, reason="log in with the venue's own token for this")
         match message:
             case SetFault():
@@ -436,7 +437,7 @@ class VenueServer:
                 self._clear_faults(message.account)
             case FlattenAccount():
                 market = self.exchange.market_of(message.account)
-                market.flatten(market.books[message.account])
+                market.flatten(market.books[message.account], keeps_positions=message.keeps_positions)
                 self._wake(market)
             case OpenAccount():
                 self._open(message)
