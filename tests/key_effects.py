@@ -29,6 +29,7 @@ EFFECTS: dict[str, Effect] = {}
 PROVEN_ELSEWHERE = {
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",
+    "venue": "unit/app/test_venue_keys.py",
 }
 """Sections by the test that goes through all their keys, below `tests`."""
 

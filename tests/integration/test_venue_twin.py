@@ -94,7 +94,7 @@ async def through_the_venue(model: FillModel, actions: list[tuple[int, Order | s
         session = await trader.begin()
         left, done = list(actions), 0
         while not trader.blocks or trader.blocks[-1].until_ns < session.close_ns:
-            await trader.until(lambda: len(trader.blocks) > done)
+            await trader.until(lambda done=done: len(trader.blocks) > done)
             done = len(trader.blocks)
             until = trader.blocks[-1].until_ns
             while left and left[0][0] <= until:

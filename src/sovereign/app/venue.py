@@ -14,12 +14,14 @@ from sovereign.core.errors import ConfigurationError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from datetime import date
+    from decimal import Decimal
 
     from sovereign.app.configuration import Settings
     from sovereign.core.port import SessionCalendar
     from sovereign.execution.venue.configuration import TapeSpec
     from sovereign.execution.venue.market import MarketSpec
     from sovereign.execution.venue.protocol import OpenAccount
+    from sovereign.execution.venue.server import VenueServer
     from sovereign.execution.venue.tape import Tape
 
 PURPOSES = {"trade": "token", "guard": "guard_token", "admin": "admin_token"}
@@ -104,6 +106,41 @@ def market_spec(settings: Settings, name: str, tape: TapeSpec, **asked: Any) -> 
         fees=execution.fees,
         margins=execution.margins,
     )
+
+
+MARKET = "main"
+"""Name of the market that a venue opens at its start."""
+
+
+async def start_venue(
+    settings: Settings, tape: TapeSpec, accounts: Mapping[str, Decimal], faults: str | None = None
+) -> tuple[VenueServer, int]:
+    """Open the market and the accounts, or bring them back, and listen; return the server and its port.
+
+    Raises
+    ------
+    UsageError : the folder holds books of another tape.
+    OSError : the port is taken.
+    """
+    from sovereign.execution.venue.exchange import Exchange
+    from sovereign.execution.venue.fault import faults_from
+    from sovereign.execution.venue.server import VenueServer
+
+    tokens = make_tokens(settings, list(accounts))
+    exchange = Exchange(tape_opener(settings), tokens[""]["admin"], settings.venue.state / "books")
+    spec = market_spec(settings, MARKET, tape)
+    if faults is not None:
+        spec = spec.model_copy(update={"faults": faults_from(faults, exchange.span_ms(tape))})
+    exchange.open_market(spec)
+    for name, balance in accounts.items():
+        exchange.open_account(MARKET, name, balance, tokens[name])
+    server = VenueServer(
+        exchange,
+        market_defaults(settings),
+        heartbeat_s=settings.venue.heartbeat_s,
+        orders_per_s=settings.venue.orders_per_s,
+    )
+    return server, await server.start(settings.venue.port)
 
 
 def venue_url(settings: Settings) -> str:

@@ -7,7 +7,7 @@ import os
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,10 +18,6 @@ from sovereign.core.session import parse_date
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.execution.venue.configuration import TapeSpec
-    from sovereign.execution.venue.exchange import Exchange
-    from sovereign.execution.venue.market import MarketSpec
-
-MARKET = "main"
 
 
 def command(
@@ -127,58 +123,56 @@ def run(settings: Settings, tape: TapeSpec, accounts: dict[str, Decimal], faults
     import asyncio
     import signal
 
-    from sovereign.app.venue import make_tokens, market_defaults, market_spec, tape_opener
+    from sovereign.app.venue import start_venue
     from sovereign.execution.matching import warm_up
-    from sovereign.execution.venue.exchange import Exchange
-    from sovereign.execution.venue.server import VenueServer, serve_until
 
     folder = settings.venue.state
-    tokens = make_tokens(settings, list(accounts))
+    folder.mkdir(parents=True, exist_ok=True)
     notice = folder / "venue.json"
 
     async def serve() -> None:
-        warm_up()
-        exchange = Exchange(tape_opener(settings), tokens[""]["admin"], folder / "books")
-        exchange.open_market(_with_faults(market_spec(settings, MARKET, tape), exchange, faults))
-        for name, balance in accounts.items():
-            exchange.open_account(MARKET, name, balance, tokens[name])
-        server = VenueServer(
-            exchange,
-            market_defaults(settings),
-            heartbeat_s=settings.venue.heartbeat_s,
-            orders_per_s=settings.venue.orders_per_s,
-        )
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        warm_up()
+        try:
+            server, port = await start_venue(settings, tape, accounts, faults)
+        except OSError as cause:
+            raise UsageError(
+                f"port was {settings.venue.port}, which could not be opened ({cause.strerror}); choose another, or 0 for any"
+            ) from cause
+        said = {
+            "url": f"ws://127.0.0.1:{port}",
+            "port": port,
+            "pid": os.getpid(),
+            "accounts": list(accounts),
+            "tokens": str(folder / "tokens.json"),
+        }
+        line = json.dumps(said)
+        notice.write_text(line + "\n", encoding="utf-8")
+        (folder / "venue.pid").write_text(f"{os.getpid()}\n", encoding="utf-8")
+        typer.echo(line)
+        await server.serve_until(stop)
 
-        def announce(port: int) -> None:
-            line = json.dumps(
-                {
-                    "url": f"ws://127.0.0.1:{port}",
-                    "port": port,
-                    "pid": os.getpid(),
-                    "accounts": list(accounts),
-                    "tokens": str(folder / "tokens.json"),
-                }
-            )
-            notice.write_text(line + "\n", encoding="utf-8")
-            (folder / "venue.pid").write_text(f"{os.getpid()}\n", encoding="utf-8")
-            typer.echo(line)
+    with _locked(folder):
+        try:
+            asyncio.run(serve())
+        finally:
+            for file in (notice, folder / "venue.pid"):
+                file.unlink(missing_ok=True)
 
-        await serve_until(server, settings.venue.port, stop, announce)
 
+def _locked(folder: Path) -> IO[str]:
+    """Hold a folder for this process alone; the hold ends with the process, however it ends."""
+    handle = (folder / "venue.lock").open("w", encoding="utf-8")
     try:
-        asyncio.run(serve())
-    finally:
-        for file in (notice, folder / "venue.pid"):
-            file.unlink(missing_ok=True)
-
-
-def _with_faults(spec: MarketSpec, exchange: Exchange, faults: str | None) -> MarketSpec:
-    from sovereign.execution.venue.fault import faults_from
-
-    if faults is None:
-        return spec
-    return spec.model_copy(update={"faults": faults_from(faults, exchange.span_ms(spec.tape))})
+        import fcntl
+    except ImportError:  # not on this system: its files are locked while they are open
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        handle.close()
+        raise UsageError(f"--state was '{folder}', where a venue is running; stop it first, or use another folder") from cause
+    return handle

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,14 @@ def _nothing(*_: Any) -> None:
     """Take what nobody asked for."""
 
 
+def back_off(config: VenueClientConfig, random: Random) -> Iterator[float]:
+    """Yield the waits before one attempt to connect after another, seconds: doubling to a limit, a share left to chance."""
+    wait = min(config.backoff_first_s, config.backoff_most_s)
+    while True:
+        yield wait * (1 - config.backoff_jitter_frac * random.random())
+        wait = min(2 * wait, config.backoff_most_s)
+
+
 class VenueClient:
     """One account at the venue: its tape, its orders, its reports.
 
@@ -143,7 +151,11 @@ class VenueClient:
             self._task = asyncio.create_task(self._run(), name="venue client")
 
     async def close(self) -> None:
-        """Disconnect for good."""
+        """Let what was handed over leave, and disconnect for good."""
+        if self.is_connected:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._config.request_s):
+                    await self._outbox.join()
         self._is_closed = True
         task, self._task = self._task, None
         if task is not None:
@@ -171,7 +183,7 @@ class VenueClient:
         from websockets.asyncio.client import connect
         from websockets.exceptions import WebSocketException
 
-        wait = self._config.backoff_first_s
+        waits = back_off(self._config, self._random)
         while not self._is_closed:
             was_connected, self._reason = False, ""
             try:
@@ -198,8 +210,9 @@ class VenueClient:
             finally:
                 self.is_connected = False
             self._down(self._reason or reason, was_connected)
-            wait = self._config.backoff_first_s if was_connected else min(2 * wait, self._config.backoff_most_s)
-            await asyncio.sleep(wait * (1 - self._config.backoff_jitter_frac * self._random.random()))
+            if was_connected:
+                waits = back_off(self._config, self._random)
+            await asyncio.sleep(next(waits))
 
     def _down(self, reason: str, was_connected: bool) -> None:
         # Requests that are not on the wire yet never leave: whether to ask again is decided elsewhere.
@@ -215,7 +228,9 @@ class VenueClient:
     async def _stay(self, connection: ClientConnection) -> None:
         self._connection = connection
         await connection.send(encode(Login(token=self._token, client=self._name)))
-        first = decode_answer(await asyncio.wait_for(connection.recv(), self._config.first_message_s))
+        # Not `wait_for`: it may swallow the cancel of `close` when a frame comes in the same moment (Python 3.11).
+        async with asyncio.timeout(self._config.first_message_s):
+            first = decode_answer(await connection.recv())
         if not isinstance(first, Welcome):
             raise BrokerError(f"the venue answered a login with: {first.reason if isinstance(first, Reply) else first.type}")
         self._on_welcome(first)
@@ -225,7 +240,9 @@ class VenueClient:
             await self._tell()
             self.on_connection(True, "logged in")
             while True:
-                await self._take(await asyncio.wait_for(connection.recv(), self._config.silence_s))
+                async with asyncio.timeout(self._config.silence_s):
+                    frame = await connection.recv()
+                await self._take(frame)
         finally:
             for task in (sender, keeper):
                 task.cancel()
@@ -238,6 +255,7 @@ class VenueClient:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await connection.send(encode(await outbox.get()))
+                outbox.task_done()
 
     def _on_welcome(self, welcome: Welcome) -> None:
         self.welcome = welcome
@@ -377,6 +395,10 @@ class VenueClient:
             self._session, self._instruments = start.session, start.instruments
         return None if self._is_done() else self._session
 
+    def _has_next(self) -> bool:
+        # What expired with the last session is told before the next one begins.
+        return (bool(self._sessions) or self._is_over) and not self._sequence.misses_private
+
     def _is_done(self) -> bool:
         session = self._session
         if session is None:
@@ -476,7 +498,8 @@ class VenueClient:
         self._answers[number] = answer
         self._send(message(number))
         try:
-            return await asyncio.wait_for(answer, self._config.request_s)
+            async with asyncio.timeout(self._config.request_s):
+                return await answer
         except TimeoutError as cause:
             self._answers.pop(number, None)
             raise BrokerError(

@@ -130,7 +130,8 @@ class Book:
         self._records: dict[str, _Record] = {}
         self._tombstones: dict[str, tuple[OrderStatus, str]] = {}  # ids closed for good without an order
         self._cancels: set[str] = set()
-        self._recent: set[str] = set()  # orders of the present session
+        self._recent: set[str] = set()  # orders of the present session and the one before
+        self._fresh: set[str] = set()  # orders of the present session
         self._tradable: dict[str, tuple[Instrument, str]] = {}
 
     @property
@@ -145,7 +146,8 @@ class Book:
     def start_session(self, tradable: Mapping[str, tuple[Instrument, str]]) -> None:
         """Learn what can be ordered."""
         self._tradable = dict(tradable)
-        self._recent = {name for name, record in self._records.items() if not record.order.status.is_closed}
+        self._recent = {name for name, record in self._records.items() if not record.order.status.is_closed} | self._fresh
+        self._fresh = set()
 
     def tape_of(self, symbol: str) -> str:
         """Return on which market data a symbol trades; empty when it does not trade here."""
@@ -270,6 +272,7 @@ class Book:
         order.apply(OrderEvent.SUBMIT, ts)
         self._records[order.client_order_id] = record
         self._recent.add(order.client_order_id)
+        self._fresh.add(order.client_order_id)
         return record
 
     # The market moves.
@@ -401,8 +404,12 @@ class Book:
         )
 
     def snapshot(self, since_cursor: int, now_ns: int, *, is_all: bool = False) -> SnapshotBody:
-        """Return the account: orders at work and those of the present session (or all ever), executions after a cursor."""
-        orders = self._records if is_all else {n: r for n, r in self._records.items() if n in self._recent}
+        """Return the account as it is.
+
+        Orders are those at work, those of this and the last session, and those with an execution after the cursor; or all ever.
+        """
+        listed = self._recent | {execution.client_order_id for execution in self.executions[since_cursor:]}
+        orders = self._records if is_all else {n: r for n, r in self._records.items() if n in listed}
         return SnapshotBody(
             now_ns=now_ns,
             cursor=len(self.executions),

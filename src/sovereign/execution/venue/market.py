@@ -253,12 +253,13 @@ class Market:
             },
         )
 
-    def flatten(self, book: Book) -> None:
-        """Cancel every order of an account and close its positions at the market."""
+    def flatten(self, book: Book, *, keeps_positions: bool = False) -> None:
+        """Cancel every order of an account and, unless positions are kept, close them at the market."""
         for name in book.working():
             if not name.startswith(FLATTENING):
                 self.cancel(book, CancelOrder(request_id=0, client_order_id=name))
-        for position in book.snapshot(0, self.until_ns).positions:
+        positions = () if keeps_positions else book.snapshot(len(book.executions), self.until_ns).positions
+        for position in positions:
             for attempt in count():
                 terms = flattening(book.name, position, len(book.executions), attempt)
                 known = book.order_state(terms.client_order_id)

@@ -209,7 +209,7 @@ class AskOrder(Message):
 
 
 class AskSnapshot(Message):
-    """Orders, positions, cash, and the executions after a cursor."""
+    """Ask for orders (at work, of this and the last session, or filled after the cursor), positions, cash, executions."""
 
     type: Literal["snapshot"] = "snapshot"
     request_id: int
@@ -264,11 +264,16 @@ class ClearFaults(Message):
 
 
 class FlattenAccount(Message):
-    """Cancel an account's orders and close its positions at the market."""
+    """Cancel an account's orders and close its positions at the market; any token of the account may ask for its own.
+
+    The closing orders have ids made of the account, the symbol and the number of its executions, so asking twice sends nothing
+    twice. With `keeps_positions` orders are canceled and that is all.
+    """
 
     type: Literal["flatten_account"] = "flatten_account"
     request_id: int
     account: str
+    keeps_positions: bool = False
 
 
 class OpenAccount(Message):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sovereign.core.errors import BrokerError, DataError, SovereignError
+from sovereign.core.errors import DataError, SovereignError
 from sovereign.execution.venue.book import Book
 from sovereign.execution.venue.configuration import Pace
 from sovereign.execution.venue.exchange import ADMIN, Exchange
@@ -116,6 +115,22 @@ class VenueServer:
             await self._server.wait_closed()
         self.exchange.close()
 
+    async def serve_until(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then close.
+
+        Raises
+        ------
+        SovereignError : a market could not go on.
+        """
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((stopped, self.failed), return_when=asyncio.FIRST_COMPLETED)
+            if self.failed.done():
+                self.failed.result()
+        finally:
+            stopped.cancel()
+            await self.close()
+
     # Time.
 
     def _run(self, market: Market) -> None:
@@ -192,7 +207,8 @@ class VenueServer:
         tasks = [asyncio.create_task(work) for work in (line.send_all(), self._stream(line), self._beat(line))]
         try:
             while True:
-                frame = await asyncio.wait_for(connection.recv(), None if line.account else self._login_s)
+                async with asyncio.timeout(None if line.account else self._login_s):
+                    frame = await connection.recv()
                 for part in await line.heard(frame):
                     self._take(line, part)
         except (ConnectionClosed, TimeoutError):
@@ -425,7 +441,8 @@ class VenueServer:
 
     def _administer(self, line: Line, message: Request) -> Reply:
         number: int = getattr(message, "request_id", 0)
-        if line.account != ADMIN:
+        is_own = isinstance(message, FlattenAccount) and message.account == line.account
+        if line.account != ADMIN and not is_own:
             return Reply(request_id=number, code=Code.NOT_ALLOWED, reason="log in with the venue's own token for this")
         match message:
             case SetFault():
@@ -436,7 +453,7 @@ class VenueServer:
                 self._clear_faults(message.account)
             case FlattenAccount():
                 market = self.exchange.market_of(message.account)
-                market.flatten(market.books[message.account])
+                market.flatten(market.books[message.account], keeps_positions=message.keeps_positions)
                 self._wake(market)
             case OpenAccount():
                 self._open(message)
@@ -515,28 +532,3 @@ class VenueServer:
         await asyncio.sleep(max(0.0, self._down_until - loop.time()))
         for market in self.exchange.markets.values():
             self._run(market)
-
-
-async def serve_until(server: VenueServer, port: int, stop: asyncio.Event, on_start: Callable[[int], None]) -> None:
-    """Serve until `stop` is set.
-
-    Raises
-    ------
-    BrokerError : the port is taken.
-    """
-    try:
-        found = await server.start(port)
-    except OSError as cause:
-        raise BrokerError(
-            f"port was {port}, which could not be opened ({cause.strerror}); choose another, or 0 for any"
-        ) from cause
-    try:
-        on_start(found)
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((stopped, server.failed), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if server.failed.done():
-            server.failed.result()
-    finally:
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.close()
