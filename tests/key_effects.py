@@ -532,8 +532,6 @@ def _() -> tuple[object, object]:
     return _pragma("synchronous", synchronous="NORMAL"), _pragma("synchronous", synchronous="FULL")
 
 
-import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
-import house_effects  # noqa: E402, F401
 def _written(events: int, **settings: Any) -> tuple[int, str]:
     """Audit events in the store after so many were taken, and how it ended when the table is not there."""
     from example_live import example_session
@@ -584,11 +582,6 @@ def _() -> tuple[object, object]:
     return threshold(True), threshold(False)
 
 
-import house_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
-import order_flow_effects  # noqa: E402, F401
-import overfitting_effects  # noqa: E402, F401
-
-
 def _portfolio(config: Any) -> str:
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import PortfolioMarket
@@ -618,3 +611,9 @@ effects_of(
         "volume_deviation": (0.8, 0.1),
     },
 )
+
+
+import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
+import house_effects  # noqa: E402, F401
+import order_flow_effects  # noqa: E402, F401
+import overfitting_effects  # noqa: E402, F401

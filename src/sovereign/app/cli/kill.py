@@ -75,7 +75,9 @@ def keep_kill(settings: Settings, account: str, by: str, reason: str) -> None:
 
 def _text(done: KillReport) -> str:
     lines = [
-        "the kill is latched; 'sovereign resume' clears it" if done.is_latched else f"NOT latched in the store: {done.latch_error}"
+        "the kill is latched; 'sovereign resume' clears it"
+        if done.is_latched
+        else f"NOT latched in the store: {done.latch_error}"
     ]
     for one in done.accounts:
         lines.append(f"{one.account}: {'flat, the venue says so' if one.is_flat else f'NOT FLAT ({one.error})'}")

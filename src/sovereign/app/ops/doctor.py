@@ -179,12 +179,16 @@ def check_calendar(examination: Examination) -> Iterator[Check]:
         first = next(session for session in ahead if session.close_ns > examination.now_ns)
         closes = from_ns(first.regular_close_ns, first.zone)
         half = ", an early close" if first.is_early_close else ""
-        yield _ok("calendar", f"{name}: next trade date {first.trade_date}, day session until {closes:%H:%M} {first.zone}{half}")
+        yield _ok(
+            "calendar", f"{name}: next trade date {first.trade_date}, day session until {closes:%H:%M} {first.zone}{half}"
+        )
     text = resources.files("sovereign.feeds").joinpath("calendar_overrides.toml").read_text(encoding="utf-8")
     newest = max(date.fromisoformat(row["date"]) for row in tomllib.loads(text)["day"])
     age = (today - newest).days
     if age > examination.loaded.settings.doctor.overrides_age_days:
-        yield _warn("calendar", f"the newest correction of a single date is of {newest}", "update Sovereign, or add this year's")
+        yield _warn(
+            "calendar", f"the newest correction of a single date is of {newest}", "update Sovereign, or add this year's"
+        )
     else:
         yield _ok("calendar", f"corrections of single dates reach to {newest}")
 
@@ -306,7 +310,11 @@ def check_permissions(examination: Examination) -> Iterator[Check]:
         yield _ok("permissions", "not looked at on this system")
         return
     loaded = examination.loaded
-    files = {Path(value) for name, value in examination.environment.items() if name.endswith("_FILE") and is_secret(name[:-5].lower())}
+    files = {
+        Path(value)
+        for name, value in examination.environment.items()
+        if name.endswith("_FILE") and is_secret(name[:-5].lower())
+    }
     if loaded.file is not None:
         held = [key for key, source in loaded.sources.items() if is_secret(key) and source.startswith("file ")]
         if any(value_of(loaded.settings, key) for key in held):
@@ -326,7 +334,9 @@ def check_opt_ins(examination: Examination) -> Iterator[Check]:
     enabled = examination.loaded.settings.execution.trading_enabled
     missing = live_opt_ins(enabled, flag=True, environment=examination.environment)
     if missing:
-        yield _ok("opt-ins", f"live trading is off; missing: {', '.join(one.name for one in missing)} (and --live when it starts)")
+        yield _ok(
+            "opt-ins", f"live trading is off; missing: {', '.join(one.name for one in missing)} (and --live when it starts)"
+        )
     else:
         remedy = f"meant so? else unset {ENVIRONMENT}"
         yield _warn("opt-ins", "live trading needs only --live now", remedy)
@@ -357,5 +367,7 @@ def examine(examination: Examination) -> list[Check]:
         try:
             found.extend(check(examination))
         except (SovereignError, SQLAlchemyError, OSError, ValueError) as fault:
-            found.append(_fail(name, str(fault).split("\n", 1)[0], "see the message; 'sovereign doctor --traceback' shows more"))
+            found.append(
+                _fail(name, str(fault).split("\n", 1)[0], "see the message; 'sovereign doctor --traceback' shows more")
+            )
     return found

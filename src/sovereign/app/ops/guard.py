@@ -53,10 +53,10 @@ class GuardConfig(Configuration):
     silent_s: float = Field(
         30.0, gt=0, description="Seconds without an answer of the venue until that is an alarm; own choice."
     )
-    memory_mb: float = Field(4096.0, gt=0, description="Memory of the trading process that is worth a warning, MiB; own choice.")
-    disk_free_mb: float = Field(
-        1024.0, ge=0, description="Free disk space beside the heartbeat file that is worth a warning, MiB."
+    memory_mb: float = Field(
+        4096.0, gt=0, description="Memory of the trading process that is worth a warning, MiB; own choice."
     )
+    disk_free_mb: float = Field(
         1024.0, ge=0, description="Free disk space beside the heartbeat file that is worth a warning, MiB."
     )
     repeat_s: float = Field(300.0, gt=0, description="Seconds until a trouble that lasts is said again; own choice.")
