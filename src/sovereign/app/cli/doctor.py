@@ -43,7 +43,11 @@ def command(
                 lines.append(f"     -> {check.remedy}")
         return redact("\n".join(lines))
 
-    emit(redact.plain([{name: getattr(one, name) for name in one.__slots__} for one in found]) if as_json else found, as_json, text)
+    emit(
+        redact.plain([{name: getattr(one, name) for name in one.__slots__} for one in found]) if as_json else found,
+        as_json,
+        text,
+    )
     failed = [check.name for check in found if check.level is Level.FAIL]
     if failed:
         raise SovereignError(f"{len(failed)} of {len(found)} checks failed: {', '.join(dict.fromkeys(failed))}")

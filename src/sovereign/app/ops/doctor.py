@@ -5,7 +5,6 @@ A check never changes anything that matters (the store is tried with a row of th
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import stat
@@ -20,10 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
-
-from sovereign.core.configuration import Configuration
-from sovereign.core.errors import SovereignError
+from sovereign.core.errors import ConfigurationError, SovereignError
 from sovereign.core.session import NS_PER_SECOND, from_ns, to_ns
 
 if TYPE_CHECKING:
@@ -31,20 +27,6 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 _TIMEOUT_S = 5.0
-
-
-class DoctorConfig(Configuration):
-    """What the doctor holds things against."""
-
-    time_url: str = Field(
-        "", description="Address whose HTTP Date header the clock is compared with, such as https://example.com; empty: nobody."
-    )
-    clock_skew_s: float = Field(
-        2.0, gt=0, description="Difference to that clock which is worth a failure, s; the header itself has whole seconds."
-    )
-    overrides_age_days: int = Field(
-        400, ge=1, description="Age of the newest calendar correction that is worth a warning, days; own choice."
-    )
 
 
 class Level(StrEnum):
@@ -179,12 +161,16 @@ def check_calendar(examination: Examination) -> Iterator[Check]:
         first = next(session for session in ahead if session.close_ns > examination.now_ns)
         closes = from_ns(first.regular_close_ns, first.zone)
         half = ", an early close" if first.is_early_close else ""
-        yield _ok("calendar", f"{name}: next trade date {first.trade_date}, day session until {closes:%H:%M} {first.zone}{half}")
+        yield _ok(
+            "calendar", f"{name}: next trade date {first.trade_date}, day session until {closes:%H:%M} {first.zone}{half}"
+        )
     text = resources.files("sovereign.feeds").joinpath("calendar_overrides.toml").read_text(encoding="utf-8")
     newest = max(date.fromisoformat(row["date"]) for row in tomllib.loads(text)["day"])
     age = (today - newest).days
     if age > examination.loaded.settings.doctor.overrides_age_days:
-        yield _warn("calendar", f"the newest correction of a single date is of {newest}", "update Sovereign, or add this year's")
+        yield _warn(
+            "calendar", f"the newest correction of a single date is of {newest}", "update Sovereign, or add this year's"
+        )
     else:
         yield _ok("calendar", f"corrections of single dates reach to {newest}")
 
@@ -255,22 +241,20 @@ def check_heartbeat(examination: Examination) -> Iterator[Check]:
 
 def check_accounts(examination: Examination) -> Iterator[Check]:
     """Ask the venue of every configured account, with the guard's credentials."""
-    from sovereign.app.ops.account import AccountAccess, guarded_accounts, look
+    from sovereign.app.ops.account import guarded_accounts, holding_of
 
-    wait_s = examination.loaded.settings.kill.wait_s
-
-    async def ask(access: AccountAccess) -> str:
-        await access.start()
+    try:
+        accounts = guarded_accounts(examination.loaded.settings)
+    except ConfigurationError as fault:
+        yield _warn("broker", str(fault), "needed by session, guard and kill; for paper trading start 'sovereign venue'")
+        return
+    for access in accounts:
         try:
-            return (await look(access, wait_s)).text
-        finally:
-            await access.close()
-
-    for access in guarded_accounts(examination.loaded.settings):
-        try:
-            yield _ok("broker", f"account '{access.name}' answers: {asyncio.run(ask(access))}")
+            yield _ok("broker", f"account '{access.name}' answers: {holding_of(access.snapshot()).text}")
         except SovereignError as fault:
             yield _fail("broker", f"account '{access.name}': {fault}", "check that the venue runs, its address and the token")
+        finally:
+            access.close()
 
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -306,7 +290,11 @@ def check_permissions(examination: Examination) -> Iterator[Check]:
         yield _ok("permissions", "not looked at on this system")
         return
     loaded = examination.loaded
-    files = {Path(value) for name, value in examination.environment.items() if name.endswith("_FILE") and is_secret(name[:-5].lower())}
+    files = {
+        Path(value)
+        for name, value in examination.environment.items()
+        if name.endswith("_FILE") and is_secret(name[:-5].lower())
+    }
     if loaded.file is not None:
         held = [key for key, source in loaded.sources.items() if is_secret(key) and source.startswith("file ")]
         if any(value_of(loaded.settings, key) for key in held):
@@ -326,7 +314,9 @@ def check_opt_ins(examination: Examination) -> Iterator[Check]:
     enabled = examination.loaded.settings.execution.trading_enabled
     missing = live_opt_ins(enabled, flag=True, environment=examination.environment)
     if missing:
-        yield _ok("opt-ins", f"live trading is off; missing: {', '.join(one.name for one in missing)} (and --live when it starts)")
+        yield _ok(
+            "opt-ins", f"live trading is off; missing: {', '.join(one.name for one in missing)} (and --live when it starts)"
+        )
     else:
         remedy = f"meant so? else unset {ENVIRONMENT}"
         yield _warn("opt-ins", "live trading needs only --live now", remedy)
@@ -357,5 +347,7 @@ def examine(examination: Examination) -> list[Check]:
         try:
             found.extend(check(examination))
         except (SovereignError, SQLAlchemyError, OSError, ValueError) as fault:
-            found.append(_fail(name, str(fault).split("\n", 1)[0], "see the message; 'sovereign doctor --traceback' shows more"))
+            found.append(
+                _fail(name, str(fault).split("\n", 1)[0], "see the message; 'sovereign doctor --traceback' shows more")
+            )
     return found
