@@ -178,6 +178,11 @@ def venue_token(settings: Settings, purpose: str, account: str = "") -> str:
     return found
 
 
+def account_names(settings: Settings) -> list[str]:
+    """Return the names of the accounts that the venue has made tokens for, its first account first."""
+    return [name for name in _read_tokens(settings.venue.state) if name]
+
+
 def _first_account(made: Mapping[str, Mapping[str, str]]) -> str:
     return next((name for name in made if name), "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sovereign.app.configuration import Settings
+    from sovereign.app.notify.router import AlertRouter
     from sovereign.app.ops.account import AccountAccess
     from sovereign.app.ops.guard import Guard
+    from sovereign.app.ops.redaction import Redactor
     from sovereign.core.event import Notice
 
 
@@ -27,16 +30,15 @@ def command(
 
     Runs until SIGTERM or Ctrl-C. What it finds and does goes to the log, to the store's notices and to the alert channels.
     """
-    import asyncio
-
     from sovereign.app.ops.account import guarded_accounts
     from sovereign.app.ops.log import configure_logging
     from sovereign.app.ops.redaction import redactor_for
 
     settings = settings_from(config, overrides).settings
-    log = configure_logging(settings.log, redactor_for(settings))
+    redactor = redactor_for(settings)
+    log = configure_logging(settings.log, redactor)
     try:
-        trouble = asyncio.run(_watch(settings, guarded_accounts(settings), is_once=is_once))
+        trouble = _watch(settings, guarded_accounts(settings), redactor, is_once=is_once)
     finally:
         log.close()
     if is_once and trouble:
@@ -65,51 +67,61 @@ def _guard_of(access: AccountAccess, settings: Settings, sink: Callable[[Notice]
     )
 
 
-async def _watch(settings: Settings, accounts: list[AccountAccess], *, is_once: bool) -> str:
+def _alerts(settings: Settings, redactor: Redactor) -> AlertRouter:
+    from sovereign.app.notify.reader import AlertReader
+    from sovereign.app.notify.router import AlertRouter
+    from sovereign.app.notify.setup import channels_of
+
+    reader = AlertReader(settings.alerts.zone, settings.alerts.max_outside_text)
+    return AlertRouter(settings.alerts, reader, channels_of(settings.alerts), part="guard", redact=redactor).start()
+
+
+def _watch(settings: Settings, accounts: list[AccountAccess], redactor: Redactor, *, is_once: bool) -> str:
     """Look at every account again and again; return what is left in trouble after a single look."""
-    import asyncio
     import logging
     import signal
+    import threading
     import time
+    from concurrent.futures import ThreadPoolExecutor
 
     from sovereign.app.ops.heartbeat import Supervisor
     from sovereign.app.ops.log import log_notice
     from sovereign.app.ops.notices import NoticeKeeper
 
     logger = logging.getLogger("sovereign.guard")
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    supervisor = Supervisor()
+        signal.signal(number, lambda *_: stop.set())
+    supervisor, alerts = Supervisor(), _alerts(settings, redactor)
     keeper = NoticeKeeper(settings.store)
 
     def sink(notice: Notice) -> None:
         log_notice(logger, notice)
-        keeper.put(notice)
+        alerts.sink(notice)
+        keeper.put(replace(notice, text=redactor(notice.text)))
 
     guards = [_guard_of(access, settings, sink) for access in accounts]
-    for guard in guards:
-        await guard.access.start()
-    supervisor.ready(f"watching {', '.join(access.name for access in accounts)}")
-    logger.info("watching", extra={"accounts": [access.name for access in accounts]})
+    pool = ThreadPoolExecutor(max_workers=len(guards), thread_name_prefix="guard")
+    names = ", ".join(access.name for access in accounts)
+    supervisor.ready(f"watching {names}")
+    logger.info("watching %s", names)
     trouble: list[str] = []
     try:
         while not stop.is_set():
-            found = await asyncio.gather(*(guard.step() for guard in guards))
-            trouble = [finding.text for findings in found for finding in findings if finding.must_flatten]
+            # Account beside account: one whose venue does not answer keeps no other from being flattened.
+            looks = list(pool.map(lambda guard: guard.step(), guards))
+            trouble = [finding.text for findings in looks for finding in findings if finding.must_flatten]
             keeper.beat("guard", time.time_ns(), {"accounts": {guard.access.name: _held(guard) for guard in guards}})
             supervisor.watchdog(f"{len(guards)} accounts, {len(trouble)} in trouble")
             if is_once:
                 break
-            try:
-                await asyncio.wait_for(stop.wait(), settings.guard.every_s)
-            except TimeoutError:
-                continue
+            stop.wait(settings.guard.every_s)
     finally:
         supervisor.stopping()
         for guard in guards:
-            await guard.access.close()
+            guard.access.close()
+        pool.shutdown(wait=False)
+        alerts.close()
         keeper.close()
     unsure = [guard.access.name for guard in guards if guard.last_holding is None]
     return "; ".join([*(f"account '{name}' could not be seen" for name in unsure), *trouble])

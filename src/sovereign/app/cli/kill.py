@@ -26,8 +26,6 @@ def command(
 
     Needs no running session and waits for none. Ends with 0 only when the venue says that every account is flat, else with 7.
     """
-    import asyncio
-
     from sovereign.app.ops.account import guarded_accounts
     from sovereign.app.ops.desk import somebody
     from sovereign.app.ops.kill import kill
@@ -38,8 +36,8 @@ def command(
         names = ", ".join(account.name for account in accounts)
         raise UsageError(f"kill would cancel and close everything on {names} and latch it; repeat with --yes to do so")
     who = by or somebody()
-    done = asyncio.run(
-        kill(accounts, settings.kill, latch=lambda: keep_kill(settings, "*", who, reason), failures=(SovereignError, OSError))
+    done = kill(
+        accounts, settings.kill, latch=lambda: keep_kill(settings, "*", who, reason), failures=(SovereignError, OSError)
     )
     emit(done, as_json, _text)
     if not done.is_flat:

@@ -13,6 +13,15 @@ from pydantic import Field
 
 from sovereign.app.data_settings import DataSettings
 from sovereign.app.notify.configuration import AlertsConfig
+from sovereign.app.ops.configuration import (
+    DoctorConfig,
+    GuardConfig,
+    HealthConfig,
+    HeartbeatConfig,
+    KillConfig,
+    LogConfig,
+    ScheduleConfig,
+)
 from sovereign.core.configuration import Configuration
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.execution.venue.configuration import VenueConfig
@@ -53,14 +62,23 @@ class Settings(Configuration):
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
     alerts: AlertsConfig = Field(AlertsConfig(), description="Alerts: who is told what, and how often.")
     data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
+    doctor: DoctorConfig = Field(DoctorConfig(), description="What the doctor holds things against.")
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="How hard a result is tested before it is believed.")
     execution: ExecutionConfig = Field(ExecutionConfig(), description="Assumptions of the simulated broker.")
+    guard: GuardConfig = Field(GuardConfig(), description="The dead-man guard.")
+    health: HealthConfig = Field(HealthConfig(), description="The health endpoints.")
+    heartbeat: HeartbeatConfig = Field(HeartbeatConfig(), description="Where and how often a session says that it is alive.")
+    kill: KillConfig = Field(KillConfig(), description="How hard guard and kill try to flatten an account.")
+    log: LogConfig = Field(LogConfig(), description="What is logged, and how.")
     metrics: MetricsConfig = Field(MetricsConfig(), description="How ratios are annualized and intervals made.")
     portfolio_market: PortfolioMarketConfig = Field(
         PortfolioMarketConfig(), description="The driftless market of several symbols, for the null test."
     )
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
     risk: RiskConfig = Field(RiskConfig(), description="Limits of the one door every order passes.")
+    schedule: ScheduleConfig = Field(
+        ScheduleConfig(), description="When a session starts by itself, and when the digest comes."
+    )
     store: StoreConfig = Field(StoreConfig(), description="The SQL store of runs, decisions, orders and fills.")
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
     stress: StressConfig = Field(StressConfig(), description="What a stressed run must survive.")

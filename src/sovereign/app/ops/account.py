@@ -5,48 +5,105 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from sovereign.core.errors import BrokerError
-from sovereign.core.session import Session
+from sovereign.core.errors import BrokerError, OperationTimeoutError
 from sovereign.execution.broker import BrokerSnapshot
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import Settings
+    from sovereign.execution.brokers.venue_account import VenueAccount
 
 
 class AccountAccess(Protocol):
-    """One account at one venue. Every call asks the venue itself, and raises `BrokerError` when it does not answer."""
+    """One account at one venue. Every call asks the venue itself and waits for it, but never longer than its own limit.
+
+    A venue that does not answer is a `BrokerError`; the next call tries anew.
+    """
 
     name: str
 
-    async def start(self) -> None:
-        """Connect, and stay connected until `close`."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnect for good."""
-        ...
-
-    async def snapshot(self) -> BrokerSnapshot:
+    def snapshot(self) -> BrokerSnapshot:
         """Return orders, positions and cash as the venue has them; `now_ns` is the venue's time."""
         ...
 
-    async def cancel_all(self) -> None:
+    def cancel_all(self) -> None:
         """Ask for the cancel of every working order."""
         ...
 
-    async def flatten(self) -> None:
+    def flatten(self) -> None:
         """Ask for every position to be closed at the market."""
         ...
 
-    async def wait_flat(self, seconds: float) -> bool:
+    def wait_flat(self, seconds: float) -> bool:
         """Wait until no order works and nothing is open; False when `seconds` were not enough."""
         ...
 
-    def session(self) -> Session | None:
-        """Return the session that the venue says it is in, None when it does not say."""
+    def close(self) -> None:
+        """Disconnect."""
         ...
+
+
+class VenueAccess:
+    """An account at the simulated venue. The connection is made at the first call, and anew after every failure."""
+
+    def __init__(self, url: str, token: str, name: str, timeout_s: float) -> None:
+        self.name = name
+        self._url, self._token, self._timeout_s = url, token, timeout_s
+        self._open: VenueAccount | None = None
+
+    def _account(self) -> VenueAccount:
+        from sovereign.execution.brokers.venue_account import venue_account
+
+        if self._open is None:
+            self._open = venue_account(self._url, self._token, timeout_s=self._timeout_s, name="guard")
+            self.name = self._open.name
+        return self._open
+
+    def snapshot(self) -> BrokerSnapshot:
+        """Return the account as the venue has it."""
+        try:
+            return self._account().snapshot()
+        except BrokerError:
+            self.close()
+            raise
+
+    def cancel_all(self) -> None:
+        """Ask for the cancel of every working order."""
+        try:
+            self._account().cancel_all()
+        except BrokerError:
+            self.close()
+            raise
+
+    def flatten(self) -> None:
+        """Ask for every position to be closed at the market."""
+        try:
+            self._account().flatten()
+        except BrokerError:
+            self.close()
+            raise
+
+    def wait_flat(self, seconds: float) -> bool:
+        """Wait until no order works and nothing is open; False when `seconds` were not enough."""
+        try:
+            self._account().wait_flat(seconds)
+        except OperationTimeoutError:
+            return False
+        except BrokerError:
+            self.close()
+            raise
+        return True
+
+    def close(self) -> None:
+        """Disconnect; the next call connects anew."""
+        account, self._open = self._open, None
+        if account is not None:
+            with suppress(OSError):
+                account.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,48 +144,35 @@ class Flattened:
     before: Holding | None = None
     after: Holding | None = None
     attempts: int = 0
-    steps: tuple[str, ...] = field(default=())
+    steps: tuple[str, ...] = ()
     error: str = ""
 
 
-async def _attempt(access: AccountAccess, wait_s: float, steps: list[str]) -> str:
+def _attempt(access: AccountAccess, wait_s: float, steps: list[str]) -> str:
     """Cancel, then close; return what went wrong. A cancel that fails keeps nobody from closing."""
     trouble = ""
     try:
-        await asyncio.wait_for(access.cancel_all(), wait_s)
+        access.cancel_all()
         steps.append("asked to cancel every order")
-    except (BrokerError, TimeoutError) as error:
-        trouble = f"cancel: {error or 'no answer in time'}"
+    except BrokerError as error:
+        trouble = f"cancel: {error}"
         steps.append(trouble)
     try:
-        await asyncio.wait_for(access.flatten(), wait_s)
+        access.flatten()
         steps.append("asked to close every position")
-        if not await access.wait_flat(wait_s):
+        if not access.wait_flat(wait_s):
             trouble = f"not flat after {wait_s:g} s"
             steps.append(trouble)
-    except (BrokerError, TimeoutError) as error:
-        trouble = f"flatten: {error or 'no answer in time'}"
+    except BrokerError as error:
+        trouble = f"flatten: {error}"
         steps.append(trouble)
     return trouble
 
 
-async def look(access: AccountAccess, wait_s: float) -> Holding:
-    """Ask the venue what an account holds.
-
-    Raises
-    ------
-    BrokerError : the venue did not answer within `wait_s`.
-    """
-    try:
-        return holding_of(await asyncio.wait_for(access.snapshot(), wait_s))
-    except TimeoutError as cause:
-        raise BrokerError(f"the venue did not say within {wait_s:g} s what account '{access.name}' holds") from cause
-
-
-async def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float) -> Flattened:
+def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float) -> Flattened:
     """Cancel and close everything of an account, as often as `attempts`, and ask the venue what is left.
 
-    Raises nothing for a venue that fails: the result says what is known. `wait_s` bounds each single request.
+    A venue that fails raises nothing: the result says what is known. `wait_s` is the longest wait for being flat, each time.
     """
     steps: list[str] = []
     before = after = None
@@ -136,7 +180,7 @@ async def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float
     made = 0
     for made in range(1, attempts + 1):  # noqa: B007 - told in the result
         try:
-            after = await look(access, wait_s)
+            after = holding_of(access.snapshot())
             before = before or after
             if after.is_flat:
                 break
@@ -144,9 +188,9 @@ async def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float
             error = str(fault)
             steps.append(error)
         # Also without an answer to the question: a venue may obey though it does not tell.
-        error = await _attempt(access, wait_s, steps) or error
+        error = _attempt(access, wait_s, steps) or error
         try:
-            after, error = await look(access, wait_s), ""
+            after, error = holding_of(access.snapshot()), ""
         except BrokerError as fault:
             after, error = None, str(fault)
         if after is not None and after.is_flat:
@@ -169,13 +213,12 @@ def guarded_accounts(settings: Settings) -> list[AccountAccess]:
 
     Raises
     ------
-    ConfigurationError : there is none, or its credentials are missing.
+    ConfigurationError : the credentials are missing.
     """
-    from sovereign.app.venue import accounts_known, venue_token, venue_url
-    from sovereign.execution.brokers.venue import venue_account
+    from sovereign.app.venue import account_names, venue_token, venue_url
 
-    url = settings.guard.url or venue_url(settings)
-    given = settings.guard.token.get_secret_value()
-    if given:
-        return [venue_account(url, given)]
-    return [venue_account(url, venue_token(settings, "guard", name), name=name) for name in accounts_known(settings)]
+    url, wait_s = settings.guard.url or venue_url(settings), settings.kill.wait_s
+    if given := settings.guard.token.get_secret_value():
+        return [VenueAccess(url, given, "paper", wait_s)]
+    names = account_names(settings) or [""]
+    return [VenueAccess(url, venue_token(settings, "guard", name), name or "paper", wait_s) for name in names]

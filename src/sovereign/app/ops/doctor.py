@@ -5,7 +5,6 @@ A check never changes anything that matters (the store is tried with a row of th
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import stat
@@ -20,10 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
-
-from sovereign.core.configuration import Configuration
-from sovereign.core.errors import SovereignError
+from sovereign.core.errors import ConfigurationError, SovereignError
 from sovereign.core.session import NS_PER_SECOND, from_ns, to_ns
 
 if TYPE_CHECKING:
@@ -31,20 +27,6 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 _TIMEOUT_S = 5.0
-
-
-class DoctorConfig(Configuration):
-    """What the doctor holds things against."""
-
-    time_url: str = Field(
-        "", description="Address whose HTTP Date header the clock is compared with, such as https://example.com; empty: nobody."
-    )
-    clock_skew_s: float = Field(
-        2.0, gt=0, description="Difference to that clock which is worth a failure, s; the header itself has whole seconds."
-    )
-    overrides_age_days: int = Field(
-        400, ge=1, description="Age of the newest calendar correction that is worth a warning, days; own choice."
-    )
 
 
 class Level(StrEnum):
@@ -259,22 +241,20 @@ def check_heartbeat(examination: Examination) -> Iterator[Check]:
 
 def check_accounts(examination: Examination) -> Iterator[Check]:
     """Ask the venue of every configured account, with the guard's credentials."""
-    from sovereign.app.ops.account import AccountAccess, guarded_accounts, look
+    from sovereign.app.ops.account import guarded_accounts, holding_of
 
-    wait_s = examination.loaded.settings.kill.wait_s
-
-    async def ask(access: AccountAccess) -> str:
-        await access.start()
+    try:
+        accounts = guarded_accounts(examination.loaded.settings)
+    except ConfigurationError as fault:
+        yield _warn("broker", str(fault), "needed by session, guard and kill; for paper trading start 'sovereign venue'")
+        return
+    for access in accounts:
         try:
-            return (await look(access, wait_s)).text
-        finally:
-            await access.close()
-
-    for access in guarded_accounts(examination.loaded.settings):
-        try:
-            yield _ok("broker", f"account '{access.name}' answers: {asyncio.run(ask(access))}")
+            yield _ok("broker", f"account '{access.name}' answers: {holding_of(access.snapshot()).text}")
         except SovereignError as fault:
             yield _fail("broker", f"account '{access.name}': {fault}", "check that the venue runs, its address and the token")
+        finally:
+            access.close()
 
 
 _KEYS: Mapping[str, tuple[str, ...]] = {

@@ -15,12 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, SecretStr
-
-from sovereign.app.ops.account import AccountAccess, Flattened, Holding, flatten_account, look
+from sovereign.app.ops.account import AccountAccess, Flattened, Holding, flatten_account, holding_of
+from sovereign.app.ops.configuration import GuardConfig, KillConfig
 from sovereign.app.ops.heartbeat import Beat, read_beat
-from sovereign.app.ops.kill import KillConfig
-from sovereign.core.configuration import Configuration
 from sovereign.core.errors import BrokerError, CorruptFileError, NotFoundError
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.instrument import find_instrument
@@ -32,39 +29,9 @@ _logger = logging.getLogger("sovereign.guard")
 _MIB = 2**20
 
 
-class GuardConfig(Configuration):
-    """The dead-man guard."""
-
-    url: str = Field(
-        "", description="Address of the venue (ws://...); empty: the venue of this machine, as section venue has it."
-    )
-    token: SecretStr = Field(SecretStr(""), description="The guard's own token at the venue, which is not that of the session.")
-    every_s: float = Field(5.0, gt=0, description="Seconds between two looks; own choice.")
-    flat_at_bell: bool = Field(True, description="Whether the account must be flat when the session's flatten time is over.")
-    grace_s: float = Field(
-        60.0, ge=0, description="Seconds after the session's flatten time until the guard flattens by itself; own choice."
-    )
-    stale_s: float = Field(
-        60.0, gt=0, description="Age of the heartbeat from which an open position is an alarm, s; own choice."
-    )
-    stale_flatten_s: float | None = Field(
-        300.0, gt=0, description="Age of the heartbeat from which an open position is closed, s; none: alarm alone. Own choice."
-    )
-    silent_s: float = Field(
-        30.0, gt=0, description="Seconds without an answer of the venue until that is an alarm; own choice."
-    )
-    memory_mb: float = Field(
-        4096.0, gt=0, description="Memory of the trading process that is worth a warning, MiB; own choice."
-    )
-    disk_free_mb: float = Field(
-        1024.0, ge=0, description="Free disk space beside the heartbeat file that is worth a warning, MiB."
-    )
-    repeat_s: float = Field(300.0, gt=0, description="Seconds until a trouble that lasts is said again; own choice.")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is wrong: `key` names the trouble, so that it is not said at every look; `must_flatten` that words are not enough."""
+    """What is wrong: `key` names the trouble, so that it is not said at every look; `must_flatten`: words are not enough."""
 
     key: str
     code: NoticeCode
@@ -95,12 +62,12 @@ def session_at(symbol: str, ts: int) -> Session | None:
         return None
 
 
-def _late(holding: Holding, config: GuardConfig, hours: Hours, session: Callable[[str], Session | None]) -> list[str]:
+def _late(holding: Holding, config: GuardConfig, hours: Hours) -> list[str]:
     """Return, by symbol, why something is open that may not be."""
     grace = round(config.grace_s * NS_PER_SECOND)
     said = []
     for symbol, quantity in sorted(holding.positions.items()):
-        present = session(symbol)
+        present = session_at(symbol, holding.now_ns)
         if present is None:
             said.append(f"{quantity:+d} {symbol} is open while its market is closed")
             continue
@@ -122,7 +89,6 @@ def judge(
     age_s: float | None,
     config: GuardConfig,
     hours: Hours,
-    session: Callable[[str], Session | None] | None = None,
 ) -> list[Finding]:
     """Return what is wrong with an account: the venue's word against the clock and the sign of life.
 
@@ -131,11 +97,9 @@ def judge(
     holding : what the venue says; its time decides about the bell.
     age_s : how old the last sign of life is; None when no process claims to trade the account (it ended in good order, or none
         was ever started), which is said but is no reason to close what a person may have left open on purpose.
-    session : the session of a symbol at the venue's time; by default the exchange calendar's.
     """
     found: list[Finding] = []
-    at = session or (lambda symbol: session_at(symbol, holding.now_ns))
-    if config.flat_at_bell and (late := _late(holding, config, hours, at)):
+    if config.flat_at_bell and (late := _late(holding, config, hours)):
         found.append(
             Finding(key="bell", code=NoticeCode.GUARD, severity=Severity.CRITICAL, text="; ".join(late), must_flatten=True)
         )
@@ -198,7 +162,7 @@ class Guard:
         self._looked_ns = self._awake_ns = self._answered_ns = wall_ns()
         self.last_holding: Holding | None = None
 
-    async def step(self) -> list[Finding]:
+    def step(self) -> list[Finding]:
         """Look once, act if need be, and return what was found."""
         wall = self._wall_ns()
         if not 0 <= wall - self._looked_ns <= self.config.stale_s * NS_PER_SECOND:
@@ -207,20 +171,18 @@ class Guard:
         beat = self._beat()
         found = judge_resources(beat, _free_mb(self._file.parent), self.config)
         try:
-            holding = await look(self.access, self._kill.wait_s)
+            holding = holding_of(self.access.snapshot())
         except BrokerError as fault:
             found.append(self._silence(wall, str(fault)))
         else:
             self._answered_ns = wall
             self.last_holding = holding
-            venue = self.access.session()
-            known = None if venue is None else (lambda _: venue if venue.is_open(holding.now_ns) else None)
-            found += judge(holding, self._age_s(beat, wall), self.config, self._hours, known)
+            found += judge(holding, self._age_s(beat, wall), self.config, self._hours)
         self._forget({finding.key for finding in found})
         for finding in found:
             self._say_once(finding, wall)
         if any(finding.must_flatten for finding in found):
-            await self._flatten("; ".join(finding.text for finding in found if finding.must_flatten))
+            self._flatten("; ".join(finding.text for finding in found if finding.must_flatten))
         return found
 
     def _beat(self) -> Beat | None:
@@ -243,9 +205,9 @@ class Guard:
         text = f"the venue has not answered the guard for {silent_s:.0f} s ({fault}){held}"
         return Finding(key=f"silent {severity.value}", code=NoticeCode.GUARD, severity=severity, text=text)
 
-    async def _flatten(self, reason: str) -> Flattened:
+    def _flatten(self, reason: str) -> Flattened:
         self._say(NoticeCode.GUARD, Severity.CRITICAL, f"the guard cancels and flattens account '{self.access.name}': {reason}")
-        result = await flatten_account(self.access, attempts=self._kill.attempts, wait_s=self._kill.wait_s)
+        result = flatten_account(self.access, attempts=self._kill.attempts, wait_s=self._kill.wait_s)
         if self._latch is not None:
             try:
                 self._latch(reason)

@@ -14,32 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any
 
-from pydantic import Field
-
+from sovereign.app.ops.configuration import HealthConfig
 from sovereign.app.ops.heartbeat import Beat
 from sovereign.app.ops.metrics import Metrics
-from sovereign.core.configuration import Configuration
 from sovereign.core.session import NS_PER_SECOND
 
 _HOST = "127.0.0.1"
 _NAMES = frozenset({"127.0.0.1", "localhost"})
 _logger = logging.getLogger("sovereign.health")
-
-
-class HealthConfig(Configuration):
-    """The health endpoints."""
-
-    port: int = Field(
-        0,
-        ge=0,
-        le=65_535,
-        description="Port on 127.0.0.1 of /healthz, /readyz and /metrics; 0 opens none. Service files use 9108.",
-    )
-    stale_s: float = Field(
-        30.0,
-        gt=0,
-        description="Age of the last heartbeat from which /healthz says that the process is not well, s; own choice.",
-    )
 
 
 class Vitals:

@@ -14,27 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pydantic import Field
-
+from sovereign.app.ops.configuration import HeartbeatConfig
 from sovereign.app.ops.files import replace_file
-from sovereign.core.configuration import Configuration
 from sovereign.core.errors import CorruptFileError
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.store.process import ProcessIdentity, is_gone
 
 NOTIFY_VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG_VARIABLE = "WATCHDOG_USEC"
-
-
-class HeartbeatConfig(Configuration):
-    """Where and how often a process says that it is alive."""
-
-    file: Path = Field(
-        Path("data/heartbeat.json"),
-        description="File that a trading process replaces at every beat; relative to the working directory. "
-        "Source: order-flow requirement, watchdog.",
-    )
-    every_s: float = Field(5.0, gt=0, description="Seconds between two beats; own choice.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

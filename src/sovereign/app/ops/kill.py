@@ -6,23 +6,14 @@ then the venue's word for it. One account's failure stops nothing of another's.
 
 from __future__ import annotations
 
-import asyncio
+import queue
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pydantic import Field
-
 from sovereign.app.ops.account import AccountAccess, Flattened, flatten_account
-from sovereign.core.configuration import Configuration
-
-
-class KillConfig(Configuration):
-    """How hard guard and kill try to flatten an account."""
-
-    attempts: int = Field(3, ge=1, description="How often an account is canceled and flattened until it is flat; own choice.")
-    wait_s: float = Field(
-        10.0, gt=0, description="Longest wait for each answer of the venue, and for being flat, s; own choice."
-    )
+from sovereign.app.ops.configuration import KillConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +26,7 @@ class KillReport:
     latch_error: str = ""
 
 
-async def kill(
+def kill(
     accounts: Sequence[AccountAccess],
     config: KillConfig,
     *,
@@ -49,31 +40,35 @@ async def kill(
     latch : keeps the kill in the store; None without one. It runs beside the flattening: a store that hangs delays nothing.
     failures : what `latch` may raise; it is reported and stops nothing.
     """
-
-    async def keep() -> str:
-        if latch is None:
-            return "no store"
-        try:
-            await asyncio.wait_for(asyncio.to_thread(latch), config.wait_s)
-        except TimeoutError:
-            return f"the store did not answer within {config.wait_s:g} s"
-        except failures as error:
-            return str(error)
-        return ""
-
-    async def down(access: AccountAccess) -> Flattened:
-        try:
-            await access.start()
-            return await flatten_account(access, attempts=config.attempts, wait_s=config.wait_s)
-        finally:
-            await access.close()
-
-    latched = asyncio.create_task(keep())
-    results = await asyncio.gather(*(down(access) for access in accounts))
-    latch_error = await latched
+    outcome: queue.Queue[str] = queue.Queue()
+    keeper = threading.Thread(target=lambda: outcome.put(_keep(latch, failures)), name="kill: latch", daemon=True)
+    keeper.start()
+    with ThreadPoolExecutor(max_workers=max(1, len(accounts)), thread_name_prefix="kill") as pool:
+        results = list(pool.map(lambda access: _down(access, config), accounts))
+    try:
+        latch_error = outcome.get(timeout=config.wait_s)
+    except queue.Empty:
+        latch_error = f"the store did not answer within {config.wait_s:g} s"
     return KillReport(
         is_flat=bool(results) and all(result.is_flat for result in results),
         is_latched=not latch_error,
         accounts=tuple(results),
         latch_error=latch_error,
     )
+
+
+def _keep(latch: Callable[[], None] | None, failures: tuple[type[Exception], ...]) -> str:
+    if latch is None:
+        return "no store"
+    try:
+        latch()
+    except failures as error:
+        return str(error)
+    return ""
+
+
+def _down(access: AccountAccess, config: KillConfig) -> Flattened:
+    try:
+        return flatten_account(access, attempts=config.attempts, wait_s=config.wait_s)
+    finally:
+        access.close()

@@ -19,12 +19,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
-from pydantic import Field
-
+from sovereign.app.ops.configuration import LogConfig
 from sovereign.app.ops.redaction import Redactor
-from sovereign.core.configuration import Configuration
 from sovereign.core.event import Notice, Severity
 
 FIELDS = ("run_id", "strategy", "symbol", "client_order_id")
@@ -35,20 +33,6 @@ _PATIENCE_S = 5.0
 """How long the end of a process waits for its last lines to be written."""
 
 _bound: ContextVar[dict[str, str] | None] = ContextVar("sovereign_log_fields", default=None)
-
-
-class LogConfig(Configuration):
-    """What is logged, and how."""
-
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level that is written.")
-    format: Literal["auto", "json", "console"] = Field(
-        "auto", description="One JSON object a line, or text for the eye; auto is console on a terminal and json elsewhere."
-    )
-    queue_lines: int = Field(
-        10_000,
-        ge=1,
-        description="Lines that may wait for a slow terminal or disk before further ones are dropped and counted; own choice.",
-    )
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from datetime import date, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from sovereign.app.ops.configuration import ScheduleConfig
 from sovereign.app.ops.files import replace_file
 from sovereign.core.errors import CorruptFileError, UsageError
 from sovereign.core.event import Notice, NoticeCode, Severity
@@ -228,6 +229,32 @@ def late_notice(item: Due, now_ns: int) -> Notice | None:
         subject=item.entry.name,
         text=text,
         values={"due_ns": item.ts, "late_s": item.late_ns / NS_PER_SECOND, "skipped": item.skipped},
+    )
+
+
+def session_entries(config: ScheduleConfig, calendar: str, *, is_regular_only: bool) -> tuple[Entry, ...]:
+    """Return what every session has: `start` (connect and warm up) and `digest`.
+
+    Parameters
+    ----------
+    calendar : name of the calendar that is traded.
+    is_regular_only : whether entries are made in the day session alone (`risk.hours`); else from the venue's own open.
+    """
+    anchor = Anchor.REGULAR_OPEN if is_regular_only else Anchor.OPEN
+    return (
+        # A session that starts late is still a session, until its day is over.
+        Entry(
+            name="start",
+            calendar=calendar,
+            rule=Offset(anchor, -config.start_before_open_minutes),
+            run_late_minutes=24 * 60,
+        ),
+        Entry(
+            name="digest",
+            calendar=calendar,
+            rule=Offset(Anchor.REGULAR_CLOSE, config.digest_after_close_minutes),
+            run_late_minutes=config.digest_late_minutes,
+        ),
     )
 
 

@@ -122,8 +122,8 @@ def systemd_unit(plan: ServicePlan, unit: str) -> str:
         f"RestartSec={RESTART_S}",
         "RestartSteps=6",
         f"RestartMaxDelaySec={RESTART_MOST_S}",
-        # A wrong setting or command line does not heal by itself: 2 usage, 4 configuration.
-        "RestartPreventExitStatus=2 4",
+        # A wrong setting or command line does not heal by itself (2 usage, 4 configuration). The guard tries on regardless.
+        *([] if is_guard else ["RestartPreventExitStatus=2 4"]),
         "KillSignal=SIGTERM",
         "UMask=0077",
         "NoNewPrivileges=yes",

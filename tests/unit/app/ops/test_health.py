@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from sovereign.app.ops.health import HealthConfig, HealthServer, Vitals
+from sovereign.app.ops.configuration import HealthConfig
+from sovereign.app.ops.health import HealthServer, Vitals
 from sovereign.app.ops.heartbeat import Beat
 from sovereign.app.ops.metrics import Metrics
 from sovereign.core.session import NS_PER_SECOND

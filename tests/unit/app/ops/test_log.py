@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from sovereign.app.ops.log import LogConfig, bound, configure_logging, log_notice
+from sovereign.app.ops.configuration import LogConfig
+from sovereign.app.ops.log import bound, configure_logging, log_notice
 from sovereign.app.ops.redaction import Redactor
 from sovereign.core.event import Notice, NoticeCode, Severity
 
