@@ -1,0 +1,662 @@
+"""A trading process put together from settings: one strategy on one account, session after session, until told to stop.
+
+What a session is and how it survives is in `engine` (docs/concepts/live.md); here its parts are made: the line to the venue, the
+recording, the journal and the audit chain in the store, the readers (ledger, alerts, metrics, heartbeat), and what one
+session leaves to the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sovereign.app.plan import kept_settings, now_ns, recipe_of
+from sovereign.app.readers import CommandPoller, StoreWriter
+from sovereign.core.errors import ConfigurationError, NotFoundError, RiskHaltError
+from sovereign.core.event import Notice, NoticeCode, Severity
+from sovereign.core.session import NS_PER_SECOND
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import Settings
+    from sovereign.app.notify.router import AlertRouter
+    from sovereign.app.ops.heartbeat import Heartbeat
+    from sovereign.app.ops.redaction import Redactor
+    from sovereign.core.columns import Trades
+    from sovereign.core.instrument import Instrument
+    from sovereign.core.port import SignalStream
+    from sovereign.core.session import Session
+    from sovereign.engine.conductor import Conductor
+    from sovereign.engine.inputs import Opening
+    from sovereign.engine.lines import Lines
+    from sovereign.engine.live import Ending, LiveSession
+    from sovereign.engine.live import Heartbeat as Sign
+    from sovereign.research.backtest import Recipe
+    from sovereign.store.session_state import SessionState
+    from sovereign.store.store import Store
+
+PAPER, LIVE = "paper", "live"
+_COMMAND_EVERY_S = 0.1
+_logger = logging.getLogger("sovereign.session")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a trading process is to do.
+
+    Parameters
+    ----------
+    mode : `paper` or `live`. account : its name at the venue. url, token : of the venue.
+    is_once : trade the present or next session, then end. interval_s : seconds between two lines that say how it stands; None
+        says nothing.
+    """
+
+    strategy: str
+    mode: str
+    account: str
+    url: str
+    token: str
+    is_once: bool = False
+    interval_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded:
+    """A session that is over: `exit_code` as the engine said it."""
+
+    session_id: str
+    exit_code: int
+    reason: str
+    is_closed: bool
+    recording: Path
+
+
+def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str]) -> None:
+    """Refuse live trading unless all three consents are given at once.
+
+    Raises
+    ------
+    ConfigurationError : names every consent that is missing, and how to give it.
+    """
+    from sovereign.risk.opt_in import live_opt_ins
+
+    missing = live_opt_ins(settings.execution.trading_enabled, flag, environment)
+    if missing:
+        words = "; ".join(f"{consent.name}: {consent.how}" for consent in missing)
+        raise ConfigurationError(f"live trading needs three consents at once, and missing was {words}")
+
+
+class TradingProcess:
+    """Trades one session after the other.
+
+    Parameters
+    ----------
+    say : tells a person at the terminal how it stands, a line at a time.
+    redact : hides secrets in whatever is told.
+    """
+
+    def __init__(self, settings: Settings, task: Task, redact: Redactor, say: Callable[[str], object]) -> None:
+        self._settings = settings
+        self._task = task
+        self._redact = redact
+        self._say = say
+        self._stop = threading.Event()
+        self._running: LiveSession | None = None
+        self._waiting: Lines | None = None
+
+    def stop(self, reason: str) -> None:
+        """End in good order, soon; positions stay as they are. May be called from a signal handler."""
+        self._stop.set()
+        if self._running is not None:
+            self._running.stop(reason)
+
+    def run(self) -> list[Traded]:
+        """Trade until the tape ends, once when asked so, or until stopped.
+
+        Raises
+        ------
+        RiskHaltError : the account was killed, and nobody has cleared it.
+        """
+        from sovereign.app.ops.health import HealthServer, Vitals
+        from sovereign.app.ops.metrics import Metrics
+        from sovereign.store.store import Store
+
+        settings, task = self._settings, self._task
+        done: list[Traded] = []
+        with Store(settings.store) as store:
+            self._check_latch(store)
+            vitals = Vitals(Metrics())
+            server = HealthServer(settings.health, vitals)
+            alerts = self._alerts(store)
+            try:
+                server.start()
+                self._tell_reboot(alerts)
+                while not self._stop.is_set():
+                    traded = _SessionRun(self, store, alerts, vitals).trade()
+                    if traded is None:
+                        break
+                    done.append(traded)
+                    if task.is_once or traded.exit_code or not traded.is_closed:
+                        break
+            finally:
+                alerts.close()
+                server.close()
+        return done
+
+    def _check_latch(self, store: Store) -> None:
+        latch = store.live.latched(self._task.account)
+        if latch is not None:
+            raise RiskHaltError(
+                f"account '{self._task.account}' was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear it "
+                f"with 'sovereign resume --account {self._task.account}'"
+            )
+
+    def _alerts(self, store: Store) -> AlertRouter:
+        from sovereign.app.notify.reader import AlertReader
+        from sovereign.app.notify.router import AlertRouter
+        from sovereign.app.notify.setup import channels_of
+
+        config, task = self._settings.alerts, self._task
+        facts = {"Mode": task.mode, "Strategy": task.strategy, "Account": task.account}
+        reader = AlertReader(config.zone, config.max_outside_text, facts=facts)
+        return AlertRouter(config, reader, channels_of(config), part="session", redact=self._redact).start()
+
+    def _tell_reboot(self, alerts: AlertRouter) -> None:
+        """Say that the machine was started anew since a session last ran on it."""
+        from sovereign.app.ops.files import replace_file
+        from sovereign.store.process import boot_id
+
+        file, boot = self._settings.live.folder / "boot", boot_id()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            before = file.read_text(encoding="utf-8").strip()
+        except OSError:
+            before = boot
+        if boot and before != boot:
+            alerts.sink(
+                Notice(
+                    ts=now_ns(),
+                    code=NoticeCode.SERVER_RESTARTED,
+                    severity=Severity.WARNING,
+                    subject="machine",
+                    text="the machine was started anew since the last session",
+                )
+            )
+        if boot:
+            replace_file(file, boot)
+
+
+class _SessionRun:
+    """One session of a trading process: its parts, made anew."""
+
+    def __init__(self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any) -> None:
+        self._process = process
+        self._settings = process._settings  # noqa: SLF001 - one thing in two halves
+        self._task = process._task  # noqa: SLF001
+        self._redact = process._redact  # noqa: SLF001
+        self._store = store
+        self._alerts = alerts
+        self._vitals = vitals
+        self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
+        self._said = 0.0
+
+    def trade(self) -> Traded | None:
+        """Trade the present or the next session; None when there is none, or the process is told to stop."""
+        from sovereign.engine.inbox import Inbox
+        from sovereign.engine.lines import Lines
+        from sovereign.execution.brokers.venue import VenueClient
+
+        settings, task = self._settings, self._task
+        # Nothing is told of before: the comparison with the venue says what happened since.
+        client = VenueClient(task.url, task.token, settings.venue.client, name=f"{task.strategy} {task.mode}")
+        if task.mode == LIVE and client.is_simulated:
+            raise ConfigurationError(
+                "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker's own adapter"
+            )
+        lines = Lines(Inbox(settings.live.inbox_ticks), client, client, answer_s=settings.live.answer_s)
+        lines.start()
+        try:
+            found = self._present(lines, client)
+            return None if found is None else self._trade(lines, client, *found)
+        finally:
+            lines.stop(settings.live.stop_s)
+
+    def _present(self, lines: Lines, client: Any) -> tuple[Session, tuple[Instrument, ...]] | None:
+        """Wait for a session that is not closed yet."""
+        import asyncio
+
+        loop = lines.loop
+        question = asyncio.run_coroutine_threadsafe(client.session(), loop)
+        while not question.done():
+            if self._process._stop.wait(0.05):  # noqa: SLF001
+                question.cancel()
+                return None
+        session = question.result()
+        return None if session is None else (session, tuple(client.instruments(session)))
+
+    # Parts
+
+    def _name(self, session: Session) -> str:
+        task = self._task
+        return f"{task.account}-{task.strategy}-{session.trade_date:%Y%m%d}"
+
+    def _trade(self, lines: Lines, client: Any, session: Session, instruments: tuple[Instrument, ...]) -> Traded:
+        from sovereign.engine.inbox import Outbox
+        from sovereign.engine.live import LiveSession
+        from sovereign.engine.recovery import AfterReplay, ReplayJournal, start
+
+        settings, task = self._settings, self._task
+        name = self._name(session)
+        path = settings.live.folder / f"{name}.rec"
+        header = self._header(session)
+        state = self._store.live.states.load(task.account, task.strategy)
+        opening, cursor = self._opening(lines, state, session)
+        record = self._begin(name, session, path, header, instruments, client.is_simulated)
+        audit = self._store.live.audit(name)
+        writer = StoreWriter(
+            self._store,
+            name,
+            task.account,
+            self._store.sink(record, self._describe()),
+            now_ns,
+            self._redact,
+        )
+        after = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
+        kept = self._store.live.requests(name)
+        commands = self._store.live.commands.unanswered(name)
+        outbox = Outbox()
+        with self._store.live.journal(name, audit) as sql_journal:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            journal = ReplayJournal(sql_journal, kept)
+            conductor = self._conductor(client, outbox, journal, (audit, writer, *after), state)
+            found = start(
+                path,
+                header,
+                conductor,
+                journal,
+                now_ns=now_ns(),
+                is_remote=True,
+                is_synced=settings.live.is_synced,
+                finish=lambda: _told(audit.finish_replay()),
+                sinks=after,
+            )
+            poller = CommandPoller(
+                self._store,
+                name,
+                task.account,
+                task.strategy,
+                now_ns,
+                every_s=_COMMAND_EVERY_S,
+                taken=commands,
+            )
+            live = LiveSession(
+                config=settings.live,
+                conductor=conductor,
+                recording=found.recording,
+                lines=lines,
+                outbox=outbox,
+                monotonic=time.monotonic,
+                commands=poller,
+                on_heartbeat=partial(self._beat, name, writer, self._heartbeat(writer, name)),
+                cursor=cursor,
+            )
+            self._process._running = live  # noqa: SLF001
+            if self._process._stop.is_set():  # noqa: SLF001
+                live.stop("stopped")
+            self._process._say(f"{name}: {'begun' if found.is_new else f'resumed after {found.replayed:,} inputs'}")  # noqa: SLF001
+            try:
+                ending = live.run(session, instruments, opening, found.after)
+            finally:
+                self._process._running = None  # noqa: SLF001
+                poller.close()
+                found.recording.close()
+                audit.close()
+                writer.close()
+        self._end(name, record, conductor, ending, session)
+        return Traded(
+            session_id=name,
+            exit_code=ending.exit_code,
+            reason=ending.reason,
+            is_closed=ending.is_closed,
+            recording=path,
+        )
+
+    def _header(self, session: Session) -> dict[str, Any]:
+        from sovereign.research.runner import code_hash
+        from sovereign.store.runs import digest
+
+        task = self._task
+        return {
+            "strategy": task.strategy,
+            "account": task.account,
+            "mode": task.mode,
+            "trade_date": session.trade_date.isoformat(),
+            "code": code_hash(),
+            "settings": digest(kept_settings(self._settings)),
+        }
+
+    def _opening(self, lines: Lines, state: SessionState | None, session: Session) -> tuple[Opening, int]:
+        """Return what the session begins with: what the last one left, or what the venue says of an account never traded."""
+        from sovereign.engine.inputs import Opening, OpenPosition
+
+        if state is None:
+            snapshot = lines.call(lines.link.snapshot(0)) if lines.link is not None else None
+            balance = self._recipe.starting_balance if snapshot is None else snapshot.cash
+            cursor = 0 if snapshot is None else snapshot.cursor
+            return Opening(balance=balance, high_water_mark=balance), cursor
+        positions = tuple(
+            OpenPosition(symbol=held.symbol, tape=held.tape, quantity=held.quantity, cost_ticks=held.cost_ticks)
+            for held in state.positions
+            if held.quantity
+        )
+        opening = Opening(
+            balance=state.balance, high_water_mark=state.high_water_mark, positions=positions, door=dict(state.door)
+        )
+        return opening, state.execution_cursor
+
+    def _begin(
+        self,
+        name: str,
+        session: Session,
+        path: Path,
+        header: Mapping[str, Any],
+        instruments: tuple[Instrument, ...],
+        is_simulated: bool,
+    ) -> str:
+        """Write session and run to the store; a run that was cut off is written anew by the replay."""
+        from sovereign.store.live import LiveSession as Kept
+        from sovereign.store.runs import RunRecord
+        from sovereign.strategies import load_strategy
+
+        task, recipe, started = self._task, self._recipe, now_ns()
+        usual = load_strategy(task.strategy, recipe.strategy_config).usual_bracket(instruments[0])
+        record = RunRecord(
+            id=name,
+            kind=task.mode,
+            strategy=task.strategy,
+            symbols=tuple(instrument.symbol for instrument in instruments),
+            start=session.trade_date,
+            end=session.trade_date,
+            zone=session.zone,
+            config=kept_settings(self._settings),
+            config_hash=str(header["settings"]),
+            code_hash=str(header["code"]),
+            data_hash=f"recording {name}",
+            seed=None,
+            fill_model=recipe.execution.fill_model.value,
+            is_simulated=is_simulated,
+            starting_balance=recipe.starting_balance,
+            started_ns=started,
+            instruments=instruments,
+            stop_ticks=None if usual is None else usual.stop_ticks,
+            target_ticks=None if usual is None else usual.target_ticks,
+            account=task.account,
+        )
+        kept = Kept(
+            id=name,
+            account=task.account,
+            strategy=task.strategy,
+            mode=task.mode,
+            trade_date=session.trade_date,
+            recording_path=str(path),
+            started_ns=started,
+            code_hash=str(header["code"]),
+            config_hash=str(header["settings"]),
+            run_id=name,
+        )
+        # First the session: it refuses when another process trades it, and then nothing of the run is touched.
+        self._store.live.begin_session(kept)
+        try:
+            self._store.delete_run(name)
+        except NotFoundError:
+            _logger.debug("run %s is new", name)
+        return self._store.begin_run(record)
+
+    def _describe(self) -> Callable[[Any], Any]:
+        from sovereign.research.runner import refused_columns
+        from sovereign.strategies import load_strategy
+
+        strategy = load_strategy(self._task.strategy, self._recipe.strategy_config)
+        return partial(refused_columns, strategy)
+
+    def _conductor(
+        self, client: Any, outbox: Any, journal: Any, sinks: tuple[Any, ...], state: SessionState | None
+    ) -> Conductor:
+        from sovereign.engine.conductor import Conductor
+        from sovereign.engine.engine import Engine
+        from sovereign.execution.account import Account
+        from sovereign.execution.brokers.remote import RemoteBroker
+        from sovereign.execution.fill_model import PerUnitFees
+        from sovereign.research.backtest import charged_instrument
+        from sovereign.risk.door import OneDoor
+        from sovereign.strategies import load_strategy
+
+        recipe, live = self._recipe, self._settings.live
+        strategy = load_strategy(recipe.strategy, recipe.strategy_config)
+        broker = RemoteBroker(outbox.send, client.capabilities)
+        engine = Engine(
+            strategy=strategy,
+            door=OneDoor(recipe.risk, find=partial(charged_instrument, recipe.execution)),
+            broker=broker,
+            account=Account(recipe.starting_balance),
+            fees=PerUnitFees(dict(recipe.execution.fees), 1),
+            journal=journal,
+            sinks=sinks,
+            is_simulated_data=client.is_simulated,
+            new_watch=self._watch,
+        )
+        return Conductor(
+            engine,
+            partial(self._warm, strategy.signal_stream, state),
+            broker,
+            late_notice_ns=round(live.late_notice_s * NS_PER_SECOND),
+        )
+
+    def _watch(self, executor: Any) -> Any:
+        from sovereign.execution.protection import watch_of
+
+        return watch_of(self._settings.execution, executor)
+
+    def _warm(
+        self, new_stream: Callable[[Instrument], SignalStream], state: SessionState | None, instrument: Instrument
+    ) -> SignalStream:
+        """Return an instrument's signals as the sessions before have left them."""
+        from sovereign.engine.inputs import Slice, read_inputs
+        from sovereign.store.recording import read_recording
+
+        stream = new_stream(instrument)
+        for kept in self._earlier(instrument):
+            session = None
+            for item in read_inputs(read_recording(kept)):
+                if session is None:
+                    session = getattr(item, "session", None)
+                    if session is not None:
+                        stream.start_session(session)
+                elif isinstance(item, Slice) and item.symbol == instrument.symbol:
+                    stream.advance(item.trades, item.until_ns)
+            if session is not None:
+                stream.advance(_no_trades(), session.close_ns)
+        return stream
+
+    def _earlier(self, instrument: Instrument) -> list[Path]:
+        """Return the recordings of the sessions that warm the signals up, oldest first."""
+        task, wanted = self._task, self._settings.live.warm_up_sessions
+        del instrument
+        if not wanted:
+            return []
+        done = [
+            Path(kept.recording_path)
+            for kept in self._store.live.sessions(account=task.account, strategy=task.strategy)
+            if kept.status == "ended" and Path(kept.recording_path).is_file()
+        ]
+        return sorted(done)[-wanted:]
+
+    # While it runs
+
+    def _log(self, event: Any) -> None:
+        from sovereign.app.ops.log import log_notice
+
+        if isinstance(event, Notice):
+            log_notice(_logger, event)
+
+    def _heartbeat(self, writer: StoreWriter, name: str) -> Heartbeat:
+        from sovereign.app.ops.desk import session_process
+        from sovereign.app.ops.heartbeat import Heartbeat
+
+        def keep(beat: Any) -> None:
+            from dataclasses import asdict
+
+            writer.beat(session_process(name), beat.ts, asdict(beat))
+
+        return Heartbeat(self._settings.heartbeat, store=keep)
+
+    def _beat(self, name: str, writer: StoreWriter, heart: Heartbeat, sign: Sign) -> None:
+        """Give a sign of life by every route; called by the decision thread."""
+        from sovereign.app.ops.heartbeat import Beat, memory_mb
+        from sovereign.store.process import this_process
+
+        task, me, ts = self._task, this_process(), now_ns()
+        if not heart.is_due(ts):
+            return
+        beat = Beat(
+            ts=ts,
+            market_ns=sign.ts,
+            pid=me.pid,
+            host=me.host,
+            process_token=me.token,
+            session_id=name,
+            strategy=task.strategy,
+            mode=task.mode,
+            account=task.account,
+            state=sign.state.value,
+            feed_age_s=max(0.0, (sign.ts - sign.until_ns) / NS_PER_SECOND) if sign.until_ns else None,
+            last_event="",
+            last_event_ns=sign.until_ns,
+            memory_mb=memory_mb(),
+            positions=dict(sign.positions),
+        )
+        heart.beat(beat)
+        obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]
+        if sign.state.value != "ACTIVE":
+            obstacles.append(f"trading is {sign.state.value}")
+        self._vitals.beat(beat, obstacles)
+        self._tell(name, sign)
+
+    def _tell(self, name: str, sign: Sign) -> None:
+        interval, now = self._task.interval_s, time.monotonic()
+        if interval is None or now - self._said < interval:
+            return
+        self._said = now
+        held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in sign.positions.items() if quantity) or "flat"
+        troubles = "; ".join(sign.unhealthy.values())
+        self._process._say(  # noqa: SLF001
+            f"{name}: {sign.state.value}, {held}, equity {sign.equity:,.2f}{f' ({troubles})' if troubles else ''}"
+        )
+
+    # When it is over
+
+    def _end(self, name: str, run_id: str, conductor: Conductor, ending: Ending, session: Session) -> None:
+        """Leave to the next session what it needs, and say how this one ended."""
+        from sovereign.store.session_state import HeldPosition, SessionState
+
+        engine, task, ts = conductor.engine, self._task, now_ns()
+        account = engine.account
+        halts = [{"cause": h.cause, "reason": h.reason, "by": h.by, "ts": h.ts} for h in getattr(engine.door, "halts", ())]
+        if ending.is_closed:
+            self._store.live.states.save(
+                SessionState(
+                    account=task.account,
+                    strategy=task.strategy,
+                    trade_date=session.trade_date,
+                    updated_ns=ts,
+                    balance=account.balance,
+                    day_start_balance=account.day_start_balance,
+                    high_water_mark=account.high_water_mark,
+                    session_id=name,
+                    trading_state=engine.state,
+                    halts=halts,
+                    positions=[
+                        HeldPosition(symbol=symbol, tape=held.tape, quantity=held.quantity, cost_ticks=held.cost_ticks)
+                        for symbol, held in engine.positions.items()
+                    ],
+                    door=engine.door.state(),
+                    execution_cursor=ending.cursor,
+                )
+            )
+        trades = self._store.trades(run_id)
+        summary = {
+            "trades": len(trades),
+            "net": str(sum((trade.net for trade in trades), start=account.balance * 0)),
+            "balance": str(account.balance),
+            "reason": ending.reason,
+        }
+        status = "finished" if ending.is_closed else "stopped" if ending.exit_code == 0 else "failed"
+        self._store.finish_run(run_id, finished_ns=ts, summary=summary, status=status)
+        self._store.live.end_session(
+            name, ended_ns=ts, status="ended" if ending.is_closed else status, reason=self._redact(ending.reason)
+        )
+        if ending.is_closed:
+            self._digest(run_id, session, ts)
+
+    def _digest(self, run_id: str, session: Session, ts: int) -> None:
+        from sovereign.app.notify.digest import daily_digest, limits_of
+
+        store = self._store
+        day_start = store.run(run_id).record.starting_balance
+        loss, profit = limits_of(self._recipe.risk, day_start, None)
+        digest = daily_digest(store, run_id, session, loss_limit=loss, profit_target=profit, notices=())
+        self._alerts.post(digest.alert(ts))
+
+
+def _told(difference: Any) -> str | None:
+    if difference is None:
+        return None
+    return f"the audit stream differs from the stored one at event {difference.seq} ({difference.stored.kind})"
+
+
+def _no_trades() -> Trades:
+    from sovereign.core.columns import Trades
+
+    return Trades.empty()
+
+
+def own_venue(settings: Settings, arguments: list[str], wait_s: float) -> tuple[str, int]:
+    """Start a simulated venue in a process of its own, and return its address and process id.
+
+    Raises
+    ------
+    ConfigurationError : it did not start.
+    """
+    import json
+    import subprocess
+    import sys
+
+    log = settings.venue.state / "venue.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "sovereign", "venue", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=out,
+            start_new_session=True,
+            env=dict(os.environ),
+        )
+    timer = threading.Timer(wait_s, process.kill)
+    timer.start()
+    try:
+        line = process.stdout.readline() if process.stdout is not None else b""
+    finally:
+        timer.cancel()
+    try:
+        return str(json.loads(line)["url"]), process.pid
+    except (ValueError, KeyError) as cause:
+        raise ConfigurationError(f"the venue did not start within {wait_s:g} s; its log is '{log}'") from cause
+
+
+__all__ = ["LIVE", "PAPER", "Task", "Traded", "TradingProcess", "check_consents", "own_venue", "replace"]
