@@ -17,27 +17,26 @@ from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
 from sovereign.core.command import Command
+from sovereign.core.decision import Approved, Proposal, Refused
 from sovereign.core.errors import DataError
 from sovereign.core.event import (
     Event,
     Notice,
-    NoticeCode,
     RowsClosed,
     SessionEnded,
     SessionStarted,
-    Severity,
     TradingState,
     TradingStateChanged,
 )
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderRole
 from sovereign.core.port import Block, Moment
-from sovereign.core.position import Trade
+from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
 from sovereign.engine.commands import CommandDesk
 from sovereign.engine.desk import Desk, closing
 from sovereign.engine.tape import Tape
-from sovereign.execution.reconcile import Correction, CorrectionKind
+from sovereign.execution.reconcile import Correction
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
 
@@ -226,15 +225,16 @@ class Engine(Desk):
 
     def correct(self, correction: Correction) -> None:
         """Apply what reconciliation found: our books follow the broker's; an adopted position is announced."""
-        if correction.kind is CorrectionKind.REPORT and correction.report is not None:
-            self._apply((correction.report,))
-        else:
-            self._executor.correct(correction, self._now)
-        if correction.kind is CorrectionKind.ADOPT_POSITION:
-            self._say(NoticeCode.POSITION_ADOPTED, Severity.ALARM, correction.subject, correction.reason)
-        self._inspect()
-        self._protect()
+        held = self._units_held()
+        self._settle(self._executor.correct(correction, self._now), (), changed=True, held=held)
         self._after_moment()
+
+    def propose(self, proposal: Proposal, position: Position | None = None) -> Approved | Refused | None:
+        """Judge a candidate, leave its record, and send its order if it may go; see `Desk.propose`."""
+        outcome = super().propose(proposal, position)
+        if self._session is not None and self._now >= self._door.due_ns:
+            self._inspect()  # the judgement has tripped something
+        return outcome
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None]:
         ts, kind, hit = self._broker.next_time_ns, _VENUE, None
@@ -338,11 +338,17 @@ class Engine(Desk):
         closed: list[Trade] = []
         answered: list[Event] = []
         changed = False
-        flat_cause, held = self._flat_cause, self._units_held()
+        held = self._units_held()
         for report in reports:
             changed |= report.quantity > 0
             closed += self._executor.on_report(report)
             answered += self._door.on_answer(report.cause, self._now)
+        self._settle(closed, answered, changed=changed, held=held)
+        return changed
+
+    def _settle(self, closed: Iterable[Trade], answered: Iterable[Event], *, changed: bool, held: int) -> None:
+        """Tell the door what closed, look at limits and stops anew, and keep flat what was to be flat."""
+        flat_cause = self._flat_cause
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
@@ -354,7 +360,6 @@ class Engine(Desk):
         if flat_cause and self._units_held() > held:
             # An entry filled before its cancel arrived: what it opened must go as well.
             self.flatten(flat_cause)
-        return changed
 
     def _protect(self) -> None:
         """Ask whether every position has its stop, and do what the answer says."""
