@@ -206,6 +206,10 @@ class RiskDoor(Protocol):
         """Take the day-start balance, choose the tier; return what changed."""
         ...
 
+    def traded_symbol(self, tape: str) -> str:
+        """Return the symbol that is traded on a tape now."""
+        ...
+
     def flatten_ns(self, session: Session) -> int:
         """Return when everything must be closed (UTC ns)."""
         ...

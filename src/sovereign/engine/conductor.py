@@ -100,6 +100,15 @@ class Conductor:
         """Up to where all market data has been walked (UTC ns); 0 before the session is opened."""
         return 0 if self._walk is None else self._walk.until_ns
 
+    def promised_ns(self, symbol: str) -> int:
+        """Return up to when a tape has promised to be complete (UTC ns); 0 before the session is opened."""
+        return 0 if self._walk is None else self._walk.merger.promised_ns(symbol)
+
+    def tape_of(self) -> dict[str, str]:
+        """Return the tape that values each symbol which the door would trade now, or which is held."""
+        tapes = {self.engine.door.traded_symbol(tape): tape for tape in self.engine.instruments}
+        return tapes | {symbol: position.tape for symbol, position in self.engine.positions.items()}
+
     @property
     def held_ticks(self) -> int:
         """Number of ticks that wait for another tape's promise."""
