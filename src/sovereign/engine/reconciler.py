@@ -84,7 +84,7 @@ class Reconciler:
             self._lines.ask_snapshot(self.cursor, self._on_snapshot)
 
     def is_done(self, now: float) -> bool:
-        """Say whether the session may be closed: every request is answered and no day order works, or time enough has passed."""
+        """Say whether the session may be closed: nothing is unanswered and no day order works, or time enough has passed."""
         executor = self._session.conductor.engine.executor
         is_open = any(order.time_in_force is TimeInForce.DAY for order in executor.working())
         if not is_open and not executor.in_flight(self._session.now()):

@@ -1,9 +1,9 @@
 """Start-up: a new session begins its recording; one that was cut off is replayed from it and stands where it stood.
 
 Nothing leaves during the replay. The requests it makes are compared with the write-ahead journal: those found there may have
-left and are in flight; those that are not there never left, and are closed by a recorded correction instead of being sent late. What was
-decided differently from what is stored (other code, other settings) is announced, and entries stay blocked until a person
-resumes; the journal and the broker decide then.
+left and are in flight; those that are not there never left, and are closed by a recorded correction instead of being sent
+late. What was decided differently from what is stored (other code, other settings) is announced, and entries stay blocked
+until a person resumes; the journal and the broker decide then.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import Event, NoticeCode, Severity
-from sovereign.core.order import Order, OrderEvent, OrderRole
+from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus
 from sovereign.core.port import Sink
 from sovereign.engine.conductor import Conductor
 from sovereign.engine.inputs import CommandReceived, CorrectionMade, Input, NoticeRaised, read_inputs
@@ -27,6 +27,11 @@ from sovereign.store.recording import Recording, read_header, read_recording
 RECOVERY = "recovery"
 _NEVER_LEFT = "never left: the session was cut off before it was sent"
 _UNDO = {"NEW": OrderEvent.CANCEL, "CANCEL": OrderEvent.REFUSE_CANCEL, "REPLACE": OrderEvent.REFUSE_UPDATE}
+_WAITS = {
+    "NEW": (OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE),
+    "CANCEL": (OrderStatus.PENDING_CANCEL,),
+    "REPLACE": (OrderStatus.PENDING_UPDATE,),
+}
 _EXITS = (OrderRole.FLATTEN, OrderRole.EXIT)
 
 
@@ -189,7 +194,9 @@ def _after(
 ) -> tuple[Input, ...]:
     """Return what the restart adds to the recording."""
     ts = max(conductor.engine.now_ns, conductor.until_ns)
-    never = len(journal.never_left) if is_remote else 0
+    # An earlier restart may have put some right already: what matters is what still waits for an answer.
+    waiting = [(order, request) for order, request in journal.never_left if order.status in _WAITS[request]]
+    never = len(waiting) if is_remote else 0
     text = f"{replayed} recorded inputs were replayed; {never} requests had never left"
     values: dict[str, str | int | float] = {"inputs": replayed, "never_left": never, "cut_bytes": recording.cut_bytes}
     items: list[Input] = [
@@ -202,7 +209,7 @@ def _after(
         )
         items.append(_command(ts, f"replay-{replayed}", CommandKind.REDUCE, reason, {"cause": "replay"}))
     if is_remote:
-        items += _undo(ts, replayed, journal.never_left)
+        items += _undo(ts, replayed, waiting)
     return tuple(items)
 
 
