@@ -162,6 +162,10 @@ class LiveSession:
         """Return the machine's seconds, for what silence means."""
         return self._monotonic()
 
+    def is_connected(self, subject: str) -> bool:
+        """Say whether the line to the `feed` or the `broker` stands."""
+        return self._is_connected.get(subject, False)
+
     def apply(self, item: Input) -> None:
         """Record an input and apply it."""
         self._recording.append(to_frame(item))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sovereign.core.event import NoticeCode, Severity
 from sovereign.core.order import TimeInForce
 from sovereign.engine.inputs import CorrectionMade, HealthChanged, NoticeRaised
-from sovereign.engine.lines import Lines
+from sovereign.engine.lines import BROKER, Lines
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.broker import BrokerSnapshot, VenueOrder
 from sovereign.execution.reconcile import Finding, FindingKind, ReconcilePolicy, Reconciliation, reconcile
@@ -77,7 +77,7 @@ class Reconciler:
         if self._session.conductor.engine.executor.pop_surprises():
             self.ask("a report contradicted our books")
         self._watch_in_flight(now)
-        if self._asked_ns is None and now >= self._due:
+        if self._asked_ns is None and now >= self._due and self._session.is_connected(BROKER):
             self._due = now + self._config.reconcile_s
             self._asked_ns = self._session.now()
             self._lines.ask_margins(self._on_margins)
