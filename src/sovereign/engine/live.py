@@ -74,11 +74,12 @@ class NextCommands(Protocol):
         ...
 
 
-def _none() -> Sequence[Command]:
+def no_commands() -> Sequence[Command]:
+    """Return nothing: nobody asks for anything."""
     return ()
 
 
-def _ignore(_: Heartbeat) -> None:
+def ignore_heartbeat(_: Heartbeat) -> None:
     """Nobody listens."""
 
 
@@ -104,8 +105,8 @@ class LiveSession:
         lines: Lines,
         outbox: Outbox | None,
         monotonic: Callable[[], float],
-        commands: NextCommands = _none,
-        on_heartbeat: Callable[[Heartbeat], None] = _ignore,
+        commands: NextCommands = no_commands,
+        on_heartbeat: Callable[[Heartbeat], None] = ignore_heartbeat,
         cursor: int = 0,
     ) -> None:
         self.config = config

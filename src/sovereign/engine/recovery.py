@@ -56,14 +56,11 @@ class ReplayJournal:
     ----------
     journal : where requests are made durable; None keeps none (a broker in this process).
     kept : the session's requests so far, oldest first.
-    before : called ahead of every request that is made durable (the recording's `sync`).
     """
 
-    def __init__(
-        self, journal: OrderJournal | None, kept: Sequence[KeptRequest] = (), before: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, journal: OrderJournal | None, kept: Sequence[KeptRequest] = ()) -> None:
         self._journal = journal
-        self._before = before
+        self._before: Callable[[], None] | None = None
         self._kept: dict[tuple[str, str], int] = {}
         for request in kept:
             key = (request.client_order_id, request.request)
@@ -76,8 +73,9 @@ class ReplayJournal:
         """Requests that were kept and that the replay has not made: (client order id, request)."""
         return [key for key, count in self._kept.items() for _ in range(count)]
 
-    def open(self) -> None:
-        """The replay is over: from now on requests are recorded."""
+    def open(self, before: Callable[[], None] | None = None) -> None:
+        """The replay is over: from now on requests are recorded, each after `before` has returned (the recording's `sync`)."""
+        self._before = before
         self._is_open = True
 
     def record(self, order: Order, request: str, ts: int) -> None:
@@ -166,7 +164,7 @@ def start(
     if lost:
         words = ", ".join(f"{request} of {order}" for order, request in lost)
         differs.append(f"the journal holds requests that the replay did not make: {words}")
-    journal.open()
+    journal.open(recording.sync)
     for sink in sinks:
         sink.open()
     if not is_remote:

@@ -11,17 +11,11 @@ from fakes.hand_fed import HandFeed
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import DecisionMade, Notice
 from sovereign.core.instrument import find_instrument
-from sovereign.core.order import Bracket
-from sovereign.engine.conductor import Conductor
+from sovereign.engine.assembly import new_lines, prepare
 from sovereign.engine.engine import Engine
-from sovereign.engine.inbox import Inbox, Outbox
 from sovereign.engine.inputs import Opening
-from sovereign.engine.lines import Lines
-from sovereign.engine.live import LiveSession
 from sovereign.engine.live_configuration import LiveConfig
-from sovereign.engine.recovery import ReplayJournal, start
 from sovereign.execution.account import Account
-from sovereign.execution.brokers.remote import RemoteBroker
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.fill_model import OPTIMISTIC, PerUnitFees
 from sovereign.feeds.calendar import calendar_for
@@ -83,52 +77,52 @@ class Bench:
         self.link = link
         self.feed = HandFeed(SESSION, (find_instrument("ES"),), TEN)
         self.events, self.beats = [], []
-        self.outbox = None if link is None else Outbox()
         if link is not None:
             link.clock = self.feed.clock
-            broker = RemoteBroker(self.outbox.send, link.capabilities, {"ES": Decimal(300)})
-        else:
-            broker = SimulatedBroker(OPTIMISTIC)
         strategy = load_strategy("order_flow", OrderFlowConfig())
-        self.journal = ReplayJournal(journal, kept)
-        self.engine = Engine(
-            strategy=strategy,
-            door=door(),
-            broker=broker,
-            account=Account(BALANCE),
-            fees=PerUnitFees({"ES": Decimal(0)}),
-            journal=self.journal,
-            sinks=(self.events.append,),
+        self.lines = new_lines(self.config, self.feed, link)
+
+        def new_engine(broker, journal):
+            return Engine(
+                strategy=strategy,
+                door=door(),
+                broker=broker,
+                account=Account(BALANCE),
+                fees=PerUnitFees({"ES": Decimal(0)}),
+                journal=journal,
+                sinks=(self.events.append,),
+            )
+
+        self.prepared = prepare(
+            self.config,
+            self.lines,
+            path=path,
+            header={},
+            new_engine=new_engine,
+            new_stream=strategy.signal_stream,
+            simulated=SimulatedBroker(OPTIMISTIC) if link is None else None,
+            margins={"ES": Decimal(300)},
+            journal=journal,
+            kept=kept,
+            now_ns=TEN,
+            monotonic=time.monotonic,
+            commands=self._next,
+            on_heartbeat=self.beats.append,
         )
-        self.conductor = Conductor(
-            self.engine, strategy.signal_stream, broker, late_notice_ns=round(self.config.late_notice_s * 1e9)
-        )
-        self.found = start(path, {}, self.conductor, self.journal, now_ns=TEN, is_remote=link is not None)
+        self.live, self.conductor, self.journal = self.prepared.live, self.prepared.conductor, self.prepared.journal
+        self.engine = self.conductor.engine
         self._script = script(self)
         self._wait = None
         self._is_over = False
         self._until = time.monotonic() + PATIENCE_S
 
     def run(self):
-        lines = Lines(Inbox(self.config.inbox_ticks), self.feed, self.link, answer_s=self.config.answer_s)
-        self.inbox = lines.inbox
-        lines.start()
-        self.live = LiveSession(
-            config=self.config,
-            conductor=self.conductor,
-            recording=self.found.recording,
-            lines=lines,
-            outbox=self.outbox,
-            monotonic=time.monotonic,
-            commands=self._next,
-            on_heartbeat=self.beats.append,
-        )
-        opening = Opening(balance=BALANCE, high_water_mark=BALANCE)
+        self.lines.start()
         try:
-            return self.live.run(SESSION, (find_instrument("ES"),), opening, self.found.after)
+            opening = Opening(balance=BALANCE, high_water_mark=BALANCE)
+            return self.prepared.run(SESSION, (find_instrument("ES"),), opening)
         finally:
-            lines.stop(self.config.stop_s)
-            self.found.recording.close()
+            self.lines.stop(self.config.stop_s)
 
     def _next(self):
         if time.monotonic() > self._until:
@@ -176,6 +170,3 @@ def play(tmp_path, script, link=None, **settings):
     bench = Bench(tmp_path / "a.rec", script, link, **settings)
     bench.ending = bench.run()
     return bench
-
-
-BRACKET = Bracket(stop_ticks=16, target_ticks=40)
