@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sovereign.core.event import Event, Notice, NoticeCode, Severity
-from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType, TimeInForce
+from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side, TimeInForce
 from sovereign.core.position import Fill
 from sovereign.execution.account import Account
 
@@ -139,6 +139,19 @@ class BracketKeeper:
                 leg.order, leg.is_off, leg.is_withdrawn = order, False, False
                 self._legs[order.client_order_id] = (group, leg)
                 self._follow(group, ts)
+
+    def on_position(self, symbol: str, quantity: int, ts: int) -> None:
+        """Give up, oldest first, what legs would close beyond a position that was adopted (signed quantity)."""
+        groups = [group for group in self._groups.values() if group.entry.instrument.symbol == symbol]
+        for side in (Side.BUY, Side.SELL):
+            same = [group for group in groups if group.entry.side is side]
+            excess = sum(group.open_quantity for group in same) - max(0, side.sign * quantity)
+            for group in same:
+                taken = min(max(0, excess), group.open_quantity)
+                excess -= taken
+                group.closed += taken
+                if taken:
+                    self._follow(group, ts)
 
     def _extend(self, entry: Order, fill: Fill, labels: Mapping[str, str]) -> None:
         group = self._groups.get(entry.client_order_id)

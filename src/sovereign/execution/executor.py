@@ -299,6 +299,7 @@ class Executor:
             self._emit(self._account.adopt(instrument, tape, found.quantity, found.cost_ticks, ts, correction.reason))
             if not found.quantity:
                 self._bracketed.pop(found.symbol, None)
+            self._keeper.on_position(found.symbol, found.quantity, ts)
         elif correction.kind is CorrectionKind.SET_CASH and correction.cash is not None:
             self._emit(self._account.correct_cash(correction.cash, ts, correction.reason))
         return []
