@@ -170,7 +170,8 @@ class Executor:
         self._register(order, ts, labels)
         self._unheard.add(order.client_order_id)
         self._move(order, OrderEvent.SUBMIT, ts)
-        self._broker.submit(order, ts)
+        is_kept_here = order.bracket is not None and not self._broker.holds_brackets
+        self._broker.submit(replace(order, bracket=None) if is_kept_here else order, ts)
 
     def cancel(self, order: Order, ts: int) -> None:
         """Ask for the cancel of a working order; a second request while one is pending does nothing."""

@@ -26,6 +26,7 @@ class Desk:
         self.sent = []
 
     def submit(self, order, ts):
+        assert order.bracket is None
         self.sent.append(("NEW", order.client_order_id, order.quantity, order.stop_ticks or order.limit_ticks))
 
     def cancel(self, client_order_id, ts):
