@@ -250,10 +250,15 @@ class BracketKeeper:
         self._desk.submit(order, ts, group.labels)
 
     def _undo_reversal(self, order: Order, fill: Fill) -> None:
-        """A reduce-only order may not leave a position on its own side; what it did so is bought back."""
+        """A reduce-only order may not leave a position on its own side; what it did so is bought back.
+
+        A child that the venue itself sized cannot close too much: there our books lack a fill, and reconciliation brings it.
+        """
         symbol = fill.instrument.symbol
         position = self._account.positions.get(symbol)
         if position is None or position.quantity * fill.side.sign <= 0:
+            return
+        if not self._emulates and order.role in (OrderRole.STOP, OrderRole.TARGET):
             return
         over = min(fill.quantity, abs(position.quantity))
         undo = Order(

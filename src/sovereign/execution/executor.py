@@ -64,6 +64,7 @@ class SurpriseKind(StrEnum):
     REFUSED_MOVE = "REFUSED_MOVE"  # the table has no such move: nothing changed
     FILL_AFTER_REJECT = "FILL_AFTER_REJECT"  # booked
     OVERFILL = "OVERFILL"  # more than was asked for: booked
+    OVER_CLOSE = "OVER_CLOSE"  # a reduce-only order closed more than our books held: booked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,6 +390,8 @@ class Executor:
         position = self._account.positions.get(symbol)
         if position is None:
             self._bracketed.pop(symbol, None)
+        elif order.reduce_only and position.quantity * order.side.sign > 0:
+            self._surprise(SurpriseKind.OVER_CLOSE, report, f"left {position.quantity} open; the fill counts")
         elif order.bracket is not None:
             self._bracketed[symbol] = (order, report.quantity + self._bracketed.get(symbol, (order, 0))[1])
         self._emit(

@@ -8,7 +8,7 @@ from sovereign.core.event import Notice, Severity
 from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.execution.account import Account
 from sovereign.execution.broker import VenuePosition
-from sovereign.execution.executor import Executor
+from sovereign.execution.executor import Executor, SurpriseKind
 from sovereign.execution.fill_model import PerUnitFees
 from sovereign.execution.reconcile import Correction, CorrectionKind
 from sovereign.execution.report import ExecutionReport
@@ -26,7 +26,7 @@ class Desk:
         self.sent = []
 
     def submit(self, order, ts):
-        assert order.bracket is None
+        assert self.holds_brackets or order.bracket is None
         self.sent.append(("NEW", order.client_order_id, order.quantity, order.stop_ticks or order.limit_ticks))
 
     def cancel(self, client_order_id, ts):
@@ -244,3 +244,15 @@ def test_legs_when_the_venue_holds_less_than_we_thought_then_shrink_with_the_ado
     flat = VenuePosition(symbol="ES", quantity=0, cost_ticks=0)
     table.ours.correct(Correction(kind=CorrectionKind.ADOPT_POSITION, subject="ES", reason="test", position=flat), 10)
     assert table.venue.pop() == [("CANCEL", "A-S"), ("CANCEL", "A-T")]
+
+
+def test_child_when_the_venue_sized_it_and_our_books_lack_a_fill_then_nothing_is_bought_back_but_the_venue_is_asked():
+    table = Table()
+    table.venue.holds_brackets = True
+    table.ours = Executor(table.venue, table.account, PerUnitFees(), table.events.append)
+    child = table.order("A-S", Side.SELL, 2, OrderRole.STOP)
+    child.parent_id = "A"
+    table.ours.on_report(ExecutionReport(cause=E.SUBMIT, client_order_id="A-S", ts=2, child=child))
+    table.fill("A-S", 2, 19_990)
+    assert (table.position, table.venue.pop()) == (-2, [])
+    assert [surprise.kind for surprise in table.ours.pop_surprises()] == [SurpriseKind.OVER_CLOSE]
