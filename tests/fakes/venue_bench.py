@@ -201,7 +201,7 @@ def order(
 
 
 def seen(reports: Sequence[ExecutionReport]) -> list[tuple[Any, ...]]:
-    """Return what matters of reports, refused cancels aside: a simulated broker passes over them in silence."""
+    """Return what matters of reports, refusals aside: a simulated broker passes over a late cancel in silence."""
     return [
         (
             r.ts,
@@ -217,5 +217,5 @@ def seen(reports: Sequence[ExecutionReport]) -> list[tuple[Any, ...]]:
             r.is_ambiguous,
         )
         for r in reports
-        if r.cause != "REFUSE_CANCEL"
+        if not r.cause.startswith("REFUSE")
     ]

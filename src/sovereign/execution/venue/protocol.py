@@ -461,6 +461,7 @@ class Report(Message):
     slippage_ticks: int = 0
     is_ambiguous: bool = False
     reason: str = ""
+    fee: Decimal | None = None
     venue_order_id: str = ""
     child: OrderTerms | None = None
     tape: str = ""
@@ -483,6 +484,7 @@ class Report(Message):
             slippage_ticks=report.slippage_ticks,
             is_ambiguous=report.is_ambiguous,
             reason=report.reason,
+            fee=report.fee,
             venue_order_id=venue_order_id,
             child=None if report.child is None else OrderTerms.of(report.child),
             tape=tape,
@@ -507,6 +509,7 @@ class Report(Message):
             slippage_ticks=self.slippage_ticks,
             is_ambiguous=self.is_ambiguous,
             reason=self.reason,
+            fee=self.fee,
             child=child,
         )
 
