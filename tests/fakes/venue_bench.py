@@ -22,7 +22,9 @@ from sovereign.execution.report import ExecutionReport
 from sovereign.execution.venue.configuration import Pace, TapeSpec, VenueClientConfig
 from sovereign.execution.venue.exchange import Exchange
 from sovereign.execution.venue.market import MarketSpec
-from sovereign.execution.venue.protocol import OpenAccount
+from sovereign.execution.venue.protocol import (
+    OpenAccount,
+)
 from sovereign.execution.venue.server import VenueServer
 from sovereign.execution.venue.tape import Tape, WindowedCalendar
 from sovereign.feeds.calendar import calendar_for

@@ -25,7 +25,10 @@ from sovereign.execution.fill_model import FillModel
 from sovereign.execution.matching import MatchingEngine
 from sovereign.execution.report import ExecutionReport
 from sovereign.execution.resting import Resting
-from sovereign.execution.venue.protocol import OrderBody, OrderTerms, Report, SnapshotBody
+from sovereign.execution.venue.protocol import (
+    Report,
+)
+from sovereign.execution.venue.terms import OrderBody, OrderTerms, SnapshotBody
 
 _FILLS = (OrderEvent.PARTIAL_FILL, OrderEvent.FILL)
 _REFUSALS = (OrderEvent.REFUSE_CANCEL, OrderEvent.REFUSE_UPDATE)

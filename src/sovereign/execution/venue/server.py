@@ -41,8 +41,8 @@ from sovereign.execution.venue.protocol import (
     Welcome,
     WorkedThrough,
     decode_request,
-    encode_slice,
 )
+from sovereign.execution.venue.tape_slice import encode_slice
 from sovereign.execution.venue.wire import Line, Weather
 
 if TYPE_CHECKING:

@@ -18,8 +18,13 @@ from sovereign.execution.matching import MatchingEngine
 from sovereign.execution.venue.configuration import TapeSpec
 from sovereign.execution.venue.exchange import Exchange
 from sovereign.execution.venue.fault import FaultKind, faults_from
-from sovereign.execution.venue.protocol import CancelOrder, NewOrder, OrderTerms, ReplaceOrder
+from sovereign.execution.venue.protocol import (
+    CancelOrder,
+    NewOrder,
+    ReplaceOrder,
+)
 from sovereign.execution.venue.tape import WindowedCalendar, tradable
+from sovereign.execution.venue.terms import OrderTerms
 from sovereign.feeds.calendar import calendar_for
 
 

@@ -22,15 +22,13 @@ from sovereign.execution.report import ExecutionReport
 from sovereign.execution.venue.protocol import (
     Login,
     NewOrder,
-    OrderTerms,
     Report,
-    TapeSlice,
     decode_answer,
     decode_request,
-    decode_slice,
     encode,
-    encode_slice,
 )
+from sovereign.execution.venue.tape_slice import TapeSlice, decode_slice, encode_slice
+from sovereign.execution.venue.terms import OrderTerms
 
 DAY = date(2025, 11, 17)
 
