@@ -29,6 +29,16 @@ _SETTINGS = (
     "autovacuum=off",
 )
 
+# The server ends when its standard input does: also when the tests are killed, and then its files go too.
+_WATCH = """
+folder=$1; program=$2; shift 2
+"$program" -D "$folder/data" -k "$folder" "$@" </dev/null >"$folder/log" 2>&1 &
+server=$!
+while read -r line; do :; done
+kill -INT $server 2>/dev/null; wait $server
+rm -rf "$folder"
+"""
+
 
 def _binaries() -> Path:
     # Looked for, not imported: importing it warns and prepares folders that are of no use here.
@@ -79,16 +89,14 @@ class PostgresServer:
                 "--locale=C",
                 **user,
             )
-            arguments = [part for setting in _SETTINGS for part in ("-c", setting)]
-            with (self._folder / "log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    [self._bin / "postgres", "-D", self._folder / "data", "-k", self._folder, *arguments],
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._folder,
-                    start_new_session=True,
-                    **user,
-                )
+            settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+            self._process = subprocess.Popen(
+                ["sh", "-c", _WATCH, "sh", self._folder, self._bin / "postgres", *settings],
+                stdin=subprocess.PIPE,
+                cwd=self._folder,
+                start_new_session=True,
+                **user,
+            )
             self._wait()
         except (OSError, subprocess.SubprocessError, TimeoutError) as cause:
             self.close()
@@ -111,15 +119,14 @@ class PostgresServer:
         import psycopg
 
         for _ in range(300):
-            if self._process.poll() is not None:
-                raise OSError((self._folder / "log").read_text(errors="replace")[-300:])
             try:
                 psycopg.connect(host=str(self._folder), user="postgres", dbname="postgres").close()
             except psycopg.OperationalError:
                 time.sleep(0.1)
             else:
                 return
-        raise TimeoutError("it gave no answer for 30 s")
+        log = self._folder / "log"
+        raise TimeoutError(f"no answer for 30 s: {log.read_text(errors='replace')[-300:] if log.exists() else 'no log'}")
 
     def url(self, name: str = "postgres", user: str = "postgres") -> str:
         """Return the URL of a database."""
@@ -148,13 +155,9 @@ class PostgresServer:
     def close(self) -> None:
         """Stop the server and remove its files."""
         process = getattr(self, "_process", None)
-        if process is not None and process.poll() is None:
-            process.terminate()  # a smart shutdown would wait for connections that a failed test left open
-            try:
-                process.wait(2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            process.wait(60)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> PostgresServer:

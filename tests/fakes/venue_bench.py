@@ -22,7 +22,9 @@ from sovereign.execution.report import ExecutionReport
 from sovereign.execution.venue.configuration import Pace, TapeSpec, VenueClientConfig
 from sovereign.execution.venue.exchange import Exchange
 from sovereign.execution.venue.market import MarketSpec
-from sovereign.execution.venue.protocol import OpenAccount
+from sovereign.execution.venue.protocol import (
+    OpenAccount,
+)
 from sovereign.execution.venue.server import VenueServer
 from sovereign.execution.venue.tape import Tape, WindowedCalendar
 from sovereign.feeds.calendar import calendar_for
@@ -201,7 +203,7 @@ def order(
 
 
 def seen(reports: Sequence[ExecutionReport]) -> list[tuple[Any, ...]]:
-    """Return what matters of reports, refused cancels aside: a simulated broker passes over them in silence."""
+    """Return what matters of reports, refusals aside: a simulated broker passes over a late cancel in silence."""
     return [
         (
             r.ts,
@@ -217,5 +219,5 @@ def seen(reports: Sequence[ExecutionReport]) -> list[tuple[Any, ...]]:
             r.is_ambiguous,
         )
         for r in reports
-        if r.cause != "REFUSE_CANCEL"
+        if not r.cause.startswith("REFUSE")
     ]

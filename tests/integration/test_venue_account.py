@@ -25,7 +25,6 @@ from sovereign.execution.venue.protocol import (
     CloseAccount,
     FlattenAccount,
     Login,
-    Message,
     OpenAccount,
     Reply,
     SetFault,
@@ -33,6 +32,7 @@ from sovereign.execution.venue.protocol import (
     decode_answer,
     encode,
 )
+from sovereign.execution.venue.terms import Message
 
 
 def run(test: Any) -> Any:

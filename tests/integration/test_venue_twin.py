@@ -15,16 +15,22 @@ from sovereign.execution.fill_model import PESSIMISTIC, REALISTIC, FillModel
 from sovereign.execution.report import ExecutionReport
 
 LATENCY = 250 * MS
+Action = Order | str | tuple[str, int, int]
+"""An order to send, the id of one to cancel, or (id, quantity, price) of one to replace."""
 
 
-def random_actions(seed: int, opened: int, closed: int, price: int) -> list[tuple[int, Order | str]]:
-    """Return (moment, order or id to cancel), in order of time."""
+def random_actions(seed: int, opened: int, closed: int, price: int) -> list[tuple[int, Action]]:
+    """Return (moment, action), in order of time."""
     random = Random(seed)
-    actions: list[tuple[int, Order | str]] = []
+    actions: list[tuple[int, Action]] = []
     names: list[str] = []
     for number, ts in enumerate(sorted(random.randrange(opened + 1, closed) for _ in range(60))):
         if names and random.random() < 0.2:
             actions.append((ts, random.choice(names)))
+            continue
+        if names and random.random() < 0.2:
+            wanted = price + random.randint(-6, 6)
+            actions.append((ts, (random.choice(names), random.randint(1, 80), wanted)))
             continue
         side = random.choice(list(Side))
         kind = random.choice(list(OrderType))
@@ -40,7 +46,7 @@ def random_actions(seed: int, opened: int, closed: int, price: int) -> list[tupl
         if life is TimeInForce.IOC and kind not in (OrderType.LIMIT, OrderType.MARKET):
             life = TimeInForce.DAY
         if life is TimeInForce.GTD:
-            terms["expire_ns"] = ts + random.randint(1, 5_000) * MS
+            terms["expire_ns"] = ts + random.randint(251, 5_000) * MS
         if random.random() < 0.4:
             terms["bracket"] = Bracket(
                 stop_ticks=random.randint(1, 8), target_ticks=random.choice([None, 3, 6]), trail_ticks=random.choice([None, 4])
@@ -53,7 +59,19 @@ def random_actions(seed: int, opened: int, closed: int, price: int) -> list[tupl
     return actions
 
 
-def through_the_simulated_broker(model: FillModel, actions: list[tuple[int, Order | str]]) -> list[ExecutionReport]:
+def terms_of(action: tuple[str, int, int], kinds: dict[str, OrderType]) -> dict[str, int | None]:
+    kind = kinds[action[0]]
+    return {
+        "limit_ticks": action[2] if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else None,
+        "stop_ticks": action[2] if kind is OrderType.STOP else None,
+    }
+
+
+def kinds_in(actions: list[tuple[int, Action]]) -> dict[str, OrderType]:
+    return {what.client_order_id: what.order_type for _, what in actions if isinstance(what, Order)}
+
+
+def through_the_simulated_broker(model: FillModel, actions: list[tuple[int, Action]]) -> list[ExecutionReport]:
     """Walk the tape tick by tick: at one moment first the venue, then decisions, then the tick."""
     tape = tape_of(SPEC)
     session = tape.sessions[0]
@@ -61,7 +79,7 @@ def through_the_simulated_broker(model: FillModel, actions: list[tuple[int, Orde
     broker = SimulatedBroker(model, LATENCY)
     broker.start_session(tape.instruments(session))
     reports: list[ExecutionReport] = []
-    left = list(actions)
+    left, kinds = list(actions), kinds_in(actions)
 
     def moments(ts: int) -> None:
         while True:
@@ -75,6 +93,8 @@ def through_the_simulated_broker(model: FillModel, actions: list[tuple[int, Orde
                 at, what = left.pop(0)
                 if isinstance(what, str):
                     broker.cancel(what, at)
+                elif isinstance(what, tuple):
+                    broker.replace(what[0], at, quantity=what[1], **terms_of(what, kinds))
                 else:
                     broker.submit(what, at)
 
@@ -89,10 +109,10 @@ def through_the_simulated_broker(model: FillModel, actions: list[tuple[int, Orde
     return [*reports, *broker.end_session("ES", session.close_ns)]
 
 
-async def through_the_venue(model: FillModel, actions: list[tuple[int, Order | str]], slice_ms: int) -> list[ExecutionReport]:
+async def through_the_venue(model: FillModel, actions: list[tuple[int, Action]], slice_ms: int) -> list[ExecutionReport]:
     async with running(model=model, slice_ns=slice_ms * MS, latency_ns=LATENCY) as bench, trading(bench) as trader:
         session = await trader.begin()
-        left, done = list(actions), 0
+        left, done, kinds = list(actions), 0, kinds_in(actions)
         while not trader.blocks or trader.blocks[-1].until_ns < session.close_ns:
             await trader.until(lambda done=done: len(trader.blocks) > done)
             done = len(trader.blocks)
@@ -101,6 +121,8 @@ async def through_the_venue(model: FillModel, actions: list[tuple[int, Order | s
                 at, what = left.pop(0)
                 if isinstance(what, str):
                     await trader.client.cancel(what, sent_ns=at)
+                elif isinstance(what, tuple):
+                    await trader.client.replace(what[0], quantity=what[1], sent_ns=at, **terms_of(what, kinds))
                 else:
                     await trader.client.submit(what)
             trader.client.worked_through(until)

@@ -1,6 +1,8 @@
 """The slice law: one block, random blocks and single ticks give the same audit, byte for byte."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -8,9 +10,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from sovereign.core.columns import Trades
+from sovereign.core.errors import DataError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.port import Block
 from sovereign.core.session import NS_PER_SECOND
+from sovereign.engine.merge import TapeMerger
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.feeds.calendar import calendar_for
 from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
@@ -125,3 +130,72 @@ def test_audit_when_real_ticks_are_cut_anywhere_then_bytes_are_the_same(shared_d
     assert whole == ragged == single
     assert whole.count(b'"OrderFilled"') >= 2
     assert session.close_ns - int(trades.ts[-1]) > NS_PER_SECOND
+
+
+class TapesFeed:
+    """Sessions of several tapes, handed over in blocks cut at given times, each tape in its own rhythm."""
+
+    is_simulated = True
+
+    def __init__(self, session, tapes, cuts):
+        self._session, self._tapes, self._cuts = session, tapes, cuts
+
+    def sessions(self):
+        yield self._session
+
+    def instruments(self, _session):
+        return tuple(find_instrument(symbol) for symbol in self._tapes)
+
+    def blocks(self, session) -> Iterator[Block]:
+        blocks = []
+        for order, (symbol, trades) in enumerate(self._tapes.items()):
+            bounds = sorted({0, *(c for c in self._cuts(order, len(trades)) if 0 < c < len(trades)), len(trades)})
+            for start, stop in pairwise(bounds):
+                until = session.close_ns if stop == len(trades) else int(trades.ts[stop - 1])
+                blocks.append((until, order, Block(symbol, trades.slice(start, stop), until)))
+        # As they would arrive: by the time they promise.
+        yield from (block for _, _, block in sorted(blocks, key=lambda item: item[:2]))
+
+
+@pytest.mark.parametrize("symbols", [("ES", "NQ"), ("NQ", "ES", "CL")])
+def test_audit_when_several_tapes_are_cut_anywhere_then_bytes_are_the_same(symbols):
+    session = calendar_for("CME_EQUITY").session(date(2025, 3, 4))
+    tapes = {}
+    for seed, symbol in enumerate(symbols, 21):
+        market = SyntheticMarket(SyntheticConfig(ticks_per_session=30_000), seed)
+        tapes[symbol] = market.session_trades(find_instrument(symbol), session)
+    # Ticks of two tapes at the same nanosecond: the order of the instruments decides, never that of the blocks.
+    tapes[symbols[1]].ts.flags.writeable = True
+    tapes[symbols[1]].ts[5_000:9_000:100] = tapes[symbols[0]].ts[5_000:9_000:100]
+    tapes[symbols[1]].ts.sort()
+    plan = recipe(
+        {"router": {"min_confidence": 0.0, "min_strength": 0.0}},
+        max_positions=3,
+        max_working_entries=3,
+        tiers={"enabled": False},
+        daily_loss_limit=-100_000,
+        max_quantity=1,
+    )
+    plan = replace(plan, starting_balance=Decimal(100_000))
+    rng = np.random.default_rng(3)
+    whole = collect_audit(plan, TapesFeed(session, tapes, lambda *_: ()))
+    ragged = collect_audit(plan, TapesFeed(session, tapes, lambda _, n: rng.integers(1, n, 300).tolist()))
+    single = collect_audit(plan, TapesFeed(session, tapes, lambda order, n: range(n) if order == 0 else range(0, n, 7)))
+    assert whole == ragged == single
+    filled = {json.loads(line)["fill"]["instrument"] for line in whole.splitlines() if b'"OrderFilled"' in line}
+    assert len(filled) > 1
+
+
+def test_blocks_when_one_tape_lags_then_nothing_of_the_others_is_walked_beyond_its_promise():
+    merger = TapeMerger(("A", "B"), 0)
+    ticks = Trades(np.array([1, 5, 9], np.int64), *(np.ones(3, np.int32),) * 2, np.ones(3, np.int8))
+    assert merger.add(Block("A", ticks, 10)) == []
+    assert merger.held_ticks == 3
+    first = merger.add(Block("B", Trades.empty(), 5))
+    assert [(b.symbol, b.trades.ts.tolist(), b.until_ns) for b in first] == [("A", [1], 5), ("B", [], 5)]
+    second = merger.promise(9)
+    assert [(b.symbol, b.trades.ts.tolist(), b.until_ns) for b in second] == [("A", [5], 9), ("B", [], 9)]
+    assert [b.trades.ts.tolist() for b in merger.rest()] == [[9]]
+    assert merger.held_ticks == 0
+    with pytest.raises(DataError, match="block was of C"):
+        merger.add(Block("C", ticks, 10))

@@ -18,7 +18,11 @@ from sovereign.execution.fill_model import REALISTIC
 from sovereign.execution.venue.configuration import TapeSpec
 from sovereign.execution.venue.exchange import Exchange
 from sovereign.execution.venue.fault import Fault, FaultKind
-from sovereign.execution.venue.protocol import CancelOrder, NewOrder, OrderTerms
+from sovereign.execution.venue.protocol import (
+    CancelOrder,
+    NewOrder,
+)
+from sovereign.execution.venue.terms import OrderTerms
 
 TWO_DAYS = TapeSpec(start="2025-11-17", sessions=2, seed=3, seconds=6, synthetic={"ticks_per_session": 300_000})
 

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from sovereign.core.columns import Trades
 from sovereign.core.order import OrderEvent
 from sovereign.execution.brokers.venue_sequence import Resequencer
-from sovereign.execution.venue.protocol import Report, TapeSlice
+from sovereign.execution.venue.protocol import (
+    Report,
+)
+from sovereign.execution.venue.tape_slice import TapeSlice
 
 DAY = date(2025, 11, 17)
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from sovereign.core.port import SessionCalendar
     from sovereign.execution.venue.configuration import TapeSpec
     from sovereign.execution.venue.market import MarketSpec
-    from sovereign.execution.venue.protocol import OpenAccount
+    from sovereign.execution.venue.protocol import (
+    OpenAccount,
+)
     from sovereign.execution.venue.server import VenueServer
     from sovereign.execution.venue.tape import Tape
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -206,6 +206,10 @@ class RiskDoor(Protocol):
         """Take the day-start balance, choose the tier; return what changed."""
         ...
 
+    def traded_symbol(self, tape: str) -> str:
+        """Return the symbol that is traded on a tape now."""
+        ...
+
     def flatten_ns(self, session: Session) -> int:
         """Return when everything must be closed (UTC ns)."""
         ...
@@ -230,8 +234,18 @@ class RiskDoor(Protocol):
         """Let nothing new be opened until a person resumes trading; return what changed."""
         ...
 
-    def resume(self, by: str, reason: str, ts: int) -> Sequence[Event]:
-        """Clear the halts that a person may clear, in that person's name; return what changed."""
+    def resume(
+        self, by: str, reason: str, ts: int, *, causes: Collection[str] = (), view: AccountView | None = None
+    ) -> Sequence[Event]:
+        """Clear the named halts, or all that a person may clear, in that person's name; return what changed."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return everything the door remembers, as JSON-ready values."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` returned."""
         ...
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:

@@ -9,149 +9,60 @@ nothing (tests/property/test_slice_law.py).
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
-from sovereign.core.decision import Approved, Check, Decision, Proposal, Refused, Verdict
+from sovereign.core.command import Command
+from sovereign.core.decision import Approved, Proposal, Refused
 from sovereign.core.errors import DataError
 from sovereign.core.event import (
-    AccountSnapshot,
-    DecisionMade,
     Event,
+    Notice,
     RowsClosed,
     SessionEnded,
     SessionStarted,
     TradingState,
     TradingStateChanged,
 )
-from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import Order, OrderIntent, OrderRole, OrderType, Side, TimeInForce
-from sovereign.core.port import AccountView, Block, FeeModel, Moment, RiskDoor, Sink, Strategy
+from sovereign.core.instrument import Instrument
+from sovereign.core.order import Order, OrderRole
+from sovereign.core.port import Block, Moment
 from sovereign.core.position import Position, Trade
-from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
-from sovereign.execution.account import Account
-from sovereign.execution.brokers.simulated import SimulatedBroker
-from sovereign.execution.executor import Executor
+from sovereign.core.session import NEVER, Session
+from sovereign.engine.commands import CommandDesk
+from sovereign.engine.desk import Desk, closing
+from sovereign.engine.tape import Tape
+from sovereign.execution.reconcile import Correction
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
 
-_VENUE, _TIMER, _ROW = 0, 1, 2
+_VENUE, _TIMER, _DOOR, _ROW = 0, 1, 2, 3
 
 
-def _own_refusal(checks: Sequence[Check]) -> Refused:
-    for check in checks:
-        if not check.passed:
-            return Refused(check.name, check.limit, check.value, check.unit, check.note)
-    return Refused("strategy", float("nan"), float("nan"), "", "the strategy wants no order")
-
-
-@dataclass(slots=True, eq=False)
-class _Tape:
-    """Where the engine stands on one instrument's market data."""
-
-    instrument: Instrument
-    order: int
-    trades: Trades
-    offset: int = 0  # ticks of the session before the present block
-    cursor: int = 0  # next row of the present block
-    rows: NDArray[Any] | None = None
-    candidates: NDArray[Any] | None = None
-    next_row: int = 0
-    last_ticks: int | None = None
-    data_ns: int | None = None
-
-    def next_wake(self) -> int:
-        """Return the index of the next row that wakes the strategy, or -1."""
-        if self.rows is None:
-            return -1
-        wake = self.rows["wake"]
-        for index in range(self.next_row, len(wake)):
-            if wake[index]:
-                self.next_row = index
-                return index
-        self.next_row = len(wake)
-        return -1
-
-
-class Engine:
+class Engine(Desk):
     """One lane: a strategy, a risk door, a broker and an account on market data that is handed in.
 
     Parameters
     ----------
+    journal : where requests are made durable before they leave; a backtest has none.
     is_simulated_data : the market itself is invented; every record of the session says so.
     killed : asked before every decision; true blocks everything that is not reduce-only.
     is_brief : nobody reads this lane's decisions: a refusal leaves no record, and while the lane is halted and flat its
         strategy is not asked for any.
+    new_watch : makes the watch over positions without a working stop; None watches none.
     """
 
-    def __init__(
-        self,
-        *,
-        strategy: Strategy,
-        door: RiskDoor,
-        broker: SimulatedBroker,
-        account: Account,
-        fees: FeeModel,
-        sinks: Sequence[Sink] = (),
-        is_simulated_data: bool = False,
-        killed: Callable[[], bool] = bool,
-        is_brief: bool = False,
-    ) -> None:
-        self.account = account
-        self.state = TradingState.ACTIVE
-        self._strategy = strategy
-        self._door = door
-        self._broker = broker
-        self._sinks = tuple(sinks)
-        self._executor = Executor(broker, account, fees, self._emit)
-        self._is_simulated_data = is_simulated_data
-        self._killed = killed
-        self._is_brief = is_brief
-        self._tapes: dict[str, _Tape] = {}
-        self._session: Session | None = None
-        self._day = ""
+    def _set_up(self) -> None:
         self._timers: list[tuple[int, str]] = []
-        self._sent: deque[int] = deque()
-        self._decisions = 0
-        self._now = 0
         self._ticks = 0
         self._is_inspected = False
         self._flat_cause = ""  # why nothing may be open any more; empty while something may
         self._guards: dict[str, tuple[int, int]] | None = None
-
-    @property
-    def now_ns(self) -> int:
-        """Time of the last thing that happened (UTC ns)."""
-        return self._now
-
-    @property
-    def positions(self) -> Mapping[str, Position]:
-        """Open positions by traded symbol."""
-        return self.account.positions
-
-    @property
-    def door(self) -> RiskDoor:
-        """The risk door, for readers."""
-        return self._door
-
-    def view(self) -> AccountView:
-        """Return what the door would be told now; looking changes nothing.
-
-        Raises
-        ------
-        RuntimeError : no session has begun.
-        """
-        return self._view()
-
-    def last_ticks(self) -> dict[str, int]:
-        """Return the last price of each tape that has traded."""
-        return {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}
+        self._commands = CommandDesk(self)
 
     def start_session(self, session: Session, instruments: Sequence[Instrument]) -> None:
         """Begin a trade date on these instruments."""
@@ -165,10 +76,11 @@ class Engine:
         self._guards = None
         self._sent.clear()
         gone = {s: t for s, t in self._tapes.items() if all(i.symbol != s for i in instruments)}
-        self._tapes = {i.symbol: _Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
+        self._tapes = {i.symbol: Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
         self._broker.start_session(instruments)
         self._timers = [(self._door.flatten_ns(session), "flatten")]
         heapq.heapify(self._timers)
+        self._commands.start_session()
         self.account.start_session()
         self._emit(
             SessionStarted(
@@ -215,11 +127,14 @@ class Engine:
                 continue
             if ts == NEVER:
                 return
-            self._now = ts
+            self._now = max(self._now, ts)
             if kind == _VENUE:
                 self._apply(self._broker.on_time(ts))
             elif kind == _TIMER:
                 self._on_timer(heapq.heappop(self._timers)[1])
+            elif kind == _DOOR:
+                self._inspect()
+                self._protect()
             elif tape_hit is not None:
                 self._on_row(tape_hit)
             self._after_moment()
@@ -259,32 +174,75 @@ class Engine:
         for order in list(self._executor.working()):
             self._executor.cancel(order, self._now)
         for position in list(self.account.positions.values()):
-            side = Side.SELL if position.quantity > 0 else Side.BUY
-            intent = OrderIntent(
-                symbol=position.instrument.symbol,
-                side=side,
-                quantity=abs(position.quantity),
-                role=OrderRole.FLATTEN,
-                reduce_only=True,
-                time_in_force=TimeInForce.GTC,
-                reason=cause,
-            )
-            proposal = Proposal(
-                name=cause,
-                symbol=position.instrument.symbol,
-                side=side,
-                strength=1.0,
-                confidence=1.0,
-                inputs={},
-                checks=(),
-                intent=intent,
-            )
-            self._judge(proposal, position)
+            self.propose(closing(position, cause), position)
 
-    def _next_moment(self, until_ns: int) -> tuple[int, int, _Tape | None]:
+    def close(self, symbol: str, cause: str) -> None:
+        """Cancel the working orders of one traded symbol and close its position at the market."""
+        for order in list(self._executor.working()):
+            if order.instrument.symbol == symbol:
+                self._executor.cancel(order, self._now)
+        position = self.account.positions.get(symbol)
+        if position is not None:
+            self.propose(closing(position, cause), position)
+
+    # What a session adds to the market: people, troubles, and what the broker says on being asked
+
+    def at(self, ts: int) -> None:
+        """Take note that it is `ts` (UTC ns) at least: what follows was not known, and is not decided, any earlier."""
+        self._now = max(self._now, ts)
+
+    def command(self, command: Command) -> None:
+        """Carry out what a person, a schedule or the guard asks; the answer is a notice. A known `command_id` does nothing."""
+        self._commands.take(command)
+        self._after_moment()
+
+    def notice(self, notice: Notice) -> None:
+        """Tell the readers of the audit stream something about the operation."""
+        self._emit(notice)
+
+    def set_health(self, subject: str, is_well: bool, reason: str = "") -> None:
+        """Say whether `connection`, `data:SYMBOL` or another part can be relied upon; entries are refused while one cannot."""
+        if is_well:
+            self._unhealthy.pop(subject, None)
+        else:
+            self._unhealthy[subject] = reason
+
+    def halt(self, cause: str, by: str, reason: str) -> None:
+        """Cancel and close everything and open nothing, until somebody resumes; raises as `OneDoor.halt`."""
+        self._absorb(self._door.halt(cause, by, reason, self._now))
+
+    def reduce(self, cause: str, by: str, reason: str) -> None:
+        """Withdraw entries and open nothing, until somebody resumes; raises as `OneDoor.halt`."""
+        self._absorb(self._door.reduce(cause, by, reason, self._now))
+
+    def resume(self, by: str, reason: str, causes: Sequence[str] = ()) -> None:
+        """Clear halts in a person's name; see `OneDoor.resume`."""
+        self._absorb(self._door.resume(by, reason, self._now, causes=causes, view=self._view()))
+
+    def cancel(self, order: Order) -> None:
+        """Ask for the cancel of a working order."""
+        self._executor.cancel(order, self._now)
+
+    def correct(self, correction: Correction) -> None:
+        """Apply what reconciliation found: our books follow the broker's; an adopted position is announced."""
+        held = self._units_held()
+        self._settle(self._executor.correct(correction, self._now), (), changed=True, held=held)
+        self._after_moment()
+
+    def propose(self, proposal: Proposal, position: Position | None = None) -> Approved | Refused | None:
+        """Judge a candidate, leave its record, and send its order if it may go; see `Desk.propose`."""
+        outcome = super().propose(proposal, position)
+        if self._session is not None and self._now >= self._door.due_ns:
+            self._inspect()  # the judgement has tripped something
+        return outcome
+
+    def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None]:
         ts, kind, hit = self._broker.next_time_ns, _VENUE, None
         if self._timers and self._timers[0][0] < ts:
             ts, kind = self._timers[0][0], _TIMER
+        due = self._door.due_ns if self._watch is None else min(self._door.due_ns, self._watch.next_ns)
+        if due < ts:
+            ts, kind = due, _DOOR
         if ts > until_ns:
             ts = NEVER
         for tape in self._tapes.values():
@@ -293,7 +251,7 @@ class Engine:
                 ts, kind, hit = int(tape.rows["known_at"][index]), _ROW, tape
         return ts, kind, hit
 
-    def _walk(self, ts: int, hit: _Tape | None) -> bool:
+    def _walk(self, ts: int, hit: Tape | None) -> bool:
         """Bring every tape up to a moment; False when something happened on the way and the moment must be found anew."""
         stops = [(tape, self._stop(tape, ts, tape is hit)) for tape in self._tapes.values()]
         first = self._first_event(stops)
@@ -306,7 +264,7 @@ class Engine:
         for other, stop in stops:
             if other is not tape:
                 self._pass(other, min(stop, int(np.searchsorted(other.trades.ts, when))))
-        self._now = when
+        self._now = max(self._now, when)
         if is_guard:
             self._pass(tape, index + 1)
             self._inspect()
@@ -320,16 +278,16 @@ class Engine:
         return False
 
     @staticmethod
-    def _stop(tape: _Tape, ts: int, is_hit: bool) -> int:
+    def _stop(tape: Tape, ts: int, is_hit: bool) -> int:
         if is_hit and tape.rows is not None:
             stop = int(tape.rows["seq"][tape.next_row]) - tape.offset
         else:
             stop = len(tape.trades) if ts == NEVER else int(np.searchsorted(tape.trades.ts, ts))
         return max(stop, tape.cursor)
 
-    def _first_event(self, stops: Sequence[tuple[_Tape, int]]) -> tuple[_Tape, int, bool] | None:
+    def _first_event(self, stops: Sequence[tuple[Tape, int]]) -> tuple[Tape, int, bool] | None:
         """Return (tape, row, whether a guard price was reached rather than an order) of the earliest event, if any."""
-        first: tuple[int, int, _Tape, int, bool] | None = None
+        first: tuple[int, int, Tape, int, bool] | None = None
         guards = self._guard_prices()
         for tape, stop in stops:
             if stop == tape.cursor:
@@ -361,14 +319,14 @@ class Engine:
         if self.account.positions:
             self.account.mark(self.account.equity(self.last_ticks()))
 
-    def _pass(self, tape: _Tape, stop: int) -> None:
+    def _pass(self, tape: Tape, stop: int) -> None:
         if stop <= tape.cursor:
             return
         self._broker.advance(tape.instrument.symbol, tape.trades, tape.cursor, stop)
         self._observe(tape, tape.cursor, stop)
         tape.cursor = stop
 
-    def _observe(self, tape: _Tape, start: int, stop: int) -> None:
+    def _observe(self, tape: Tape, start: int, stop: int) -> None:
         tape.last_ticks = int(tape.trades.price[stop - 1])
         tape.data_ns = int(tape.trades.ts[stop - 1])
         if self.account.positions:
@@ -380,21 +338,42 @@ class Engine:
         closed: list[Trade] = []
         answered: list[Event] = []
         changed = False
-        flat_cause, held = self._flat_cause, self._units_held()
+        held = self._units_held()
         for report in reports:
             changed |= report.quantity > 0
             closed += self._executor.on_report(report)
             answered += self._door.on_answer(report.cause, self._now)
+        self._settle(closed, answered, changed=changed, held=held)
+        return changed
+
+    def _settle(self, closed: Iterable[Trade], answered: Iterable[Event], *, changed: bool, held: int) -> None:
+        """Tell the door what closed, look at limits and stops anew, and keep flat what was to be flat."""
+        flat_cause = self._flat_cause
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
         self._absorb(answered)
         if changed:
             self._inspect()
+            self._commands.after_fill()
+        self._protect()
         if flat_cause and self._units_held() > held:
             # An entry filled before its cancel arrived: what it opened must go as well.
             self.flatten(flat_cause)
-        return changed
+
+    def _protect(self) -> None:
+        """Ask whether every position has its stop, and do what the answer says."""
+        if self._watch is None:
+            return
+        verdict = self._watch.check(self._now)
+        for notice in verdict.notices:
+            self._emit(notice)
+        for order in verdict.submit:
+            self._executor.submit(order, self._now, {})
+        for order in verdict.cancel:
+            self._executor.cancel(order, self._now)
+        for symbol in verdict.flatten:
+            self.close(symbol, "unprotected")
 
     def _units_held(self) -> int:
         return sum(abs(position.quantity) for position in self.account.positions.values())
@@ -411,6 +390,15 @@ class Engine:
                 if event.state is TradingState.HALTED and was is not TradingState.HALTED:
                     self._flat_cause = f"halt: {event.cause}"
                     self.flatten(self._flat_cause)
+                elif event.state is TradingState.REDUCING and was is TradingState.ACTIVE:
+                    self._withdraw_entries()
+                elif event.state is TradingState.ACTIVE and self._flat_cause.startswith("halt: "):
+                    self._flat_cause = ""
+
+    def _withdraw_entries(self) -> None:
+        for order in list(self._executor.working()):
+            if order.role is OrderRole.ENTRY:
+                self._executor.cancel(order, self._now)
 
     def _on_timer(self, what: str) -> None:
         if what != "flatten":
@@ -419,7 +407,7 @@ class Engine:
         if self.account.positions or self._executor.working_entries:
             self.flatten(self._flat_cause)
 
-    def _on_row(self, tape: _Tape) -> None:
+    def _on_row(self, tape: Tape) -> None:
         rows, candidates, session = tape.rows, tape.candidates, self._session
         index = tape.next_row
         tape.next_row += 1
@@ -448,118 +436,4 @@ class Engine:
             last_ticks=tape.last_ticks,
         )
         for proposal in self._strategy.decide(moment):
-            self._judge(proposal)
-
-    def _judge(self, proposal: Proposal, position: Position | None = None) -> None:
-        if self._session is None:
-            return
-        checks = proposal.checks
-        outcome: Approved | Refused
-        if proposal.intent is None:
-            outcome = _own_refusal(checks)
-        else:
-            door_checks, outcome = self._door.judge(proposal, self._view())
-            checks = (*checks, *door_checks)
-        self._decisions += 1
-        verdict = Verdict.REFUSED
-        if isinstance(outcome, Approved):
-            verdict = Verdict.RESIZED if outcome.was_resized else Verdict.APPROVED
-        elif self._is_brief:
-            return
-        decision_id = f"{self._strategy.name}-{self._day}-{proposal.symbol}-{self._decisions:05d}"
-        self._emit(
-            DecisionMade(
-                ts=self._now,
-                decision=Decision(
-                    decision_id=decision_id,
-                    ts=self._now,
-                    strategy=self._strategy.name,
-                    proposal=proposal,
-                    checks=checks,
-                    verdict=verdict,
-                    outcome=outcome,
-                ),
-            )
-        )
-        if isinstance(outcome, Approved) and proposal.intent is not None:
-            self._send(proposal, proposal.intent, outcome, decision_id, position)
-        if self._now >= self._door.due_ns:
-            self._inspect()  # the judgement has tripped something
-
-    def _send(
-        self, proposal: Proposal, intent: OrderIntent, approved: Approved, decision_id: str, position: Position | None
-    ) -> None:
-        # A position is closed as the instrument it was opened with, on the tape it was opened on.
-        symbol = intent.symbol if position is None else position.tape
-        tape = self._tapes.get(symbol)
-        order = Order(
-            client_order_id=f"{decision_id}-{intent.role[0]}",
-            instrument=find_instrument(approved.symbol) if position is None else position.instrument,
-            tape=symbol,
-            side=intent.side,
-            order_type=intent.order_type,
-            quantity=approved.quantity,
-            submitted_ns=self._now,
-            active_ns=self._now,
-            role=intent.role,
-            limit_ticks=intent.limit_ticks,
-            stop_ticks=intent.stop_ticks,
-            trail_ticks=intent.trail_ticks,
-            time_in_force=intent.time_in_force,
-            expire_ns=intent.expire_ns,
-            reduce_only=intent.reduce_only,
-            bracket=intent.bracket,
-            decision_id=decision_id,
-            arrival_ticks=tape.last_ticks if tape and intent.order_type is OrderType.MARKET else None,
-        )
-        labels = {k: v for k, v in proposal.inputs.items() if isinstance(v, str)}
-        children = 0 if intent.bracket is None else 1 + (intent.bracket.target_ticks is not None)
-        self._sent.extend([self._now] * (1 + children))
-        if approved.tier:
-            labels["tier"] = approved.tier
-        self._executor.submit(order, self._now, {"signal": proposal.name, **labels})
-
-    def _view(self) -> AccountView:
-        session = self._session
-        if session is None:
-            raise RuntimeError("the engine was asked for a view between sessions; start a session first")
-        while self._sent and self._sent[0] <= self._now - NS_PER_MINUTE:
-            self._sent.popleft()
-        account, last = self.account, self.last_ticks()
-        data_ns = None
-        for tape in self._tapes.values():
-            if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
-                data_ns = tape.data_ns
-        return AccountView(
-            ts=self._now,
-            session=session,
-            state=self.state,
-            is_killed=self._killed(),
-            balance=account.balance,
-            day_start_balance=account.day_start_balance,
-            equity=account.equity(last) if account.positions else account.balance,
-            high_water_mark=account.high_water_mark,
-            positions=account.positions,
-            working_entries=self._executor.working_entries,
-            last_ticks=last,
-            data_ns=data_ns,
-            margin_per_unit=self._broker.margins(last),
-            orders_last_minute=len(self._sent),
-        )
-
-    def _snapshot(self) -> None:
-        equity = self.account.equity(self.last_ticks())
-        self.account.mark(equity)
-        self._emit(
-            AccountSnapshot(
-                ts=self._now,
-                balance=self.account.balance,
-                equity=equity,
-                day_pnl=equity - self.account.day_start_balance,
-                high_water_mark=self.account.high_water_mark,
-            )
-        )
-
-    def _emit(self, event: Event) -> None:
-        for sink in self._sinks:
-            sink(event)
+            self.propose(proposal)

@@ -6,18 +6,13 @@ the loop below is the same for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from numpy.typing import NDArray
-
-from sovereign.core.columns import Trades
 from sovereign.core.instrument import Instrument
 from sovereign.core.port import Block, Feed, SignalStream
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
-
-StreamFactory = Callable[[Instrument], SignalStream]
+from sovereign.engine.walk import SessionWalk, StreamFactory
 
 
 class Run:
@@ -44,7 +39,7 @@ class Run:
             yield session
 
     def blocks(self, session: Session) -> Iterator[Block]:
-        """Run one session block by block; yields each block once it has been worked through."""
+        """Run one session block by block; yields what has been worked through, of several tapes a block of each at a time."""
         instruments = tuple(self._feed.instruments(session))
         for engine in self._engines:
             engine.start_session(session, instruments)
@@ -54,22 +49,9 @@ class Run:
                 self.streams[instrument.symbol] = self._new_stream(instrument)
                 self.instruments[instrument.symbol] = instrument
             self.streams[instrument.symbol].start_session(session)
+        walk = SessionWalk(session, {symbol: self.streams[symbol] for symbol in symbols}, self._engines)
         for block in self._feed.blocks(session):
-            stream = self.streams[block.symbol]
-            stream.advance(block.trades, block.until_ns)
-            signals = {block.symbol: (stream.rows, stream.candidates)}
-            for engine in self._engines:
-                engine.process((block,), signals, block.until_ns)
-            yield block
-        self._close(session, symbols)
-
-    def _close(self, session: Session, symbols: Sequence[str]) -> None:
-        signals: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
-        for symbol in symbols:
-            stream = self.streams[symbol]
-            stream.advance(Trades.empty(), session.close_ns)
-            signals[symbol] = (stream.rows, stream.candidates)
-        closing: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] = signals
+            yield from walk.add(block)
+        yield from walk.close()
         for engine in self._engines:
-            engine.process((), closing, session.close_ns)
             engine.end_session()

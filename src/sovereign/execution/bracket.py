@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sovereign.core.event import Event, Notice, NoticeCode, Severity
-from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType, TimeInForce
+from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side, TimeInForce
 from sovereign.core.position import Fill
 from sovereign.execution.account import Account
 
@@ -140,6 +140,19 @@ class BracketKeeper:
                 self._legs[order.client_order_id] = (group, leg)
                 self._follow(group, ts)
 
+    def on_position(self, symbol: str, quantity: int, ts: int) -> None:
+        """Give up, oldest first, what legs would close beyond a position that was adopted (signed quantity)."""
+        groups = [group for group in self._groups.values() if group.entry.instrument.symbol == symbol]
+        for side in (Side.BUY, Side.SELL):
+            same = [group for group in groups if group.entry.side is side]
+            excess = sum(group.open_quantity for group in same) - max(0, side.sign * quantity)
+            for group in same:
+                taken = min(max(0, excess), group.open_quantity)
+                excess -= taken
+                group.closed += taken
+                if taken:
+                    self._follow(group, ts)
+
     def _extend(self, entry: Order, fill: Fill, labels: Mapping[str, str]) -> None:
         group = self._groups.get(entry.client_order_id)
         if group is None:
@@ -237,10 +250,15 @@ class BracketKeeper:
         self._desk.submit(order, ts, group.labels)
 
     def _undo_reversal(self, order: Order, fill: Fill) -> None:
-        """A reduce-only order may not leave a position on its own side; what it did so is bought back."""
+        """A reduce-only order may not leave a position on its own side; what it did so is bought back.
+
+        A child that the venue itself sized cannot close too much: there our books lack a fill, and reconciliation brings it.
+        """
         symbol = fill.instrument.symbol
         position = self._account.positions.get(symbol)
         if position is None or position.quantity * fill.side.sign <= 0:
+            return
+        if not self._emulates and order.role in (OrderRole.STOP, OrderRole.TARGET):
             return
         over = min(fill.quantity, abs(position.quantity))
         undo = Order(

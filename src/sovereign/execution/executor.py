@@ -64,6 +64,7 @@ class SurpriseKind(StrEnum):
     REFUSED_MOVE = "REFUSED_MOVE"  # the table has no such move: nothing changed
     FILL_AFTER_REJECT = "FILL_AFTER_REJECT"  # booked
     OVERFILL = "OVERFILL"  # more than was asked for: booked
+    OVER_CLOSE = "OVER_CLOSE"  # a reduce-only order closed more than our books held: booked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,8 @@ class Executor:
         self._register(order, ts, labels)
         self._unheard.add(order.client_order_id)
         self._move(order, OrderEvent.SUBMIT, ts)
-        self._broker.submit(order, ts)
+        is_kept_here = order.bracket is not None and not self._broker.holds_brackets
+        self._broker.submit(replace(order, bracket=None) if is_kept_here else order, ts)
 
     def cancel(self, order: Order, ts: int) -> None:
         """Ask for the cancel of a working order; a second request while one is pending does nothing."""
@@ -299,6 +301,7 @@ class Executor:
             self._emit(self._account.adopt(instrument, tape, found.quantity, found.cost_ticks, ts, correction.reason))
             if not found.quantity:
                 self._bracketed.pop(found.symbol, None)
+            self._keeper.on_position(found.symbol, found.quantity, ts)
         elif correction.kind is CorrectionKind.SET_CASH and correction.cash is not None:
             self._emit(self._account.correct_cash(correction.cash, ts, correction.reason))
         return []
@@ -387,6 +390,8 @@ class Executor:
         position = self._account.positions.get(symbol)
         if position is None:
             self._bracketed.pop(symbol, None)
+        elif order.reduce_only and position.quantity * order.side.sign > 0:
+            self._surprise(SurpriseKind.OVER_CLOSE, report, f"left {position.quantity} open; the fill counts")
         elif order.bracket is not None:
             self._bracketed[symbol] = (order, report.quantity + self._bracketed.get(symbol, (order, 0))[1])
         self._emit(

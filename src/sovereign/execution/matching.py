@@ -213,7 +213,7 @@ class MatchingEngine:
         self._scans.pop(order.tape, None)
         reports.append(ExecutionReport(cause=OrderEvent.ACCEPT, client_order_id=order.client_order_id, ts=ts))
         if order.time_in_force is TimeInForce.GTD and order.expire_ns is not None:
-            self._schedule(order.expire_ns, "expire", resting)
+            self._schedule(max(order.expire_ns, ts), "expire", resting)
 
     def _scan(self, resting: Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
         """Return (row of the next event or `stop`, queue or best after it, lots available; -1 means all)."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from sovereign.core.errors import ConfigurationError, UsageError
@@ -73,9 +73,20 @@ def _with_postgres_settings(engine: Engine, config: StoreConfig, *, is_durable: 
         connection.autocommit = was
 
 
+def database_url(config: StoreConfig) -> URL:
+    """Return the URL with the driver that this program uses: servers and Supabase show it without one.
+
+    Raises
+    ------
+    ArgumentError : it is no URL.
+    """
+    url = make_url(config.url)
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
 def connect_arguments(config: StoreConfig) -> dict[str, Any]:
     """Return what the driver of a URL is told beside the URL: for PostgreSQL, how long a mute server is waited for."""
-    if make_url(config.url).get_backend_name() != "postgresql":
+    if database_url(config).get_backend_name() != "postgresql":
         return {}
     seconds = max(1, -(-config.busy_timeout_ms // 1000))
     return {
@@ -96,7 +107,7 @@ def make_engine(config: StoreConfig, *, is_durable: bool = False) -> Engine:
     ConfigurationError : the URL is unusable, or its driver is not installed.
     """
     try:
-        url = make_url(config.url)
+        url = database_url(config)
         if "@" in (url.host or ""):
             raise ConfigurationError(
                 f"store.url was '{hide_password(config.url)}', whose password holds an @; write it as %40 there (and : / ? # "

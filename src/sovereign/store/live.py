@@ -235,6 +235,8 @@ class LiveStore:
         query = select(table).order_by(table.c.started_ns.desc(), table.c.id.desc())
         wanted = {"account": account, "strategy": strategy, "trade_date": trade_date and trade_date.isoformat()}
         query = query.where(*(table.c[name] == value for name, value in wanted.items() if value is not None))
+        if status is None:
+            query = query.limit(limit)
         with self._database.reading() as connection:
             found = [_to_session(row) for row in connection.execute(query)]
         return [session for session in found if status is None or session.status == status][:limit]

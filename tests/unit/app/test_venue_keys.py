@@ -26,7 +26,12 @@ from sovereign.core.errors import BrokerError, ConfigurationError
 from sovereign.core.order import Bracket
 from sovereign.execution.brokers.venue import VenueClient, back_off
 from sovereign.execution.venue.configuration import TapeSpec, VenueClientConfig, VenueConfig
-from sovereign.execution.venue.protocol import Heartbeat, Welcome, decode_request, encode
+from sovereign.execution.venue.protocol import (
+    Heartbeat,
+    Welcome,
+    decode_request,
+    encode,
+)
 
 TAPE = TapeSpec(start=date(2025, 11, 17), seed=3, seconds=20, synthetic={"ticks_per_session": 300_000})
 

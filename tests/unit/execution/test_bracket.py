@@ -7,8 +7,10 @@ from test_executor import ES
 from sovereign.core.event import Notice, Severity
 from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.execution.account import Account
-from sovereign.execution.executor import Executor
+from sovereign.execution.broker import VenuePosition
+from sovereign.execution.executor import Executor, SurpriseKind
 from sovereign.execution.fill_model import PerUnitFees
+from sovereign.execution.reconcile import Correction, CorrectionKind
 from sovereign.execution.report import ExecutionReport
 
 E = OrderEvent
@@ -24,6 +26,7 @@ class Desk:
         self.sent = []
 
     def submit(self, order, ts):
+        assert self.holds_brackets or order.bracket is None
         self.sent.append(("NEW", order.client_order_id, order.quantity, order.stop_ticks or order.limit_ticks))
 
     def cancel(self, client_order_id, ts):
@@ -229,3 +232,27 @@ def test_memory_when_many_brackets_come_and_go_then_none_is_kept():
         table.say(E.CANCEL, f"{name}-T")
     keeper = table.ours._keeper
     assert (keeper._groups, keeper._legs) == ({}, {})
+
+
+def test_legs_when_the_venue_holds_less_than_we_thought_then_shrink_with_the_adopted_position():
+    table = protected(quantity=3)
+    adopted = VenuePosition(symbol="ES", quantity=1, cost_ticks=20_000)
+    table.ours.correct(Correction(kind=CorrectionKind.ADOPT_POSITION, subject="ES", reason="test", position=adopted), 9)
+    assert table.venue.pop() == [("REPLACE", "A-S", 1, None), ("REPLACE", "A-T", 1, None)]
+    table.say(E.UPDATE, "A-S", quantity=1, stop_ticks=19_990)
+    table.say(E.UPDATE, "A-T", quantity=1, limit_ticks=20_020)
+    flat = VenuePosition(symbol="ES", quantity=0, cost_ticks=0)
+    table.ours.correct(Correction(kind=CorrectionKind.ADOPT_POSITION, subject="ES", reason="test", position=flat), 10)
+    assert table.venue.pop() == [("CANCEL", "A-S"), ("CANCEL", "A-T")]
+
+
+def test_child_when_the_venue_sized_it_and_our_books_lack_a_fill_then_nothing_is_bought_back_but_the_venue_is_asked():
+    table = Table()
+    table.venue.holds_brackets = True
+    table.ours = Executor(table.venue, table.account, PerUnitFees(), table.events.append)
+    child = table.order("A-S", Side.SELL, 2, OrderRole.STOP)
+    child.parent_id = "A"
+    table.ours.on_report(ExecutionReport(cause=E.SUBMIT, client_order_id="A-S", ts=2, child=child))
+    table.fill("A-S", 2, 19_990)
+    assert (table.position, table.venue.pop()) == (-2, [])
+    assert [surprise.kind for surprise in table.ours.pop_surprises()] == [SurpriseKind.OVER_CLOSE]

@@ -191,3 +191,9 @@ def test_names_when_two_runs_begin_at_once_then_each_has_its_own(store_url):
     with Store(store_url) as one, Store(store_url) as other, ThreadPoolExecutor(2) as pool:
         names = list(pool.map(lambda number: (one, other)[number % 2].begin_run(example_record()), range(20)))
     assert len(set(names)) == 20
+
+
+@pytest.mark.parametrize("start", ["postgresql://", "postgres://"])
+def test_url_when_it_names_no_driver_then_the_one_of_the_extra_is_used(postgres, start):
+    with Store(postgres.database().replace("postgresql+psycopg://", start)) as store:
+        assert store.database.engine.dialect.driver == "psycopg"

@@ -35,9 +35,7 @@ from sovereign.execution.venue.protocol import (
     Code,
     Heartbeat,
     Login,
-    Message,
     NewOrder,
-    OrderTerms,
     Ping,
     PrivateSince,
     ReplaceOrder,
@@ -46,13 +44,13 @@ from sovereign.execution.venue.protocol import (
     SessionEnd,
     SessionStart,
     Subscribe,
-    TapeSlice,
     Welcome,
     WorkedThrough,
     decode_answer,
-    decode_slice,
     encode,
 )
+from sovereign.execution.venue.tape_slice import TapeSlice, decode_slice
+from sovereign.execution.venue.terms import Message, OrderTerms
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

@@ -20,12 +20,12 @@ from sovereign.execution.venue.protocol import (
     FlattenAccount,
     GoOn,
     Login,
-    Message,
     Reply,
     Welcome,
     decode_answer,
     encode,
 )
+from sovereign.execution.venue.terms import Message
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection

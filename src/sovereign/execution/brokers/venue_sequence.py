@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from sovereign.execution.venue.protocol import Report, TapeSlice
+from sovereign.execution.venue.protocol import (
+    Report,
+)
+from sovereign.execution.venue.tape_slice import TapeSlice
 
 
 class Resequencer:

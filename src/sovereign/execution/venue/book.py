@@ -25,7 +25,10 @@ from sovereign.execution.fill_model import FillModel
 from sovereign.execution.matching import MatchingEngine
 from sovereign.execution.report import ExecutionReport
 from sovereign.execution.resting import Resting
-from sovereign.execution.venue.protocol import OrderBody, OrderTerms, Report, SnapshotBody
+from sovereign.execution.venue.protocol import (
+    Report,
+)
+from sovereign.execution.venue.terms import OrderBody, OrderTerms, SnapshotBody
 
 _FILLS = (OrderEvent.PARTIAL_FILL, OrderEvent.FILL)
 _REFUSALS = (OrderEvent.REFUSE_CANCEL, OrderEvent.REFUSE_UPDATE)
@@ -251,17 +254,11 @@ class Book:
     ) -> None:
         """Give an order new terms."""
         record = self._records.get(client_order_id)
-        change = getattr(self.matching, "replace", None)
-        if record is None or record.order.status.is_closed or change is None:
+        if record is None or record.order.status.is_closed:
             reason = "no such order" if record is None else f"the order was {record.order.status}"
-            self._refuse(OrderEvent.REFUSE_UPDATE, client_order_id, now, reason if change else "this venue replaces no orders")
+            self._refuse(OrderEvent.REFUSE_UPDATE, client_order_id, now, reason)
             return
-        change(client_order_id, effective, quantity=quantity, limit_ticks=limit_ticks, stop_ticks=stop_ticks)
-
-    @property
-    def can_replace(self) -> bool:
-        """Whether orders can be given new terms."""
-        return hasattr(self.matching, "replace")
+        self.matching.replace(client_order_id, effective, quantity=quantity, limit_ticks=limit_ticks, stop_ticks=stop_ticks)
 
     def _refuse(self, cause: OrderEvent, client_order_id: str, now: int, reason: str) -> None:
         self._say(ExecutionReport(cause=cause, client_order_id=client_order_id, ts=now, reason=reason))
@@ -331,7 +328,7 @@ class Book:
             if report.cause is OrderEvent.UPDATE:
                 order.quantity, order.limit_ticks, order.stop_ticks = report.quantity, report.limit_ticks, report.stop_ticks
             if report.cause in _FILLS:
-                self._book(order, report)
+                report = replace(report, fee=self._book(order, report))  # noqa: PLW2901 - the same report, priced
             if report.cause not in _REFUSALS:
                 order.apply(report.cause, report.ts)
                 record.reason = report.reason or record.reason
@@ -344,7 +341,7 @@ class Book:
                         why = f"the order was {order.status} before the cancel arrived"
                         self._refuse(OrderEvent.REFUSE_CANCEL, name, report.ts, why)
 
-    def _book(self, order: Order, report: ExecutionReport) -> None:
+    def _book(self, order: Order, report: ExecutionReport) -> Decimal:
         order.filled_qty += report.quantity
         order.filled_ticks_sum += report.quantity * report.price_ticks
         fee = self._fees.fee(order.instrument, report.quantity, report.price_ticks)
@@ -375,6 +372,7 @@ class Book:
                 liquidity=report.liquidity,
             )
         )
+        return fee
 
     def _say(self, report: ExecutionReport, tape: str = "", row: int = 0) -> None:
         record = self._records.get(report.client_order_id)

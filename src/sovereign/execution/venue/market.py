@@ -26,8 +26,14 @@ from sovereign.execution.venue.book import Book
 from sovereign.execution.venue.configuration import Pace, TapeSpec
 from sovereign.execution.venue.fault import Fault, FaultKind
 from sovereign.execution.venue.journal import Journal
-from sovereign.execution.venue.protocol import CancelOrder, NewOrder, OrderTerms, ReplaceOrder, TapeSlice
+from sovereign.execution.venue.protocol import (
+    CancelOrder,
+    NewOrder,
+    ReplaceOrder,
+)
 from sovereign.execution.venue.tape import Tape, tradable
+from sovereign.execution.venue.tape_slice import TapeSlice
+from sovereign.execution.venue.terms import OrderTerms
 
 _ROWS = 20_000  # of one slice at most, so that a client that catches up gets its tape in bites
 

@@ -6,131 +6,32 @@ header, the header, and raw little-endian columns. Times are UTC nanoseconds of 
 
 from __future__ import annotations
 
-import json
-import struct
-from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from sovereign.core.columns import Trades
-from sovereign.core.errors import DataError
-from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderStatus, OrderType, Side, TimeInForce
+from sovereign.core.instrument import Instrument
+from sovereign.core.order import OrderEvent
 from sovereign.core.position import Liquidity
 from sovereign.core.session import Session
-from sovereign.execution.broker import BrokerSnapshot, VenueExecution, VenueOrder, VenuePosition
 from sovereign.execution.report import ExecutionReport
 from sovereign.execution.venue.configuration import Pace, TapeSpec
 from sovereign.execution.venue.fault import Fault
-
-Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
-Ticks = Annotated[int, Field(gt=-(2**31), lt=2**31)]
-Quantity = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-Moment = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class Message(BaseModel):
-    """A frame of JSON text; `type` names it, fields that are not known are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OrderTerms(Message):
-    """An order as it travels. `tape` may be left out: the venue knows on which market data a symbol trades."""
-
-    client_order_id: Identifier
-    symbol: Identifier
-    tape: str = ""
-    side: Side
-    order_type: OrderType
-    quantity: Quantity
-    submitted_ns: Moment
-    active_ns: Moment = 0
-    role: OrderRole = OrderRole.ENTRY
-    limit_ticks: Ticks | None = None
-    stop_ticks: Ticks | None = None
-    trail_ticks: Ticks | None = None
-    time_in_force: TimeInForce = TimeInForce.DAY
-    expire_ns: Moment | None = None
-    reduce_only: bool = False
-    parent_id: str | None = None
-    bracket_stop_ticks: Ticks | None = None
-    bracket_target_ticks: Ticks | None = None
-    bracket_trail_ticks: Ticks | None = None
-    decision_id: str | None = None
-    arrival_ticks: Ticks | None = None
-
-    @staticmethod
-    def of(order: Order) -> OrderTerms:
-        """Return an order's terms."""
-        bracket = order.bracket
-        return OrderTerms(
-            client_order_id=order.client_order_id,
-            symbol=order.instrument.symbol,
-            tape=order.tape,
-            side=order.side,
-            order_type=order.order_type,
-            quantity=order.quantity,
-            submitted_ns=order.submitted_ns,
-            active_ns=order.active_ns,
-            role=order.role,
-            limit_ticks=order.limit_ticks,
-            stop_ticks=order.stop_ticks,
-            trail_ticks=order.trail_ticks,
-            time_in_force=order.time_in_force,
-            expire_ns=order.expire_ns,
-            reduce_only=order.reduce_only,
-            parent_id=order.parent_id,
-            bracket_stop_ticks=None if bracket is None else bracket.stop_ticks,
-            bracket_target_ticks=None if bracket is None else bracket.target_ticks,
-            bracket_trail_ticks=None if bracket is None else bracket.trail_ticks,
-            decision_id=order.decision_id,
-            arrival_ticks=order.arrival_ticks,
-        )
-
-    def order(self, instrument: Instrument | None = None) -> Order:
-        """Return the order that these terms describe.
-
-        Raises
-        ------
-        NotFoundError : no instrument was handed in and the symbol is not known.
-        UsageError : a bracket's distance is below one tick.
-        """
-        bracket = None
-        if self.bracket_stop_ticks is not None:
-            bracket = Bracket(
-                stop_ticks=self.bracket_stop_ticks,
-                target_ticks=self.bracket_target_ticks,
-                trail_ticks=self.bracket_trail_ticks,
-            )
-        return Order(
-            client_order_id=self.client_order_id,
-            instrument=instrument or find_instrument(self.symbol),
-            tape=self.tape or self.symbol,
-            side=self.side,
-            order_type=self.order_type,
-            quantity=self.quantity,
-            submitted_ns=self.submitted_ns,
-            active_ns=self.active_ns,
-            role=self.role,
-            limit_ticks=self.limit_ticks,
-            stop_ticks=self.stop_ticks,
-            trail_ticks=self.trail_ticks,
-            time_in_force=self.time_in_force,
-            expire_ns=self.expire_ns,
-            reduce_only=self.reduce_only,
-            parent_id=self.parent_id,
-            bracket=bracket,
-            decision_id=self.decision_id,
-            arrival_ticks=self.arrival_ticks,
-        )
-
+from sovereign.execution.venue.terms import (
+    Identifier,
+    Message,
+    Moment,
+    OrderBody,
+    OrderTerms,
+    Quantity,
+    SnapshotBody,
+    Ticks,
+    decode,
+)
 
 # What a client says.
 
@@ -378,55 +279,6 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
 
 
-class OrderBody(Message):
-    """An order as the venue knows it."""
-
-    client_order_id: str
-    venue_order_id: str
-    symbol: str
-    side: Side
-    order_type: OrderType
-    quantity: int
-    filled_qty: int
-    status: OrderStatus
-    limit_ticks: int | None = None
-    stop_ticks: int | None = None
-    parent_id: str | None = None
-    reason: str = ""
-
-    @staticmethod
-    def of(order: VenueOrder) -> OrderBody:
-        """Return an order's message."""
-        return OrderBody(**{name: getattr(order, name) for name in OrderBody.model_fields})
-
-    def order(self) -> VenueOrder:
-        """Return the order that this message describes."""
-        return VenueOrder(**{name: getattr(self, name) for name in OrderBody.model_fields})
-
-
-class SnapshotBody(Message):
-    """An account; `private_seq` is the last private message it includes."""
-
-    now_ns: Moment
-    cursor: int
-    private_seq: int
-    orders: tuple[VenueOrder, ...]
-    executions: tuple[VenueExecution, ...]
-    positions: tuple[VenuePosition, ...]
-    cash: Decimal
-
-    def snapshot(self) -> BrokerSnapshot:
-        """Return the snapshot without its place among the private messages."""
-        return BrokerSnapshot(
-            now_ns=self.now_ns,
-            cursor=self.cursor,
-            orders=self.orders,
-            executions=self.executions,
-            positions=self.positions,
-            cash=self.cash,
-        )
-
-
 class Reply(Message):
     """The answer to a request; `retry_after_ms` comes with `rate_limited`."""
 
@@ -461,6 +313,7 @@ class Report(Message):
     slippage_ticks: int = 0
     is_ambiguous: bool = False
     reason: str = ""
+    fee: Decimal | None = None
     venue_order_id: str = ""
     child: OrderTerms | None = None
     tape: str = ""
@@ -483,6 +336,7 @@ class Report(Message):
             slippage_ticks=report.slippage_ticks,
             is_ambiguous=report.is_ambiguous,
             reason=report.reason,
+            fee=report.fee,
             venue_order_id=venue_order_id,
             child=None if report.child is None else OrderTerms.of(report.child),
             tape=tape,
@@ -507,6 +361,7 @@ class Report(Message):
             slippage_ticks=self.slippage_ticks,
             is_ambiguous=self.is_ambiguous,
             reason=self.reason,
+            fee=self.fee,
             child=child,
         )
 
@@ -536,8 +391,6 @@ Answer = Welcome | SessionStart | SessionEnd | Heartbeat | Reply | Report
 ADMIN_REQUESTS = (SetFault, ClearFaults, FlattenAccount, OpenAccount, CloseAccount, AskBooks)
 """Requests for which the venue's own token is needed."""
 
-T = TypeVar("T")
-
 
 @cache
 def _requests() -> TypeAdapter[Request]:
@@ -554,15 +407,6 @@ def encode(message: Message) -> str:
     return message.model_dump_json(exclude_defaults=False)
 
 
-def _decode(adapter: TypeAdapter[T], text: str | bytes) -> T:
-    try:
-        return adapter.validate_json(text)
-    except ValidationError as cause:
-        fault = cause.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise DataError(f"a message was not understood at '{place}': {fault['msg']}; see docs/concepts/venue.md") from cause
-
-
 def decode_request(text: str | bytes) -> Request:
     """Read what a client said.
 
@@ -570,7 +414,7 @@ def decode_request(text: str | bytes) -> Request:
     ------
     DataError : the text is no message of this protocol; the values that were sent are not repeated, they may hold a token.
     """
-    return _decode(_requests(), text)
+    return decode(_requests(), text)
 
 
 def decode_answer(text: str | bytes) -> Answer:
@@ -580,105 +424,4 @@ def decode_answer(text: str | bytes) -> Answer:
     ------
     DataError : the text is no message of this protocol.
     """
-    return _decode(_answers(), text)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TapeSlice:
-    """Ticks `first`..`first + len(trades)` of a session (counted from 0), complete up to `until_ns`.
-
-    `after` is the last private message of the receiving account that happened before `until_ns`.
-    """
-
-    session: date
-    symbol: str
-    first: int
-    until_ns: int
-    after: int
-    trades: Trades
-
-    @property
-    def stop(self) -> int:
-        """Number of ticks of the session up to and including this slice."""
-        return self.first + len(self.trades)
-
-    def behind(self, ticks: int) -> TapeSlice:
-        """Return what follows the session's first `ticks` ticks."""
-        skip = min(max(0, ticks - self.first), len(self.trades))
-        return replace(self, first=self.first + skip, trades=self.trades.slice(skip, len(self.trades)))
-
-
-_LENGTH = struct.Struct("<I")
-_COLUMNS = (("ts", "<i8"), ("price", "<i4"), ("size", "<i4"), ("bid", "<i4"), ("ask", "<i4"), ("side", "<i1"))
-_NATIVE = {"ts": np.int64, "price": np.int32, "size": np.int32, "bid": np.int32, "ask": np.int32, "side": np.int8}
-
-
-def encode_slice(part: TapeSlice) -> bytes:
-    """Return a slice as a binary frame: length of the header (uint32), header (JSON, padded to 8 bytes), columns.
-
-    Columns follow in the order ts (int64), price, size, bid, ask (int32), side (int8), little-endian; bid and ask are there
-    when the header's `quotes` is true.
-    """
-    trades = part.trades
-    header = json.dumps(
-        {
-            "type": "slice",
-            "session": part.session.isoformat(),
-            "symbol": part.symbol,
-            "first": part.first,
-            "rows": len(trades),
-            "until_ns": part.until_ns,
-            "after": part.after,
-            "quotes": trades.bid is not None,
-        },
-        separators=(",", ":"),
-    ).encode()
-    header += b" " * (-(len(header) + _LENGTH.size) % 8)
-    pieces = [_LENGTH.pack(len(header)), header]
-    for name, dtype in _COLUMNS:
-        column = getattr(trades, name)
-        if column is not None:
-            pieces.append(np.ascontiguousarray(column, dtype).tobytes())
-    return b"".join(pieces)
-
-
-class _SliceHeader(Message):
-    type: Literal["slice"]
-    session: date
-    symbol: str
-    first: int = Field(ge=0)
-    rows: int = Field(ge=0)
-    until_ns: Moment
-    after: int = Field(ge=0)
-    quotes: bool
-
-
-def decode_slice(frame: bytes) -> TapeSlice:
-    """Read a binary frame; its columns are copies of their own.
-
-    Raises
-    ------
-    DataError : the frame is shorter or longer than its header says, or the header is not understood.
-    """
-    length = _LENGTH.unpack_from(frame)[0] if len(frame) >= _LENGTH.size else -1
-    start = _LENGTH.size + length
-    if length < 0 or start > len(frame):
-        raise DataError(f"a slice of {len(frame)} bytes was cut before the end of its header; ask for it again")
-    header = _decode(_slice_headers(), frame[_LENGTH.size : start])
-    columns: dict[str, Any] = {}
-    for name, dtype in _COLUMNS:
-        if name in ("bid", "ask") and not header.quotes:
-            continue
-        size = np.dtype(dtype).itemsize * header.rows
-        if start + size > len(frame):
-            raise DataError(f"a slice of {header.rows} rows was cut at its column '{name}'; ask for it again")
-        columns[name] = np.frombuffer(frame, dtype, header.rows, start).astype(_NATIVE[name])
-        start += size
-    if start != len(frame):
-        raise DataError(f"a slice of {header.rows} rows had {len(frame) - start} bytes too many; ask for it again")
-    return TapeSlice(header.session, header.symbol, header.first, header.until_ns, header.after, Trades(**columns))
-
-
-@cache
-def _slice_headers() -> TypeAdapter[_SliceHeader]:
-    return TypeAdapter(_SliceHeader)
+    return decode(_answers(), text)

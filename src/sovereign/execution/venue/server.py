@@ -41,8 +41,8 @@ from sovereign.execution.venue.protocol import (
     Welcome,
     WorkedThrough,
     decode_request,
-    encode_slice,
 )
+from sovereign.execution.venue.tape_slice import encode_slice
 from sovereign.execution.venue.wire import Line, Weather
 
 if TYPE_CHECKING:
@@ -357,7 +357,6 @@ class VenueServer:
                 until_ns=market.until_ns,
                 is_simulated=market.tape.is_simulated,
                 holds_brackets=book.holds_brackets,
-                can_replace=book.can_replace,
                 pace=market.spec.pace,
                 slice_ns=market.spec.slice_ns,
                 latency_ns=market.spec.latency_ns,

@@ -12,7 +12,10 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from sovereign.execution.venue.fault import Channel, Fault, FaultKind
-from sovereign.execution.venue.protocol import Message, encode
+from sovereign.execution.venue.protocol import (
+    encode,
+)
+from sovereign.execution.venue.terms import Message
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection

@@ -1,0 +1,262 @@
+"""One engine and its signal streams, driven by inputs alone: the same inputs give the same events, byte for byte.
+
+A live session, its recovery and its twin all stand here; what differs is who brings the inputs and where the requests go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from sovereign.core.columns import Trades
+from sovereign.core.command import Command
+from sovereign.core.errors import UsageError
+from sovereign.core.event import Notice, NoticeCode, Severity
+from sovereign.core.instrument import Instrument, find_instrument
+from sovereign.core.port import Block, SignalStream
+from sovereign.core.session import NS_PER_MINUTE, Session
+from sovereign.engine.engine import Engine
+from sovereign.engine.inputs import (
+    CommandReceived,
+    ConnectionChanged,
+    CorrectionMade,
+    HealthChanged,
+    Input,
+    MarginsChanged,
+    NoticeRaised,
+    Opening,
+    OpenPosition,
+    ReportReceived,
+    SessionClosed,
+    SessionOpened,
+    Slice,
+    TimePromised,
+)
+from sovereign.engine.walk import SessionWalk, StreamFactory
+from sovereign.execution.report import ExecutionReport
+
+
+@runtime_checkable
+class TakesReports(Protocol):
+    """A broker whose reports come from outside: `brokers.remote.RemoteBroker`."""
+
+    def deliver(self, report: ExecutionReport, ts: int, *, tape: str = "", row: int = 0) -> int:
+        """Hand in a report that became known at `ts`."""
+        ...
+
+    def set_margins(self, margins: Mapping[str, Decimal]) -> None:
+        """Take the margins per unit that are charged now."""
+        ...
+
+
+class Conductor:
+    """Applies inputs to one engine, for one session.
+
+    Parameters
+    ----------
+    engine : with any broker; reports are handed to one that takes them, and are an error for any other.
+    new_stream : creates the signals of an instrument, warmed up.
+    late_notice_ns : ticks that come too late are counted always and reported at most once in this time (market time).
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        new_stream: StreamFactory,
+        broker: object,
+        *,
+        late_notice_ns: int = NS_PER_MINUTE,
+    ) -> None:
+        self.engine = engine
+        self.session: Session | None = None
+        self.applied = 0
+        self.late_ticks: dict[str, int] = {}
+        self.ticks: dict[str, int] = {}
+        self.is_closed = False
+        self._new_stream = new_stream
+        self._remote = broker if isinstance(broker, TakesReports) else None
+        self._late_notice_ns = late_notice_ns
+        self._late_said: dict[str, int] = {}
+        self._walk: SessionWalk | None = None
+        self._acts: Mapping[type[Input], Callable[..., None]] = {
+            SessionOpened: self._open,
+            Slice: self._slice,
+            TimePromised: self._promise,
+            ReportReceived: self._report,
+            ConnectionChanged: self._connection,
+            HealthChanged: self._health,
+            CommandReceived: self._command,
+            CorrectionMade: self._correction,
+            MarginsChanged: self._margins,
+            NoticeRaised: self._notice,
+            SessionClosed: self._close,
+        }
+
+    @property
+    def until_ns(self) -> int:
+        """Up to where all market data has been walked (UTC ns); 0 before the session is opened."""
+        return 0 if self._walk is None else self._walk.until_ns
+
+    def promised_ns(self, symbol: str) -> int:
+        """Return up to when a tape has promised to be complete (UTC ns); 0 before the session is opened."""
+        return 0 if self._walk is None else self._walk.merger.promised_ns(symbol)
+
+    def tape_of(self) -> dict[str, str]:
+        """Return the tape that values each symbol which the door would trade now, or which is held."""
+        tapes = {self.engine.door.traded_symbol(tape): tape for tape in self.engine.instruments}
+        return tapes | {symbol: position.tape for symbol, position in self.engine.positions.items()}
+
+    @property
+    def held_ticks(self) -> int:
+        """Number of ticks that wait for another tape's promise."""
+        return 0 if self._walk is None else self._walk.merger.held_ticks
+
+    def apply(self, item: Input) -> None:
+        """Take one input.
+
+        Raises
+        ------
+        UsageError : the input does not fit the state of the session (a report for a broker that takes none, ...).
+        """
+        self._acts[type(item)](item)
+        self.applied += 1
+
+    def closing(self) -> Opening:
+        """Return what the next session begins with."""
+        account = self.engine.account
+        return Opening(
+            balance=account.balance,
+            high_water_mark=account.high_water_mark,
+            positions=tuple(
+                OpenPosition(symbol=symbol, tape=p.tape, quantity=p.quantity, cost_ticks=p.cost_ticks)
+                for symbol, p in account.positions.items()
+            ),
+            door=self.engine.door.state(),
+        )
+
+    def _open(self, item: SessionOpened) -> None:
+        engine, opening, account = self.engine, item.opening, self.engine.account
+        account.balance, account.high_water_mark = opening.balance, opening.high_water_mark
+        for p in opening.positions:
+            account.adopt(find_instrument(p.symbol), p.tape, p.quantity, p.cost_ticks, item.session.open_ns, "carried over")
+        if opening.door:
+            engine.door.restore(opening.door)
+        engine.start_session(item.session, item.instruments)
+        streams: dict[str, SignalStream] = {}
+        for instrument in item.instruments:
+            stream = streams[instrument.symbol] = self._new_stream(instrument)
+            stream.start_session(item.session)
+        self.session = item.session
+        self.ticks = dict.fromkeys(streams, 0)
+        self.late_ticks = dict.fromkeys(streams, 0)
+        self._walk = SessionWalk(item.session, streams, (engine,))
+
+    def _slice(self, item: Slice) -> None:
+        walk = self._need()
+        trades = item.trades
+        if len(trades):
+            self.ticks[item.symbol] = self.ticks.get(item.symbol, 0) + len(trades)
+            promised = walk.merger.promised_ns(item.symbol)
+            if int(trades.ts[0]) < promised:
+                trades = self._late(item, promised)
+        walk.add(Block(item.symbol, trades, item.until_ns))
+
+    def _late(self, item: Slice, promised: int) -> Trades:
+        """Take ticks that come after their time at the time already promised; count them, and say so now and then."""
+        trades, symbol = item.trades, item.symbol
+        late = int(np.searchsorted(trades.ts, promised))
+        count = self.late_ticks[symbol] = self.late_ticks[symbol] + late
+        said = self._late_said.get(symbol)
+        if said is None or item.ts - said >= self._late_notice_ns:
+            self._late_said[symbol] = item.ts
+            behind = (promised - int(trades.ts[0])) / 1e6
+            self._say(
+                NoticeCode.DATA_LATE,
+                Severity.WARNING,
+                symbol,
+                f"{late} ticks came up to {behind:.3f} ms after their time had been promised over; {count} so far today",
+                {"ticks": late, "late_ms": behind, "total": count},
+            )
+        return Trades(np.maximum(trades.ts, promised), trades.price, trades.size, trades.side, trades.bid, trades.ask)
+
+    def _promise(self, item: TimePromised) -> None:
+        self._need().promise(item.ts)
+
+    def _report(self, item: ReportReceived) -> None:
+        self._need_remote().deliver(item.report, item.ts, tape=item.tape, row=item.row)
+        self._catch_up()
+
+    def _margins(self, item: MarginsChanged) -> None:
+        self._need_remote().set_margins(item.margins)
+
+    def _connection(self, item: ConnectionChanged) -> None:
+        self.engine.at(item.ts)
+        self.engine.set_health(f"connection:{item.subject}", item.is_connected, item.reason)
+        code = NoticeCode.CONNECTION_RESTORED if item.is_connected else NoticeCode.CONNECTION_LOST
+        severity = Severity.INFO if item.is_connected else Severity.ALARM
+        words = "is back" if item.is_connected else "was lost; no entries until it is back"
+        text = f"the connection to the {item.subject} {words}" + (f" ({item.reason})" if item.reason else "")
+        self._say(code, severity, item.subject, text)
+
+    def _health(self, item: HealthChanged) -> None:
+        self.engine.at(item.ts)
+        self.engine.set_health(item.subject, item.is_well, item.reason)
+        if item.code is not None:
+            self._say(item.code, item.severity, item.subject, item.reason)
+
+    def _command(self, item: CommandReceived) -> None:
+        self.engine.at(item.ts)
+        command: Command = item.command
+        self.engine.command(command)
+        self._catch_up()
+
+    def _correction(self, item: CorrectionMade) -> None:
+        self.engine.at(item.ts)
+        self.engine.correct(item.correction)
+        self._catch_up()
+
+    def _notice(self, item: NoticeRaised) -> None:
+        self.engine.at(item.ts)
+        self._say(item.code, item.severity, item.subject, item.text, item.values)
+
+    def _close(self, _: SessionClosed) -> None:
+        walk = self._need()
+        walk.close()
+        self.engine.end_session()
+        self._walk = None
+        self.is_closed = True
+
+    def _catch_up(self) -> None:
+        # What became due by this input at a time already walked happens now; the rest waits for its time.
+        if self._walk is not None:
+            self.engine.process((), {}, self._walk.until_ns)
+
+    def _say(
+        self,
+        code: NoticeCode,
+        severity: Severity,
+        subject: str,
+        text: str,
+        values: Mapping[str, str | int | float] | None = None,
+    ) -> None:
+        self.engine.notice(
+            Notice(ts=self.engine.now_ns, code=code, severity=severity, subject=subject, text=text, values=values or {})
+        )
+
+    def _need(self) -> SessionWalk:
+        if self._walk is None:
+            raise UsageError("an input came while no session was open; open one first")
+        return self._walk
+
+    def _need_remote(self) -> TakesReports:
+        if self._remote is None:
+            raise UsageError("a report came for a broker that makes its own; use a remote broker")
+        return self._remote
+
+
+def opened(session: Session, instruments: Sequence[Instrument], opening: Opening) -> SessionOpened:
+    """Return the input that opens a session at its open."""
+    return SessionOpened(ts=session.open_ns, session=session, instruments=tuple(instruments), opening=opening)

@@ -1,0 +1,356 @@
+"""A live session: the decision thread, which turns whatever comes into recorded inputs and looks at the time in between.
+
+The engine and everything it decides is in the conductor; here is only what a running process adds: order of arrival, silence,
+lines that break, questions to the broker, people. Whatever of it matters to the engine becomes an input, so that the recording
+alone tells the session again (docs/concepts/live.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from sovereign.core.command import Command, CommandKind
+from sovereign.core.errors import SovereignError
+from sovereign.core.event import NoticeCode, Severity, TradingState
+from sovereign.core.instrument import Instrument
+from sovereign.core.session import Session
+from sovereign.engine.conductor import Conductor, opened
+from sovereign.engine.inbox import Answered, Connected, Inbox, Item, Outbox, Reported, Waiting
+from sovereign.engine.inputs import (
+    CommandReceived,
+    ConnectionChanged,
+    HealthChanged,
+    Input,
+    MarginsChanged,
+    NoticeRaised,
+    Opening,
+    ReportReceived,
+    SessionClosed,
+    Slice,
+    TimePromised,
+    to_frame,
+)
+from sovereign.engine.lines import BROKER, FEED, Lines
+from sovereign.engine.live_configuration import LiveConfig
+from sovereign.engine.reconciler import Reconciler
+from sovereign.store.recording import Recording
+
+_NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A sign of life: market time, how far it has been walked, what waits, and the state of trading."""
+
+    ts: int
+    until_ns: int
+    backlog_ns: int
+    inputs: int
+    state: TradingState
+    unhealthy: Mapping[str, str]
+    positions: Mapping[str, int]
+    equity: Decimal
+    is_connected: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a session ended: `exit_code` is 0 in good order (closed or stopped); `cursor` is the broker's last execution."""
+
+    exit_code: int
+    reason: str
+    is_closed: bool
+    cursor: int
+
+
+class NextCommands(Protocol):
+    """Where commands come from."""
+
+    def __call__(self) -> Sequence[Command]:
+        """Return the commands that wait, oldest first; those returned are not returned again."""
+        ...
+
+
+def no_commands() -> Sequence[Command]:
+    """Return nothing: nobody asks for anything."""
+    return ()
+
+
+def ignore_heartbeat(_: Heartbeat) -> None:
+    """Nobody listens."""
+
+
+class LiveSession:
+    """One trade date, from its opening or its recovery to its close, a stop, or a failure.
+
+    Parameters
+    ----------
+    conductor : with its engine; after a recovery, where the recording left it.
+    recording : every input goes there before it is applied.
+    lines : started; their inbox is drained here. outbox : of the engine's remote broker; None with a broker in this process.
+    monotonic : seconds of the machine that only grow; for what silence means, never for decisions.
+    commands, on_heartbeat : asked and called by the decision thread; must not wait.
+    cursor : of the broker's last execution that the opening knows of.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: LiveConfig,
+        conductor: Conductor,
+        recording: Recording,
+        lines: Lines,
+        outbox: Outbox | None,
+        monotonic: Callable[[], float],
+        commands: NextCommands = no_commands,
+        on_heartbeat: Callable[[Heartbeat], None] = ignore_heartbeat,
+        cursor: int = 0,
+    ) -> None:
+        self.config = config
+        self.conductor = conductor
+        self._recording = recording
+        self._lines = lines
+        self._inbox: Inbox = lines.inbox
+        self._outbox = outbox
+        self._clock = lines.feed.clock
+        self._monotonic = monotonic
+        self._commands = commands
+        self._on_heartbeat = on_heartbeat
+        self._ended: tuple[int, str] | None = None
+        self._heard: dict[str, float] = {}
+        self._mute: set[str] = set()
+        self._retried = 0.0
+        self._is_behind = False
+        self._backlog_ns = 0
+        self._is_connected: dict[str, bool] = {}
+        self._beat = self._polled = float("-inf")
+        self._told_ns = 0
+        self._reconciler = None if lines.link is None else Reconciler(self, lines, config, cursor)
+
+    # Who runs it
+
+    def run(self, first: Session, instruments: Sequence[Instrument], opening: Opening, after: Sequence[Input] = ()) -> Ending:
+        """Run until the session is over; what breaks ends it as well, and is said in the audit stream and the exit code.
+
+        Parameters
+        ----------
+        opening : what a new session begins with; not looked at when the recording has begun it already.
+        after : inputs that a recovery adds before anything else happens.
+        """
+        try:
+            self._begin(first, instruments, opening, after)
+            while self._ended is None:
+                self._step()
+        except Exception as error:  # noqa: BLE001 - told, and turned into the exit code
+            self._fail(error)
+        code, reason = self._ended or (0, "")
+        cursor = 0 if self._reconciler is None else self._reconciler.cursor
+        return Ending(exit_code=code, reason=reason, is_closed=self.conductor.is_closed, cursor=cursor)
+
+    def stop(self, reason: str) -> None:
+        """End the session in good order, soon; may be called from any thread and from a signal handler."""
+        self._ended = self._ended or (0, reason)
+        self._inbox.wake()
+
+    def now(self) -> int:
+        """Return the market time at which what happens now becomes known: never before what has been walked."""
+        return max(self._clock.now_ns(), self.conductor.until_ns)
+
+    def seconds(self) -> float:
+        """Return the machine's seconds, for what silence means."""
+        return self._monotonic()
+
+    def is_connected(self, subject: str) -> bool:
+        """Say whether the line to the `feed` or the `broker` stands."""
+        return self._is_connected.get(subject, False)
+
+    def apply(self, item: Input) -> None:
+        """Record an input and apply it."""
+        self._recording.append(to_frame(item))
+        self.conductor.apply(item)
+
+    def _begin(self, session: Session, instruments: Sequence[Instrument], opening: Opening, after: Sequence[Input]) -> None:
+        if self.conductor.session is None:
+            self.apply(opened(session, instruments, opening))
+        for line in (FEED,) if self._reconciler is None else (FEED, BROKER):
+            self._is_connected[line] = False
+            self.apply(HealthChanged(ts=self.now(), subject=f"connection:{line}", is_well=False, reason="not connected yet"))
+        if self._outbox is not None and not self._outbox.is_open:
+            self._outbox.open(self._lines.deliver)
+        for item in after:
+            self.apply(item)
+        if self._reconciler is not None:
+            self._reconciler.begin()
+        heard = self._monotonic()
+        self._heard = {instrument.symbol: heard for instrument in instruments}
+        for instrument in instruments:
+            ticks = self.conductor.ticks.get(instrument.symbol, 0)
+            self._lines.resume_from(session, instrument.symbol, self.conductor.promised_ns(instrument.symbol), ticks)
+
+    def _step(self) -> None:
+        item = self._inbox.take(self.config.poll_ms / 1_000)
+        if item is not None:
+            self._handle(item)
+        now = self._monotonic()
+        if item is None or now - self._polled >= self.config.poll_ms / 1_000:
+            self._polled = now
+            self._look(now, is_silent=item is None)
+        self._close_when_over()
+
+    # What came
+
+    def _handle(self, item: Item) -> None:
+        if isinstance(item, Waiting):
+            self._on_blocks(item)
+        elif isinstance(item, Reported):
+            # On one line the venue's time is the tape's; else a venue whose clock is ahead must not make a report wait.
+            ts = item.report.ts if self._lines.is_one else min(item.report.ts, self.now())
+            self.apply(ReportReceived(ts=ts, report=item.report, tape=item.tape, row=item.row))
+        elif isinstance(item, Connected):
+            self._on_connection(item)
+        elif isinstance(item, Answered):
+            item.take(item.value)
+        else:
+            raise item.error
+
+    def _on_blocks(self, waiting: Waiting) -> None:
+        self._watch_backlog(waiting.oldest_ns)
+        heard = self._monotonic()
+        for block in waiting.merged():
+            if block.symbol not in self._heard:
+                continue  # of the session before, or of a symbol nobody asked for
+            self._heard[block.symbol] = heard
+            if block.symbol in self._mute:
+                self._mute.discard(block.symbol)
+                self._say_data(block.symbol, is_well=True, reason="data flow again")
+            if len(block.trades) or block.until_ns > self.conductor.promised_ns(block.symbol):
+                self.apply(Slice(ts=self.now(), symbol=block.symbol, trades=block.trades, until_ns=block.until_ns))
+        until = self.conductor.until_ns
+        if until > self._told_ns:
+            self._told_ns = until
+            self._lines.worked_through(until)
+
+    def _on_connection(self, item: Connected) -> None:
+        if self._is_connected.get(item.subject) == item.is_connected:
+            return
+        self._is_connected[item.subject] = item.is_connected
+        self.apply(ConnectionChanged(ts=self.now(), subject=item.subject, is_connected=item.is_connected, reason=item.reason))
+        if item.is_connected and item.subject == BROKER and self._reconciler is not None:
+            self._reconciler.ask("the connection is back")
+
+    # What did not come
+
+    def _look(self, now: float, *, is_silent: bool) -> None:
+        for command in self._commands():
+            self._on_command(command)
+        if is_silent:
+            self._promise()
+            self._watch_backlog(None)
+        self._watch_data(now)
+        if self._reconciler is not None:
+            self._reconciler.look(now)
+        if now - self._beat >= self.config.heartbeat_s:
+            self._beat = now
+            self._on_heartbeat(self.heartbeat())
+
+    def _on_command(self, command: Command) -> None:
+        self.apply(CommandReceived(ts=self.now(), command=command))
+        if command.kind is CommandKind.STOP:
+            self.stop(f"stopped by {command.by}")
+        elif command.kind is CommandKind.RECONCILE and self._reconciler is not None:
+            self._reconciler.ask(f"asked by {command.by}")
+
+    def _promise(self) -> None:
+        """The feed is silent: time itself goes on, so that timers fire and bars close."""
+        session, until = self.conductor.session, self.conductor.until_ns
+        if session is None:
+            return
+        certain = min(self._clock.now_ns() - self.config.promise_delay_ms * _NS_PER_MS, session.close_ns)
+        step = 1 if self.conductor.held_ticks or certain == session.close_ns else self.config.promise_every_ms * _NS_PER_MS
+        if certain - until >= step:
+            self.apply(TimePromised(ts=certain))
+
+    def _watch_backlog(self, oldest_ns: int | None) -> None:
+        self._backlog_ns = 0 if oldest_ns is None else max(0, self._clock.now_ns() - oldest_ns)
+        limit = self.config.backlog_ms * _NS_PER_MS
+        if not self._is_behind and self._backlog_ns > limit:
+            self._is_behind = True
+            reason = f"market data is {self._backlog_ns / 1e9:.1f} s behind the market, allowed are {limit / 1e9:g} s"
+            self._say_health("backlog", is_well=False, reason=reason, code=NoticeCode.DATA_STALE)
+        elif self._is_behind and self._backlog_ns < limit // 2:
+            self._is_behind = False
+            self._say_health("backlog", is_well=True, reason="market data is up to date again", code=NoticeCode.DATA_RESTORED)
+
+    def _watch_data(self, now: float) -> None:
+        session = self.conductor.session
+        if session is None:
+            return
+        if not session.is_open(self._clock.now_ns()):
+            self._heard = dict.fromkeys(self._heard, now)  # silence means nothing while the venue is closed
+            return
+        limit = self.config.stale_data_s
+        for symbol, heard in self._heard.items():
+            if now - heard >= limit and symbol not in self._mute:
+                self._mute.add(symbol)
+                self._say_data(
+                    symbol, is_well=False, reason=f"nothing was heard for {now - heard:.1f} s; the line is made anew"
+                )
+                self._retried = float("-inf")
+        if self._mute and now - self._retried >= limit:
+            self._retried = now
+            self._lines.reconnect(f"nothing was heard of {', '.join(sorted(self._mute))}")
+
+    def _say_data(self, symbol: str, *, is_well: bool, reason: str) -> None:
+        code = NoticeCode.DATA_RESTORED if is_well else NoticeCode.DATA_STALE
+        self._say_health(f"data:{symbol}", is_well=is_well, reason=reason, code=code)
+
+    def _say_health(self, subject: str, *, is_well: bool, reason: str, code: NoticeCode) -> None:
+        severity = Severity.INFO if is_well else Severity.ALARM
+        self.apply(HealthChanged(ts=self.now(), subject=subject, is_well=is_well, reason=reason, code=code, severity=severity))
+
+    def margins(self, margins: Mapping[str, Decimal]) -> None:
+        """Take the margins that the broker charges now."""
+        self.apply(MarginsChanged(ts=self.now(), margins=dict(margins)))
+
+    def heartbeat(self) -> Heartbeat:
+        """Return how the session stands."""
+        engine = self.conductor.engine
+        return Heartbeat(
+            ts=self.now(),
+            until_ns=self.conductor.until_ns,
+            backlog_ns=self._backlog_ns,
+            inputs=self.conductor.applied,
+            state=engine.state,
+            unhealthy=dict(engine.unhealthy),
+            positions={symbol: position.quantity for symbol, position in engine.positions.items()},
+            equity=engine.account.equity(engine.last_ticks()),
+            is_connected=dict(self._is_connected),
+        )
+
+    # How it ends
+
+    def _close_when_over(self) -> None:
+        session = self.conductor.session
+        if session is None or self._ended is not None or self.conductor.until_ns < session.close_ns:
+            return
+        if self.conductor.held_ticks or self._inbox.oldest_ns() is not None:
+            return
+        if self._reconciler is not None and not self._reconciler.is_done(self._monotonic()):
+            return
+        self.apply(SessionClosed(ts=max(self.now(), session.close_ns)))
+        self._ended = (0, "the session closed")
+
+    def _fail(self, error: Exception) -> None:
+        """Say what broke by every route that still works; entries are refused from here on, and the process ends."""
+        code = error.exit_code if isinstance(error, SovereignError) else 1
+        text = f"{type(error).__name__}: {error}"
+        self._ended = (code or 1, text)
+        try:
+            self.apply(
+                NoticeRaised(ts=self.now(), code=NoticeCode.FAILURE, severity=Severity.CRITICAL, subject="session", text=text)
+            )
+        except Exception as second:  # noqa: BLE001 - the first error is what counts; this one is told with it
+            self._ended = (code or 1, f"{text}; and while saying so {type(second).__name__}: {second}")

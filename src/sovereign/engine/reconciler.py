@@ -1,0 +1,190 @@
+"""Asking the broker: about requests it has not answered, and about the whole account, now and then and whenever in doubt.
+
+The answer is compared with our books by `execution.reconcile`; its corrections become recorded inputs. Entries are refused from
+the start, and from every finding on, until a comparison is clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from sovereign.core.event import NoticeCode, Severity
+from sovereign.core.order import TimeInForce
+from sovereign.engine.inputs import CorrectionMade, HealthChanged, NoticeRaised
+from sovereign.engine.lines import BROKER, Lines
+from sovereign.engine.live_configuration import LiveConfig
+from sovereign.execution.broker import BrokerSnapshot, VenueOrder
+from sovereign.execution.reconcile import Finding, FindingKind, ReconcilePolicy, Reconciliation, reconcile
+
+if TYPE_CHECKING:
+    from sovereign.engine.live import LiveSession
+
+_SUBJECT = "reconciliation"
+_CODES = {
+    FindingKind.ORDER_UNKNOWN: NoticeCode.ORDER_UNKNOWN,
+    FindingKind.IN_FLIGHT: NoticeCode.ORDER_IN_FLIGHT,
+    FindingKind.POSITION_DIFFERS: NoticeCode.MISMATCH,
+}
+_SILENT = (FindingKind.IN_FLIGHT, FindingKind.MOVED_MEANWHILE)
+
+
+def policy_of(config: LiveConfig) -> ReconcilePolicy:
+    """Return the policy that the settings describe."""
+    return ReconcilePolicy(
+        adopts_unknown_orders=config.adopts_unknown_orders,
+        in_flight_grace_ns=round(config.in_flight_grace_s * 1e9),
+        average_tolerance_frac=config.average_tolerance_frac,
+        cash_tolerance=config.cash_tolerance,
+    )
+
+
+class Reconciler:
+    """Compares one session with its broker.
+
+    Parameters
+    ----------
+    cursor : the broker's last execution that our opening knows of.
+    """
+
+    def __init__(self, session: LiveSession, lines: Lines, config: LiveConfig, cursor: int) -> None:
+        self.cursor = cursor
+        self._session = session
+        self._lines = lines
+        self._config = config
+        self._policy = policy_of(config)
+        self._is_well = False
+        self._asked_ns: int | None = None
+        self._due = float("-inf")
+        self._first_seen: dict[tuple[str, str, int], float] = {}
+        self._margins: Mapping[str, Decimal] = {}
+        self._closing: float | None = None
+
+    def begin(self) -> None:
+        """Refuse entries until the first comparison is clean."""
+        self._is_well = False
+        reason = "the account has not been compared with the broker's yet"
+        self._session.apply(HealthChanged(ts=self._session.now(), subject=_SUBJECT, is_well=False, reason=reason))
+
+    def ask(self, why: str) -> None:
+        """Compare as soon as may be; `why` is for the reader of the code that asks."""
+        del why
+        self._due = float("-inf")
+
+    def look(self, now: float) -> None:
+        """Do what is due."""
+        if self._session.conductor.engine.executor.pop_surprises():
+            self.ask("a report contradicted our books")
+        self._watch_in_flight(now)
+        if self._asked_ns is None and now >= self._due and self._session.is_connected(BROKER):
+            self._due = now + self._config.reconcile_s
+            self._asked_ns = self._session.now()
+            self._lines.ask_margins(self._on_margins)
+            self._lines.ask_snapshot(self.cursor, self._on_snapshot)
+
+    def is_done(self, now: float) -> bool:
+        """Say whether the session may be closed: nothing is unanswered and no day order works, or time enough has passed."""
+        executor = self._session.conductor.engine.executor
+        is_open = any(order.time_in_force is TimeInForce.DAY for order in executor.working())
+        if not is_open and not executor.in_flight(self._session.now()):
+            return True
+        self._closing = self._closing or now
+        return now - self._closing >= self._config.answer_s
+
+    def _watch_in_flight(self, now: float) -> None:
+        market = self._session.now()
+        found = {}
+        for entry in self._session.conductor.engine.executor.in_flight(market):
+            key = (entry.order.client_order_id, entry.request, entry.since_ns)
+            found[key] = self._first_seen.get(key, now)
+            if now - found[key] >= self._config.in_flight_s:
+                found[key] = now
+                self._say_in_flight(*key)
+                self._lines.ask_order(key[0], lambda answer, asked=key[0]: self._on_order(asked, answer))  # type: ignore[misc]
+        self._first_seen = found
+
+    def _say_in_flight(self, order: str, request: str, since_ns: int) -> None:
+        waited = (self._session.now() - since_ns) / 1e9
+        text = f"{request} of {order} was sent {waited:.1f} s ago (market time) and not answered; the broker is asked"
+        self._notice(NoticeCode.ORDER_IN_FLIGHT, Severity.WARNING, order, text)
+
+    def _on_order(self, order: str, answer: VenueOrder | BaseException | None) -> None:
+        if isinstance(answer, BaseException):
+            self._notice(NoticeCode.ORDER_IN_FLIGHT, Severity.ALARM, order, f"the broker did not say: {answer}")
+            return
+        # Whatever it is, the whole account tells it with fills and money; an order alone does not.
+        self.ask(f"the broker says of {order}: {'never received' if answer is None else answer.status}")
+
+    def _on_margins(self, answer: object) -> None:
+        if isinstance(answer, Mapping) and dict(answer) != self._margins:
+            self._margins = dict(answer)
+            self._session.margins(self._margins)
+
+    def _on_snapshot(self, answer: BrokerSnapshot | BaseException) -> None:
+        asked, self._asked_ns = self._asked_ns, None
+        if isinstance(answer, BaseException) or asked is None:
+            self._due = self._session.seconds() + self._config.retry_s
+            self._say(is_well=False, reason=f"the broker did not answer: {answer}")
+            return
+        engine, now = self._session.conductor.engine, self._session.now()
+        tapes = self._session.conductor.tape_of()
+        found = reconcile(engine.executor.books(asked, now), answer, self._policy, tapes)
+        for finding in found.findings:
+            self._tell(finding)
+        for correction in found.corrections:
+            self._session.apply(CorrectionMade(ts=self._session.now(), correction=correction))
+        self._conclude(found)
+
+    def _conclude(self, found: Reconciliation) -> None:
+        if found.is_settled:
+            self.cursor = max(self.cursor, found.cursor)
+        if found.is_clean and found.is_settled:
+            self._say(is_well=True, reason="our books equal the broker's")
+            return
+        self._due = self._session.seconds() + self._config.retry_s
+        if not found.is_clean:
+            loud = [finding.text for finding in found.findings if finding.kind not in _SILENT]
+            self._say(is_well=False, reason="; ".join(loud) or "our books differed from the broker's")
+
+    def _tell(self, finding: Finding) -> None:
+        if finding.kind in _SILENT:
+            return
+        code = _CODES.get(finding.kind, NoticeCode.MISMATCH)
+        values: dict[str, str | int | float] = {
+            "kind": finding.kind.value,
+            "subject": finding.subject,
+            "ours": finding.ours,
+            "theirs": finding.theirs,
+        }
+        subject = finding.subject if code is NoticeCode.ORDER_UNKNOWN else _SUBJECT
+        self._notice(code, finding.severity, subject, finding.text, values)
+
+    def _say(self, *, is_well: bool, reason: str) -> None:
+        if is_well == self._is_well and is_well:
+            return
+        changed, self._is_well = is_well != self._is_well, is_well
+        code = NoticeCode.RECONCILED if is_well else None
+        if is_well or changed or _SUBJECT not in self._session.conductor.engine.unhealthy:
+            self._session.apply(
+                HealthChanged(
+                    ts=self._session.now(),
+                    subject=_SUBJECT,
+                    is_well=is_well,
+                    reason=reason,
+                    code=code,
+                    severity=Severity.INFO,
+                )
+            )
+
+    def _notice(
+        self,
+        code: NoticeCode,
+        severity: Severity,
+        subject: str,
+        text: str,
+        values: Mapping[str, str | int | float] | None = None,
+    ) -> None:
+        self._session.apply(
+            NoticeRaised(ts=self._session.now(), code=code, severity=severity, subject=subject, text=text, values=values or {})
+        )

@@ -1,0 +1,68 @@
+"""One session's market data on its way through the signal streams to the engines: what every mode has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sovereign.core.columns import Trades
+from sovereign.core.instrument import Instrument
+from sovereign.core.port import Block, SignalStream
+from sovereign.core.session import Session
+from sovereign.engine.engine import Engine
+from sovereign.engine.merge import TapeMerger
+
+StreamFactory = Callable[[Instrument], SignalStream]
+
+
+class SessionWalk:
+    """Blocks go in as they come; what is certain goes through the streams and is walked by every engine.
+
+    Parameters
+    ----------
+    streams : by symbol, begun for this session; they see exactly what the engines see.
+    engines : begun for this session as well.
+    """
+
+    def __init__(self, session: Session, streams: Mapping[str, SignalStream], engines: Sequence[Engine]) -> None:
+        self._session = session
+        self._streams = streams
+        self._engines = engines
+        self.merger = TapeMerger(tuple(streams), session.open_ns)
+
+    @property
+    def until_ns(self) -> int:
+        """Up to where everything has been walked."""
+        return self.merger.until_ns
+
+    def add(self, block: Block) -> list[Block]:
+        """Take a block; walk what is certain now and return it."""
+        return self._pass(self.merger.add(block))
+
+    def promise(self, ts: int) -> list[Block]:
+        """Take the promise that nothing earlier than `ts` will come on any tape; walk what is certain now and return it."""
+        return self._pass(self.merger.promise(ts))
+
+    def close(self) -> list[Block]:
+        """Walk everything that is left, up to the session's close."""
+        walked = [*self.promise(self._session.close_ns), *self._pass(self.merger.rest())]
+        close = self._session.close_ns
+        signals = {symbol: self._advance(symbol, Trades.empty(), close) for symbol in self._streams}
+        for engine in self._engines:
+            engine.process((), signals, close)
+        return walked
+
+    def _pass(self, blocks: list[Block]) -> list[Block]:
+        if blocks:
+            signals = {block.symbol: self._advance(block.symbol, block.trades, block.until_ns) for block in blocks}
+            until = blocks[0].until_ns
+            for engine in self._engines:
+                engine.process(blocks, signals, until)
+        return blocks
+
+    def _advance(self, symbol: str, trades: Trades, until_ns: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        stream = self._streams[symbol]
+        stream.advance(trades, until_ns)
+        return stream.rows, stream.candidates

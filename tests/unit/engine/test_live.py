@@ -1,0 +1,367 @@
+"""The live session against a market, a broker and a person that are all this test."""
+
+from decimal import Decimal
+
+import pytest
+from live_bench import BALANCE, SESSION, TEN, Bench, Journal, S, buy, command, play
+
+from fakes.hand_fed import HandLink
+from sovereign.core.errors import BrokerError
+from sovereign.core.event import TradeClosed, TradingState
+from sovereign.core.order import OrderEvent
+from sovereign.engine.inputs import read_inputs
+from sovereign.store.recording import read_recording
+
+
+def ready(bench):
+    bench.push(0, 20_000)
+    return lambda: bench.is_well() and bench.engine.last_ticks()
+
+
+# Commands
+
+
+def test_trade_of_a_person_when_asked_for_then_takes_the_door_and_fills(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: bench.seen("COMMAND_TAKEN")
+        bench.push(1, 20_001, 20_001)
+        yield lambda: bench.held() == 1
+        yield command("trade", symbol="ES", side="SELL")
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        yield command("trade", symbol="NQ", side="BUY")
+        yield lambda: len(bench.seen("COMMAND_REFUSED")) == 2
+        yield command("trade", symbol="ES", side="SELL", qty=1, flip="yes", stop_ticks=16, target_ticks=40)
+        yield lambda: len(bench.seen("COMMAND_TAKEN")) == 2
+        bench.push(2, 20_003, 20_003, 20_003)
+        yield lambda: bench.held() == -1
+
+    bench = play(tmp_path, script)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    texts = [notice.text for notice in bench.seen("COMMAND_REFUSED")]
+    assert "flip" in texts[0]
+    assert "traded in this session are ES" in texts[1]
+    assert [event.trade.gross for event in bench.events if isinstance(event, TradeClosed)] == [Decimal(25)]
+
+
+def test_halt_when_a_person_orders_it_then_everything_is_closed_and_stays_so_until_resumed_by_name(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: bench.seen("COMMAND_TAKEN")
+        bench.push(1, 20_001)
+        yield lambda: bench.held() == 1
+        yield command("halt", reason="smoke")
+        yield lambda: bench.engine.state is TradingState.HALTED
+        bench.push(2, 20_001)
+        yield lambda: bench.held() == 0
+        yield buy()
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        yield command("resume", by="bob", reason="no fire")
+        yield lambda: bench.engine.state is TradingState.ACTIVE
+        yield buy()
+        yield lambda: len(bench.seen("COMMAND_TAKEN")) == 4
+        bench.push(3, 20_001)
+        yield lambda: bench.held() == 1
+
+    bench = play(tmp_path, script)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    states = [(e.state.name, e.by) for e in bench.events if type(e).__name__ == "TradingStateChanged"]
+    assert states == [("HALTED", "ann"), ("ACTIVE", "bob")]
+
+
+def test_reduce_flatten_cancel_dry_run_and_repeated_ids_when_given_then_do_what_they_say(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        dry = buy(dry_run="yes")
+        yield dry
+        yield lambda: bench.seen("COMMAND_TAKEN")
+        yield dry
+        yield buy()
+        yield lambda: len(bench.seen("COMMAND_TAKEN")) == 2
+        bench.push(1, 20_001)
+        yield lambda: bench.held() == 1
+        yield command("reduce")
+        yield lambda: bench.engine.state is TradingState.REDUCING
+        assert bench.held() == 1
+        yield command("flatten", symbol="NQ")
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        yield command("flatten")
+        yield lambda: len(bench.seen("COMMAND_TAKEN")) == 4
+        bench.push(2, 20_001)
+        yield lambda: bench.held() == 0
+        yield command("cancel", order="nonsense")
+        yield lambda: len(bench.seen("COMMAND_REFUSED")) == 2
+        yield command("stop")
+        yield lambda: False
+
+    bench = play(tmp_path, script)
+    assert bench.ending.exit_code == 0
+    assert "stopped by ann" in bench.ending.reason
+    assert not bench.ending.is_closed
+    assert "would be sent" in bench.seen("COMMAND_TAKEN")[0].text
+    assert len(bench.seen("COMMAND_TAKEN")) == 5
+
+
+# Silence and lines
+
+
+def test_feed_when_mute_then_entries_are_refused_the_line_is_made_anew_and_data_restore_it(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        yield lambda: bench.seen("DATA_STALE", "ALARM") and bench.feed.reconnects
+        yield buy()
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        bench.push(1, 20_000)
+        yield lambda: bench.seen("DATA_RESTORED")
+        yield buy()
+        yield lambda: bench.seen("COMMAND_TAKEN")
+
+    bench = play(tmp_path, script, stale_data_s=0.1)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    assert "health" in bench.seen("COMMAND_REFUSED")[0].text
+    assert bench.seen("DATA_STALE")[0].subject == "data:ES"
+
+
+def test_feed_when_mute_while_the_venue_is_closed_then_nothing_is_wrong(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        bench.feed.clock.ts = SESSION.close_ns - 1
+        bench.feed.clock.ts = SESSION.close_ns + S
+        beats = len(bench.beats)
+        yield lambda: bench.live.conductor.is_closed or len(bench.beats) > beats + 30
+
+    bench = play(tmp_path, script, stale_data_s=0.05)
+    assert bench.ending.is_closed
+    assert not bench.seen("DATA_STALE")
+
+
+def test_connection_when_lost_then_entries_are_refused_until_it_is_back(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        bench.feed.on_connection(False, "reset")
+        yield lambda: bench.seen("CONNECTION_LOST", "ALARM")
+        yield buy()
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        bench.feed.on_connection(True, "again")
+        yield lambda: bench.seen("CONNECTION_RESTORED")
+        yield buy()
+        yield lambda: bench.seen("COMMAND_TAKEN")
+
+    assert play(tmp_path, script).ending.exit_code == 0
+
+
+def test_backlog_when_market_data_is_old_then_entries_are_refused_until_it_is_worked_off(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        bench.feed.clock.ts = TEN + 60 * S
+        bench.push(1, 20_000)
+        yield lambda: any(n.subject == "backlog" for n in bench.seen("DATA_STALE"))
+        yield lambda: any(n.subject == "backlog" for n in bench.seen("DATA_RESTORED"))
+
+    assert play(tmp_path, script).ending.exit_code == 0
+
+
+def test_time_when_the_feed_is_silent_then_goes_on_by_the_clock_and_the_flattening_fires(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: bench.seen("COMMAND_TAKEN")
+        bench.push(1, 20_001)
+        yield lambda: bench.held() == 1
+        bench.feed.clock.ts = bench.engine.door.flatten_ns(SESSION) + S
+        yield lambda: any(o.role.name == "FLATTEN" for o in bench.engine.executor.working())
+
+    assert play(tmp_path, script).ending.exit_code == 0
+
+
+def test_io_thread_when_something_breaks_there_then_session_ends_loudly_with_an_exit_code(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        bench.feed.failure = BrokerError("the socket library exploded")
+        yield lambda: False
+
+    bench = play(tmp_path, script, stale_data_s=0.05)
+    assert bench.ending.exit_code == 7
+    assert "exploded" in bench.seen("FAILURE", "CRITICAL")[0].text
+
+
+def test_decision_thread_when_something_breaks_there_then_session_ends_loudly_with_an_exit_code(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        raise ZeroDivisionError("a defect")
+
+    bench = play(tmp_path, script)
+    assert bench.ending.exit_code == 1
+    assert "a defect" in bench.seen("FAILURE", "CRITICAL")[0].text
+
+
+# The broker
+
+
+def test_remote_session_when_begun_then_waits_for_a_clean_comparison_before_entries(tmp_path):
+    link = HandLink(is_deaf=True)
+
+    def script(bench):
+        bench.push(0, 20_000)
+        yield bench.engine.last_ticks
+        yield buy()
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        link.is_deaf = False
+        yield lambda: bench.seen("RECONCILED")
+        yield buy()
+        yield lambda: bench.held() == 1
+
+    bench = play(tmp_path, script, link)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    assert "reconciliation" in bench.seen("COMMAND_REFUSED")[0].text
+
+
+def test_fill_when_told_twice_or_late_then_counts_once(tmp_path):
+    link = HandLink(fills=None)
+
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: link.orders
+        (name,) = link.orders
+        link.fill(name, 1, 20_000)
+        link.tell(OrderEvent.FILL, name, trade_id="E1", quantity=1, price_ticks=20_000)
+        link.tell(OrderEvent.ACCEPT, name)
+        yield lambda: bench.held() == 1
+        bench.push(1, 20_000)
+        yield lambda: bench.conductor.until_ns >= TEN + S
+
+    bench = play(tmp_path, script, link)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    assert bench.held() == 1
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_order_when_not_answered_then_is_asked_for_and_the_venue_decides(tmp_path, arrived):
+    link = HandLink(answers=False, loses=not arrived)
+
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: bench.seen("ORDER_IN_FLIGHT") and link.asked
+        bench.push(30, 20_000)
+        yield lambda: not bench.engine.executor.in_flight(bench.engine.now_ns)
+        yield lambda: bench.seen("RECONCILED") and bench.is_well()
+
+    bench = play(tmp_path, script, link, in_flight_s=0.05, in_flight_grace_s=5)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    assert bench.held() == (1 if arrived else 0)
+    assert [request for request, _ in link.requests] == ["NEW"]
+
+
+def test_position_when_the_broker_has_one_that_nobody_knows_then_is_adopted_and_announced(tmp_path):
+    link = HandLink()
+    link.positions["ES"] = (2, 40_010)
+
+    def script(bench):
+        bench.push(0, 20_000)
+        yield lambda: bench.seen("POSITION_ADOPTED") and bench.seen("RECONCILED")
+
+    bench = play(tmp_path, script, link)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    position = bench.engine.positions["ES"]
+    assert (position.quantity, position.cost_ticks) == (2, 40_010)
+
+
+# Recovery with a broker elsewhere
+
+
+def entered(bench):
+    yield ready(bench)
+    yield buy()
+    yield lambda: bench.held() == 1
+
+
+def test_restart_when_a_request_had_not_been_kept_then_never_left_and_is_closed_not_sent(tmp_path):
+    link, journal = HandLink(fills=None), Journal()
+
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: link.orders
+
+    Bench(tmp_path / "a.rec", script, link, journal=journal).run()
+    assert [request for _, request in journal.kept] == ["NEW"]
+    second, again = HandLink(fills=None), Journal()
+
+    def resumed(bench):
+        yield bench.is_well
+
+    # As if it had been killed between recording the command and keeping the request: nothing was kept.
+    bench = Bench(tmp_path / "a.rec", resumed, second, journal=again)
+    assert [request for _, request in bench.journal.never_left] == ["NEW"]
+    assert bench.run().exit_code == 0
+    assert bench.seen("RECOVERED")
+    assert not list(bench.engine.executor.working())
+    assert (second.requests, again.kept) == ([], [])
+    assert bench.feed.resumed[-1] == ("ES", TEN, 1)
+
+
+def test_restart_when_a_request_had_been_kept_then_is_in_flight_and_not_sent_twice(tmp_path):
+    link, journal = HandLink(fills=None, answers=False), Journal()
+
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: link.orders
+
+    Bench(tmp_path / "a.rec", script, link, journal=journal).run()
+    kept = [type("Kept", (), {"client_order_id": name, "request": request})() for name, request in journal.kept]
+    (name,) = link.orders
+    link.fill(name, 1, 20_002, is_told=False)  # while nobody listened
+    link.requests.clear()
+
+    def resumed(bench):
+        yield lambda: bench.held() == 1 and bench.is_well()
+
+    bench = Bench(tmp_path / "a.rec", resumed, link, journal=Journal(), kept=kept)
+    assert bench.run().exit_code == 0
+    assert link.requests == []
+    assert bench.engine.positions["ES"].cost_ticks == 20_002
+    assert not bench.seen("REPLAY_DIFFERS")
+
+
+def test_restart_when_the_journal_holds_what_the_replay_does_not_make_then_is_said_and_waits_for_a_person(tmp_path):
+    def script(bench):
+        yield ready(bench)
+
+    Bench(tmp_path / "a.rec", script, HandLink(), journal=Journal()).run()
+    kept = [type("Kept", (), {"client_order_id": "order_flow-20250304-ES-00099-E", "request": "NEW"})()]
+
+    def resumed(bench):
+        yield bench.is_well
+        yield buy()
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        yield command("resume", by="bob")
+        yield lambda: bench.engine.state is TradingState.ACTIVE
+
+    bench = Bench(tmp_path / "a.rec", resumed, HandLink(), journal=Journal(), kept=kept)
+    ending = bench.run()
+    assert ending.exit_code == 0, ending.reason
+    assert "00099" in bench.seen("REPLAY_DIFFERS", "ALARM")[0].text
+
+
+def test_restart_when_repeated_many_times_then_the_books_stay_what_they_are(tmp_path):
+    link, journal = HandLink(), Journal()
+    bench = Bench(tmp_path / "a.rec", entered, link, journal=journal)
+    assert bench.run().exit_code == 0
+
+    def resumed(bench):
+        yield bench.is_well
+
+    for _ in range(4):
+        kept = [type("Kept", (), {"client_order_id": n, "request": r})() for n, r in journal.kept]
+        bench = Bench(tmp_path / "a.rec", resumed, link, journal=journal, kept=kept)
+        assert bench.run().exit_code == 0
+        assert bench.held() == 1
+        assert bench.engine.account.balance == BALANCE
+    assert [request for request, _ in link.requests] == ["NEW"]
+    kinds = [type(item).__name__ for item in read_inputs(read_recording(tmp_path / "a.rec"))]
+    assert kinds.count("SessionOpened") == 1
