@@ -109,9 +109,7 @@ class StoreWriter:
             return
         if item.code in _ANSWERS:
             self._answer(item)
-        self._live.add_notice(
-            replace(item, text=self._redact(item.text)), session_id=self._session_id, account=self._account
-        )
+        self._live.add_notice(replace(item, text=self._redact(item.text)), session_id=self._session_id, account=self._account)
 
     def _answer(self, notice: Notice) -> None:
         # A command of the recovery itself has no row in the queue.

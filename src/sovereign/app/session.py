@@ -1,43 +1,47 @@
 """A trading process put together from settings: one strategy on one account, session after session, until told to stop.
 
-What a session is and how it survives is in `engine` (docs/concepts/live.md); here its parts are made: the line to the venue, the
-recording, the journal and the audit chain in the store, the readers (ledger, alerts, metrics, heartbeat), and what one
+What a session is and how it survives is in `engine` (docs/concepts/live.md); here its parts are made: the line to the venue,
+the recording, the journal and the audit chain in the store, the readers (ledger, alerts, metrics, heartbeat), and what one
 session leaves to the next.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
 from sovereign.app.readers import CommandPoller, StoreWriter
 from sovereign.core.errors import ConfigurationError, NotFoundError, RiskHaltError
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.session import NS_PER_SECOND
+from sovereign.strategies import load_strategy
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.app.notify.router import AlertRouter
     from sovereign.app.ops.heartbeat import Heartbeat
     from sovereign.app.ops.redaction import Redactor
-    from sovereign.core.columns import Trades
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import SignalStream
     from sovereign.core.session import Session
     from sovereign.engine.conductor import Conductor
+    from sovereign.engine.engine import Engine
     from sovereign.engine.inputs import Opening
     from sovereign.engine.lines import Lines
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
+    from sovereign.execution.brokers.venue import VenueClient
+    from sovereign.execution.executor import Executor
+    from sovereign.execution.protection import ProtectionWatch
     from sovereign.research.backtest import Recipe
+    from sovereign.risk.door import OneDoor
     from sovereign.store.session_state import SessionState
     from sovereign.store.store import Store
 
@@ -102,19 +106,24 @@ class TradingProcess:
     """
 
     def __init__(self, settings: Settings, task: Task, redact: Redactor, say: Callable[[str], object]) -> None:
-        self._settings = settings
-        self._task = task
-        self._redact = redact
-        self._say = say
-        self._stop = threading.Event()
+        self.settings = settings
+        self.task = task
+        self.redact = redact
+        self.say = say
+        self.is_stopping = threading.Event()
         self._running: LiveSession | None = None
-        self._waiting: Lines | None = None
 
     def stop(self, reason: str) -> None:
         """End in good order, soon; positions stay as they are. May be called from a signal handler."""
-        self._stop.set()
+        self.is_stopping.set()
         if self._running is not None:
             self._running.stop(reason)
+
+    def is_running(self, session: LiveSession | None) -> None:
+        """Take note of the session to be stopped when the process is."""
+        self._running = session
+        if session is not None and self.is_stopping.is_set():
+            session.stop("stopped")
 
     def run(self) -> list[Traded]:
         """Trade until the tape ends, once when asked so, or until stopped.
@@ -127,17 +136,17 @@ class TradingProcess:
         from sovereign.app.ops.metrics import Metrics
         from sovereign.store.store import Store
 
-        settings, task = self._settings, self._task
+        settings, task = self.settings, self.task
         done: list[Traded] = []
         with Store(settings.store) as store:
             self._check_latch(store)
             vitals = Vitals(Metrics())
             server = HealthServer(settings.health, vitals)
-            alerts = self._alerts(store)
+            alerts = self._alerts()
             try:
                 server.start()
                 self._tell_reboot(alerts)
-                while not self._stop.is_set():
+                while not self.is_stopping.is_set():
                     traded = _SessionRun(self, store, alerts, vitals).trade()
                     if traded is None:
                         break
@@ -150,29 +159,29 @@ class TradingProcess:
         return done
 
     def _check_latch(self, store: Store) -> None:
-        latch = store.live.latched(self._task.account)
+        latch = store.live.latched(self.task.account)
         if latch is not None:
             raise RiskHaltError(
-                f"account '{self._task.account}' was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear it "
-                f"with 'sovereign resume --account {self._task.account}'"
+                f"account '{self.task.account}' was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear "
+                f"it with 'sovereign resume --account {self.task.account}'"
             )
 
-    def _alerts(self, store: Store) -> AlertRouter:
+    def _alerts(self) -> AlertRouter:
         from sovereign.app.notify.reader import AlertReader
         from sovereign.app.notify.router import AlertRouter
         from sovereign.app.notify.setup import channels_of
 
-        config, task = self._settings.alerts, self._task
+        config, task = self.settings.alerts, self.task
         facts = {"Mode": task.mode, "Strategy": task.strategy, "Account": task.account}
         reader = AlertReader(config.zone, config.max_outside_text, facts=facts)
-        return AlertRouter(config, reader, channels_of(config), part="session", redact=self._redact).start()
+        return AlertRouter(config, reader, channels_of(config), part="session", redact=self.redact).start()
 
     def _tell_reboot(self, alerts: AlertRouter) -> None:
         """Say that the machine was started anew since a session last ran on it."""
         from sovereign.app.ops.files import replace_file
         from sovereign.store.process import boot_id
 
-        file, boot = self._settings.live.folder / "boot", boot_id()
+        file, boot = self.settings.session.folder / "boot", boot_id()
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             before = file.read_text(encoding="utf-8").strip()
@@ -197,19 +206,19 @@ class _SessionRun:
 
     def __init__(self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any) -> None:
         self._process = process
-        self._settings = process._settings  # noqa: SLF001 - one thing in two halves
-        self._task = process._task  # noqa: SLF001
-        self._redact = process._redact  # noqa: SLF001
+        self._settings = process.settings
+        self._task = process.task
+        self._redact = process.redact
         self._store = store
         self._alerts = alerts
         self._vitals = vitals
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
+        self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
         self._said = 0.0
 
     def trade(self) -> Traded | None:
         """Trade the present or the next session; None when there is none, or the process is told to stop."""
-        from sovereign.engine.inbox import Inbox
-        from sovereign.engine.lines import Lines
+        from sovereign.engine.assembly import new_lines
         from sovereign.execution.brokers.venue import VenueClient
 
         settings, task = self._settings, self._task
@@ -219,26 +228,22 @@ class _SessionRun:
             raise ConfigurationError(
                 "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker's own adapter"
             )
-        lines = Lines(Inbox(settings.live.inbox_ticks), client, client, answer_s=settings.live.answer_s)
+        lines = new_lines(settings.live, client, client)
         lines.start()
         try:
-            found = self._present(lines, client)
+            found = self._present(lines)
             return None if found is None else self._trade(lines, client, *found)
         finally:
             lines.stop(settings.live.stop_s)
 
-    def _present(self, lines: Lines, client: Any) -> tuple[Session, tuple[Instrument, ...]] | None:
-        """Wait for a session that is not closed yet."""
-        import asyncio
-
-        loop = lines.loop
-        question = asyncio.run_coroutine_threadsafe(client.session(), loop)
-        while not question.done():
-            if self._process._stop.wait(0.05):  # noqa: SLF001
-                question.cancel()
-                return None
-        session = question.result()
-        return None if session is None else (session, tuple(client.instruments(session)))
+    def _present(self, lines: Lines) -> tuple[Session, Sequence[Instrument]] | None:
+        """Wait for a session, or until the process is told to stop."""
+        found: list[tuple[Session, Sequence[Instrument]] | None] = []
+        waiting = threading.Thread(target=lambda: found.append(lines.session()), name="next-session", daemon=True)
+        waiting.start()
+        while waiting.is_alive() and not self._process.is_stopping.is_set():
+            waiting.join(0.05)
+        return found[0] if found else None
 
     # Parts
 
@@ -246,78 +251,58 @@ class _SessionRun:
         task = self._task
         return f"{task.account}-{task.strategy}-{session.trade_date:%Y%m%d}"
 
-    def _trade(self, lines: Lines, client: Any, session: Session, instruments: tuple[Instrument, ...]) -> Traded:
-        from sovereign.engine.inbox import Outbox
-        from sovereign.engine.live import LiveSession
-        from sovereign.engine.recovery import AfterReplay, ReplayJournal, start
+    def _trade(self, lines: Lines, client: VenueClient, session: Session, instruments: Sequence[Instrument]) -> Traded:
+        from sovereign.engine.assembly import prepare
+        from sovereign.engine.recovery import AfterReplay
 
-        settings, task = self._settings, self._task
+        settings, task, process = self._settings, self._task, self._process
         name = self._name(session)
-        path = settings.live.folder / f"{name}.rec"
-        header = self._header(session)
+        path = settings.session.folder / f"{name}.rec"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._compile(session, instruments)
+        warm = self._earlier(session)
+        header = self._header(session, warm)
         state = self._store.live.states.load(task.account, task.strategy)
-        opening, cursor = self._opening(lines, state, session)
+        opening, cursor = self._opening(lines, state)
         record = self._begin(name, session, path, header, instruments, client.is_simulated)
         audit = self._store.live.audit(name)
-        writer = StoreWriter(
-            self._store,
-            name,
-            task.account,
-            self._store.sink(record, self._describe()),
-            now_ns,
-            self._redact,
-        )
-        after = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
-        kept = self._store.live.requests(name)
-        commands = self._store.live.commands.unanswered(name)
-        outbox = Outbox()
-        with self._store.live.journal(name, audit) as sql_journal:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            journal = ReplayJournal(sql_journal, kept)
-            conductor = self._conductor(client, outbox, journal, (audit, writer, *after), state)
-            found = start(
-                path,
-                header,
-                conductor,
-                journal,
-                now_ns=now_ns(),
-                is_remote=True,
-                is_synced=settings.live.is_synced,
-                finish=lambda: _told(audit.finish_replay()),
-                sinks=after,
-            )
-            poller = CommandPoller(
-                self._store,
-                name,
-                task.account,
-                task.strategy,
-                now_ns,
-                every_s=_COMMAND_EVERY_S,
-                taken=commands,
-            )
-            live = LiveSession(
-                config=settings.live,
-                conductor=conductor,
-                recording=found.recording,
-                lines=lines,
-                outbox=outbox,
-                monotonic=time.monotonic,
-                commands=poller,
-                on_heartbeat=partial(self._beat, name, writer, self._heartbeat(writer, name)),
-                cursor=cursor,
-            )
-            self._process._running = live  # noqa: SLF001
-            if self._process._stop.is_set():  # noqa: SLF001
-                live.stop("stopped")
-            self._process._say(f"{name}: {'begun' if found.is_new else f'resumed after {found.replayed:,} inputs'}")  # noqa: SLF001
-            try:
-                ending = live.run(session, instruments, opening, found.after)
-            finally:
-                self._process._running = None  # noqa: SLF001
-                poller.close()
-                found.recording.close()
-                audit.close()
-                writer.close()
+        run = self._store.sink(record, self._describe())
+        writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
+        commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S)
+        heart = self._heartbeat(writer, name)
+        quiet = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
+        try:
+            with self._store.live.journal(name, audit) as journal:
+                prepared = prepare(
+                    settings.live,
+                    lines,
+                    path=path,
+                    header=header,
+                    new_engine=partial(self._engine, (audit, writer, *quiet), client.is_simulated),
+                    new_stream=partial(self._warmed, warm),
+                    journal=journal,
+                    kept=self._store.live.requests(name),
+                    cursor=cursor,
+                    now_ns=now_ns(),
+                    monotonic=time.monotonic,
+                    commands=commands,
+                    on_heartbeat=partial(self._beat, name, heart),
+                    finish=lambda: _told(audit.finish_replay()),
+                    sinks=quiet,
+                )
+                replayed = prepared.recovered.replayed
+                process.say(f"{name}: {f'resumed after {replayed:,} recorded inputs' if replayed else 'begun'}")
+                process.is_running(prepared.live)
+                heart.supervisor.ready(f"{task.strategy} {task.mode}")
+                ending = prepared.run(session, instruments, opening)
+                audit.flush()
+        finally:
+            process.is_running(None)
+            heart.close()
+            commands.close()
+            writer.close()
+            run.close()
+        conductor = prepared.conductor
         self._end(name, record, conductor, ending, session)
         return Traded(
             session_id=name,
@@ -327,7 +312,18 @@ class _SessionRun:
             recording=path,
         )
 
-    def _header(self, session: Session) -> dict[str, Any]:
+    def _compile(self, session: Session, instruments: Sequence[Instrument]) -> None:
+        """Load (the first time: compile) what a session needs, before a market waits for it."""
+        from sovereign.core.columns import Trades
+        from sovereign.execution.matching import warm_up
+
+        warm_up()
+        for instrument in instruments:
+            stream = self._strategy.signal_stream(instrument)
+            stream.start_session(session)
+            stream.advance(Trades.empty(), session.open_ns)
+
+    def _header(self, session: Session, warm: Sequence[Path]) -> dict[str, Any]:
         from sovereign.research.runner import code_hash
         from sovereign.store.runs import digest
 
@@ -339,9 +335,10 @@ class _SessionRun:
             "trade_date": session.trade_date.isoformat(),
             "code": code_hash(),
             "settings": digest(kept_settings(self._settings)),
+            "warm_up": [kept.name for kept in warm],
         }
 
-    def _opening(self, lines: Lines, state: SessionState | None, session: Session) -> tuple[Opening, int]:
+    def _opening(self, lines: Lines, state: SessionState | None) -> tuple[Opening, int]:
         """Return what the session begins with: what the last one left, or what the venue says of an account never traded."""
         from sovereign.engine.inputs import Opening, OpenPosition
 
@@ -366,16 +363,15 @@ class _SessionRun:
         session: Session,
         path: Path,
         header: Mapping[str, Any],
-        instruments: tuple[Instrument, ...],
+        instruments: Sequence[Instrument],
         is_simulated: bool,
     ) -> str:
         """Write session and run to the store; a run that was cut off is written anew by the replay."""
         from sovereign.store.live import LiveSession as Kept
         from sovereign.store.runs import RunRecord
-        from sovereign.strategies import load_strategy
 
         task, recipe, started = self._task, self._recipe, now_ns()
-        usual = load_strategy(task.strategy, recipe.strategy_config).usual_bracket(instruments[0])
+        usual = self._strategy.usual_bracket(instruments[0])
         record = RunRecord(
             id=name,
             kind=task.mode,
@@ -393,7 +389,7 @@ class _SessionRun:
             is_simulated=is_simulated,
             starting_balance=recipe.starting_balance,
             started_ns=started,
-            instruments=instruments,
+            instruments=tuple(instruments),
             stop_ticks=None if usual is None else usual.stop_ticks,
             target_ticks=None if usual is None else usual.target_ticks,
             account=task.account,
@@ -420,82 +416,64 @@ class _SessionRun:
 
     def _describe(self) -> Callable[[Any], Any]:
         from sovereign.research.runner import refused_columns
-        from sovereign.strategies import load_strategy
 
-        strategy = load_strategy(self._task.strategy, self._recipe.strategy_config)
-        return partial(refused_columns, strategy)
+        return partial(refused_columns, self._strategy)
 
-    def _conductor(
-        self, client: Any, outbox: Any, journal: Any, sinks: tuple[Any, ...], state: SessionState | None
-    ) -> Conductor:
-        from sovereign.engine.conductor import Conductor
+    def _engine(self, sinks: tuple[Any, ...], is_simulated: bool, broker: Any, journal: Any) -> Engine:
         from sovereign.engine.engine import Engine
         from sovereign.execution.account import Account
-        from sovereign.execution.brokers.remote import RemoteBroker
         from sovereign.execution.fill_model import PerUnitFees
         from sovereign.research.backtest import charged_instrument
         from sovereign.risk.door import OneDoor
-        from sovereign.strategies import load_strategy
 
-        recipe, live = self._recipe, self._settings.live
-        strategy = load_strategy(recipe.strategy, recipe.strategy_config)
-        broker = RemoteBroker(outbox.send, client.capabilities)
-        engine = Engine(
-            strategy=strategy,
+        recipe = self._recipe
+        return Engine(
+            strategy=self._strategy,
             door=OneDoor(recipe.risk, find=partial(charged_instrument, recipe.execution)),
             broker=broker,
             account=Account(recipe.starting_balance),
             fees=PerUnitFees(dict(recipe.execution.fees), 1),
             journal=journal,
             sinks=sinks,
-            is_simulated_data=client.is_simulated,
+            is_simulated_data=is_simulated,
             new_watch=self._watch,
         )
-        return Conductor(
-            engine,
-            partial(self._warm, strategy.signal_stream, state),
-            broker,
-            late_notice_ns=round(live.late_notice_s * NS_PER_SECOND),
-        )
 
-    def _watch(self, executor: Any) -> Any:
-        from sovereign.execution.protection import watch_of
+    def _watch(self, executor: Executor) -> ProtectionWatch:
+        from sovereign.execution.protection import ProtectionWatch
 
-        return watch_of(self._settings.execution, executor)
+        execution = self._settings.execution
+        return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
 
-    def _warm(
-        self, new_stream: Callable[[Instrument], SignalStream], state: SessionState | None, instrument: Instrument
-    ) -> SignalStream:
+    def _earlier(self, session: Session) -> list[Path]:
+        """Return the recordings of the sessions before, which warm the signals up; oldest first."""
+        task, wanted = self._task, self._settings.session.warm_up_sessions
+        ended = [
+            kept
+            for kept in self._store.live.sessions(account=task.account, strategy=task.strategy, status="ended")
+            if kept.trade_date < session.trade_date and Path(kept.recording_path).is_file()
+        ]
+        ended.sort(key=lambda kept: kept.trade_date)
+        return [Path(kept.recording_path) for kept in ended[len(ended) - min(wanted, len(ended)) :]]
+
+    def _warmed(self, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
         """Return an instrument's signals as the sessions before have left them."""
-        from sovereign.engine.inputs import Slice, read_inputs
+        from sovereign.core.columns import Trades
+        from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
         from sovereign.store.recording import read_recording
 
-        stream = new_stream(instrument)
-        for kept in self._earlier(instrument):
-            session = None
-            for item in read_inputs(read_recording(kept)):
-                if session is None:
-                    session = getattr(item, "session", None)
-                    if session is not None:
-                        stream.start_session(session)
+        stream = self._strategy.signal_stream(instrument)
+        for path in earlier:
+            session: Session | None = None
+            for item in read_inputs(read_recording(path)):
+                if isinstance(item, SessionOpened):
+                    session = item.session
+                    stream.start_session(session)
                 elif isinstance(item, Slice) and item.symbol == instrument.symbol:
                     stream.advance(item.trades, item.until_ns)
             if session is not None:
-                stream.advance(_no_trades(), session.close_ns)
+                stream.advance(Trades.empty(), session.close_ns)
         return stream
-
-    def _earlier(self, instrument: Instrument) -> list[Path]:
-        """Return the recordings of the sessions that warm the signals up, oldest first."""
-        task, wanted = self._task, self._settings.live.warm_up_sessions
-        del instrument
-        if not wanted:
-            return []
-        done = [
-            Path(kept.recording_path)
-            for kept in self._store.live.sessions(account=task.account, strategy=task.strategy)
-            if kept.status == "ended" and Path(kept.recording_path).is_file()
-        ]
-        return sorted(done)[-wanted:]
 
     # While it runs
 
@@ -510,13 +488,11 @@ class _SessionRun:
         from sovereign.app.ops.heartbeat import Heartbeat
 
         def keep(beat: Any) -> None:
-            from dataclasses import asdict
-
             writer.beat(session_process(name), beat.ts, asdict(beat))
 
         return Heartbeat(self._settings.heartbeat, store=keep)
 
-    def _beat(self, name: str, writer: StoreWriter, heart: Heartbeat, sign: Sign) -> None:
+    def _beat(self, name: str, heart: Heartbeat, sign: Sign) -> None:
         """Give a sign of life by every route; called by the decision thread."""
         from sovereign.app.ops.heartbeat import Beat, memory_mb
         from sovereign.store.process import this_process
@@ -555,7 +531,7 @@ class _SessionRun:
         self._said = now
         held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in sign.positions.items() if quantity) or "flat"
         troubles = "; ".join(sign.unhealthy.values())
-        self._process._say(  # noqa: SLF001
+        self._process.say(
             f"{name}: {sign.state.value}, {held}, equity {sign.equity:,.2f}{f' ({troubles})' if troubles else ''}"
         )
 
@@ -567,7 +543,8 @@ class _SessionRun:
 
         engine, task, ts = conductor.engine, self._task, now_ns()
         account = engine.account
-        halts = [{"cause": h.cause, "reason": h.reason, "by": h.by, "ts": h.ts} for h in getattr(engine.door, "halts", ())]
+        door = cast("OneDoor", engine.door)
+        halts = [{"cause": h.cause, "reason": h.reason, "by": h.by, "ts": h.ts} for h in door.halts]
         if ending.is_closed:
             self._store.live.states.save(
                 SessionState(
@@ -618,45 +595,3 @@ def _told(difference: Any) -> str | None:
     if difference is None:
         return None
     return f"the audit stream differs from the stored one at event {difference.seq} ({difference.stored.kind})"
-
-
-def _no_trades() -> Trades:
-    from sovereign.core.columns import Trades
-
-    return Trades.empty()
-
-
-def own_venue(settings: Settings, arguments: list[str], wait_s: float) -> tuple[str, int]:
-    """Start a simulated venue in a process of its own, and return its address and process id.
-
-    Raises
-    ------
-    ConfigurationError : it did not start.
-    """
-    import json
-    import subprocess
-    import sys
-
-    log = settings.venue.state / "venue.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "sovereign", "venue", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=out,
-            start_new_session=True,
-            env=dict(os.environ),
-        )
-    timer = threading.Timer(wait_s, process.kill)
-    timer.start()
-    try:
-        line = process.stdout.readline() if process.stdout is not None else b""
-    finally:
-        timer.cancel()
-    try:
-        return str(json.loads(line)["url"]), process.pid
-    except (ValueError, KeyError) as cause:
-        raise ConfigurationError(f"the venue did not start within {wait_s:g} s; its log is '{log}'") from cause
-
-
-__all__ = ["LIVE", "PAPER", "Task", "Traded", "TradingProcess", "check_consents", "own_venue", "replace"]
