@@ -569,4 +569,5 @@ import house_effects  # noqa: E402, F401
 import ops_effects  # noqa: E402, F401
 import order_flow_effects  # noqa: E402, F401
 import overfitting_effects  # noqa: E402, F401
+import session_effects  # noqa: E402, F401
 import store_effects  # noqa: E402, F401

@@ -237,7 +237,7 @@ def _scheduled(config: ScheduleConfig) -> object:
     from sovereign.app.ops.schedule import due, session_entries
 
     day = to_ns(datetime(2025, 11, 28, tzinfo=UTC))
-    entries = session_entries(config, "CME_EQUITY", is_regular_only=True)
+    entries = session_entries(config, "CME_EQUITY")
     return [(item.entry.name, item.ts, item.is_missed) for item in due(entries, day, day + 86_400 * NS_PER_SECOND)]
 
 
@@ -246,7 +246,6 @@ effects_of(
     ScheduleConfig(),
     _scheduled,
     {
-        "start_before_open_minutes": (15, 30),
         "digest_after_close_minutes": (0, 5),
         "digest_late_minutes": (240.0, 600.0),  # the half day's digest is due 18:00 UTC and asked for at 24:00
     },

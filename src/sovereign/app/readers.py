@@ -19,7 +19,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import SovereignError
 from sovereign.core.event import Event, Notice, NoticeCode
-from sovereign.core.port import Sink
 from sovereign.store.store import Store
 
 _ANSWERS = {NoticeCode.COMMAND_TAKEN: True, NoticeCode.COMMAND_REFUSED: False}
@@ -66,8 +65,12 @@ class StoreWriter:
     def beat(self, process: str, ts: int, state: Mapping[str, Any]) -> None:
         """Keep a sign of life."""
         kept = dict(state)
+        self.later(lambda: self._live.beat(process, ts, kept))
+
+    def later(self, work: Work) -> None:
+        """Do something in the writer's thread, after all that was said before is kept; never waits."""
         try:
-            self._waiting.put_nowait(lambda: self._live.beat(process, ts, kept))
+            self._waiting.put_nowait(work)
         except queue.Full:
             self.dropped += 1
 
@@ -101,6 +104,7 @@ class StoreWriter:
 
     def _take(self, item: Event | Work) -> None:
         if not isinstance(item, Event):
+            self._flush()
             item()
             return
         self._unwritten = True
@@ -185,15 +189,3 @@ class CommandPoller:
                     arguments={"cause": "kill"},
                 )
             )
-
-
-class Fanout:
-    """Several readers as one sink."""
-
-    def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = tuple(sinks)
-
-    def __call__(self, event: Event) -> None:
-        """Hand one event to each."""
-        for sink in self._sinks:
-            sink(event)

@@ -24,10 +24,13 @@ from sovereign.core.session import NS_PER_SECOND
 from sovereign.strategies import load_strategy
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from sovereign.app.configuration import Settings
     from sovereign.app.notify.router import AlertRouter
     from sovereign.app.ops.heartbeat import Heartbeat
     from sovereign.app.ops.redaction import Redactor
+    from sovereign.app.ops.schedule import Agenda
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import SignalStream
     from sovereign.core.session import Session
@@ -94,6 +97,22 @@ def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str
     if missing:
         words = "; ".join(f"{consent.name}: {consent.how}" for consent in missing)
         raise ConfigurationError(f"live trading needs three consents at once, and missing was {words}")
+
+
+def recording_path(settings: Settings, session_id: str) -> Path:
+    """Return where a session's input is recorded."""
+    return settings.session.folder / f"{session_id}.rec"
+
+
+def warm_up_recordings(settings: Settings, store: Store, task: Task, before: date) -> list[Path]:
+    """Return the recordings of the sessions before a trade date that warm the signals up, oldest first."""
+    ended = [
+        kept
+        for kept in store.live.sessions(account=task.account, strategy=task.strategy, status="ended")
+        if kept.trade_date < before and Path(kept.recording_path).is_file()
+    ]
+    ended.sort(key=lambda kept: kept.trade_date)
+    return [Path(kept.recording_path) for kept in ended[len(ended) - min(settings.session.warm_up_sessions, len(ended)) :]]
 
 
 class TradingProcess:
@@ -215,6 +234,7 @@ class _SessionRun:
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
         self._said = 0.0
+        self._send_digest: Callable[[], None] = _nothing
 
     def trade(self) -> Traded | None:
         """Trade the present or the next session; None when there is none, or the process is told to stop."""
@@ -252,15 +272,16 @@ class _SessionRun:
         return f"{task.account}-{task.strategy}-{session.trade_date:%Y%m%d}"
 
     def _trade(self, lines: Lines, client: VenueClient, session: Session, instruments: Sequence[Instrument]) -> Traded:
+        from sovereign.app.ops.schedule import Agenda, session_entries
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
 
         settings, task, process = self._settings, self._task, self._process
         name = self._name(session)
-        path = settings.session.folder / f"{name}.rec"
+        path = recording_path(settings, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._compile(session, instruments)
-        warm = self._earlier(session)
+        warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         header = self._header(session, warm)
         state = self._store.live.states.load(task.account, task.strategy)
         opening, cursor = self._opening(lines, state)
@@ -270,6 +291,8 @@ class _SessionRun:
         writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
         commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S)
         heart = self._heartbeat(writer, name)
+        agenda = Agenda(session_entries(settings.schedule, session.calendar), session.open_ns)
+        self._send_digest = once(partial(self._digest, record, session))
         quiet = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
         try:
             with self._store.live.journal(name, audit) as journal:
@@ -286,7 +309,7 @@ class _SessionRun:
                     now_ns=now_ns(),
                     monotonic=time.monotonic,
                     commands=commands,
-                    on_heartbeat=partial(self._beat, name, heart),
+                    on_heartbeat=partial(self._beat, name, heart, agenda, writer),
                     finish=lambda: _told(audit.finish_replay()),
                     sinks=quiet,
                 )
@@ -445,17 +468,6 @@ class _SessionRun:
         execution = self._settings.execution
         return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
 
-    def _earlier(self, session: Session) -> list[Path]:
-        """Return the recordings of the sessions before, which warm the signals up; oldest first."""
-        task, wanted = self._task, self._settings.session.warm_up_sessions
-        ended = [
-            kept
-            for kept in self._store.live.sessions(account=task.account, strategy=task.strategy, status="ended")
-            if kept.trade_date < session.trade_date and Path(kept.recording_path).is_file()
-        ]
-        ended.sort(key=lambda kept: kept.trade_date)
-        return [Path(kept.recording_path) for kept in ended[len(ended) - min(wanted, len(ended)) :]]
-
     def _warmed(self, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
         """Return an instrument's signals as the sessions before have left them."""
         from sovereign.core.columns import Trades
@@ -492,14 +504,21 @@ class _SessionRun:
 
         return Heartbeat(self._settings.heartbeat, store=keep)
 
-    def _beat(self, name: str, heart: Heartbeat, sign: Sign) -> None:
+    def _beat(self, name: str, heart: Heartbeat, agenda: Agenda, writer: StoreWriter, sign: Sign) -> None:
         """Give a sign of life by every route; called by the decision thread."""
         from sovereign.app.ops.heartbeat import Beat, memory_mb
+        from sovereign.app.ops.schedule import late_notice
         from sovereign.store.process import this_process
 
         task, me, ts = self._task, this_process(), now_ns()
         if not heart.is_due(ts):
             return
+        for due in agenda.take(sign.ts):
+            notice = late_notice(due, sign.ts)
+            if notice is not None:
+                self._alerts.sink(notice)
+            if not due.is_missed:
+                writer.later(self._send_digest)
         beat = Beat(
             ts=ts,
             market_ns=sign.ts,
@@ -579,16 +598,31 @@ class _SessionRun:
             name, ended_ns=ts, status="ended" if ending.is_closed else status, reason=self._redact(ending.reason)
         )
         if ending.is_closed:
-            self._digest(run_id, session, ts)
+            self._send_digest()  # a tape may end before the hour of the digest
 
-    def _digest(self, run_id: str, session: Session, ts: int) -> None:
+    def _digest(self, run_id: str, session: Session) -> None:
         from sovereign.app.notify.digest import daily_digest, limits_of
 
         store = self._store
         day_start = store.run(run_id).record.starting_balance
         loss, profit = limits_of(self._recipe.risk, day_start, None)
         digest = daily_digest(store, run_id, session, loss_limit=loss, profit_target=profit, notices=())
-        self._alerts.post(digest.alert(ts))
+        self._alerts.post(digest.alert(now_ns()))
+
+
+def _nothing() -> None:
+    """No session has begun."""
+
+
+def once(act: Callable[[], object]) -> Callable[[], None]:
+    """Return what does `act` the first time it is called, and nothing afterwards."""
+    waiting = [act]
+
+    def do() -> None:
+        if waiting:
+            waiting.pop()()
+
+    return do
 
 
 def _told(difference: Any) -> str | None:

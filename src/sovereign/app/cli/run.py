@@ -42,7 +42,7 @@ def command(
         raise UsageError(f"--mode was '{mode}'; allowed are {PAPER} and {LIVE}")
     if mode == LIVE:
         check_consents(settings, is_live, os.environ)
-    task = _task(settings, strategy, mode, account or settings.session.account, url, is_once, interval)
+    task = task_of(settings, strategy, mode, account, url, is_once, interval)
     redactor = redactor_for(settings)
     log = configure_logging(settings.log, redactor)
     try:
@@ -63,12 +63,21 @@ class SessionFailedError(SovereignError):
         self.exit_code = code  # that of the error that ended the session
 
 
-def _task(settings: Settings, strategy: str, mode: str, account: str, url: str | None, is_once: bool, interval: float) -> Task:
+def task_of(
+    settings: Settings, strategy: str, mode: str, account: str | None, url: str | None, is_once: bool, interval: float
+) -> Task:
+    """Return what the process is to do, with the settings' account and venue where none was named.
+
+    Raises
+    ------
+    NotFoundError : there is no strategy of that name. ConfigurationError : no token of the account is known.
+    """
     from sovereign.app.session import Task
     from sovereign.app.venue import venue_token, venue_url
     from sovereign.strategies import configuration_class
 
     configuration_class(strategy)
+    account = account or settings.session.account
     return Task(
         strategy=strategy,
         mode=mode,

@@ -79,9 +79,7 @@ class Settings(Configuration):
     )
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
     risk: RiskConfig = Field(RiskConfig(), description="Limits of the one door every order passes.")
-    schedule: ScheduleConfig = Field(
-        ScheduleConfig(), description="When a session starts by itself, and when the digest comes."
-    )
+    schedule: ScheduleConfig = Field(ScheduleConfig(), description="When the daily digest is sent.")
     session: SessionSettings = Field(SessionSettings(), description="Sessions of paper and live trading.")
     store: StoreConfig = Field(StoreConfig(), description="The SQL store of runs, decisions, orders and fills.")
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
