@@ -34,7 +34,7 @@ attempts = 1
 [log]
 format = "json"
 level = "DEBUG"
-[risk]
+[risk.breakers]
 stale_position_s = 100000
 [synthetic]
 ticks_per_session = 2000
