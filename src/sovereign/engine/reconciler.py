@@ -143,8 +143,8 @@ class Reconciler:
             self._say(is_well=True, reason="our books equal the broker's")
             return
         self._due = self._session.seconds() + self._config.retry_s
-        if not found.is_clean:
-            loud = [finding.text for finding in found.findings if finding.kind not in _SILENT]
+        loud = [finding.text for finding in found.findings if finding.kind not in _SILENT]
+        if loud or found.corrections:  # a fill between question and answer contradicts nothing: it is asked again
             self._say(is_well=False, reason="; ".join(loud) or "our books differed from the broker's")
 
     def _tell(self, finding: Finding) -> None:

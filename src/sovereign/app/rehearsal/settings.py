@@ -15,7 +15,7 @@ _QUICK: dict[str, Any] = {
             "connect_s": 2.0,
             "first_message_s": 0.5,
             "silence_s": 0.4,
-            "request_s": 1.0,
+            "request_s": 0.25,
             "gap_s": 0.03,
             "backoff_first_s": 0.01,
             "backoff_most_s": 0.05,
