@@ -76,6 +76,8 @@ class Conductor:
         self.late_ticks: dict[str, int] = {}
         self.ticks: dict[str, int] = {}
         self.is_closed = False
+        self.cursor = 0
+        """The broker's last execution that the opening, and once it is closed the session, knows of."""
         self._new_stream = new_stream
         self._remote = broker if isinstance(broker, TakesReports) else None
         self._late_notice_ns = late_notice_ns
@@ -150,6 +152,7 @@ class Conductor:
             stream = streams[instrument.symbol] = self._new_stream(instrument)
             stream.start_session(item.session)
         self.session = item.session
+        self.cursor = opening.cursor
         self.ticks = dict.fromkeys(streams, 0)
         self.late_ticks = dict.fromkeys(streams, 0)
         self._walk = SessionWalk(item.session, streams, (engine,))
@@ -222,8 +225,9 @@ class Conductor:
         self.engine.at(item.ts)
         self._say(item.code, item.severity, item.subject, item.text, item.values)
 
-    def _close(self, _: SessionClosed) -> None:
+    def _close(self, item: SessionClosed) -> None:
         walk = self._need()
+        self.cursor = max(self.cursor, item.cursor)
         walk.close()
         self.engine.end_session()
         self._walk = None

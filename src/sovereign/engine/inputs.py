@@ -42,12 +42,16 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a session begins with: money, positions, and what the risk door remembers (`RiskDoor.state`; empty: nothing)."""
+    """What a session begins with: money, positions, and what the risk door remembers (`RiskDoor.state`; empty: nothing).
+
+    `cursor` is the broker's last execution that money and positions know of: whatever follows it belongs to this session.
+    """
 
     balance: Decimal
     high_water_mark: Decimal
     positions: tuple[OpenPosition, ...] = ()
     door: Mapping[str, Any] = field(default_factory=dict)
+    cursor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +143,9 @@ class NoticeRaised(Input):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClosed(Input):
-    """The trade date is over."""
+    """The trade date is over; `cursor` is the broker's last execution that was compared with our books."""
+
+    cursor: int = 0
 
 
 INPUTS: Mapping[str, type[Input]] = {
