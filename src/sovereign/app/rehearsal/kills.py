@@ -18,6 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sovereign.app.rehearsal.books import (
+    Kept,
     Ours,
     Violation,
     check_chain,
@@ -189,7 +190,7 @@ class _Run:
         market = {"pace": plan.pace, "speed": 60.0, "holds_brackets": plan.holds_brackets}
         self._venue = forge.start("venue", folder / "venue.log", tape=tape, market=market, **self._common)
         self._trader: int | None = None
-        self._story: list[Ours] = []
+        self._swallowed_ns: int | None = None
 
     def _find(self, kind: str, text: str) -> None:
         self.result.violations.append((self._plan.number, Violation(kind=kind, text=text)))
@@ -279,9 +280,12 @@ class _Run:
     def _look(self) -> None:
         """What must hold right after a kill: nothing at the venue that was not kept, no fill invented or doubled."""
         venue = self._venue_books()
-        self._note(check_journal(kept_sessions(self._folder / "trading.sqlite"), venue))
-        fills = [fill for _, ours in self._retold() for fill in ours.fills]
-        self._note(check_fills(fills, venue, is_over=False))
+        kept = kept_sessions(self._folder / "trading.sqlite")
+        self._note(check_journal(kept, venue))
+        told = dict(self._retold())
+        self._note(check_fills([fill for ours in told.values() for fill in ours.fills], venue, is_over=False))
+        if self._swallowed_ns is None:
+            self._swallowed_ns = swallowed_ns(told, kept, venue)
 
     def judge(self, expected: Story | None) -> Story:
         """Hold everything against each other at the end of the tape; with `expected`, also the result."""
@@ -312,12 +316,12 @@ class _Run:
         self.result.fills += len(venue.executions)
         story = Story(tuple(_plain(fill) for fill in fills), str(venue.cash))
         if expected is not None:
-            self._compare(expected, story, told)
+            self._compare(expected, story)
         return story
 
-    def _compare(self, expected: Story, story: Story, told: Mapping[str, Ours]) -> None:
+    def _compare(self, expected: Story, story: Story) -> None:
         """The result is that of a run without kills, up to the first request that a kill swallowed."""
-        moment = min((found for ours in told.values() if (found := swallowed_ns(ours)) is not None), default=None)
+        moment = self._swallowed_ns
         if moment is None:
             self.result.equal += 1
             if story != expected:
@@ -334,15 +338,29 @@ def _plain(fill: Fill) -> tuple[Any, ...]:
     return (fill.ts, fill.client_order_id, fill.trade_id, str(fill.side), fill.quantity, fill.price_ticks, str(fill.fee))
 
 
-def swallowed_ns(ours: Ours) -> int | None:
-    """Return when (market ns) a restart first found that something had not left, had not arrived, or was told late."""
-    times = [
-        notice.ts
-        for notice in ours.notices
-        if (notice.code is NoticeCode.RECOVERED and notice.values.get("never_left"))
-        or notice.code in (NoticeCode.MISMATCH, NoticeCode.ORDER_UNKNOWN)
-    ]
-    return min(times, default=None)
+def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: BrokerSnapshot) -> int | None:
+    """Return the market time of a kill that swallowed something, so that the rest must differ from a run without kills.
+
+    Swallowed is a request that was decided and never kept, kept and never sent, or sent without our knowing of an answer that
+    will not be told again; and a fill that happened while nobody listened: it is booked later than it would have been.
+    """
+    theirs = {order.client_order_id: order for order in venue.orders}
+    filled = {(entry.client_order_id, entry.trade_id) for entry in venue.executions}
+    for name, ours in told.items():
+        sent = {order for request, order in kept[name].requests if request == "NEW"} if name in kept else set()
+        executor = ours.conductor.engine.executor
+        working = {order.client_order_id: order for order in executor.working()}
+        booked = {(fill.client_order_id, fill.trade_id) for one in told.values() for fill in one.fills}
+        is_swallowed = (
+            any(order.parent_id is None and order_id not in sent for order_id, order in working.items())
+            or any(order_id not in theirs or theirs[order_id].status.is_closed for order_id in working)
+            or any(entry.request != "NEW" for entry in executor.in_flight(ours.conductor.engine.now_ns))
+            or bool(filled - booked)
+            or any(one.client_order_id not in ours.statuses and not one.status.is_closed for one in theirs.values())
+        )
+        if is_swallowed and name == list(told)[-1]:
+            return ours.conductor.engine.now_ns
+    return None
 
 
 def difference(expected: Story, found: Story) -> str:
