@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -151,6 +151,26 @@ def cut_off(store: Store, task: Task, before: date | None) -> tuple[Session, Seq
     return None
 
 
+def last_report(store: Store, task: Task) -> int | None:
+    """Return the number of the last report that the session which goes on has recorded; None when none goes on."""
+    from sovereign.engine.inputs import ReportReceived, SessionOpened
+    from sovereign.store.recording import read_recording
+
+    newest = next(iter(store.live.sessions(account=task.account, strategy=task.strategy, limit=1)), None)
+    if newest is None or newest.status == _ENDED or not Path(newest.recording_path).is_file():
+        return None
+    last: int | None = None
+    try:
+        for frame in read_recording(Path(newest.recording_path)):
+            if frame.kind == SessionOpened.__name__:
+                last = int(frame.header["opening"].get("number", 0))
+            elif frame.kind == ReportReceived.__name__ and last is not None:
+                last = max(last, int(frame.header.get("number", 0)))
+    except CorruptFileError as damage:
+        _logger.warning("session %s cannot be read (%s)", newest.id, damage)
+    return last
+
+
 class TradingProcess:
     """Trades one session after the other.
 
@@ -278,8 +298,14 @@ class _SessionRun:
         from sovereign.execution.brokers.venue import VenueClient
 
         settings, task = self._settings, self._task
-        # Nothing is told of before: the comparison with the venue says what happened since.
-        client = VenueClient(task.url, task.token, settings.venue.client, name=f"{task.strategy} {task.mode}")
+        # A session that goes on is told what it has missed, in order; to a new one the comparison says how things stand.
+        client = VenueClient(
+            task.url,
+            task.token,
+            settings.venue.client,
+            private_since=last_report(self._store, task),
+            name=f"{task.strategy} {task.mode}",
+        )
         if task.mode == LIVE and client.is_simulated:
             raise ConfigurationError(
                 "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker's own adapter"
@@ -334,7 +360,7 @@ class _SessionRun:
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         header = self._header(session, warm)
         state = self._store.live.states.load(task.account, task.strategy)
-        opening = self._opening(lines, state)
+        opening = replace(self._opening(lines, state), number=client.private_seq)
         record = self._begin(name, session, path, header, instruments, client.is_simulated)
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())

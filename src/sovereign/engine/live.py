@@ -227,7 +227,7 @@ class LiveSession:
         elif isinstance(item, Reported):
             # On one line the venue's time is the tape's; else a venue whose clock is ahead must not make a report wait.
             ts = item.report.ts if self._lines.is_one else min(item.report.ts, self.now())
-            self.apply(ReportReceived(ts=ts, report=item.report, tape=item.tape, row=item.row))
+            self.apply(ReportReceived(ts=ts, report=item.report, tape=item.tape, row=item.row, number=item.number))
         elif isinstance(item, Connected):
             self._on_connection(item)
         elif isinstance(item, Answered):

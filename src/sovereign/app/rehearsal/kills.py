@@ -187,7 +187,7 @@ class _Run:
             "seconds": plan.seconds,
             "synthetic": {"ticks_per_session": 400_000},
         }
-        market = {"pace": plan.pace, "speed": 60.0, "holds_brackets": plan.holds_brackets}
+        market = {"pace": plan.pace, "speed": 20.0, "holds_brackets": plan.holds_brackets}
         self._venue = forge.start("venue", folder / "venue.log", tape=tape, market=market, **self._common)
         self._trader: int | None = None
         self._swallowed_ns: int | None = None
@@ -310,7 +310,7 @@ class _Run:
             self._note(check_money(last.conductor, venue))
             self._note(check_state(last))
         self.result.sessions += len(told)
-        if len(told) != self._plan.sessions:
+        if len(told) != self._plan.sessions and self._plan.pace == "lockstep":
             self._find("session missing", f"{len(told)} of {self._plan.sessions} sessions were traded")
         self.result.orders += len(venue.orders)
         self.result.fills += len(venue.executions)
@@ -341,22 +341,17 @@ def _plain(fill: Fill) -> tuple[Any, ...]:
 def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: BrokerSnapshot) -> int | None:
     """Return the market time of a kill that swallowed something, so that the rest must differ from a run without kills.
 
-    Swallowed is a request that was decided and never kept, kept and never sent, or sent without our knowing of an answer that
-    will not be told again; and a fill that happened while nobody listened: it is booked later than it would have been.
+    Swallowed is a request that was decided and never kept, or kept and never sent; what the venue said meanwhile is told again.
     """
     theirs = {order.client_order_id: order for order in venue.orders}
-    filled = {(entry.client_order_id, entry.trade_id) for entry in venue.executions}
     for name, ours in told.items():
         sent = {order for request, order in kept[name].requests if request == "NEW"} if name in kept else set()
         executor = ours.conductor.engine.executor
         working = {order.client_order_id: order for order in executor.working()}
-        booked = {(fill.client_order_id, fill.trade_id) for one in told.values() for fill in one.fills}
         is_swallowed = (
             any(order.parent_id is None and order_id not in sent for order_id, order in working.items())
-            or any(order_id not in theirs or theirs[order_id].status.is_closed for order_id in working)
+            or any(order_id not in theirs for order_id in working)
             or any(entry.request != "NEW" for entry in executor.in_flight(ours.conductor.engine.now_ns))
-            or bool(filled - booked)
-            or any(one.client_order_id not in ours.statuses and not one.status.is_closed for one in theirs.values())
         )
         if is_swallowed and name == list(told)[-1]:
             return ours.conductor.engine.now_ns
