@@ -47,6 +47,11 @@ class TakesReports(Protocol):
         """Hand in a report that became known at `ts`."""
         ...
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a report that was handed in waits for its tick or its time."""
+        ...
+
     def set_margins(self, margins: Mapping[str, Decimal]) -> None:
         """Take the margins per unit that are charged now."""
         ...
@@ -101,6 +106,11 @@ class Conductor:
     def until_ns(self) -> int:
         """Up to where all market data has been walked (UTC ns); 0 before the session is opened."""
         return 0 if self._walk is None else self._walk.until_ns
+
+    @property
+    def is_told_more(self) -> bool:
+        """Whether reports were received that wait for their tick: our books lag behind what we were told."""
+        return self._remote is not None and self._remote.is_waiting
 
     def promised_ns(self, symbol: str) -> int:
         """Return up to when a tape has promised to be complete (UTC ns); 0 before the session is opened."""

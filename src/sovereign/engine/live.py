@@ -127,6 +127,7 @@ class LiveSession:
         self._beat = self._polled = float("-inf")
         self._told_ns = 0
         self._is_late = False
+        self._waiting: tuple[Session, tuple[Instrument, ...]] | None = None  # for a comparison, before data are asked for
         self._reconciler = None if lines.link is None else Reconciler(self, lines, config)
 
     # Who runs it
@@ -187,11 +188,19 @@ class LiveSession:
         if self.conductor.session is None:
             self.apply(opened(session, instruments, opening))
         self._begin_lines(after)
-        heard = self._monotonic()
-        self._heard = {instrument.symbol: heard for instrument in instruments}
+        self._waiting = (session, tuple(instruments))
+        self._resume()
+
+    def _resume(self) -> None:
+        """Ask for market data; a venue that is feed and broker in one is compared with first, as its market waits for us."""
+        if self._waiting is None or (self._lines.is_one and not self._is_compared()):
+            return
+        (session, instruments), self._waiting = self._waiting, None
+        self._heard = dict.fromkeys((instrument.symbol for instrument in instruments), self._monotonic())
         for instrument in instruments:
             ticks = self.conductor.ticks.get(instrument.symbol, 0)
             self._lines.resume_from(session, instrument.symbol, self.conductor.promised_ns(instrument.symbol), ticks)
+        self._say_worked()  # a venue in lockstep may have nothing new before it hears that
 
     def _begin_late(self, after: Sequence[Input]) -> None:
         reason = "the session was cut off, and its date is over; it is only settled"
@@ -250,9 +259,8 @@ class LiveSession:
         self._say_worked()
 
     def _say_worked(self) -> None:
-        """Tell the feed how far we are; a venue in lockstep waits with its market until we have compared our books with its."""
         until = self.conductor.until_ns
-        if until > self._told_ns and self._is_compared():
+        if until > self._told_ns:
             self._told_ns = until
             self._lines.worked_through(until)
 
@@ -278,7 +286,7 @@ class LiveSession:
         self._watch_data(now)
         if self._reconciler is not None:
             self._reconciler.look(now)
-            self._say_worked()
+        self._resume()
         if now - self._beat >= self.config.heartbeat_s:
             self._beat = now
             self._on_heartbeat(self.heartbeat())
@@ -293,7 +301,7 @@ class LiveSession:
     def _promise(self) -> None:
         """The feed is silent: time itself goes on, so that timers fire and bars close."""
         session, until = self.conductor.session, self.conductor.until_ns
-        if session is None or (self._is_late and not self._is_compared()):
+        if session is None or (self._lines.is_one and not self._is_compared()):
             return
         certain = min(self._clock.now_ns() - self.config.promise_delay_ms * _NS_PER_MS, session.close_ns)
         step = 1 if self.conductor.held_ticks or certain == session.close_ns else self.config.promise_every_ms * _NS_PER_MS

@@ -85,7 +85,7 @@ class Reconciler:
             self._lines.ask_snapshot(self.cursor, self._on_snapshot)
 
     def has_compared(self, now: float) -> bool:
-        """Say whether a comparison was clean since the beginning, or was waited for long enough."""
+        """Say whether a comparison was clean since the beginning, was of no use before data come, or took too long."""
         if not self._has_compared and self._begun is not None:
             self._has_compared = self._is_well or now - self._begun >= self._config.answer_s
         return self._has_compared
@@ -143,6 +143,11 @@ class Reconciler:
         if isinstance(answer, BaseException) or asked is None:
             self._due = self._session.seconds() + self._config.retry_s
             self._say(is_well=False, reason=f"the broker did not answer: {answer}")
+            return
+        if self._session.conductor.is_told_more:
+            # What we were told explains what we would find: the tape first, which brings our books up to it.
+            self._has_compared = True
+            self._due = self._session.seconds() + self._config.retry_s
             return
         engine, now = self._session.conductor.engine, self._session.now()
         tapes = self._session.conductor.tape_of()
