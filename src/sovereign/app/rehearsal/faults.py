@@ -12,8 +12,8 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 ACCOUNT = "rehearsal"
 _DAY = date(2025, 11, 17)
 _SPEED = 30.0
-_ACTIVE_S, _QUIET_S = 60.0, 60.0
+_ACTIVE_S, _QUIET_S = 50.0, 60.0
+_ORDER_FLOW_SHARE = 0.05
+_ORDER_FLOW_WARM_S, _ORDER_FLOW_S, _ORDER_FLOW_LATENCY_MS = 1_200.0, 2_400.0, 2_000.0
 _TAPES = 8
 _TOKENS = {"trade": "rehearsal-trade", "guard": "rehearsal-guard"}
 _ADMIN = "rehearsal-admin"
@@ -89,12 +91,20 @@ class Outcome:
     entries: int = 0
 
 
-def schedule_of(seed: int) -> Schedule:
-    """Return the schedule of a seed; the same seed gives the same one."""
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as JSON-ready values."""
+    return {**asdict(outcome), "faults": dict(outcome.faults), "notices": dict(outcome.notices)}
+
+
+def schedule_of(seed: int, *, with_order_flow: bool = True) -> Schedule:
+    """Return the schedule of a seed; the same seed gives the same one (but for the strategy, without order flow)."""
     random = Random(seed)  # noqa: S311 - a schedule to repeat, not a secret
-    is_order_flow = random.random() < 0.1
-    span_ms = _ACTIVE_S * 1e3
-    count = random.randint(2, 12)
+    # Order flow looks on for twenty minutes before it trades, which only a market in lockstep makes short.
+    is_order_flow = random.random() < _ORDER_FLOW_SHARE and with_order_flow
+    is_lockstep = random.random() < 0.6 or is_order_flow
+    begin_s = _ORDER_FLOW_WARM_S if is_order_flow else 0.0
+    active_s = _ORDER_FLOW_S - _ORDER_FLOW_WARM_S - _QUIET_S if is_order_flow else _ACTIVE_S
+    faults = seeded_faults(random.randrange(2**31), active_s * 1e3, random.randint(2, 12), wall_ms=150.0)
     return Schedule(
         seed=seed,
         strategy="order_flow" if is_order_flow else DRILL,
@@ -102,16 +112,17 @@ def schedule_of(seed: int) -> Schedule:
             start=_DAY,
             seed=random.randrange(_TAPES),
             offset_s=1_800,
-            seconds=_ACTIVE_S + _QUIET_S,
+            seconds=begin_s + active_s + _QUIET_S,
             synthetic={"ticks_per_session": 400_000},
         ),
-        pace=Pace.LOCKSTEP if random.random() < 0.5 else Pace.FAST,
+        pace=Pace.LOCKSTEP if is_lockstep else Pace.FAST,
         holds_brackets=random.random() < 0.7,
-        faults=seeded_faults(random.randrange(2**31), span_ms, count, wall_ms=150.0),
+        faults=tuple(fault.model_copy(update={"at_ms": fault.at_ms + begin_s * 1e3}) for fault in faults),
         commands=tuple(
-            (random.uniform(5, _ACTIVE_S), random.choice((CommandKind.FLATTEN, CommandKind.RECONCILE)))
+            (begin_s + random.uniform(5, active_s), random.choice((CommandKind.FLATTEN, CommandKind.RECONCILE)))
             for _ in range(random.randint(0, 2))
         ),
+        latency_ms=_ORDER_FLOW_LATENCY_MS if is_order_flow else 250.0,
     )
 
 
@@ -278,9 +289,8 @@ def check_state(ours: Ours) -> Iterator[Violation]:
         text = f"{entry.request} of {entry.order.client_order_id} was never answered"
         yield Violation(kind="in flight", text=text)
     for subject, reason in engine.unhealthy.items():
+        if subject in ("backlog", "session"):
+            continue  # the last blocks of a tape were behind; a session that was settled late opens nothing
         yield Violation(kind="not well again", text=f"{subject}: {reason}")
     if ours.codes()[NoticeCode.REPLAY_DIFFERS]:
         yield Violation(kind="not deterministic", text="a restart found that its replay differed")
-
-
-Progress = Callable[[Outcome], object]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,10 +27,16 @@ _START_S = 300.0
 
 
 class Forge:
-    """Asks a forge process for processes; use it in a `with` block, at whose end all of them are gone."""
+    """Asks a forge process for processes; use it in a `with` block, at whose end all of them are gone.
 
-    def __init__(self, log: Path) -> None:
+    Parameters
+    ----------
+    log : where the forge complains. strategies : whose signals are compiled before the first process is asked for.
+    """
+
+    def __init__(self, log: Path, strategies: Sequence[str] = ("drill",)) -> None:
         self._log = log
+        self._strategies = strategies
         self._process: subprocess.Popen[str] | None = None
         self._living: set[int] = set()
 
@@ -38,7 +44,7 @@ class Forge:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sovereign.app.rehearsal.forge"],
+                [sys.executable, "-m", "sovereign.app.rehearsal.forge", *self._strategies],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -105,17 +111,17 @@ class Forge:
 
 def work() -> dict[str, Callable[..., int]]:
     """Return what a process can be started for, by name."""
-    from sovereign.app.rehearsal.processes import trade, venue
+    from sovereign.app.rehearsal.processes import schedules, trade, venue
 
-    return {"trade": trade, "venue": venue}
+    return {"trade": trade, "venue": venue, "schedules": schedules}
 
 
-def serve() -> None:
+def serve(strategies: Sequence[str]) -> None:
     """Be the forge: warm up, say so, and make processes until the caller is gone."""
     from sovereign.app.rehearsal.processes import warm_up
 
     known = work()
-    warm_up()
+    warm_up(strategies)
     children: dict[int, int | None] = {}
     _say({"ready": os.getpid()})
     for line in sys.stdin:
@@ -171,4 +177,4 @@ def _become(act: Callable[..., int], log: Path, arguments: dict[str, Any]) -> No
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1:])

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from sovereign.execution.broker import BrokerSnapshot
 
 _SIGKILL = -9
-_LATENCY_MS = 250.0
 _END_S = 30.0
 """Longest time for a process that nobody kills to come to the end of its tape, s."""
 
@@ -58,6 +57,7 @@ class Round:
     seconds: float
     pace: str
     holds_brackets: bool
+    latency_ms: float = 250.0
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -94,9 +94,20 @@ class Story:
 Progress = Callable[[Result, Round], object]
 
 
-def round_of(number: int, seed: int) -> Round:
+def round_of(number: int, seed: int, *, with_order_flow: bool = True) -> Round:
     """Return a round of a campaign; the same numbers give the same one."""
     random = Random(f"{seed}/{number}")  # noqa: S311 - a plan to repeat, not a secret
+    if with_order_flow and number % 8 == 5:
+        return Round(
+            number=number,
+            strategy="order_flow",
+            seed=random.randrange(2),
+            sessions=1,
+            seconds=2_400.0,
+            pace="lockstep",
+            holds_brackets=True,
+            latency_ms=2_000.0,
+        )
     return Round(
         number=number,
         strategy=DRILL,
@@ -114,15 +125,19 @@ class Campaign:
     Parameters
     ----------
     folder : for everything the processes leave behind; a round without a violation is removed.
+    with_order_flow : an eighth of the rounds trade order flow, whose kernels take a minute to compile on a new machine.
     """
 
-    def __init__(self, forge: Forge, folder: Path, kills: int, seed: int, progress: Progress) -> None:
+    def __init__(
+        self, forge: Forge, folder: Path, kills: int, seed: int, progress: Progress, *, with_order_flow: bool = True
+    ) -> None:
         add_drill()
         self.result = Result()
         self._forge = forge
         self._folder = folder
         self._kills = kills
         self._seed = seed
+        self._with_order_flow = with_order_flow
         self._progress = progress
         self._unkilled: dict[tuple[Any, ...], Story] = {}
 
@@ -130,7 +145,7 @@ class Campaign:
         """Play rounds until enough kills are done."""
         begun, number, result = time.monotonic(), 0, self.result
         while result.kills < self._kills:
-            plan = round_of(number, self._seed)
+            plan = round_of(number, self._seed, with_order_flow=self._with_order_flow)
             self._play(plan)
             number += 1
             result.rounds = number
@@ -175,10 +190,10 @@ class _Run:
         self._plan = plan
         self._kills = kills
         self._random = Random(f"kills {seed}/{plan.number}")  # noqa: S311 - a plan to repeat, not a secret
-        self._settings: Settings = settings_of(str(folder), _LATENCY_MS)
+        self._settings: Settings = settings_of(str(folder), plan.latency_ms)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        self._common = {"folder": str(folder), "latency_ms": _LATENCY_MS}
+        self._common = {"folder": str(folder), "latency_ms": plan.latency_ms}
         tape = {
             "start": "2025-11-17",
             "seed": plan.seed,

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,8 @@ def settings_of(folder: str, latency_ms: float) -> Settings:
     )
 
 
-def warm_up() -> None:
-    """Load everything and compile what a session of the drill needs; starts no thread."""
+def warm_up(strategies: Sequence[str]) -> None:
+    """Load everything and compile what sessions of these strategies need; starts no thread."""
     import sqlite3  # noqa: F401 - the forge's children need it at once
 
     import sqlalchemy.dialects.sqlite  # noqa: F401 - as above
@@ -51,7 +51,7 @@ def warm_up() -> None:
 
     compile_matching()
     add_drill()
-    for strategy in ("drill",):
+    for strategy in strategies:
         _warm(strategy)
 
 
@@ -115,6 +115,23 @@ def trade(folder: str, latency_ms: float, strategy: str, point: str = "", count:
     for traded in done:
         _say(json.dumps({"session": traded.session_id, "code": traded.exit_code, "reason": traded.reason}))
     return next((traded.exit_code for traded in done if traded.exit_code), 0)
+
+
+def schedules(folder: str, seeds: Sequence[int], with_order_flow: bool) -> int:
+    """Play fault schedules one after the other; each leaves a line of JSON in `FOLDER/outcomes.jsonl`, and no folder if it was well."""
+    import shutil
+
+    from sovereign.app.rehearsal.faults import play, plain_outcome, schedule_of
+
+    with (Path(folder) / "outcomes.jsonl").open("a", encoding="utf-8") as out:
+        for seed in seeds:
+            place = Path(folder) / f"seed-{seed}"
+            outcome = play(schedule_of(seed, with_order_flow=with_order_flow), place)
+            out.write(json.dumps(plain_outcome(outcome)) + "\n")
+            out.flush()
+            if not outcome.violations:
+                shutil.rmtree(place, ignore_errors=True)
+    return 0
 
 
 def _say(line: str) -> None:
