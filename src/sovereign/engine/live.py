@@ -304,6 +304,8 @@ class LiveSession:
         if session is None or (self._lines.is_one and not self._is_compared()):
             return
         certain = min(self._clock.now_ns() - self.config.promise_delay_ms * _NS_PER_MS, session.close_ns)
+        if self._is_late:
+            certain = session.close_ns  # a date that is over; the feed may have none any more that could tell the time
         step = 1 if self.conductor.held_ticks or certain == session.close_ns else self.config.promise_every_ms * _NS_PER_MS
         if certain - until >= step:
             self.apply(TimePromised(ts=certain))

@@ -115,7 +115,7 @@ class Reconciler:
         for entry in self._session.conductor.engine.executor.in_flight(market):
             key = (entry.order.client_order_id, entry.request, entry.since_ns)
             found[key] = self._first_seen.get(key, now)
-            if now - found[key] >= self._config.in_flight_s:
+            if now - found[key] >= self._config.in_flight_s and self._session.is_connected(BROKER):
                 found[key] = now
                 self._say_in_flight(*key)
                 self._lines.ask_order(key[0], lambda answer, asked=key[0]: self._on_order(asked, answer))  # type: ignore[misc]

@@ -56,6 +56,9 @@ def kill_campaign(folder: Path, kills: int, seed: int, workers: int, say: Say, *
                 f"worker {number}: {result.kills} of {share} kills, {result.rounds} rounds, {result.starts} starts, "
                 f"{len(result.violations)} violations, {result.seconds:.0f} s ({plan.strategy}, {plan.pace})"
             )
+            for where, violation in result.violations:
+                if where == plan.number:
+                    say(f"worker {number}: round {where}: {violation.kind}: {violation.text}")
 
         place = folder / f"worker-{number}"
         try:

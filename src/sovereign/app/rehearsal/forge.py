@@ -123,21 +123,23 @@ def serve(strategies: Sequence[str]) -> None:
     known = work()
     warm_up(strategies)
     children: dict[int, int | None] = {}
-    _say({"ready": os.getpid()})
-    for line in sys.stdin:
-        request = json.loads(line)
-        if request["do"] == "start":
-            pid = os.fork()
-            if pid == 0:
-                _become(known[request["what"]], Path(request["log"]), request["arguments"])
-            children[pid] = None
-            _say({"pid": pid})
-        else:
-            _say({"status": _wait(children, request["pid"], time.monotonic() + request["seconds"])})
-    for pid, status in children.items():
-        if status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    try:
+        _say({"ready": os.getpid()})
+        for line in sys.stdin:
+            request = json.loads(line)
+            if request["do"] == "start":
+                pid = os.fork()
+                if pid == 0:
+                    _become(known[request["what"]], Path(request["log"]), request["arguments"])
+                children[pid] = None
+                _say({"pid": pid})
+            else:
+                _say({"status": _wait(children, request["pid"], time.monotonic() + request["seconds"])})
+    finally:  # the caller has gone, perhaps without a word
+        for pid, status in children.items():
+            if status is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _say(answer: dict[str, Any]) -> None:
@@ -150,8 +152,8 @@ def _wait(children: dict[int, int | None], pid: int, deadline: float) -> int | N
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             children[pid] = os.waitstatus_to_exitcode(status)
-        elif time.monotonic() >= deadline:
-            return None
+        elif time.monotonic() >= deadline or select.select([sys.stdin], [], [], 0)[0]:
+            return None  # the caller has gone: it says nothing while it waits
         else:
             time.sleep(_POLL_S)
     return children[pid]
