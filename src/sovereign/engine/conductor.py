@@ -199,7 +199,9 @@ class Conductor:
         self._need().promise(item.ts)
 
     def _report(self, item: ReportReceived) -> None:
-        self._need_remote().deliver(item.report, item.ts, tape=item.tape, row=item.row)
+        # A tick before what was promised over will not come any more, and nothing can wait for it.
+        row = item.row if item.report.ts >= self.until_ns else 0
+        self._need_remote().deliver(item.report, item.ts, tape=item.tape, row=row)
         self._catch_up()
 
     def _margins(self, item: MarginsChanged) -> None:

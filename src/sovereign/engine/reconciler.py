@@ -57,6 +57,7 @@ class Reconciler:
         self._begun: float | None = None
         self._has_compared = False
         self._closing: float | None = None
+        self._lags: float | None = None  # since when reports wait for their tick
         self._last_ns: int | None = None  # when the latest comparison that was settled had been asked for
         self._is_last_clean = False
 
@@ -144,10 +145,14 @@ class Reconciler:
             self._due = self._session.seconds() + self._config.retry_s
             self._say(is_well=False, reason=f"the broker did not answer: {answer}")
             return
-        if self._session.conductor.is_told_more:
+        seconds = self._session.seconds()
+        lags, self._lags = self._session.conductor.is_told_more, self._lags or seconds
+        if not lags:
+            self._lags = None
+        elif seconds - (self._lags or seconds) < self._config.answer_s:
             # What we were told explains what we would find: the tape first, which brings our books up to it.
             self._has_compared = True
-            self._due = self._session.seconds() + self._config.retry_s
+            self._due = seconds + self._config.retry_s
             return
         engine, now = self._session.conductor.engine, self._session.now()
         tapes = self._session.conductor.tape_of()

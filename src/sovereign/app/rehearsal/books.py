@@ -243,7 +243,10 @@ def check_money(conductor: Conductor, venue: BrokerSnapshot) -> Iterator[Violati
 
 
 def check_orders(ours: Mapping[str, OrderStatus], venue: BrokerSnapshot) -> Iterator[Violation]:
-    """Every order of ours ends as the venue says it did; one that it never got is closed here."""
+    """Every order of ours ends as the venue says it did; one that it never got is closed here.
+
+    An order that was given up before it arrived is refused here and canceled there: closed on both sides, without a fill.
+    """
     theirs: dict[str, VenueOrder] = {order.client_order_id: order for order in venue.orders}
     for name, status in ours.items():
         other = theirs.get(name)
@@ -251,7 +254,8 @@ def check_orders(ours: Mapping[str, OrderStatus], venue: BrokerSnapshot) -> Iter
             if status not in _UNSENT:
                 yield Violation(kind="order state", text=f"{name} is {status} here, and the venue never had it")
         elif other.status.is_closed:
-            if status is not other.status:
+            is_given_up = status in _UNSENT and other.status in _UNSENT and not other.filled_qty
+            if status is not other.status and not is_given_up:
                 yield Violation(kind="order state", text=f"{name} is {status} here, {other.status} at the venue")
         elif status in _CLOSED:
             yield Violation(kind="order state", text=f"{name} is {status} here, and works ({other.status}) at the venue")

@@ -35,15 +35,18 @@ from sovereign.app.rehearsal.protection import longest_bare_ns
 from sovereign.app.rehearsal.settings import DRILL, add_drill, drill_settings
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import NoticeCode
+from sovereign.core.order import OrderStatus
 from sovereign.execution.venue.configuration import Pace, TapeSpec
 from sovereign.execution.venue.fault import Fault, seeded_faults
+from sovereign.execution.venue.tape import Tape
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.app.rehearsal.books import Ours
     from sovereign.app.session import Traded
+    from sovereign.core.columns import Trades
+    from sovereign.core.session import Session
     from sovereign.execution.venue.server import VenueServer
-    from sovereign.execution.venue.tape import Tape
 
 ACCOUNT = "rehearsal"
 _DAY = date(2025, 11, 17)
@@ -54,16 +57,20 @@ _ORDER_FLOW_WARM_S, _ORDER_FLOW_S, _ORDER_FLOW_LATENCY_MS = 1_200.0, 2_400.0, 2_
 _TAPES = 8
 _TOKENS = {"trade": "rehearsal-trade", "guard": "rehearsal-guard"}
 _ADMIN = "rehearsal-admin"
-_DEADLINE_S = 60.0
 _RESTARTS = 4
-_UNPROTECTED_S = 30.0
-"""Bound of a position without protection at the venue, s of market time: the alarm's limit, and the actions after it, each of
-which may be lost once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """What a seed decides."""
+    """What a seed decides.
+
+    Parameters
+    ----------
+    speed : market seconds a second where the pace is fast. slice_ms : of the tape; None as the pace has it.
+    deadline_s : longest time until the session has ended, s.
+    unprotected_s : longest time that the venue may hold a position without protection, s of market time: the alarm's limit
+        (`execution.unprotected_alarm_s`), and the actions after it, each of which may be lost once.
+    """
 
     seed: int
     strategy: str
@@ -73,11 +80,15 @@ class Schedule:
     faults: tuple[Fault, ...]
     commands: tuple[tuple[float, CommandKind], ...]
     latency_ms: float = 250.0
+    speed: float = _SPEED
+    slice_ms: float | None = None
+    deadline_s: float = 60.0
+    unprotected_s: float = 30.0
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a schedule."""
+    """What became of a schedule; `net` is what the trades made, in account currency."""
 
     seed: int
     violations: list[Violation] = field(default_factory=list)
@@ -88,7 +99,9 @@ class Outcome:
     notices: Counter[str] = field(default_factory=Counter)
     restarts: int = 0
     bare_s: float = 0.0
-    entries: int = 0
+    trades: int = 0
+    net: float = 0.0
+    rejected: int = 0
 
 
 def plain_outcome(outcome: Outcome) -> dict[str, Any]:
@@ -165,29 +178,55 @@ def play(schedule: Schedule, folder: Path, settings: Settings | None = None) -> 
     return outcome
 
 
+class _PatientTape(Tape):
+    """A tape that a market cannot read on until the session is there: a market that does not wait would be over before it."""
+
+    def __init__(self, tape: Tape, begun: threading.Event, seconds: float) -> None:
+        super().__init__(tape, tape.sessions)
+        self.__dict__.update(tape.__dict__)
+        self._begun = begun
+        self._seconds = seconds
+        self._own_thread = threading.get_ident()
+
+    def is_loaded(self, session: Session) -> bool:
+        """Say whether the session is there; the server then waits in a thread of its own."""
+        return self._begun.is_set() and super().is_loaded(session)
+
+    def columns(self, session: Session) -> dict[str, Trades]:
+        """Return the ticks, to anybody but the server's clock at once."""
+        if threading.get_ident() != self._own_thread:
+            self._begun.wait(self._seconds)
+        return super().columns(session)
+
+
 async def _play(schedule: Schedule, settings: Settings, folder: Path, outcome: Outcome) -> None:
     from sovereign.app.venue import market_defaults, market_spec
     from sovereign.execution.venue.exchange import Exchange
     from sovereign.execution.venue.server import VenueServer
 
-    exchange = Exchange(tape_of, _ADMIN, folder / "books")
-    spec = market_spec(
-        settings, "main", schedule.tape, pace=schedule.pace, speed=_SPEED, holds_brackets=schedule.holds_brackets
+    begun = threading.Event()
+    exchange = Exchange(
+        lambda spec: _PatientTape(tape_of(spec), begun, schedule.deadline_s), _ADMIN, folder / "books"
     )
+    asked = {"pace": schedule.pace, "speed": schedule.speed, "holds_brackets": schedule.holds_brackets}
+    if schedule.slice_ms is not None:
+        asked["slice_ms"] = schedule.slice_ms
+    spec = market_spec(settings, "main", schedule.tape, **asked)
     exchange.open_market(spec.model_copy(update={"faults": schedule.faults}))
     exchange.open_account("main", ACCOUNT, Decimal(settings.account.starting_balance), _TOKENS)
     server = VenueServer(exchange, market_defaults(settings), heartbeat_s=settings.venue.heartbeat_s)
     port = await server.start(0)
     try:
-        done = await _trade(schedule, settings, server, f"ws://127.0.0.1:{port}", outcome)
+        done = await _trade(schedule, settings, server, f"ws://127.0.0.1:{port}", outcome, begun)
         if done is not None:
             await asyncio.to_thread(_judge, schedule, settings, server, folder, outcome)
     finally:
+        begun.set()
         await server.close()
 
 
 async def _trade(
-    schedule: Schedule, settings: Settings, server: VenueServer, url: str, outcome: Outcome
+    schedule: Schedule, settings: Settings, server: VenueServer, url: str, outcome: Outcome, begun: threading.Event
 ) -> Traded | None:
     """Trade the session, starting anew what ended badly, as a supervisor would; None when it did not come to its end."""
     from sovereign.app.ops.redaction import redactor_for
@@ -196,7 +235,7 @@ async def _trade(
     task = Task(
         strategy=schedule.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True
     )
-    redact, deadline = redactor_for(settings), time.monotonic() + _DEADLINE_S
+    redact, deadline = redactor_for(settings), time.monotonic() + schedule.deadline_s
     asking = asyncio.create_task(_ask(schedule, settings, server))
     try:
         while True:
@@ -206,11 +245,13 @@ async def _trade(
             thread.start()
             while thread.is_alive() and time.monotonic() < deadline:
                 await asyncio.sleep(0.01)
+                if not begun.is_set() and any(settings.session.folder.glob("*.rec")):
+                    begun.set()
             if thread.is_alive():
                 market = server.exchange.markets["main"]
                 session = market.session
                 at = "over" if session is None else f"{(market.until_ns - session.open_ns) / 1e9:.1f} s into it"
-                text = f"the session had not ended after {_DEADLINE_S:.0f} s; its market was {at}"
+                text = f"the session had not ended after {schedule.deadline_s:.0f} s; its market was {at}"
                 outcome.violations.append(Violation(kind="deadlock", text=text))
                 process.stop("the deadline of the rehearsal")
                 await asyncio.to_thread(thread.join, 10.0)
@@ -274,12 +315,13 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     found += check_chain(ours, one, session_id)
     found += check_state(ours)
     bare = longest_bare_ns(book.messages, venue, market.tape.sessions[0].close_ns) / 1e9
-    if bare > _UNPROTECTED_S:
+    if bare > schedule.unprotected_s:
         found.append(Violation(kind="unprotected", text=f"a position was without a stop at the venue for {bare:.1f} s"))
     outcome.bare_s = bare
     outcome.orders, outcome.fills = len(venue.orders), len(venue.executions)
     outcome.notices = Counter(code.value for code, count in ours.codes().items() for _ in range(count))
-    outcome.entries = len(one.requests)
+    outcome.trades, outcome.net = len(ours.trades), float(sum(trade.net for trade in ours.trades))
+    outcome.rejected = sum(status is OrderStatus.REJECTED for status in ours.statuses.values())
 
 
 def check_state(ours: Ours) -> Iterator[Violation]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sovereign.app.configuration import Settings
+from sovereign.core.event import Severity
 
 DRILL = "drill"
 
@@ -24,8 +25,9 @@ _QUICK: dict[str, Any] = {
     },
     "live": {
         "poll_ms": 10,
+        "backlog_ms": 60_000,
         "in_flight_s": 0.2,
-        "in_flight_grace_s": 2.0,
+        "in_flight_grace_s": 10.0,
         "reconcile_s": 0.5,
         "retry_s": 0.05,
         "answer_s": 5.0,
@@ -34,6 +36,7 @@ _QUICK: dict[str, Any] = {
     },
     "session": {"warm_up_sessions": 1},
     "health": {"port": 0},
+    "alerts": {"routes": {severity.value: [] for severity in Severity}},  # nobody is told of a rehearsal
 }
 
 _OPEN_DOOR: dict[str, Any] = {
@@ -110,5 +113,5 @@ def drill_settings(folder: Path, **more: Any) -> Settings:
 def user_settings(given: Settings, folder: Path, **more: Any) -> Settings:
     """Return a user's settings for a rehearsal: the strategy and the door as they are, lines that wait no longer than they must."""
     tree = given.model_dump(mode="python")
-    tree["alerts"] = {}  # nobody is told of a rehearsal
+    tree["alerts"] = {}
     return Settings.model_validate(merged(tree, _QUICK, in_folder(folder), more))
