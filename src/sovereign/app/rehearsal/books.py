@@ -176,7 +176,7 @@ def kept_sessions(database: Path) -> dict[str, Kept]:
     if not database.is_file():
         return {}
     found: dict[str, Kept] = {}
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"live_sessions", "audit_heads", "order_requests"} <= tables:
             return {}

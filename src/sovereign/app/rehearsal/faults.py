@@ -313,7 +313,7 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     found += check_money(ours.conductor, venue)
     found += check_orders(ours.statuses, venue)
     found += check_chain(ours, one, session_id)
-    found += check_state(ours)
+    found += check_state(ours, round(schedule.latency_ms * 1e6))
     bare = longest_bare_ns(book.messages, venue, market.tape.sessions[0].close_ns) / 1e9
     if bare > schedule.unprotected_s:
         found.append(Violation(kind="unprotected", text=f"a position was without a stop at the venue for {bare:.1f} s"))
@@ -324,10 +324,13 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     outcome.rejected = sum(status is OrderStatus.REJECTED for status in ours.statuses.values())
 
 
-def check_state(ours: Ours) -> Iterator[Violation]:
-    """Nothing is left in flight, and nothing that has passed still makes entries impossible."""
-    engine = ours.conductor.engine
+def check_state(ours: Ours, latency_ns: int) -> Iterator[Violation]:
+    """Nothing is left in flight but what the close overtook, and nothing that has passed still makes entries impossible."""
+    engine, session = ours.conductor.engine, ours.conductor.session
+    arrived = None if session is None else session.close_ns - latency_ns
     for entry in engine.executor.in_flight(engine.now_ns):
+        if arrived is not None and entry.since_ns > arrived:
+            continue
         text = f"{entry.request} of {entry.order.client_order_id} was never answered"
         yield Violation(kind="in flight", text=text)
     for subject, reason in engine.unhealthy.items():
