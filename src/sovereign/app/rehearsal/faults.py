@@ -141,8 +141,8 @@ def schedule_of(seed: int, *, with_order_flow: bool = True) -> Schedule:
 
 @cache
 def _tape(text: str) -> Tape:
-    from sovereign.app.venue import tape_opener
     from sovereign.app.configuration import Settings
+    from sovereign.app.venue import tape_opener
 
     return tape_opener(Settings())(TapeSpec.model_validate_json(text))
 
@@ -182,8 +182,7 @@ class _PatientTape(Tape):
     """A tape that a market cannot read on until the session is there: a market that does not wait would be over before it."""
 
     def __init__(self, tape: Tape, begun: threading.Event, seconds: float) -> None:
-        super().__init__(tape, tape.sessions)
-        self.__dict__.update(tape.__dict__)
+        self.__dict__.update(tape.__dict__)  # the columns that were made are shared
         self._begun = begun
         self._seconds = seconds
         self._own_thread = threading.get_ident()
@@ -205,9 +204,7 @@ async def _play(schedule: Schedule, settings: Settings, folder: Path, outcome: O
     from sovereign.execution.venue.server import VenueServer
 
     begun = threading.Event()
-    exchange = Exchange(
-        lambda spec: _PatientTape(tape_of(spec), begun, schedule.deadline_s), _ADMIN, folder / "books"
-    )
+    exchange = Exchange(lambda spec: _PatientTape(tape_of(spec), begun, schedule.deadline_s), _ADMIN, folder / "books")
     asked = {"pace": schedule.pace, "speed": schedule.speed, "holds_brackets": schedule.holds_brackets}
     if schedule.slice_ms is not None:
         asked["slice_ms"] = schedule.slice_ms
@@ -232,9 +229,7 @@ async def _trade(
     from sovereign.app.ops.redaction import redactor_for
     from sovereign.app.session import PAPER, Task, TradingProcess
 
-    task = Task(
-        strategy=schedule.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True
-    )
+    task = Task(strategy=schedule.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True)
     redact, deadline = redactor_for(settings), time.monotonic() + schedule.deadline_s
     asking = asyncio.create_task(_ask(schedule, settings, server))
     try:

@@ -1,9 +1,9 @@
 """The kill campaign: a trading process in its own process is killed again and again, and started again, until its tape ends.
 
-A round is one tape, traded from its beginning to its end by as many processes as it takes. Kills fall at random moments of the
-wall clock and at named points between two steps of the code. After each, what is on the disk and what the venue knows must agree
-so far; at the end they must agree wholly. In lockstep the market waits for the session, so that the result can be held against
-that of a run which nobody killed.
+A round is one tape, traded from its beginning to its end by as many processes as it takes. Kills fall at random moments of
+the wall clock and at named points between two steps of the code. After each, what is on the disk and what the venue knows must
+agree so far; at the end they must agree wholly. In lockstep the market waits for the session, so that the result can be held
+against that of a run which nobody killed.
 """
 
 from __future__ import annotations
@@ -286,9 +286,7 @@ class _Run:
             warm = earlier[-self._settings.session.warm_up_sessions :]
             yield (
                 name,
-                run_again(
-                    self._settings, self._plan.strategy, name, path, warm, holds_brackets=self._plan.holds_brackets
-                ),
+                run_again(self._settings, self._plan.strategy, name, path, warm, holds_brackets=self._plan.holds_brackets),
             )
             earlier.append(path)
 

@@ -34,9 +34,7 @@ def longest_bare_ns(messages: Iterable[Report], books: BrokerSnapshot, end_ns: i
     messages : of one account on one symbol, in order. books : of the same account, with every order there ever was.
     end_ns : until when; a position that is bare then counts up to there.
     """
-    orders = {
-        order.client_order_id: _Order(order.side, order.order_type, order.quantity) for order in books.orders
-    }
+    orders = {order.client_order_id: _Order(order.side, order.order_type, order.quantity) for order in books.orders}
     held, since, longest = 0, None, 0
     for message in messages:
         order = orders.get(message.client_order_id)
