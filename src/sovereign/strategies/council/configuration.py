@@ -217,7 +217,7 @@ class MemoryConfig(Configuration):
 class CouncilConfig(Configuration):
     """The council."""
 
-    bar_s: int = Field(
+    bar_seconds: int = Field(
         default=300, ge=60, description="Width of the bars (s); 86,400 for daily ones. Source: own choice; any the data holds."
     )
     without: tuple[Part, ...] = Field(

@@ -82,6 +82,7 @@ class CouncilStrategy:
     name = "council"
     gate_names = ("passed",)
     is_stateless = False
+    market = "portfolio"
     parts = (*AGENTS, "memory", "regime_gating")
     """What `strategies.council.without` can leave out."""
 
@@ -105,7 +106,7 @@ class CouncilStrategy:
         from sovereign.signals.council import CouncilStream
 
         config = self.config
-        return CouncilStream(instrument, config.bar_s, config.regime, config.turn, config.profile)
+        return CouncilStream(instrument, config.bar_seconds, config.regime, config.turn, config.profile)
 
     def start_session(self, session: Session, instrument: Instrument) -> None:  # noqa: ARG002 - the port's shape
         """Remember what earlier sessions have left, once a session."""
@@ -194,7 +195,7 @@ class CouncilStrategy:
 
     def _time_in_force(self) -> TimeInForce:
         # A daily bar is known at the close; its order meets the next session's open.
-        return TimeInForce.GTC if self.config.bar_s >= _DAY_S else TimeInForce.DAY
+        return TimeInForce.GTC if self.config.bar_seconds >= _DAY_S else TimeInForce.DAY
 
     def _enter(
         self, moment: Moment, row: Any, views: Sequence[AgentView], combined: Combined, holding: _Holding
@@ -209,7 +210,7 @@ class CouncilStrategy:
         size = sized(confidence, row.volatility, others, combined.size_factor, position)
         alone = sized(plain, row.volatility, others, combined.size_factor, position)
         stop_ticks = 0 if math.isnan(size.stop_frac) else round(size.stop_frac * row.close)
-        age = (moment.ts - row.known_at) / (config.bar_s * NS_PER_SECOND)
+        age = (moment.ts - row.known_at) / (config.bar_seconds * NS_PER_SECOND)
         checks = (
             *combined.checks,
             Check("fresh", age, float(config.regime.stale_bars), "bars", age < config.regime.stale_bars),
