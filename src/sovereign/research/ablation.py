@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.errors import UsageError, suggestion
-from sovereign.core.event import Event, SessionEnded
+from sovereign.core.event import AccountSnapshot, Event, SessionEnded
 from sovereign.core.port import Feed
 from sovereign.core.session import Session
 from sovereign.research.backtest import Recipe, main_lane, run_backtest
@@ -35,8 +35,9 @@ WHOLE = "whole"
 class VariantResult:
     """One variant: what it made.
 
-    `difference` is its mean daily profit less that of the whole strategy, `low` and `high` the interval of that mean; `is_clear` says
-    that the interval holds no zero. NaN and False for the whole itself.
+    `net` and `mean` (a day) are of all days, floating profit included. `difference` is its mean daily profit less that of the
+    whole strategy on the last `judged_days` days, which nobody has chosen by; `low` and `high` are the interval of that mean, and
+    `is_clear` says that it holds no zero. NaN and False for the whole itself. `daily` is its profit day by day.
     """
 
     name: str
@@ -45,9 +46,12 @@ class VariantResult:
     net: Decimal
     days: int
     mean: float
+    judged_days: int
+    judged_net: Decimal
     difference: float
     low: float
     high: float
+    daily: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def is_clear(self) -> bool:
@@ -63,20 +67,25 @@ class VariantResult:
             "wins": self.wins,
             "net": str(self.net),
             "days": self.days,
+            "judged_days": self.judged_days,
+            "judged_net": str(self.judged_net),
             **{name: None if math.isnan(value) else value for name, value in numbers.items()},
             "is_clear": self.is_clear,
         }
 
 
-class _Balances:
-    """A sink that keeps the balance at the end of each session."""
+class _Equities:
+    """A sink that keeps the equity at the end of each session."""
 
-    def __init__(self) -> None:
-        self.balances: list[Decimal] = []
+    def __init__(self, first: Decimal) -> None:
+        self._last = first
+        self.equities = [first]
 
     def __call__(self, event: Event) -> None:
-        if type(event) is SessionEnded:
-            self.balances.append(event.balance)
+        if type(event) is AccountSnapshot:
+            self._last = event.equity
+        elif type(event) is SessionEnded:
+            self.equities.append(self._last)
 
 
 def parts_of(strategy: str, section: Configuration) -> tuple[str, ...]:
@@ -93,22 +102,40 @@ def parts_of(strategy: str, section: Configuration) -> tuple[str, ...]:
 
 
 def variants_of(strategy: str, section: Configuration, only: Sequence[str] = ()) -> dict[str, Configuration]:
-    """Return the whole strategy and one variant without each of its parts (of `only`, if given), by name.
+    """Return the whole strategy, one variant without each of its parts, and one for each rival setting, by name.
+
+    Rivals are settings that a strategy offers as alternatives to each other: its `rivals`, values by dotted key.
+
+    Parameters
+    ----------
+    only : parts to leave out and keys of rivals to try; all of them when empty.
 
     Raises
     ------
     UsageError : the strategy names no parts, or has none of that name.
     """
     parts = parts_of(strategy, section)
+    rivals: Mapping[str, Sequence[Any]] = getattr(load_strategy(strategy, section), "rivals", {})
+    allowed = (*parts, *rivals)
     for name in only:
-        if name not in parts:
-            raise UsageError(f"part was '{name}'{suggestion(name, parts)}; allowed are {', '.join(parts)}")
+        if name not in allowed:
+            raise UsageError(f"part was '{name}'{suggestion(name, allowed)}; allowed are {', '.join(allowed)}")
     variants = {WHOLE: section}
     left_out: tuple[str, ...] = tuple(getattr(section, "without", ()))
-    for part in only or parts:
-        if part not in left_out:
+    for part in parts:
+        if part not in left_out and (not only or part in only):
             variants[f"without {part}"] = section.model_copy(update={"without": (*left_out, part)})
+    for key, values in rivals.items():
+        for value in values:
+            other = _with(section, key.split("."), value)
+            if other != section and (not only or key in only):
+                variants[f"{key} = {value}"] = other
     return variants
+
+
+def _with(section: Configuration, path: Sequence[str], value: Any) -> Configuration:
+    inner = value if len(path) == 1 else _with(getattr(section, path[0]), path[1:], value)
+    return section.model_copy(update={path[0]: inner})
 
 
 def compare_variants(
@@ -117,6 +144,7 @@ def compare_variants(
     variants: Mapping[str, Configuration],
     config: MetricsConfig,
     *,
+    judged_frac: float = 1.0,
     on_session: Callable[[str, Session], Any] | None = None,
 ) -> list[VariantResult]:
     """Run every variant over the feed, the first one being what the others are compared with.
@@ -125,19 +153,22 @@ def compare_variants(
     ----------
     feed : may be gone through any number of times.
     config : bootstrap: samples, seed, confidence; its block is `round(days ** (1 / 3))` days.
+    judged_frac : share of the days, the last ones, on which the differences are taken.
     on_session : called with the variant's name after each session, for progress.
 
     Raises
     ------
-    UsageError : there is no variant.
+    UsageError : there is no variant, or no day to judge by.
     """
     if not variants:
         raise UsageError("variants were none; give at least one")
+    if not 0.0 < judged_frac <= 1.0:
+        raise UsageError(f"judged share was {judged_frac}; allowed is above 0 up to 1")
     lane = main_lane(recipe.execution)
     results: list[VariantResult] = []
     base: Float64 | None = None
     for name, section in variants.items():
-        kept = _Balances()
+        kept = _Equities(recipe.starting_balance)
         outcome = run_backtest(
             replace(recipe, strategy_config=section),
             feed,
@@ -146,22 +177,26 @@ def compare_variants(
             on_session=None if on_session is None else _named(on_session, name),
         )
         trades = outcome.lanes[lane.name].trades
-        balances = [recipe.starting_balance, *kept.balances]
-        daily = np.diff(np.array([float(balance) for balance in balances]))
+        daily = np.diff(np.array([float(equity) for equity in kept.equities]))
         base = daily if base is None else base
-        difference = daily - base
-        low, high = (math.nan, math.nan) if not results else block_bootstrap_mean(difference, config)
+        judged = max(1, round(len(daily) * judged_frac))
+        difference = (daily - base)[-judged:]
+        is_whole = not results
+        low, high = (math.nan, math.nan) if is_whole else block_bootstrap_mean(difference, config)
         results.append(
             VariantResult(
                 name=name,
                 trades=len(trades),
                 wins=sum(1 for trade in trades if trade.net > 0),
-                net=balances[-1] - balances[0],
+                net=kept.equities[-1] - kept.equities[0],
                 days=len(daily),
                 mean=float(daily.mean()) if len(daily) else math.nan,
-                difference=float(difference.mean()) if results and len(daily) else math.nan,
+                judged_days=min(judged, len(daily)),
+                judged_net=kept.equities[-1] - kept.equities[-1 - min(judged, len(daily))],
+                difference=math.nan if is_whole or not len(daily) else float(difference.mean()),
                 low=low,
                 high=high,
+                daily=tuple(daily.tolist()),
             )
         )
     return results

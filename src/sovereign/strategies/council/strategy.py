@@ -7,8 +7,9 @@ would have been without memory. While a symbol is held nothing is proposed for i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -85,6 +86,8 @@ class CouncilStrategy:
     market = "portfolio"
     parts = (*AGENTS, "memory", "regime_gating")
     """What `strategies.council.without` can leave out."""
+    rivals: Mapping[str, Sequence[str]] = MappingProxyType({"combiner.rule": ("consensus", "conflict")})
+    """Settings that stand for each other, for those who compare."""
 
     def __init__(self, config: CouncilConfig) -> None:
         self.config = config
