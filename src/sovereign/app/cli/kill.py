@@ -41,7 +41,8 @@ def command(
         accounts, settings.kill, latch=lambda: keep_kill(settings, "*", who, reason), failures=(SovereignError, OSError)
     )
     # What a venue answered, or an address that could not be reached, may hold a secret.
-    emit(json.loads(without_secrets(json.dumps(to_plain(done)))) if as_json else done, as_json, lambda one: without_secrets(_text(one)))
+    plain = json.loads(without_secrets(json.dumps(to_plain(done))))
+    emit(plain, as_json, lambda _: without_secrets(_text(done)))
     if not done.is_flat:
         open_ones = ", ".join(one.account for one in done.accounts if not one.is_flat)
         raise BrokerError(f"not flat, as far as is known: {open_ones}; repeat the kill, and close by hand at the venue")
