@@ -50,10 +50,10 @@ def forward_step(predicted: Float64, densities: Float64, out: Float64) -> float:
     if total <= 0.0:
         # No state that could be reached explains the observation: keep what was predicted.
         out[:] = predicted
-        return top
+        return float(top)
     for state in range(len(densities)):
         out[state] /= total
-    return math.log(total) + top
+    return float(math.log(total) + top)
 
 
 @kernel
@@ -67,9 +67,7 @@ def predict(filtered: Float64, transition: Float64, out: Float64) -> None:
 
 
 @kernel
-def filter_forward(
-    x: Float64, start: Float64, transition: Float64, means: Float64, variances: Float64, out: Float64
-) -> float:
+def filter_forward(x: Float64, start: Float64, transition: Float64, means: Float64, variances: Float64, out: Float64) -> float:
     """Write P(state at t | x[:t + 1]) to `out` (n, k) and return the log likelihood of the whole."""
     states = len(start)
     predicted = start.copy()
@@ -128,7 +126,7 @@ def _count_moves(filtered: Float64, relative: Float64, transition: Float64, beta
 
 
 @kernel
-def fit(
+def fit(  # noqa: C901, PLR0912 - one loop nest, split it would copy arrays
     x: Float64,
     start: Float64,
     transition: Float64,

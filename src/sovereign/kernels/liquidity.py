@@ -6,7 +6,6 @@ looks past the last element it is given.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,7 @@ def volume_profile(high: Float64, low: Float64, volume: Float64, bins: int, out:
 def nearest_magnet(
     profile: Float64, bottom: float, width: float, price: float, quantile: float, sorted_out: Float64
 ) -> tuple[float, float, bool]:
-    """Return the middle of the nearest busy bin (price units), its share of the volume of all busy bins, and whether price is in it.
+    """Return the middle of the nearest busy bin (price units), its share of all busy volume, and whether price is in it.
 
     A bin is busy when its volume lies above the `quantile` of all bins. Distances that are equal go to the busier bin, then
     to the lower. NaN, 0 and False without a profile. `sorted_out` is working space as long as the profile.
@@ -103,7 +102,7 @@ def nearest_magnet(
         return np.nan, 0.0, False
     sorted_out[:] = np.sort(profile)
     place = quantile * (bins - 1)
-    under = int(math.floor(place))
+    under = int(place)
     over = min(bins - 1, under + 1)
     limit = sorted_out[under] + (place - under) * (sorted_out[over] - sorted_out[under])
     busy = 0.0

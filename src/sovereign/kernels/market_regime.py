@@ -287,7 +287,7 @@ REGIME = np.dtype(
     align=True,
 )
 """The regime of a bar: the measures; the axes, each held against flicker (`trend` -1, 0, +1, -2 unknown; `volatility_class`;
-`is_range`; `hidden_phase` of the hidden model); filtered probabilities (NaN before the first fit); the name and how sure it is."""
+`is_range`; `hidden_phase` of the hidden model); filtered probabilities (NaN before the first fit); the name, how sure it is."""
 
 REGIME_SETTING = np.dtype(
     [

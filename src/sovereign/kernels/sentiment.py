@@ -24,7 +24,7 @@ SENTIMENT = np.dtype(
     ],
     align=True,
 )
-"""`vwap` in ticks; mean over deviation of the changes; (rising - falling) / all volume; volatility in deviations of its history."""
+"""`vwap` in ticks; changes' mean over deviation; (rising - falling) / all volume; volatility in deviations of the past."""
 
 _HIGH, _LOW, _CLOSE, _VOLUME, _SIGNED, _SESSION, _CHANGE, _VOLATILITY = 1, 2, 3, 4, 5, 6, 7, 8
 

@@ -2,9 +2,9 @@
 
 The trading range of a bar is the `range_bars` bars before it; its support is the 10th percentile of their lows, its
 resistance the 90th of their highs. A spring begins when a bar's low falls below support by at most one ATR after a fall into
-the range; it is complete when a bar closes above that support within `recover_bars` bars. The volume of the busiest bar below support,
-against the mean of the range, says what it is worth: quiet 1, ordinary 2, heavy 3. A quiet one counts at once, an ordinary one
-when a later bar has tested support on less volume and held, a heavy one never. An upthrust is the mirror image.
+the range; it is complete when a bar closes above that support within `recover_bars` bars. The volume of the busiest bar below
+support, against the mean of the range, says what it is worth: quiet 1, ordinary 2, heavy 3. A quiet one counts at once, an
+ordinary one when a later bar has tested support on less volume and held, a heavy one never. An upthrust is the mirror image.
 
 Prices are ticks in float64; the state is one record. Nothing looks ahead. Source: definitions 4.2.
 """
@@ -62,7 +62,7 @@ def percentile_of(values: Float64, share: float) -> float:
 
 
 @kernel
-def step_turn(
+def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
     s: Any,
     sign: float,
     level: float,
@@ -254,7 +254,7 @@ def count_since(since: NDArray[np.int64], out: Any) -> None:
     for i in range(len(out)):
         for n in range(2):
             swing = out[i]["spring"] if n == 0 else out[i]["upthrust"]
-            if swing == 1 or swing == 4:
+            if swing in (1, 4):
                 since[n] = 0
             elif since[n] >= 0:
                 since[n] += 1

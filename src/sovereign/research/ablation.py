@@ -1,8 +1,8 @@
 """What each part of a strategy is worth: the same data with and without it, day by day.
 
-A strategy takes part by naming its `parts` and having a setting `without`. Every variant runs on its own account over the same
-sessions; a day's difference is paired with the same day of the whole strategy, and its mean is given with a bootstrap interval of
-blocks of days, so that days that hang together are drawn together.
+A strategy takes part by naming its `parts` and having a setting `without`. Every variant runs on its own account over the
+same sessions; a day's difference is paired with the same day of the whole strategy, and its mean is given with a bootstrap
+interval of blocks of days, so that days that hang together are drawn together.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class VariantResult:
     """One variant: what it made.
 
     `net` and `mean` (a day) are of all days, floating profit included. `difference` is its mean daily profit less that of the
-    whole strategy on the last `judged_days` days, which nobody has chosen by; `low` and `high` are the interval of that mean, and
-    `is_clear` says that it holds no zero. NaN and False for the whole itself. `daily` is its profit day by day.
+    whole strategy on the last `judged_days` days, which nobody has chosen by; `low` and `high` are the interval of that mean,
+    and `is_clear` says that it holds no zero. NaN and False for the whole itself. `daily` is its profit day by day.
     """
 
     name: str
@@ -97,7 +97,9 @@ def parts_of(strategy: str, section: Configuration) -> tuple[str, ...]:
     """
     parts: Sequence[str] = getattr(load_strategy(strategy, section), "parts", ())
     if not parts or "without" not in type(section).model_fields:
-        raise UsageError(f"strategy was '{strategy}', which names no parts to leave out; give it `parts` and a setting `without`")
+        raise UsageError(
+            f"strategy was '{strategy}', which names no parts to leave out; give it `parts` and a setting `without`"
+        )
     return tuple(parts)
 
 

@@ -93,9 +93,7 @@ class CouncilStream(BarStream):
         ranks = (sessions, reach, config.min_history_bars)
         liquidity = np.zeros(len(bars), LIQUIDITY)
         own = self._liquidity
-        measure_liquidity(
-            history.values, first, last, own.window_bars, own.profile_bins, own.zone_share, *ranks, liquidity
-        )
+        measure_liquidity(history.values, first, last, own.window_bars, own.profile_bins, own.zone_share, *ranks, liquidity)
         mood = np.zeros(len(bars), SENTIMENT)
         momentum = np.ascontiguousarray(regimes["momentum"])
         vwap_bars = config.window_bars if is_daily else 0

@@ -65,13 +65,19 @@ class CrisisConfig(Configuration):
     """When a market is in crisis: unrest of the model and of the market, twice in a row."""
 
     probability: float = Setting(
-        default=0.6, gt=0, le=1, description="Least filtered probability of the wildest state (fraction). Source: definitions 1.5."
+        default=0.6,
+        gt=0,
+        le=1,
+        description="Least filtered probability of the wildest state (fraction). Source: definitions 1.5.",
     )
     volatility: float = Setting(
         default=0.30, gt=0, description="Volatility that must be exceeded (fraction a year). Source: definitions 1.5."
     )
     percentile: float = Setting(
-        default=0.90, ge=0, lt=1, description="Percentile of volatility that must be exceeded (fraction). Source: definitions 1.5."
+        default=0.90,
+        ge=0,
+        lt=1,
+        description="Percentile of volatility that must be exceeded (fraction). Source: definitions 1.5.",
     )
     readings: int = Setting(default=2, ge=1, description="Bars in a row that say so (bars). Source: definitions 1.5.")
 
@@ -117,7 +123,10 @@ class MarketRegimeConfig(Configuration):
         default=0.30, gt=0, le=1, description="Efficiency ratio from which a market trends (fraction). Source: definitions 4.1."
     )
     range_width_percentile: float = Setting(
-        default=0.20, gt=0, lt=1, description="Widest Bollinger band of a range (percentile, fraction). Source: definitions 4.1."
+        default=0.20,
+        gt=0,
+        lt=1,
+        description="Widest Bollinger band of a range (percentile, fraction). Source: definitions 4.1.",
     )
     range_efficiency: float = Setting(
         default=0.30, gt=0, le=1, description="Efficiency ratio below which a range is one (fraction). Source: definitions 4.1."
@@ -304,7 +313,9 @@ class RegimeService:
         if not scale > 0.0:
             return  # a market that stood still has no states
         x = np.ascontiguousarray(
-            np.stack([values[Field.CHANGE] / scale, *(values[f] for f in (Field.MOMENTUM, Field.VOLUME_RATIO, Field.PRIOR_TREND))])
+            np.stack(
+                [values[Field.CHANGE] / scale, *(values[f] for f in (Field.MOMENTUM, Field.VOLUME_RATIO, Field.PRIOR_TREND))]
+            )
         ).T.copy()
         start, transition, means, variances = first_guess(hidden.states)
         fit(

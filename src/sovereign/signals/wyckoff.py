@@ -21,7 +21,9 @@ class WyckoffConfig(Configuration):
         default=50, ge=5, description="Bars before the event that make the trading range (bars). Source: definitions 4.2."
     )
     trend_bars: int = Setting(
-        default=50, ge=2, description="Bars before the range that must have fallen into it (bars). Source: own choice, one range."
+        default=50,
+        ge=2,
+        description="Bars before the range that must have fallen into it (bars). Source: own choice, one range.",
     )
     level_share: float = Setting(
         default=0.10, gt=0, lt=0.5, description="Percentile of the lows that is support (fraction). Source: definitions 4.2."
@@ -29,8 +31,8 @@ class WyckoffConfig(Configuration):
     min_trend: float = Setting(
         default=0.5,
         ge=0,
-        description="Least fall into the range (ATRs times root bars). Source: own choice; a driftless walk shows it on a fifth "
-        "of its bars.",
+        description="Least fall into the range (ATRs times root bars). Source: own choice; a driftless walk shows it on a "
+        "fifth of its bars.",
     )
     recover_bars: int = Setting(
         default=3, ge=0, description="Bars after the break within which a close is back (bars). Source: definitions 4.2."
@@ -39,8 +41,10 @@ class WyckoffConfig(Configuration):
         default=1.0, gt=0, description="Deepest break that is still a spring (ATRs). Source: definitions 4.2."
     )
     quiet_ratio: float = Setting(
-        default=1.0, gt=0, description="Volume of the break, against the range's mean, below which it trades at once. Source: "
-        "definitions 4.2, type 1."
+        default=1.0,
+        gt=0,
+        description="Volume of the break, against the range's mean, below which it trades at once. Source: "
+        "definitions 4.2, type 1.",
     )
     heavy_ratio: float = Setting(
         default=1.5, gt=0, description="Volume of the break above which it never trades. Source: definitions 4.2, type 3."
@@ -48,9 +52,7 @@ class WyckoffConfig(Configuration):
     test_bars: int = Setting(
         default=20, ge=1, description="Bars within which an ordinary break must be tested (bars). Source: own choice."
     )
-    test_atr: float = Setting(
-        default=0.5, ge=0, description="How near to the level a test comes (ATRs). Source: own choice."
-    )
+    test_atr: float = Setting(default=0.5, ge=0, description="How near to the level a test comes (ATRs). Source: own choice.")
     phase_efficiency: float = Setting(
         default=0.30, gt=0, le=1, description="Efficiency ratio that is markup or markdown. Source: definitions 4.1."
     )

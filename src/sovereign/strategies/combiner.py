@@ -83,7 +83,9 @@ class ConsensusConfig(Configuration):
 
     min_votes: int = Field(default=2, ge=1, description="Least agreeing votes (count). Source: council requirement.")
     voters_per_vote: int = Field(
-        default=2, ge=1, description="One agreeing vote is needed for so many voters (count). Source: council requirement, n // 2."
+        default=2,
+        ge=1,
+        description="One agreeing vote is needed for so many voters (count). Source: council requirement, n // 2.",
     )
 
 
@@ -91,12 +93,17 @@ class ConflictConfig(Configuration):
     """The conflict of institutions and crowd."""
 
     min_opposed: float = Field(
-        default=0.75, gt=0, le=1, description="Least confidence of the institutions when the crowd opposes them (fraction). "
-        "Source: tug of war requirement."
+        default=0.75,
+        gt=0,
+        le=1,
+        description="Least confidence of the institutions when the crowd opposes them (fraction). "
+        "Source: tug of war requirement.",
     )
     min_alone: float = Field(
-        default=0.80, gt=0, le=1, description="Least confidence when the crowd has no direction (fraction). Source: tug of war "
-        "requirement."
+        default=0.80,
+        gt=0,
+        le=1,
+        description="Least confidence when the crowd has no direction (fraction). Source: tug of war requirement.",
     )
     alone_factor: float = Field(
         default=0.60, gt=0, le=1, description="Size when the crowd has no direction (fraction). Source: tug of war requirement."
@@ -107,7 +114,8 @@ class CombinerConfig(Configuration):
     """How the agents' views become one direction."""
 
     rule: Literal["consensus", "conflict"] = Field(
-        default="consensus", description="Agreement of agents, or disagreement of institutions and crowd. Source: definitions 6."
+        default="consensus",
+        description="Agreement of agents, or disagreement of institutions and crowd. Source: definitions 6.",
     )
     consensus: ConsensusConfig = Field(default=ConsensusConfig(), description="The vote.")
     conflict: ConflictConfig = Field(default=ConflictConfig(), description="The conflict of institutions and crowd.")

@@ -19,7 +19,10 @@ class HedgeConfig(Configuration):
     """The hedge agent: short when unrest meets a falling market, else silent."""
 
     min_percentile: float = Field(
-        default=0.80, ge=0, lt=1, description="Percentile of volatility that must be exceeded (fraction). Source: definitions 4.2."
+        default=0.80,
+        ge=0,
+        lt=1,
+        description="Percentile of volatility that must be exceeded (fraction). Source: definitions 4.2.",
     )
     base_confidence: float = Field(
         default=0.5, ge=0, le=1, description="Confidence at that percentile; it rises to 1 at the top. Source: definitions 4.2."
@@ -32,7 +35,9 @@ class LiquidityAgentConfig(Configuration):
     max_distance_atr: float = Field(
         default=5.0, gt=0, description="Farthest zone that still attracts (ATRs). Source: own choice, a move of an hour or two."
     )
-    base_confidence: float = Field(default=0.5, ge=0, le=1, description="Confidence without a zone's share. Source: own choice.")
+    base_confidence: float = Field(
+        default=0.5, ge=0, le=1, description="Confidence without a zone's share. Source: own choice."
+    )
     share_weight: float = Field(
         default=0.5, ge=0, le=1, description="Confidence for holding all busy volume (fraction). Source: own choice."
     )
@@ -111,7 +116,9 @@ class ActivationConfig(Configuration):
         default=0.4, ge=0, le=1, description="Efficiency ratio that calls Wyckoff in. Source: council requirement."
     )
     markov_max_volatility: float = Field(
-        default=0.30, gt=0, description="Volatility above which Markov is sent out (fraction a year). Source: council requirement."
+        default=0.30,
+        gt=0,
+        description="Volatility above which Markov is sent out (fraction a year). Source: council requirement.",
     )
     markov_confidence: float = Field(
         default=0.7, ge=0, le=1, description="Confidence of the regime that calls Markov in. Source: council requirement."
@@ -134,7 +141,9 @@ class PositionConfig(Configuration):
         default=0.01, gt=0, le=1, description="Smallest position (fraction of the balance). Source: definitions 4.3."
     )
     target_volatility: float = Field(
-        default=0.15, gt=0, description="Volatility of a full size and of the usual stop (fraction a year). Source: definitions 4.3."
+        default=0.15,
+        gt=0,
+        description="Volatility of a full size and of the usual stop (fraction a year). Source: definitions 4.3.",
     )
     min_volatility: float = Field(
         default=0.05, gt=0, description="Least volatility a size is made for (fraction a year). Source: definitions 4.3."
@@ -153,7 +162,9 @@ class PositionConfig(Configuration):
     )
     unsure_factor: float = Field(default=1.5, ge=1, description="How much wider. Source: definitions 4.3.")
     restless_above: float = Field(
-        default=0.20, gt=0, description="Volatility from which the stop grows with it (fraction a year). Source: definitions 4.3."
+        default=0.20,
+        gt=0,
+        description="Volatility from which the stop grows with it (fraction a year). Source: definitions 4.3.",
     )
     max_stop_frac: float = Field(
         default=0.05, gt=0, le=0.5, description="Widest stop (fraction of price). Source: definitions 4.3."
@@ -178,12 +189,14 @@ class PositionConfig(Configuration):
 class MemoryConfig(Configuration):
     """The memory of its own closed trades."""
 
-    max_episodes: int = Field(default=2_000, ge=10, description="Episodes kept in mind, the latest (count). Source: own choice.")
+    max_episodes: int = Field(
+        default=2_000, ge=10, description="Episodes kept in mind, the latest (count). Source: own choice."
+    )
     neighbors: int = Field(
         default=50,
         ge=1,
-        description="Most similar cases that are asked (count). Source: own choice: 10 of them, as in definitions 4.4, weighted by "
-        "age could never weigh `min_effective`.",
+        description="Most similar cases that are asked (count). Source: own choice: 10 of them, as in definitions 4.4, "
+        "weighted by age could never weigh `min_effective`.",
     )
     min_similarity: float = Field(
         default=0.5, ge=-1, le=1, description="Least cosine of a similar case. Source: definitions 4.4."

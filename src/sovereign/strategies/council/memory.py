@@ -1,9 +1,9 @@
 """The memory of the council: its own closed trades, and what became of those that looked like the present one.
 
 A state is a vector: features in deviations of the episodes kept, then one place for each regime and for each vote of each
-agent. Cases are the closed trades of the same side that are most alike (cosine). Each counts by its age alone, never by its outcome; the
-win rate is the mean of a Beta distribution, `(prior + wins) / (2 prior + weight)`. With enough weight it moves the confidence
-a little, or vetoes; it never turns a direction.
+agent. Cases are the closed trades of the same side that are most alike (cosine). Each counts by its age alone, never by its
+outcome; the win rate is the mean of a Beta distribution, `(prior + wins) / (2 prior + weight)`. With enough weight it moves
+the confidence a little, or vetoes; it never turns a direction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The council: agents vote, a rule combines them, memory adjusts, and a position lives by stop, target and time.
 
-Every bar on which the rule finds a direction leaves a decision record with all votes, what memory recalled, and the decision as it
-would have been without memory. While a symbol is held nothing is proposed for it but its end.
+Every bar on which the rule finds a direction leaves a decision record with all votes, what memory recalled, and the decision
+as it would have been without memory. While a symbol is held nothing is proposed for it but its end.
 """
 
 from __future__ import annotations
@@ -200,9 +200,7 @@ class CouncilStrategy:
         # A daily bar is known at the close; its order meets the next session's open.
         return TimeInForce.GTC if self.config.bar_seconds >= _DAY_S else TimeInForce.DAY
 
-    def _enter(
-        self, moment: Moment, row: Any, views: Sequence[AgentView], combined: Combined, holding: _Holding
-    ) -> Proposal:
+    def _enter(self, moment: Moment, row: Any, views: Sequence[AgentView], combined: Combined, holding: _Holding) -> Proposal:
         config, side = self.config, Side.BUY if combined.direction > 0 else Side.SELL
         position = config.position
         plain = combined.confidence
@@ -271,8 +269,7 @@ class CouncilStrategy:
 
     def _episode(self, moment: Moment, row: Any, views: Sequence[AgentView], side: Side, confidence: float) -> Episode:
         features = [float(getattr(row, name)) for name in FEATURES]
-        for place in (row.vwap, row.magnet):
-            features.append((place - row.close) / row.atr if row.atr > 0.0 else math.nan)
+        features += [(place - row.close) / row.atr if row.atr > 0.0 else math.nan for place in (row.vwap, row.magnet)]
         return Episode(
             episode_id=f"{self.name}-{moment.symbol}-{moment.ts}",
             strategy=self.name,

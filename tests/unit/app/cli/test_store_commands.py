@@ -47,7 +47,7 @@ def test_status_when_store_is_not_there_then_says_so_and_makes_nothing(tmp_path,
 
 def test_status_when_tables_are_as_expected_then_is_up_to_date(command, audited):
     code, result, _ = command("store", "status")
-    assert (code, result["version"], result["expected"], result["differences"]) == (0, 2, 2, [])
+    assert (code, result["version"], result["expected"], result["differences"]) == (0, 3, 3, [])
     assert "up to date" in command("store", "status", as_json=False)[1]
 
 
@@ -61,7 +61,7 @@ def test_status_when_a_column_is_missing_then_names_it_and_ends_with_1(command, 
 
 def test_status_when_a_newer_program_wrote_it_then_ends_with_1(command, audited):
     with audited.database.writing() as connection:
-        connection.exec_driver_sql("UPDATE meta SET value = '3'")
+        connection.exec_driver_sql("UPDATE meta SET value = '4'")
     assert command("store", "status")[0] == 1
 
 
