@@ -564,6 +564,7 @@ effects_of(
 )
 
 
+import council_effects  # noqa: E402, F401
 import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import house_effects  # noqa: E402, F401
 import ops_effects  # noqa: E402, F401
