@@ -158,7 +158,7 @@ TURN_STATE = np.dtype(
     ],
     align=True,
 )
-"""A break that is not taken back yet (`is_open`), and an ordinary one that waits for its test (`is_waiting`)."""
+"""A break that is not taken back yet (`is_open`: 1, or 2 when it counts no more), or one that waits for its test."""
 
 
 class Phase(IntEnum):

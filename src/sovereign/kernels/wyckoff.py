@@ -5,6 +5,7 @@ resistance the 90th of their highs. A spring begins when a bar's low falls below
 the range; it is complete when a bar closes above that support within `recover_bars` bars. The volume of the busiest bar below
 support, against the mean of the range, says what it is worth: quiet 1, ordinary 2, heavy 3. A quiet one counts at once, an
 ordinary one when a later bar has tested support on less volume and held, a heavy one never. An upthrust is the mirror image.
+A break that went deeper, took longer or had no fall before it ends with a close above support, and is no spring until then.
 
 Prices are ticks in float64; the state is one record. Nothing looks ahead. Source: definitions 4.2.
 """
@@ -70,9 +71,17 @@ def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
         ):
             s["is_waiting"] = 0
             result = 4
+    if s["is_open"] == 2:
+        # What went too far, took too long or had no trend before it is over once a bar closes inside the present range.
+        if sign * (close - level) > 0.0:
+            s["is_open"] = 0
+        return result
     if s["is_open"] == 0:
         depth = sign * (level - extreme)
-        if not (has_trend and 0.0 < depth <= max_break_atr * atr):
+        if depth <= 0.0:
+            return result
+        if not has_trend or depth > max_break_atr * atr:
+            s["is_open"] = 0 if sign * (close - level) > 0.0 else 2
             return result
         s["is_open"] = 1
         s["age"] = 0
@@ -87,7 +96,7 @@ def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
                 s["extreme"] = extreme
             s["ratio"] = max(s["ratio"], ratio)
     if sign * (s["level"] - s["extreme"]) > max_break_atr * s["atr"]:
-        s["is_open"] = 0
+        s["is_open"] = 0 if sign * (close - s["level"]) > 0.0 else 2
         return result
     if sign * (close - s["level"]) > 0.0:
         s["is_open"] = 0
@@ -102,7 +111,7 @@ def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
         s["test_ratio"] = s["ratio"]
         return 2
     if s["age"] >= recover_bars:
-        s["is_open"] = 0
+        s["is_open"] = 2
     return result
 
 
