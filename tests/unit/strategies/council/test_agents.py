@@ -112,10 +112,7 @@ def test_markov_when_a_phase_is_probable_then_votes_with_it(probabilities, vote,
 
 
 def test_agents_when_nothing_is_known_then_all_that_need_it_abstain_and_none_votes():
-    unknown = {
-        name: UNKNOWN
-        for name in ("volatility_percentile", "vwap", "magnet", "volatility_z", "efficiency", "p_markup", "volatility")
-    }
+    unknown = dict.fromkeys(("volatility_percentile", "vwap", "magnet", "volatility_z", "efficiency", "p_markup", "volatility"), UNKNOWN)
     assert {agent(reading(**unknown), CONFIG).vote for agent in AGENTS.values()} == {None}
 
 
