@@ -112,7 +112,8 @@ def test_markov_when_a_phase_is_probable_then_votes_with_it(probabilities, vote,
 
 
 def test_agents_when_nothing_is_known_then_all_that_need_it_abstain_and_none_votes():
-    unknown = dict.fromkeys(("volatility_percentile", "vwap", "magnet", "volatility_z", "efficiency", "p_markup", "volatility"), UNKNOWN)
+    names = ("volatility_percentile", "vwap", "magnet", "volatility_z", "efficiency", "p_markup", "volatility")
+    unknown = dict.fromkeys(names, UNKNOWN)
     assert {agent(reading(**unknown), CONFIG).vote for agent in AGENTS.values()} == {None}
 
 
