@@ -89,6 +89,7 @@ class Desk:
         self._killed = killed
         self._is_brief = is_brief
         self._tapes: dict[str, Tape] = {}
+        self._carried: dict[str, int] = {}  # last prices of what was held when the session began
         self._session: Session | None = None
         self._day = ""
         self._sent: deque[int] = deque()
@@ -150,8 +151,9 @@ class Desk:
         return self._view()
 
     def last_ticks(self) -> dict[str, int]:
-        """Return the last price of each tape that has traded."""
-        return {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}
+        """Return the last price of each tape that has traded, and of each that was held overnight."""
+        last = {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}
+        return {**self._carried, **last} if self._carried else last
 
     def judge(self, proposal: Proposal) -> Approved | Refused | None:
         """Return what the door would say to a proposal; nothing is kept and nothing is sent. None between sessions."""
