@@ -185,7 +185,7 @@ def verdict(settings: Settings) -> object:
         kind="backtest",
         recipe=_recipe(settings),
         feed=feed,
-        instrument=instrument,
+        instruments=(instrument,),
         calendar=calendar,
         symbols=(instrument.symbol,),
         start=FIRST,

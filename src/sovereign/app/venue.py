@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sovereign.execution.venue.configuration import TapeSpec
     from sovereign.execution.venue.market import MarketSpec
     from sovereign.execution.venue.protocol import (
-    OpenAccount,
-)
+        OpenAccount,
+    )
     from sovereign.execution.venue.server import VenueServer
     from sovereign.execution.venue.tape import Tape
 

@@ -18,9 +18,11 @@ from sovereign.research.configuration import EvidenceConfig, MetricsConfig
 _EASIER_WHEN_LESS = (
     "null_sessions",
     "null_ticks",
+    "null_symbols",
     "null_min_trades",
     "future_cuts",
     "future_ticks",
+    "future_sessions",
     "min_trades",
     "min_deflated_sharpe",
     "risk_free_frac",

@@ -322,6 +322,12 @@ class RiskConfig(Configuration):
     tiers: TiersConfig = Field(default=TiersConfig(), description="account tiers")
     breakers: BreakersConfig = Field(default=BreakersConfig(), description="breakers")
 
+    def no_fresher_than(self, seconds: float) -> RiskConfig:
+        """Return the limits for data that comes only every so many seconds: none is called stale or silent before it can come."""
+        silence = self.breakers.stale_position_s
+        breakers = self.breakers.model_copy(update={"stale_position_s": None if silence is None else max(silence, seconds)})
+        return self.model_copy(update={"stale_data_s": max(self.stale_data_s, seconds), "breakers": breakers})
+
     @field_validator("daily_profit_target", "max_quantity", "news_file", mode="before")
     @classmethod
     def _none_is_a_word(cls, value: Any) -> Any:
