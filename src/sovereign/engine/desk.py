@@ -249,6 +249,7 @@ class Desk:
         for tape in self._tapes.values():
             if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
                 data_ns = tape.data_ns
+        entries = self._executor.working_entries
         return AccountView(
             ts=self._now,
             session=session,
@@ -259,12 +260,13 @@ class Desk:
             equity=account.equity(last) if account.positions else account.balance,
             high_water_mark=account.high_water_mark,
             positions=account.positions,
-            working_entries=self._executor.working_entries,
+            working_entries=entries,
             last_ticks=last,
             data_ns=data_ns,
             margin_per_unit=self._broker.margins(last),
             orders_last_minute=len(self._sent),
             unhealthy=self._unhealthy,
+            working_units=self._executor.working_units() if entries else {},
         )
 
     def _snapshot(self) -> None:

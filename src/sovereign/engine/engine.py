@@ -321,7 +321,7 @@ class Engine(Desk):
         if self._guards is None:
             view = self._view()
             held = {position.tape for position in self.account.positions.values()}
-            self._guards = {symbol: self._door.guard(symbol, view) for symbol in self._tapes if symbol in held}
+            self._guards = {symbol: self._door.guard(symbol, view, len(held)) for symbol in self._tapes if symbol in held}
         return self._guards
 
     def _after_moment(self) -> None:

@@ -82,6 +82,8 @@ def without_portfolio_limits(recipe: Recipe) -> Recipe:
         "max_working_entries": _MANY,
         "max_orders_per_minute": _MANY,
         "max_notional_frac": Decimal(_MANY),
+        "max_side_exposure_frac": None,
+        "max_per_sector": None,
         "breakers": risk.breakers.model_copy(update=breakers),
     }
     return replace(single, risk=risk.model_copy(update=limits))

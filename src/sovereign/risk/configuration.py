@@ -203,10 +203,15 @@ class RiskConfig(Configuration):
         default=15,
         description="no entry in the last minutes of the hours, min (definitions 5.4: until 15:45)",
     )
-    flatten_before_close_minutes: Minutes = Field(
+    can_enter_at_close: bool = Field(
+        default=False,
+        description="take an entry that is decided at the very moment the hours end (a daily bar's close), whatever the last "
+        "entry minutes say; good till canceled, it meets the next session's first trade",
+    )
+    flatten_before_close_minutes: Minutes | None = Field(
         default=5,
         description="close every position this long before the hours end, min "
-        "(order_flow: 15:55 New York, earlier on half days)",
+        '(order_flow: 15:55 New York, earlier on half days); "none" holds positions overnight',
     )
     clock_zone: str = Field(default="America/New_York", description="IANA time zone of `excluded_windows`")
     excluded_windows: tuple[str, ...] = Field(
@@ -274,6 +279,23 @@ class RiskConfig(Configuration):
         allow_inf_nan=False,
         description="value of all shares held and ordered, as a multiple of the balance; futures are bounded by margin instead",
     )
+    max_side_exposure_frac: Decimal | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="value of everything held and ordered on one side, long or short, with this order, as a multiple of equity "
+        '(lossless: 2); "none" for no such limit',
+    )
+    sectors: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="groups that each symbol belongs to, for max_per_sector; an empty list says that it belongs to none",
+    )
+    max_per_sector: int | None = Field(
+        default=None,
+        ge=1,
+        description="symbols of one group held and ordered, this one included, count (tug_of_war: 2); a symbol that sectors does "
+        'not name is then refused; "none" for no such limit',
+    )
     win_streak: int = Field(
         default=3, ge=1, description="wins in a row that add one unit inside the tiers (definitions 5.4: 3)"
     )
@@ -323,12 +345,24 @@ class RiskConfig(Configuration):
     breakers: BreakersConfig = Field(default=BreakersConfig(), description="breakers")
 
     def no_fresher_than(self, seconds: float) -> RiskConfig:
-        """Return the limits for data that comes only every so many seconds: none is called stale or silent before it can come."""
-        silence = self.breakers.stale_position_s
-        breakers = self.breakers.model_copy(update={"stale_position_s": None if silence is None else max(silence, seconds)})
+        """Return the limits for recorded data that comes only every so many seconds: it is not stale before it can come.
+
+        An alarm about silent data is for people who watch; where it would close positions, it waits as long as data may take.
+        """
+        silence, action = self.breakers.stale_position_s, self.breakers.stale_position_action
+        waits = None if silence is None or action == "alarm" else max(silence, seconds)
+        breakers = self.breakers.model_copy(update={"stale_position_s": waits})
         return self.model_copy(update={"stale_data_s": max(self.stale_data_s, seconds), "breakers": breakers})
 
-    @field_validator("daily_profit_target", "max_quantity", "news_file", mode="before")
+    @field_validator(
+        "daily_profit_target",
+        "flatten_before_close_minutes",
+        "max_quantity",
+        "max_side_exposure_frac",
+        "max_per_sector",
+        "news_file",
+        mode="before",
+    )
     @classmethod
     def _none_is_a_word(cls, value: Any) -> Any:
         return none_if_said(value)
@@ -363,7 +397,8 @@ class RiskConfig(Configuration):
 
     @model_validator(mode="after")
     def _closes_after_entries(self) -> RiskConfig:
-        if self.last_entry_before_close_minutes < self.flatten_before_close_minutes:
+        flatten = self.flatten_before_close_minutes
+        if flatten is not None and self.last_entry_before_close_minutes < flatten:
             raise ValueError(
                 f"last_entry_before_close_minutes was {self.last_entry_before_close_minutes} and flatten_before_close_minutes "
                 f"{self.flatten_before_close_minutes}; entries must end before positions are closed"

@@ -7,14 +7,14 @@ included, bounds it. The size is worked out once; the checks read it and never c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sovereign.core.decision import Check, Words, money, say
-from sovereign.core.instrument import AssetClass, Instrument
+from sovereign.core.instrument import AssetClass, Instrument, find_instrument
 from sovereign.core.order import Bracket, OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
@@ -35,7 +35,8 @@ class Size(NamedTuple):
     """The size of an order and everything that bounded it; None is unknown.
 
     `wanted` is what the `rule` wants, `caps` the largest quantity each limit leaves, `quantity` the least of all (0 when one is
-    unknown). `stop_loss`, `cost` and `reward` are per unit, in account currency. As text it is its own arithmetic.
+    unknown). `stop_loss`, `cost`, `reward` and `value` (what a unit is worth) are per unit, in account currency; `side_value` is
+    that of everything on the order's side already. As text it is its own arithmetic.
     """
 
     quantity: int
@@ -49,6 +50,8 @@ class Size(NamedTuple):
     margin: Decimal | None
     margin_limit: Decimal | None
     margin_room: Decimal | None
+    value: Decimal | None
+    side_value: Decimal | None
     caps: Mapping[str, int | None]
     checks: dict[str, Check]  # what has been said about this size; see `risk.check`
 
@@ -69,7 +72,7 @@ class Wish(NamedTuple):
 
 
 class Means(NamedTuple):
-    """What the account has for it; None is unknown.
+    """What the account has for it; None is unknown. What is ordered counts as held.
 
     `room` is what may still be lost today, after what is already at risk; `margin` that of one unit; `used_margin` and
     `share_value` what is held already. `price` (ticks) is asked for of shares only.
@@ -81,6 +84,8 @@ class Means(NamedTuple):
     used_margin: Decimal | None
     share_value: Decimal | None
     price: int | None
+    side_value: Decimal | None = None
+    equity: Decimal | None = None
 
 
 def _units(amount: Decimal | None, per_unit: Decimal | None) -> int | None:
@@ -138,19 +143,45 @@ def _used_margin(view: AccountView, positions: Mapping[str, Position]) -> Decima
         if margin is None:
             return None
         total += margin * abs(position.quantity)
+    for symbol, quantity in view.working_units.items():
+        margin = known(view.margin_per_unit.get(symbol))
+        if margin is None:
+            return None
+        total += margin * abs(quantity)
     return total
 
 
-def _share_value(view: AccountView, positions: Mapping[str, Position]) -> Decimal | None:
+def _holdings(
+    view: AccountView, positions: Mapping[str, Position], find: Callable[[str], Instrument]
+) -> Iterator[tuple[Instrument, str, int]]:
+    # everything held, and every entry that still works: what it is, on which tape, signed units
+    for position in positions.values():
+        yield position.instrument, position.tape, position.quantity
+    for symbol, quantity in view.working_units.items():
+        yield find(symbol), symbol, quantity
+
+
+def _share_value(holdings: Iterable[tuple[Instrument, str, int]], last_ticks: Mapping[str, int]) -> Decimal | None:
     # futures carry no value of their own; margin bounds them
     total = ZERO
-    for position in positions.values():
-        if position.instrument.asset_class is AssetClass.FUTURE:
+    for instrument, tape, quantity in holdings:
+        if instrument.asset_class is AssetClass.FUTURE:
             continue
-        last = view.last_ticks.get(position.tape)
+        last = last_ticks.get(tape)
         if not is_known(last):
             return None
-        total += position.instrument.notional(last, position.quantity)
+        total += instrument.notional(last, quantity)
+    return total
+
+
+def _side_value(sign: int, holdings: Iterable[tuple[Instrument, str, int]], last_ticks: Mapping[str, int]) -> Decimal | None:
+    total = ZERO
+    for instrument, tape, quantity in holdings:
+        if quantity * sign > 0:
+            last = last_ticks.get(tape)
+            if not is_known(last):
+                return None
+            total += instrument.notional(last, quantity)
     return total
 
 
@@ -160,19 +191,31 @@ def means_of(
     view: AccountView,
     positions: Mapping[str, Position],
     room: Decimal | None,
+    *,
+    has_side_limit: bool = False,
+    find: Callable[[str], Instrument] = find_instrument,
 ) -> Means:
-    """Collect what an account has for an order; `positions` are those that are not flat."""
+    """Collect what an account has for an order; `positions` are those that are not flat.
+
+    `has_side_limit` asks for the value of the order's side as well.
+    """
     margin: Decimal | None = None
     shares: Decimal | None = None
     price: int | None = None
+    side: Decimal | None = None
     if instrument is not None:
         margin = known(view.margin_per_unit.get(instrument.symbol))
         margin = margin if margin is None or margin >= 0 else None
-        if instrument.asset_class is not AssetClass.FUTURE:
-            shares = _share_value(view, positions)
+        is_share = instrument.asset_class is not AssetClass.FUTURE
+        if is_share or has_side_limit:
             price = intent.limit_ticks if is_known(intent.limit_ticks) else view.last_ticks.get(intent.symbol)
             price = price if is_known(price) else None
-    return Means(known(view.balance), room, margin, _used_margin(view, positions), shares, price)
+        if is_share:
+            shares = _share_value(_holdings(view, positions, find), view.last_ticks)
+        if has_side_limit:
+            side = _side_value(intent.side.sign, _holdings(view, positions, find), view.last_ticks)
+    equity = known(view.equity) if has_side_limit else None
+    return Means(known(view.balance), room, margin, _used_margin(view, positions), shares, price, side, equity)
 
 
 class Sizer:
@@ -248,6 +291,11 @@ def size_order(
         caps["quantity"] = config.max_quantity
     if is_share:
         caps["value"] = _units(value_room, value)
+    if config.max_side_exposure_frac is not None:
+        side_room = None
+        if means.equity is not None and means.side_value is not None:
+            side_room = means.equity * config.max_side_exposure_frac - means.side_value
+        caps["side"] = _units(side_room, value)
     caps["margin"] = _units(margin_room, margin)
     least = min(0 if bound is None else bound for bound in (wanted, *caps.values()))
     return Size(
@@ -262,6 +310,8 @@ def size_order(
         margin=margin,
         margin_limit=margin_limit,
         margin_room=margin_room,
+        value=value,
+        side_value=means.side_value,
         caps=caps,
         checks={},
     )
