@@ -27,6 +27,7 @@ Effect = Callable[[], tuple[object, object]]
 EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
+    "live": "unit/engine/test_live_keys.py",
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",
     "venue": "unit/app/test_venue_keys.py",
@@ -565,6 +566,8 @@ effects_of(
 
 import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import house_effects  # noqa: E402, F401
+import ops_effects  # noqa: E402, F401
 import order_flow_effects  # noqa: E402, F401
 import overfitting_effects  # noqa: E402, F401
+import session_effects  # noqa: E402, F401
 import store_effects  # noqa: E402, F401

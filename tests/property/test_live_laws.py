@@ -1,5 +1,6 @@
 """A live session is its recorded input: however it came, and wherever it was cut off, it says what the backtest says."""
 
+import itertools
 import random
 import time
 from datetime import date
@@ -140,7 +141,7 @@ def recorded(tmp_path_factory):
     events = []
     conductor = conductor_of(events)
     items = [opened(SESSION, (find_instrument(symbol),), OPENING)]
-    for n, (first, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for n, (first, stop) in enumerate(itertools.pairwise(bounds)):
         until = int(trades.ts[stop - 1])
         items.append(Slice(ts=until, symbol=symbol, trades=trades.slice(first, stop), until_ns=until))
         if n % 7 == 0:

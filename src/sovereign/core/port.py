@@ -82,9 +82,13 @@ class LiveFeed(Protocol):
     """
 
     is_simulated: bool
-    clock: Clock
     on_block: Callable[[Block], None]
     on_connection: Callable[[bool, str], None]
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the market that is fed."""
+        ...
 
     async def start(self) -> None:
         """Connect, subscribe, and stay connected until `close`."""

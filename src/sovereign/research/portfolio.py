@@ -2,7 +2,8 @@
 
 Trades of one moment win and lose together, and a position held for a week shares days with others. So the null test does not
 count trades as independent: it marks everything to market at each session's end and takes the day as the cluster. On a
-martingale the profits of different days are uncorrelated whatever is held, and the mean profit of N trades has the standard error
+martingale the profits of different days are uncorrelated whatever is held, so the mean profit of N trades has the standard
+error
 
     sqrt(D / (D - 1) * sum_d (P_d - mean P)^2) / N        P_d = profit of day d, D days
 
@@ -84,6 +85,7 @@ def without_portfolio_limits(recipe: Recipe) -> Recipe:
         "max_notional_frac": Decimal(_MANY),
         "max_side_exposure_frac": None,
         "max_per_sector": None,
+        "max_position_frac": None,
         "breakers": risk.breakers.model_copy(update=breakers),
     }
     return replace(single, risk=risk.model_copy(update=limits))
@@ -237,13 +239,11 @@ def future_test_of(
 
 
 def _other_future(tapes: Sequence[Tapes], known: int, rng: np.random.Generator) -> list[Tapes]:
-    replaced: list[Tapes] = []
-    for session in tapes:
-        # At least one print of each tape stays, which says where its other path begins.
-        replaced.append(
-            {
-                symbol: replace_future(trades, max(1, int(np.searchsorted(trades.ts, known, side="right"))), rng)
-                for symbol, trades in session.items()
-            }
-        )
-    return replaced
+    # At least one print of each tape stays, which says where its other path begins.
+    return [
+        {
+            symbol: replace_future(trades, max(1, int(np.searchsorted(trades.ts, known, side="right"))), rng)
+            for symbol, trades in session.items()
+        }
+        for session in tapes
+    ]

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import sovereign
 from sovereign.core.event import RowsClosed
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import Feed, SessionCalendar, Sink
+from sovereign.core.port import Feed, SessionCalendar, Sink, Strategy
 from sovereign.core.session import Session
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig, SyntheticMarket
 from sovereign.research.assumption import assumption_check, softened
@@ -97,6 +97,27 @@ class Finished:
     paths: ReportPaths
 
 
+def refused_columns(strategy: Strategy, event: RowsClosed) -> Iterator[DecisionColumns]:
+    """Yield, as the store keeps them, the candidates of a session that the strategy's own gates refused."""
+    columns = strategy.refused(event.rows, event.candidates)
+    if columns is None or not len(columns):
+        return
+    yield DecisionColumns(
+        symbol=event.symbol,
+        prefix=f"{strategy.name}-{event.trade_date:%Y%m%d}-{event.symbol}-C",
+        index=columns.index,
+        ts=columns.ts,
+        name=columns.name,
+        names=columns.names,
+        side=columns.side,
+        strength=columns.strength,
+        confidence=columns.confidence,
+        checks=[CheckColumn(c.name, c.value, c.limit, c.unit, c.reason) for c in columns.checks],
+        failed=columns.failed,
+        inputs=columns.inputs,
+    )
+
+
 class Recording:
     """A run that is being kept: begin it, run the feed through `execute` or by hand, then `finish`."""
 
@@ -109,7 +130,6 @@ class Recording:
         # One bracket stands for all refused candidates; where the symbols have different ones, none is assumed.
         usual = {strategy.usual_bracket(instrument) for instrument in plan.instruments}
         bracket = usual.pop() if len(usual) == 1 else None
-        self._refused = strategy.refused
         config_hash = digest(plan.settings)
         self.record = RunRecord(
             id=make_run_id(plan.recipe.strategy, self.started_ns, config_hash),
@@ -135,26 +155,7 @@ class Recording:
         self.run_id = store.begin_run(self.record)
         # A backtest is fast and can be run again: some sessions share a transaction. What is watched is written as it goes.
         together = _SESSIONS_A_WRITE if plan.kind == "backtest" else 1
-        self.sink = store.sink(self.run_id, self._describe, sessions_a_write=together)
-
-    def _describe(self, event: RowsClosed) -> Iterator[DecisionColumns]:
-        columns = self._refused(event.rows, event.candidates)
-        if columns is None or not len(columns):
-            return
-        yield DecisionColumns(
-            symbol=event.symbol,
-            prefix=f"{self.plan.recipe.strategy}-{event.trade_date:%Y%m%d}-{event.symbol}-C",
-            index=columns.index,
-            ts=columns.ts,
-            name=columns.name,
-            names=columns.names,
-            side=columns.side,
-            strength=columns.strength,
-            confidence=columns.confidence,
-            checks=[CheckColumn(c.name, c.value, c.limit, c.unit, c.reason) for c in columns.checks],
-            failed=columns.failed,
-            inputs=columns.inputs,
-        )
+        self.sink = store.sink(self.run_id, partial(refused_columns, strategy), sessions_a_write=together)
 
     def abandon(self, reason: str) -> None:
         """Mark the run as failed; what was written stays."""

@@ -62,8 +62,7 @@ class Case:
         if self._size is None:
             intent, view = self.intent, self.view
             room = room_left(self.limits, self.equity, self.positions, view.last_ticks, self.committed)
-            has_side_limit = self.config.max_side_exposure_frac is not None
-            means = means_of(intent, self.instrument, view, self.positions, room, has_side_limit=has_side_limit)
+            means = means_of(intent, self.instrument, view, self.positions, room, self.config)
             wish = Wish(self.traded, intent.quantity, intent.size_steps, intent.size_multiplier, intent.bracket)
             self._size = self.sizer.size(wish, means, self.instrument, self.tier, self.streaks, self.is_tiered)
         return self._size

@@ -265,8 +265,8 @@ def check_sector(case: Case) -> Check:
     """Refuse when a group of the symbol would hold more symbols than it may; a symbol without a word on its groups as well."""
     limit, groups = case.config.max_per_sector, case.config.sectors.get(case.traded)
     if limit is None or groups is None:
-        note = f"risk.sectors does not say which groups {case.traded} belongs to"
-        return Check("sector", NAN, NAN if limit is None else float(limit), "symbols", False, note)
+        unnamed = f"risk.sectors does not say which groups {case.traded} belongs to"
+        return Check("sector", NAN, NAN if limit is None else float(limit), "symbols", False, unnamed)
     others = (case.positions.keys() | case.view.working_units.keys()) - {case.traded}
     members = {group: sorted(s for s in others if group in case.config.sectors.get(s, ())) for group in groups}
     fullest = max(members, key=lambda group: (len(members[group]), group), default="")
@@ -330,6 +330,33 @@ def check_side_exposure(case: Case) -> Check:
         equity,
     )
     return Check("side_exposure", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
+
+
+@of_size
+def check_position_value(case: Case) -> Check:
+    """Refuse when even one unit would take the value held of a symbol beyond its fraction of equity."""
+    size, limit = case.size, case.config.max_position_frac
+    held, unit, equity = size.symbol_value, size.value, case.equity
+    if limit is None or held is None or unit is None or equity is None or equity <= 0:
+        note = f"the value of {case.traded} or the equity was unknown"
+        return Check("position_value", NAN, number(limit), "x equity", False, note)
+    after = held + unit * max(1, size.quantity)
+    words = (
+        "{} {} would make its value {}, allowed are {} of the equity of {}",
+        max(1, size.quantity),
+        case.traded,
+        after,
+        str(limit),
+        equity,
+    )
+    return Check("position_value", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
+
+
+def check_short(case: Case) -> Check:
+    """Refuse an entry that sells, where short positions are not allowed."""
+    is_short = case.intent.side is Side.SELL
+    note = "risk.can_short is false, and this entry sells" if is_short else "this entry buys"
+    return Check("short", float(is_short), 0.0, "shorts", not is_short, note)
 
 
 @of_size
@@ -433,12 +460,14 @@ ENTRY_CHECKS: tuple[CheckRule, ...] = (
 
 
 def with_portfolio_checks(config: RiskConfig, checks: Sequence[CheckRule]) -> tuple[CheckRule, ...]:
-    """Return the checks with those on sides and sectors, where such limits are set; they stand before the loss at the stop."""
-    extra = [
-        rule
-        for rule, limit in ((check_side_exposure, config.max_side_exposure_frac), (check_sector, config.max_per_sector))
-        if limit is not None and rule not in checks
-    ]
+    """Return the checks with those of portfolios, where such limits are set; they stand before the loss at the stop."""
+    asked = {
+        check_short: not config.can_short,
+        check_sector: config.max_per_sector is not None,
+        check_side_exposure: config.max_side_exposure_frac is not None,
+        check_position_value: config.max_position_frac is not None,
+    }
+    extra = [rule for rule, is_asked in asked.items() if is_asked and rule not in checks]
     place = checks.index(check_loss_at_stop) if check_loss_at_stop in checks else len(checks)
     return (*checks[:place], *extra, *checks[place:])
 

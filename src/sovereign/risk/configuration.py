@@ -237,10 +237,10 @@ class RiskConfig(Configuration):
         description="daily profit, realized and floating, that ends the day, account currency (order_flow: +500); "
         '"none" to run on',
     )
-    daily_loss_limit: Loss = Field(
+    daily_loss_limit: Loss | None = Field(
         default=Decimal(-300),
         description="daily loss, realized and floating, that ends the day, account currency, negative (order_flow: -300); "
-        "a tier has its own",
+        'a tier has its own; "none" leaves max_daily_loss_frac alone to rule',
     )
     max_daily_loss_frac: Fraction = Field(
         default=Decimal("0.08"),
@@ -293,9 +293,22 @@ class RiskConfig(Configuration):
     max_per_sector: int | None = Field(
         default=None,
         ge=1,
-        description="symbols of one group held and ordered, this one included, count (tug_of_war: 2); a symbol that sectors does "
-        'not name is then refused; "none" for no such limit',
+        description="symbols of one group held and ordered, this one included, count (tug_of_war: 2); a symbol that "
+        'sectors does not name is then refused; "none" for no such limit',
     )
+    max_position_frac: Decimal | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="value of one symbol, what is held and ordered of it and this order, as a fraction of equity (tug_of_war: "
+        '0.05, lossless: 0.10, council: 0.15); "none" for no such limit',
+    )
+    value_frac: Fraction | None = Field(
+        default=None,
+        description="size orders outside the tiers by their value: this fraction of equity, times what the strategy makes of "
+        'it (council: 0.15); "none" sizes by the loss at the stop (risk_frac)',
+    )
+    can_short: bool = Field(default=True, description="open short positions; false refuses every entry that sells")
     win_streak: int = Field(
         default=3, ge=1, description="wins in a row that add one unit inside the tiers (definitions 5.4: 3)"
     )
@@ -356,10 +369,13 @@ class RiskConfig(Configuration):
 
     @field_validator(
         "daily_profit_target",
+        "daily_loss_limit",
         "flatten_before_close_minutes",
         "max_quantity",
         "max_side_exposure_frac",
         "max_per_sector",
+        "max_position_frac",
+        "value_frac",
         "news_file",
         mode="before",
     )

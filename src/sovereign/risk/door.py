@@ -459,7 +459,7 @@ class OneDoor:
         if day_start is None:
             return None
         limits = [max(day_start, ZERO) * self.config.max_daily_loss_frac]
-        if False in are_tiered or True not in are_tiered:
+        if self.config.daily_loss_limit is not None and (False in are_tiered or True not in are_tiered):
             limits.append(-self.config.daily_loss_limit)
         if True in are_tiered:
             name = self._memory.day_tier

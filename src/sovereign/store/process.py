@@ -23,7 +23,8 @@ class ProcessIdentity:
 
 
 @cache
-def _boot_id() -> str:
+def boot_id() -> str:
+    """Return what names this boot of the machine; empty where that is not told."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -37,7 +38,7 @@ def _token(pid: int) -> str:
         return ""
     fields = stat.rpartition(")")[2].split()  # the name in brackets may hold blanks
     state, started = fields[0], fields[19]
-    return "" if state in ("Z", "X") else f"{_boot_id()}/{started}"
+    return "" if state in ("Z", "X") else f"{boot_id()}/{started}"
 
 
 def this_process() -> ProcessIdentity:

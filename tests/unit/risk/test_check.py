@@ -316,13 +316,23 @@ def test_judge_when_a_halt_is_latched_then_refused_although_equity_has_recovered
 # Portfolios: sides, sectors, the close
 
 
+def approved_quantity(config: dict[str, Any], multiplier: float = 1.0) -> int:
+    outcome = portfolio(config, multiplier=multiplier)[1]
+    assert isinstance(outcome, Approved)
+    return outcome.quantity
+
+
 def shares(symbol: str, quantity: int, entry_ticks: int = 10_000) -> Position:
     return position(symbol, quantity, entry_ticks, tape=symbol)
 
 
-def portfolio(config: dict[str, Any], side: Side = Side.BUY, symbol: str = "NVDA", **changes: Any) -> Any:
+def portfolio(
+    config: dict[str, Any], side: Side = Side.BUY, symbol: str = "NVDA", multiplier: float = 1.0, **changes: Any
+) -> Any:
     """An order for shares at 100.00 with a stop 2.00 away, on an account of 100,000."""
-    intent = OrderIntent(symbol=symbol, side=side, bracket=Bracket(stop_ticks=200, target_ticks=800))
+    intent = OrderIntent(
+        symbol=symbol, side=side, bracket=Bracket(stop_ticks=200, target_ticks=800), size_multiplier=multiplier
+    )
     account = {
         "balance": Decimal(100_000),
         "last_ticks": dict.fromkeys(("SPY", "NVDA", "AMD", "XOM", "KO"), 10_000),
@@ -435,6 +445,53 @@ def test_notional_when_entries_still_work_then_their_value_counts() -> None:
     assert found.quantity == 300
 
 
+@pytest.mark.parametrize(("side", "sign"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_position_value_when_something_is_held_then_cut_to_what_the_symbol_leaves(side: Side, sign: int) -> None:
+    # 0.15 x 100,000 = 15,000 of one symbol: 60 shares at 100.00 are held, 90 more fit; other symbols do not count
+    config = {"max_position_frac": "0.15", "can_add_to_position": True}
+    positions = {"NVDA": shares("NVDA", sign * 60), "AMD": shares("AMD", sign * 500)}
+    checks, outcome = portfolio(config, side, positions=positions)
+    assert isinstance(outcome, Approved)
+    assert outcome.quantity == 90
+    found = check(checks, "position_value")
+    assert (found.value, found.limit, found.unit) == (0.15, 0.15, "x equity")
+
+
+def test_position_value_when_full_then_refused_with_the_value_after_adding() -> None:
+    config = {"max_position_frac": "0.15", "can_add_to_position": True}
+    refusal = portfolio(config, working_entries=1, working_units={"NVDA": 150})
+    assert refused(refusal).check == "position_value"
+    assert check(refusal[0], "position_value").value == pytest.approx(0.151)
+
+
+def test_size_when_orders_are_sized_by_value_then_the_stop_is_not_asked() -> None:
+    # 0.15 x 100,000 / 100.00 = 150 shares, whatever the stop; 0.4 of that at a weight of 0.4
+    assert approved_quantity({"value_frac": "0.15"}) == 150
+    assert approved_quantity({"value_frac": "0.15"}, multiplier=0.4) == 60
+    assert approved_quantity({"value_frac": "0.15", "max_position_frac": "0.1"}) == 100
+
+
+def test_size_when_sized_by_value_and_equity_is_unknown_then_refused() -> None:
+    assert refused(portfolio({"value_frac": "0.15"}, equity=None)).check == "numbers"
+
+
+@pytest.mark.parametrize("can_short", [True, False])
+def test_short_when_shorts_are_off_then_entries_that_sell_are_refused(can_short: bool) -> None:
+    assert isinstance(portfolio({"can_short": can_short}, Side.BUY)[1], Approved)
+    outcome = portfolio({"can_short": can_short}, Side.SELL)
+    if can_short:
+        assert isinstance(outcome[1], Approved)
+    else:
+        assert refused(outcome).check == "short"
+
+
+def test_daily_loss_when_there_is_no_fixed_limit_then_the_fraction_rules() -> None:
+    config = {"daily_loss_limit": "none", "max_daily_loss_frac": "0.05"}
+    lost = {"equity": Decimal(95_100), "high_water_mark": Decimal(100_000)}
+    assert isinstance(portfolio(config, **lost)[1], Approved)
+    assert check(portfolio(config, **lost | {"equity": Decimal(95_000)})[0], "daily_loss").passed is False
+
+
 @pytest.mark.parametrize(("when", "passes"), [("20:59:59", False), ("21:00:00", True), ("21:00:01", False)])
 def test_judge_when_entries_at_the_close_are_let_through_then_only_at_that_moment(when: str, passes: bool) -> None:
     config = {"can_enter_at_close": True}
@@ -455,9 +512,7 @@ def test_configuration_when_nothing_is_flattened_then_entries_may_last_to_the_en
 def test_guard_when_two_tapes_are_held_then_each_may_go_half_of_the_way() -> None:
     # 300 may be lost: alone 100 shares reach it 3.00 lower, as one of two 1.50 lower
     positions = {"AMD": shares("AMD", 100), "XOM": shares("XOM", -100)}
-    account = view(
-        balance=Decimal(100_000), positions=positions, last_ticks={"AMD": 10_000, "XOM": 10_000}, margin_per_unit={}
-    )
+    account = view(balance=Decimal(100_000), positions=positions, last_ticks={"AMD": 10_000, "XOM": 10_000}, margin_per_unit={})
     opened = door(RiskConfig.model_validate({"daily_profit_target": "none"}), balance=Decimal(100_000))
     assert opened.guard("AMD", account)[0] == 10_000 - 299
     assert opened.guard("AMD", account, 2)[0] == 10_000 - 149

@@ -57,7 +57,7 @@ def command(
     _collect_rarely()
     settings = settings_from(config, overrides, strategy).settings
     market = chosen_market(settings, strategy, symbol, symbols, interval)
-    first, last = chosen_range(settings, strategy, market, start, end, days)
+    first, last = chosen_range(settings, market, start, end, days)
     if each_day:
         emit(_every_day(settings, strategy, market, first, last, jobs, as_json), as_json, _day_table)
         return
@@ -108,7 +108,7 @@ def chosen_market(
 
 
 def chosen_range(
-    settings: Settings, strategy: str, market: ChosenMarket, start: str | None, end: str | None, days: int | None = None
+    settings: Settings, market: ChosenMarket, start: str | None, end: str | None, days: int | None = None
 ) -> tuple[date, date]:
     """Return the dates that `--from`, `--to` and `--days` ask for; what is not said is all there is.
 

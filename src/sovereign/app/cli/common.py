@@ -37,7 +37,20 @@ def settings_from(config: Path | None, overrides: Sequence[str] | None, strategy
     """Load the settings that `--config` and `--set` ask for; `strategy` is the system that is to run, where one is."""
     from sovereign.app.configuration import load_settings
 
-    return load_settings(config, tuple(overrides or ()), strategy=strategy)
+    loaded = load_settings(config, tuple(overrides or ()), strategy=strategy)
+    _in_force.append(loaded)
+    del _in_force[:-1]
+    return loaded
+
+
+_in_force: list[LoadedSettings] = []
+
+
+def without_secrets(text: str) -> str:
+    """Mask in a text the secrets of the settings that this command has loaded, those of the environment, and token shapes."""
+    from sovereign.app.ops.redaction import redactor_for
+
+    return redactor_for(_in_force[-1].settings if _in_force else None)(text)
 
 
 def to_plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from sovereign.app.cli.common import without_secrets
 from sovereign.core.errors import SovereignError
 
 INTERRUPTED = 130
@@ -58,8 +59,9 @@ def report(error: BaseException, *, as_json: bool, wants_traceback: bool) -> int
     if wants_traceback:
         import traceback
 
-        sys.stderr.write("".join(traceback.format_exception(error)))
+        sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
     kind, message, code = classify(error)
+    message = without_secrets(message)
     if as_json:
         typer.echo(json.dumps({"error": {"type": kind, "message": message, "exit_code": code}}), err=True)
     else:

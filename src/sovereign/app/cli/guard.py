@@ -12,12 +12,12 @@ from sovereign.core.errors import BrokerError, SovereignError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
 
     from sovereign.app.configuration import Settings
     from sovereign.app.notify.router import AlertRouter
     from sovereign.app.ops.account import AccountAccess
     from sovereign.app.ops.guard import Guard
-    from sovereign.app.ops.redaction import Redactor
     from sovereign.core.event import Notice
 
 
@@ -30,6 +30,9 @@ def command(
 
     Runs until SIGTERM or Ctrl-C. What it finds and does goes to the log, to the store's notices and to the alert channels.
     """
+    import signal
+    import threading
+
     from sovereign.app.ops.account import guarded_accounts
     from sovereign.app.ops.log import configure_logging
     from sovereign.app.ops.redaction import redactor_for
@@ -37,8 +40,11 @@ def command(
     settings = settings_from(config, overrides).settings
     redactor = redactor_for(settings)
     log = configure_logging(settings.log, redactor)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     try:
-        trouble = _watch(settings, guarded_accounts(settings), redactor, is_once=is_once)
+        trouble = watch(settings, guarded_accounts(settings), redactor, stop, is_once=is_once)
     finally:
         log.close()
     if is_once and trouble:
@@ -67,7 +73,7 @@ def _guard_of(access: AccountAccess, settings: Settings, sink: Callable[[Notice]
     )
 
 
-def _alerts(settings: Settings, redactor: Redactor) -> AlertRouter:
+def _alerts(settings: Settings, redactor: Callable[[str], str]) -> AlertRouter:
     from sovereign.app.notify.reader import AlertReader
     from sovereign.app.notify.router import AlertRouter
     from sovereign.app.notify.setup import channels_of
@@ -76,11 +82,11 @@ def _alerts(settings: Settings, redactor: Redactor) -> AlertRouter:
     return AlertRouter(settings.alerts, reader, channels_of(settings.alerts), part="guard", redact=redactor).start()
 
 
-def _watch(settings: Settings, accounts: list[AccountAccess], redactor: Redactor, *, is_once: bool) -> str:
-    """Look at every account again and again; return what is left in trouble after a single look."""
+def watch(
+    settings: Settings, accounts: list[AccountAccess], redactor: Callable[[str], str], stop: Event, *, is_once: bool = False
+) -> str:
+    """Look at every account until `stop` is set, or once; return what was in trouble at the last look."""
     import logging
-    import signal
-    import threading
     import time
     from concurrent.futures import ThreadPoolExecutor
 
@@ -89,9 +95,6 @@ def _watch(settings: Settings, accounts: list[AccountAccess], redactor: Redactor
     from sovereign.app.ops.notices import NoticeKeeper
 
     logger = logging.getLogger("sovereign.guard")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     supervisor, alerts = Supervisor(), _alerts(settings, redactor)
     keeper = NoticeKeeper(settings.store)
 

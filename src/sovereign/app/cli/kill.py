@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from, to_plain, without_secrets
 from sovereign.core.errors import BrokerError, SovereignError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def command(
     done = kill(
         accounts, settings.kill, latch=lambda: keep_kill(settings, "*", who, reason), failures=(SovereignError, OSError)
     )
-    emit(done, as_json, _text)
+    # What a venue answered, or an address that could not be reached, may hold a secret.
+    plain = json.loads(without_secrets(json.dumps(to_plain(done))))
+    emit(plain, as_json, lambda _: without_secrets(_text(done)))
     if not done.is_flat:
         open_ones = ", ".join(one.account for one in done.accounts if not one.is_flat)
         raise BrokerError(f"not flat, as far as is known: {open_ones}; repeat the kill, and close by hand at the venue")
@@ -59,7 +62,7 @@ def keep_kill(settings: Settings, account: str, by: str, reason: str) -> None:
     from sovereign.core.event import Notice, NoticeCode, Severity
     from sovereign.store.store import Store
 
-    now = time.time_ns()
+    now, reason = time.time_ns(), without_secrets(reason)
     notice = Notice(
         ts=now, code=NoticeCode.KILLED, severity=Severity.CRITICAL, subject=account, text=f"killed by {by}: {reason}"
     )

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stress": ("sovereign.app.cli.stress", "Stress a finished run: slippage, time of day, weekday, shuffles."),
     "runs": ("sovereign.app.cli.runs", "List, show and compare finished runs."),
     "explain": ("sovereign.app.cli.explain", "Say why a decision was taken or refused, check by check."),
+    "run": ("sovereign.app.cli.run", "Trade on paper or live, session after session."),
     "venue": ("sovereign.app.cli.venue", "Run a simulated exchange in a process of its own."),
     "status": ("sovereign.app.cli.session:status", "Show what runs, what the guard says, and every kill that holds."),
     "positions": ("sovereign.app.cli.session:positions", "Show open positions."),

@@ -22,7 +22,9 @@ from sovereign.app.ops.configuration import (
     LogConfig,
     ScheduleConfig,
 )
+from sovereign.app.session_settings import SessionSettings
 from sovereign.core.configuration import Configuration
+from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.execution.venue.configuration import VenueConfig
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
@@ -70,15 +72,15 @@ class Settings(Configuration):
     heartbeat: HeartbeatConfig = Field(HeartbeatConfig(), description="Where and how often a session says that it is alive.")
     kill: KillConfig = Field(KillConfig(), description="How hard guard and kill try to flatten an account.")
     log: LogConfig = Field(LogConfig(), description="What is logged, and how.")
+    live: LiveConfig = Field(LiveConfig(), description="Paper and live sessions: how they watch lines, broker and themselves.")
     metrics: MetricsConfig = Field(MetricsConfig(), description="How ratios are annualized and intervals made.")
     portfolio_market: PortfolioMarketConfig = Field(
         PortfolioMarketConfig(), description="The driftless market of several symbols, for the null test."
     )
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
     risk: RiskConfig = Field(RiskConfig(), description="Limits of the one door every order passes.")
-    schedule: ScheduleConfig = Field(
-        ScheduleConfig(), description="When a session starts by itself, and when the digest comes."
-    )
+    schedule: ScheduleConfig = Field(ScheduleConfig(), description="When the daily digest is sent.")
+    session: SessionSettings = Field(SessionSettings(), description="Sessions of paper and live trading.")
     store: StoreConfig = Field(StoreConfig(), description="The SQL store of runs, decisions, orders and fills.")
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
     stress: StressConfig = Field(StressConfig(), description="What a stressed run must survive.")

@@ -52,14 +52,14 @@ class VenueAccess:
 
     def __init__(self, url: str, token: str, name: str, timeout_s: float) -> None:
         self.name = name
-        self._url, self._token, self._timeout_s = url, token, timeout_s
+        self.url, self._token, self._timeout_s = url, token, timeout_s
         self._open: VenueAccount | None = None
 
     def _account(self) -> VenueAccount:
         from sovereign.execution.brokers.venue_account import venue_account
 
         if self._open is None:
-            self._open = venue_account(self._url, self._token, timeout_s=self._timeout_s, name="guard")
+            self._open = venue_account(self.url, self._token, timeout_s=self._timeout_s, name="guard")
             self.name = self._open.name
         return self._open
 

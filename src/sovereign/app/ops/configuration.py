@@ -105,9 +105,6 @@ class LogConfig(Configuration):
 class ScheduleConfig(Configuration):
     """When things happen by themselves, relative to the session of the market that is traded."""
 
-    start_before_open_minutes: int = Field(
-        15, ge=0, le=600, description="Minutes before the hours begin at which a session connects and warms up; own choice."
-    )
     digest_after_close_minutes: int = Field(
         0,
         ge=0,

@@ -232,23 +232,14 @@ def late_notice(item: Due, now_ns: int) -> Notice | None:
     )
 
 
-def session_entries(config: ScheduleConfig, calendar: str, *, is_regular_only: bool) -> tuple[Entry, ...]:
-    """Return what every session has: `start` (connect and warm up) and `digest`.
+def session_entries(config: ScheduleConfig, calendar: str) -> tuple[Entry, ...]:
+    """Return what every session has: its `digest`.
 
     Parameters
     ----------
     calendar : name of the calendar that is traded.
-    is_regular_only : whether entries are made in the day session alone (`risk.hours`); else from the venue's own open.
     """
-    anchor = Anchor.REGULAR_OPEN if is_regular_only else Anchor.OPEN
     return (
-        # A session that starts late is still a session, until its day is over.
-        Entry(
-            name="start",
-            calendar=calendar,
-            rule=Offset(anchor, -config.start_before_open_minutes),
-            run_late_minutes=24 * 60,
-        ),
         Entry(
             name="digest",
             calendar=calendar,

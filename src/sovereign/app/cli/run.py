@@ -1,0 +1,106 @@
+"""`sovereign run STRATEGY`: trade on paper or live, session after session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.core.errors import SovereignError, UsageError
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import Settings
+    from sovereign.app.session import Task, Traded
+
+
+def command(
+    strategy: Annotated[str, typer.Argument(help="Name of the strategy, for example order_flow.")],
+    mode: Annotated[str, typer.Option("--mode", help="paper or live.")] = "paper",
+    is_live: Annotated[bool, typer.Option("--live", help="One of the three consents to live trading.")] = False,
+    is_once: Annotated[bool, typer.Option("--once", help="Trade the present or the next session, then end.")] = False,
+    interval: Annotated[float, typer.Option("--interval", min=0.0, help="Minutes between two lines on how it stands.")] = 15.0,
+    account: Annotated[str | None, typer.Option("--account", help="Account at the venue; default: session.account.")] = None,
+    url: Annotated[str | None, typer.Option("--venue", help="Address of the venue; default: the one that runs here.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Trade on paper or live until the venue's tape ends, SIGTERM or Ctrl-C; positions stay as they are when stopped.
+
+    Paper trades on the simulated exchange of 'sovereign venue', which must run. After a crash the same command goes on where
+    the session stood.
+    """
+    import os
+
+    from sovereign.app.ops.log import configure_logging
+    from sovereign.app.ops.redaction import redactor_for
+    from sovereign.app.session import LIVE, PAPER, check_consents
+
+    settings = settings_from(config, overrides, strategy).settings
+    if mode not in (PAPER, LIVE):
+        raise UsageError(f"--mode was '{mode}'; allowed are {PAPER} and {LIVE}")
+    if mode == LIVE:
+        check_consents(settings, is_live, os.environ)
+    task = task_of(settings, strategy, mode, account, url, is_once, interval)
+    redactor = redactor_for(settings)
+    log = configure_logging(settings.log, redactor)
+    try:
+        done = _trade(settings, task, redactor, quiet=as_json)
+    finally:
+        log.close()
+    emit(done, as_json, lambda found: "\n".join(f"{one.session_id}: {one.reason}" for one in found) or "no session to trade")
+    for traded in done:
+        if traded.exit_code:
+            raise SessionFailedError(traded.reason, traded.exit_code)
+
+
+class SessionFailedError(SovereignError):
+    """A session that ended badly, with the exit code of what ended it."""
+
+    def __init__(self, reason: str, code: int) -> None:
+        super().__init__(reason)
+        self.exit_code = code  # that of the error that ended the session
+
+
+def task_of(
+    settings: Settings, strategy: str, mode: str, account: str | None, url: str | None, is_once: bool, interval: float
+) -> Task:
+    """Return what the process is to do, with the settings' account and venue where none was named.
+
+    Raises
+    ------
+    NotFoundError : there is no strategy of that name. ConfigurationError : no token of the account is known.
+    """
+    from sovereign.app.session import Task
+    from sovereign.app.venue import venue_token, venue_url
+    from sovereign.strategies import configuration_class
+
+    configuration_class(strategy)
+    account = account or settings.session.account
+    return Task(
+        strategy=strategy,
+        mode=mode,
+        account=account,
+        url=url or venue_url(settings),
+        token=venue_token(settings, "trade", account),
+        is_once=is_once,
+        interval_s=interval * 60.0 if interval else None,
+    )
+
+
+def _trade(settings: Settings, task: Task, redactor: object, *, quiet: bool) -> list[Traded]:
+    import signal
+    from typing import cast
+
+    from sovereign.app.ops.redaction import Redactor
+    from sovereign.app.session import TradingProcess
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line)
+
+    process = TradingProcess(settings, task, cast("Redactor", redactor), say)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.stop("stopped by a signal"))
+    return process.run()

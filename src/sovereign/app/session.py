@@ -1,0 +1,631 @@
+"""A trading process put together from settings: one strategy on one account, session after session, until told to stop.
+
+What a session is and how it survives is in `engine` (docs/concepts/live.md); here its parts are made: the line to the venue,
+the recording, the journal and the audit chain in the store, the readers (ledger, alerts, metrics, heartbeat), and what one
+session leaves to the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from sovereign.app.plan import kept_settings, now_ns, recipe_of
+from sovereign.app.readers import CommandPoller, StoreWriter
+from sovereign.core.errors import ConfigurationError, NotFoundError, RiskHaltError
+from sovereign.core.event import Notice, NoticeCode, Severity
+from sovereign.core.session import NS_PER_SECOND
+from sovereign.strategies import load_strategy
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from sovereign.app.configuration import Settings
+    from sovereign.app.notify.router import AlertRouter
+    from sovereign.app.ops.heartbeat import Heartbeat
+    from sovereign.app.ops.redaction import Redactor
+    from sovereign.app.ops.schedule import Agenda
+    from sovereign.core.instrument import Instrument
+    from sovereign.core.port import SignalStream
+    from sovereign.core.session import Session
+    from sovereign.engine.conductor import Conductor
+    from sovereign.engine.engine import Engine
+    from sovereign.engine.inputs import Opening
+    from sovereign.engine.lines import Lines
+    from sovereign.engine.live import Ending, LiveSession
+    from sovereign.engine.live import Heartbeat as Sign
+    from sovereign.execution.brokers.venue import VenueClient
+    from sovereign.execution.executor import Executor
+    from sovereign.execution.protection import ProtectionWatch
+    from sovereign.research.backtest import Recipe
+    from sovereign.risk.door import OneDoor
+    from sovereign.store.session_state import SessionState
+    from sovereign.store.store import Store
+
+PAPER, LIVE = "paper", "live"
+_COMMAND_EVERY_S = 0.1
+_logger = logging.getLogger("sovereign.session")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a trading process is to do.
+
+    Parameters
+    ----------
+    mode : `paper` or `live`. account : its name at the venue. url, token : of the venue.
+    is_once : trade the present or next session, then end. interval_s : seconds between two lines that say how it stands; None
+        says nothing.
+    """
+
+    strategy: str
+    mode: str
+    account: str
+    url: str
+    token: str
+    is_once: bool = False
+    interval_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded:
+    """A session that is over: `exit_code` as the engine said it."""
+
+    session_id: str
+    exit_code: int
+    reason: str
+    is_closed: bool
+    recording: Path
+
+
+def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str]) -> None:
+    """Refuse live trading unless all three consents are given at once.
+
+    Raises
+    ------
+    ConfigurationError : names every consent that is missing, and how to give it.
+    """
+    from sovereign.risk.opt_in import live_opt_ins
+
+    missing = live_opt_ins(settings.execution.trading_enabled, flag, environment)
+    if missing:
+        words = "; ".join(f"{consent.name}: {consent.how}" for consent in missing)
+        raise ConfigurationError(f"live trading needs three consents at once, and missing was {words}")
+
+
+def recording_path(settings: Settings, session_id: str) -> Path:
+    """Return where a session's input is recorded."""
+    return settings.session.folder / f"{session_id}.rec"
+
+
+def warm_up_recordings(settings: Settings, store: Store, task: Task, before: date) -> list[Path]:
+    """Return the recordings of the sessions before a trade date that warm the signals up, oldest first."""
+    ended = [
+        kept
+        for kept in store.live.sessions(account=task.account, strategy=task.strategy, status="ended")
+        if kept.trade_date < before and Path(kept.recording_path).is_file()
+    ]
+    ended.sort(key=lambda kept: kept.trade_date)
+    return [Path(kept.recording_path) for kept in ended[len(ended) - min(settings.session.warm_up_sessions, len(ended)) :]]
+
+
+class TradingProcess:
+    """Trades one session after the other.
+
+    Parameters
+    ----------
+    say : tells a person at the terminal how it stands, a line at a time.
+    redact : hides secrets in whatever is told.
+    """
+
+    def __init__(self, settings: Settings, task: Task, redact: Redactor, say: Callable[[str], object]) -> None:
+        self.settings = settings
+        self.task = task
+        self.redact = redact
+        self.say = say
+        self.is_stopping = threading.Event()
+        self._running: LiveSession | None = None
+
+    def stop(self, reason: str) -> None:
+        """End in good order, soon; positions stay as they are. May be called from a signal handler."""
+        self.is_stopping.set()
+        if self._running is not None:
+            self._running.stop(reason)
+
+    def is_running(self, session: LiveSession | None) -> None:
+        """Take note of the session to be stopped when the process is."""
+        self._running = session
+        if session is not None and self.is_stopping.is_set():
+            session.stop("stopped")
+
+    def run(self) -> list[Traded]:
+        """Trade until the tape ends, once when asked so, or until stopped.
+
+        Raises
+        ------
+        RiskHaltError : the account was killed, and nobody has cleared it.
+        """
+        from sovereign.app.ops.health import HealthServer, Vitals
+        from sovereign.app.ops.metrics import Metrics
+        from sovereign.store.store import Store
+
+        settings, task = self.settings, self.task
+        done: list[Traded] = []
+        with Store(settings.store) as store:
+            self._check_latch(store)
+            vitals = Vitals(Metrics())
+            server = HealthServer(settings.health, vitals)
+            alerts = self._alerts()
+            try:
+                server.start()
+                self._tell_reboot(alerts)
+                while not self.is_stopping.is_set():
+                    traded = _SessionRun(self, store, alerts, vitals).trade()
+                    if traded is None:
+                        break
+                    done.append(traded)
+                    if task.is_once or traded.exit_code or not traded.is_closed:
+                        break
+            finally:
+                alerts.close()
+                server.close()
+        return done
+
+    def _check_latch(self, store: Store) -> None:
+        latch = store.live.latched(self.task.account)
+        if latch is not None:
+            raise RiskHaltError(
+                f"account '{self.task.account}' was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear "
+                f"it with 'sovereign resume --account {self.task.account}'"
+            )
+
+    def _alerts(self) -> AlertRouter:
+        from sovereign.app.notify.reader import AlertReader
+        from sovereign.app.notify.router import AlertRouter
+        from sovereign.app.notify.setup import channels_of
+
+        config, task = self.settings.alerts, self.task
+        facts = {"Mode": task.mode, "Strategy": task.strategy, "Account": task.account}
+        reader = AlertReader(config.zone, config.max_outside_text, facts=facts)
+        return AlertRouter(config, reader, channels_of(config), part="session", redact=self.redact).start()
+
+    def _tell_reboot(self, alerts: AlertRouter) -> None:
+        """Say that the machine was started anew since a session last ran on it."""
+        from sovereign.app.ops.files import replace_file
+        from sovereign.store.process import boot_id
+
+        file, boot = self.settings.session.folder / "boot", boot_id()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            before = file.read_text(encoding="utf-8").strip()
+        except OSError:
+            before = boot
+        if boot and before != boot:
+            alerts.sink(
+                Notice(
+                    ts=now_ns(),
+                    code=NoticeCode.SERVER_RESTARTED,
+                    severity=Severity.WARNING,
+                    subject="machine",
+                    text="the machine was started anew since the last session",
+                )
+            )
+        if boot:
+            replace_file(file, boot)
+
+
+class _SessionRun:
+    """One session of a trading process: its parts, made anew."""
+
+    def __init__(self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any) -> None:
+        self._process = process
+        self._settings = process.settings
+        self._task = process.task
+        self._redact = process.redact
+        self._store = store
+        self._alerts = alerts
+        self._vitals = vitals
+        self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
+        self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
+        self._said = 0.0
+        self._send_digest: Callable[[], None] = _nothing
+
+    def trade(self) -> Traded | None:
+        """Trade the present or the next session; None when there is none, or the process is told to stop."""
+        from sovereign.engine.assembly import new_lines
+        from sovereign.execution.brokers.venue import VenueClient
+
+        settings, task = self._settings, self._task
+        # Nothing is told of before: the comparison with the venue says what happened since.
+        client = VenueClient(task.url, task.token, settings.venue.client, name=f"{task.strategy} {task.mode}")
+        if task.mode == LIVE and client.is_simulated:
+            raise ConfigurationError(
+                "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker's own adapter"
+            )
+        lines = new_lines(settings.live, client, client)
+        lines.start()
+        try:
+            found = self._present(lines)
+            return None if found is None else self._trade(lines, client, *found)
+        finally:
+            lines.stop(settings.live.stop_s)
+
+    def _present(self, lines: Lines) -> tuple[Session, Sequence[Instrument]] | None:
+        """Wait for a session, or until the process is told to stop."""
+        found: list[tuple[Session, Sequence[Instrument]] | None] = []
+        waiting = threading.Thread(target=lambda: found.append(lines.session()), name="next-session", daemon=True)
+        waiting.start()
+        while waiting.is_alive() and not self._process.is_stopping.is_set():
+            waiting.join(0.05)
+        return found[0] if found else None
+
+    # Parts
+
+    def _name(self, session: Session) -> str:
+        task = self._task
+        return f"{task.account}-{task.strategy}-{session.trade_date:%Y%m%d}"
+
+    def _trade(self, lines: Lines, client: VenueClient, session: Session, instruments: Sequence[Instrument]) -> Traded:
+        from sovereign.app.ops.schedule import Agenda, session_entries
+        from sovereign.engine.assembly import prepare
+        from sovereign.engine.recovery import AfterReplay
+
+        settings, task, process = self._settings, self._task, self._process
+        name = self._name(session)
+        path = recording_path(settings, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._compile(session, instruments)
+        warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
+        header = self._header(session, warm)
+        state = self._store.live.states.load(task.account, task.strategy)
+        opening, cursor = self._opening(lines, state)
+        record = self._begin(name, session, path, header, instruments, client.is_simulated)
+        audit = self._store.live.audit(name)
+        run = self._store.sink(record, self._describe())
+        writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
+        commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S)
+        heart = self._heartbeat(writer, name)
+        agenda = Agenda(session_entries(settings.schedule, session.calendar), session.open_ns)
+        self._send_digest = once(partial(self._digest, record, session))
+        quiet = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
+        try:
+            with self._store.live.journal(name, audit) as journal:
+                prepared = prepare(
+                    settings.live,
+                    lines,
+                    path=path,
+                    header=header,
+                    new_engine=partial(self._engine, (audit, writer, *quiet), client.is_simulated),
+                    new_stream=partial(self._warmed, warm),
+                    journal=journal,
+                    kept=self._store.live.requests(name),
+                    cursor=cursor,
+                    now_ns=now_ns(),
+                    monotonic=time.monotonic,
+                    commands=commands,
+                    on_heartbeat=partial(self._beat, name, heart, agenda, writer),
+                    finish=lambda: _told(audit.finish_replay()),
+                    sinks=quiet,
+                )
+                replayed = prepared.recovered.replayed
+                process.say(f"{name}: {f'resumed after {replayed:,} recorded inputs' if replayed else 'begun'}")
+                process.is_running(prepared.live)
+                heart.supervisor.ready(f"{task.strategy} {task.mode}")
+                ending = prepared.run(session, instruments, opening)
+                audit.flush()
+        finally:
+            process.is_running(None)
+            heart.close()
+            commands.close()
+            writer.close()
+            run.close()
+        conductor = prepared.conductor
+        self._end(name, record, conductor, ending, session)
+        return Traded(
+            session_id=name,
+            exit_code=ending.exit_code,
+            reason=ending.reason,
+            is_closed=ending.is_closed,
+            recording=path,
+        )
+
+    def _compile(self, session: Session, instruments: Sequence[Instrument]) -> None:
+        """Load (the first time: compile) what a session needs, before a market waits for it."""
+        from sovereign.core.columns import Trades
+        from sovereign.execution.matching import warm_up
+
+        warm_up()
+        for instrument in instruments:
+            stream = self._strategy.signal_stream(instrument)
+            stream.start_session(session)
+            stream.advance(Trades.empty(), session.open_ns)
+
+    def _header(self, session: Session, warm: Sequence[Path]) -> dict[str, Any]:
+        from sovereign.research.runner import code_hash
+        from sovereign.store.runs import digest
+
+        task = self._task
+        return {
+            "strategy": task.strategy,
+            "account": task.account,
+            "mode": task.mode,
+            "trade_date": session.trade_date.isoformat(),
+            "code": code_hash(),
+            "settings": digest(kept_settings(self._settings)),
+            "warm_up": [kept.name for kept in warm],
+        }
+
+    def _opening(self, lines: Lines, state: SessionState | None) -> tuple[Opening, int]:
+        """Return what the session begins with: what the last one left, or what the venue says of an account never traded."""
+        from sovereign.engine.inputs import Opening, OpenPosition
+
+        if state is None:
+            snapshot = lines.call(lines.link.snapshot(0)) if lines.link is not None else None
+            balance = self._recipe.starting_balance if snapshot is None else snapshot.cash
+            cursor = 0 if snapshot is None else snapshot.cursor
+            return Opening(balance=balance, high_water_mark=balance), cursor
+        positions = tuple(
+            OpenPosition(symbol=held.symbol, tape=held.tape, quantity=held.quantity, cost_ticks=held.cost_ticks)
+            for held in state.positions
+            if held.quantity
+        )
+        opening = Opening(
+            balance=state.balance, high_water_mark=state.high_water_mark, positions=positions, door=dict(state.door)
+        )
+        return opening, state.execution_cursor
+
+    def _begin(
+        self,
+        name: str,
+        session: Session,
+        path: Path,
+        header: Mapping[str, Any],
+        instruments: Sequence[Instrument],
+        is_simulated: bool,
+    ) -> str:
+        """Write session and run to the store; a run that was cut off is written anew by the replay."""
+        from sovereign.store.live import LiveSession as Kept
+        from sovereign.store.runs import RunRecord
+
+        task, recipe, started = self._task, self._recipe, now_ns()
+        usual = self._strategy.usual_bracket(instruments[0])
+        record = RunRecord(
+            id=name,
+            kind=task.mode,
+            strategy=task.strategy,
+            symbols=tuple(instrument.symbol for instrument in instruments),
+            start=session.trade_date,
+            end=session.trade_date,
+            zone=session.zone,
+            config=kept_settings(self._settings),
+            config_hash=str(header["settings"]),
+            code_hash=str(header["code"]),
+            data_hash=f"recording {name}",
+            seed=None,
+            fill_model=recipe.execution.fill_model.value,
+            is_simulated=is_simulated,
+            starting_balance=recipe.starting_balance,
+            started_ns=started,
+            instruments=tuple(instruments),
+            stop_ticks=None if usual is None else usual.stop_ticks,
+            target_ticks=None if usual is None else usual.target_ticks,
+            account=task.account,
+        )
+        kept = Kept(
+            id=name,
+            account=task.account,
+            strategy=task.strategy,
+            mode=task.mode,
+            trade_date=session.trade_date,
+            recording_path=str(path),
+            started_ns=started,
+            code_hash=str(header["code"]),
+            config_hash=str(header["settings"]),
+            run_id=name,
+        )
+        # First the session: it refuses when another process trades it, and then nothing of the run is touched.
+        self._store.live.begin_session(kept)
+        try:
+            self._store.delete_run(name)
+        except NotFoundError:
+            _logger.debug("run %s is new", name)
+        return self._store.begin_run(record)
+
+    def _describe(self) -> Callable[[Any], Any]:
+        from sovereign.research.runner import refused_columns
+
+        return partial(refused_columns, self._strategy)
+
+    def _engine(self, sinks: tuple[Any, ...], is_simulated: bool, broker: Any, journal: Any) -> Engine:
+        from sovereign.engine.engine import Engine
+        from sovereign.execution.account import Account
+        from sovereign.execution.fill_model import PerUnitFees
+        from sovereign.research.backtest import charged_instrument
+        from sovereign.risk.door import OneDoor
+
+        recipe = self._recipe
+        return Engine(
+            strategy=self._strategy,
+            door=OneDoor(recipe.risk, find=partial(charged_instrument, recipe.execution)),
+            broker=broker,
+            account=Account(recipe.starting_balance),
+            fees=PerUnitFees(dict(recipe.execution.fees), 1),
+            journal=journal,
+            sinks=sinks,
+            is_simulated_data=is_simulated,
+            new_watch=self._watch,
+        )
+
+    def _watch(self, executor: Executor) -> ProtectionWatch:
+        from sovereign.execution.protection import ProtectionWatch
+
+        execution = self._settings.execution
+        return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
+
+    def _warmed(self, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
+        """Return an instrument's signals as the sessions before have left them."""
+        from sovereign.core.columns import Trades
+        from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
+        from sovereign.store.recording import read_recording
+
+        stream = self._strategy.signal_stream(instrument)
+        for path in earlier:
+            session: Session | None = None
+            for item in read_inputs(read_recording(path)):
+                if isinstance(item, SessionOpened):
+                    session = item.session
+                    stream.start_session(session)
+                elif isinstance(item, Slice) and item.symbol == instrument.symbol:
+                    stream.advance(item.trades, item.until_ns)
+            if session is not None:
+                stream.advance(Trades.empty(), session.close_ns)
+        return stream
+
+    # While it runs
+
+    def _log(self, event: Any) -> None:
+        from sovereign.app.ops.log import log_notice
+
+        if isinstance(event, Notice):
+            log_notice(_logger, event)
+
+    def _heartbeat(self, writer: StoreWriter, name: str) -> Heartbeat:
+        from sovereign.app.ops.desk import session_process
+        from sovereign.app.ops.heartbeat import Heartbeat
+
+        def keep(beat: Any) -> None:
+            writer.beat(session_process(name), beat.ts, asdict(beat))
+
+        return Heartbeat(self._settings.heartbeat, store=keep)
+
+    def _beat(self, name: str, heart: Heartbeat, agenda: Agenda, writer: StoreWriter, sign: Sign) -> None:
+        """Give a sign of life by every route; called by the decision thread."""
+        from sovereign.app.ops.heartbeat import Beat, memory_mb
+        from sovereign.app.ops.schedule import late_notice
+        from sovereign.store.process import this_process
+
+        task, me, ts = self._task, this_process(), now_ns()
+        if not heart.is_due(ts):
+            return
+        for due in agenda.take(sign.ts):
+            notice = late_notice(due, sign.ts)
+            if notice is not None:
+                self._alerts.sink(notice)
+            if not due.is_missed:
+                writer.later(self._send_digest)
+        beat = Beat(
+            ts=ts,
+            market_ns=sign.ts,
+            pid=me.pid,
+            host=me.host,
+            process_token=me.token,
+            session_id=name,
+            strategy=task.strategy,
+            mode=task.mode,
+            account=task.account,
+            state=sign.state.value,
+            feed_age_s=max(0.0, (sign.ts - sign.until_ns) / NS_PER_SECOND) if sign.until_ns else None,
+            last_event="",
+            last_event_ns=sign.until_ns,
+            memory_mb=memory_mb(),
+            positions=dict(sign.positions),
+        )
+        heart.beat(beat)
+        obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]
+        if sign.state.value != "ACTIVE":
+            obstacles.append(f"trading is {sign.state.value}")
+        self._vitals.beat(beat, obstacles)
+        self._tell(name, sign)
+
+    def _tell(self, name: str, sign: Sign) -> None:
+        interval, now = self._task.interval_s, time.monotonic()
+        if interval is None or now - self._said < interval:
+            return
+        self._said = now
+        held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in sign.positions.items() if quantity) or "flat"
+        troubles = "; ".join(sign.unhealthy.values())
+        self._process.say(
+            f"{name}: {sign.state.value}, {held}, equity {sign.equity:,.2f}{f' ({troubles})' if troubles else ''}"
+        )
+
+    # When it is over
+
+    def _end(self, name: str, run_id: str, conductor: Conductor, ending: Ending, session: Session) -> None:
+        """Leave to the next session what it needs, and say how this one ended."""
+        from sovereign.store.session_state import HeldPosition, SessionState
+
+        engine, task, ts = conductor.engine, self._task, now_ns()
+        account = engine.account
+        door = cast("OneDoor", engine.door)
+        halts = [{"cause": h.cause, "reason": h.reason, "by": h.by, "ts": h.ts} for h in door.halts]
+        if ending.is_closed:
+            self._store.live.states.save(
+                SessionState(
+                    account=task.account,
+                    strategy=task.strategy,
+                    trade_date=session.trade_date,
+                    updated_ns=ts,
+                    balance=account.balance,
+                    day_start_balance=account.day_start_balance,
+                    high_water_mark=account.high_water_mark,
+                    session_id=name,
+                    trading_state=engine.state,
+                    halts=halts,
+                    positions=[
+                        HeldPosition(symbol=symbol, tape=held.tape, quantity=held.quantity, cost_ticks=held.cost_ticks)
+                        for symbol, held in engine.positions.items()
+                    ],
+                    door=engine.door.state(),
+                    execution_cursor=ending.cursor,
+                )
+            )
+        trades = self._store.trades(run_id)
+        summary = {
+            "trades": len(trades),
+            "net": str(sum((trade.net for trade in trades), start=account.balance * 0)),
+            "balance": str(account.balance),
+            "reason": ending.reason,
+        }
+        status = "finished" if ending.is_closed else "stopped" if ending.exit_code == 0 else "failed"
+        self._store.finish_run(run_id, finished_ns=ts, summary=summary, status=status)
+        self._store.live.end_session(
+            name, ended_ns=ts, status="ended" if ending.is_closed else status, reason=self._redact(ending.reason)
+        )
+        if ending.is_closed:
+            self._send_digest()  # a tape may end before the hour of the digest
+
+    def _digest(self, run_id: str, session: Session) -> None:
+        from sovereign.app.notify.digest import daily_digest, limits_of
+
+        store = self._store
+        day_start = store.run(run_id).record.starting_balance
+        loss, profit = limits_of(self._recipe.risk, day_start, None)
+        digest = daily_digest(store, run_id, session, loss_limit=loss, profit_target=profit, notices=())
+        self._alerts.post(digest.alert(now_ns()))
+
+
+def _nothing() -> None:
+    """No session has begun."""
+
+
+def once(act: Callable[[], object]) -> Callable[[], None]:
+    """Return what does `act` the first time it is called, and nothing afterwards."""
+    waiting = [act]
+
+    def do() -> None:
+        if waiting:
+            waiting.pop()()
+
+    return do
+
+
+def _told(difference: Any) -> str | None:
+    if difference is None:
+        return None
+    return f"the audit stream differs from the stored one at event {difference.seq} ({difference.stored.kind})"

@@ -1,0 +1,74 @@
+"""Effects of the settings of trading processes."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from key_effects import effect
+from sovereign.app.configuration import Settings
+
+
+def _settings(folder: str, **session: object) -> Settings:
+    return Settings.model_validate(
+        {
+            "session": session,
+            "store": {"url": f"sqlite:///{folder}/s.sqlite"},
+            "venue": {"state": f"{folder}/venue"},
+        }
+    )
+
+
+@effect("session.account")
+def _() -> tuple[object, object]:
+    from sovereign.app.cli.run import task_of
+    from sovereign.app.venue import make_tokens
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_tokens(_settings(folder), ["paper", "other"])
+        one, other = (
+            task_of(_settings(folder, account=name), "order_flow", "paper", None, None, False, 0.0)
+            for name in ("paper", "other")
+        )
+    return (one.account, one.token), (other.account, other.token)
+
+
+@effect("session.folder")
+def _() -> tuple[object, object]:
+    from sovereign.app.session import recording_path
+
+    one, other = (recording_path(_settings("x", folder=folder), "a") for folder in ("here", "there"))
+    return one, other
+
+
+@effect("session.warm_up_sessions")
+def _() -> tuple[object, object]:
+    from sovereign.app.session import Task, warm_up_recordings
+    from sovereign.store.live import LiveSession
+    from sovereign.store.store import Store
+
+    task = Task(strategy="order_flow", mode="paper", account="paper", url="", token="")
+    with tempfile.TemporaryDirectory() as folder, Store(_settings(folder).store) as store:
+        for day in (3, 4, 5):
+            path = Path(folder) / f"{day}.rec"
+            path.touch()
+            store.live.begin_session(
+                LiveSession(
+                    id=f"s{day}",
+                    account="paper",
+                    strategy="order_flow",
+                    mode="paper",
+                    trade_date=date(2025, 3, day),
+                    recording_path=str(path),
+                    started_ns=day,
+                    code_hash="",
+                    config_hash="",
+                )
+            )
+            store.live.end_session(f"s{day}", ended_ns=day)
+        one, other = (
+            [p.name for p in warm_up_recordings(_settings(folder, warm_up_sessions=n), store, task, date(2025, 3, 6))]
+            for n in (0, 2)
+        )
+    return one, other
