@@ -113,7 +113,18 @@ class AverageCross:
             )
         label = {1: "cross up", -1: "cross down"}[sign]
         inputs = {"fast": float(row["fast"]), "slow": float(row["slow"]), "label": label}
-        return (Proposal(label, moment.symbol, side, 1.0, 1.0, inputs, (), intent),)
+        return (
+            Proposal(
+                name=label,
+                symbol=moment.symbol,
+                side=side,
+                strength=1.0,
+                confidence=1.0,
+                inputs=inputs,
+                checks=(),
+                intent=intent,
+            ),
+        )
 
     def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:
         """None: it has no gates of its own."""

@@ -1,6 +1,6 @@
 """All settings of the platform in one model. Each section is declared beside the code that obeys it.
 
-To add a section: import its class and add one line to `Settings` (or, for a strategy, to `StrategySettings`). The loader,
+To add a section: import its class and add one line to `Settings`; a strategy's section is there with its folder. The loader,
 `config show | schema | init`, the reference page and the test that every key has an effect follow from it.
 """
 
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from sovereign.app.data_settings import DataSettings
 from sovereign.app.notify.configuration import AlertsConfig
@@ -31,7 +32,7 @@ from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
 from sovereign.store.configuration import StoreConfig
-from sovereign.strategies.order_flow.configuration import OrderFlowConfig
+from sovereign.strategies import configuration_class, strategy_names, title_of
 
 
 class AccountConfig(Configuration):
@@ -52,10 +53,21 @@ class ReportConfig(Configuration):
     )
 
 
-class StrategySettings(Configuration):
-    """Settings of the trading systems, by name."""
+def _section_of(name: str) -> Any:
+    section = configuration_class(name)
+    return section, Field(section(), description=title_of(name))
 
-    order_flow: OrderFlowConfig = Field(OrderFlowConfig(), description="The order-flow strategy.")
+
+if TYPE_CHECKING:
+    StrategySettings = Configuration
+else:
+    StrategySettings = create_model(
+        "StrategySettings",
+        __base__=Configuration,
+        __module__=__name__,
+        __doc__="Settings of the trading systems, by name.",
+        **{name: _section_of(name) for name in strategy_names()},
+    )
 
 
 class Settings(Configuration):
