@@ -33,7 +33,6 @@ __all__ = [
     "load_strategy",
     "market_of",
     "strategy_names",
-    "title_of",
 ]
 
 Market = Literal["futures", "portfolio"]
@@ -74,16 +73,6 @@ def configuration_class(name: str) -> type[Configuration]:
     """
     configuration: type[Configuration] = _find(name).CONFIGURATION
     return configuration
-
-
-def title_of(name: str) -> str:
-    """Return what a strategy is, in one line: the first of its folder's description.
-
-    Raises
-    ------
-    NotFoundError : there is no strategy of that name.
-    """
-    return (_find(name).__doc__ or name).strip().partition("\n")[0]
 
 
 def assumed_settings(name: str) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """All settings of the platform in one model. Each section is declared beside the code that obeys it.
 
-To add a section: import its class and add one line to `Settings`; a strategy's section is there with its folder. The loader,
+To add a section: import its class and add one line to `Settings` (or, for a strategy, to `StrategySettings`). The loader,
 `config show | schema | init`, the reference page and the test that every key has an effect follow from it.
 """
 
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from sovereign.app.data_settings import DataSettings
 from sovereign.app.notify.configuration import AlertsConfig
@@ -32,7 +31,7 @@ from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
 from sovereign.store.configuration import StoreConfig
-from sovereign.strategies import configuration_class, strategy_names, title_of
+from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 
 
 class AccountConfig(Configuration):
@@ -53,21 +52,10 @@ class ReportConfig(Configuration):
     )
 
 
-def _section_of(name: str) -> Any:
-    section = configuration_class(name)
-    return section, Field(section(), description=title_of(name))
+class StrategySettings(Configuration):
+    """Settings of the trading systems, by name."""
 
-
-if TYPE_CHECKING:
-    StrategySettings = Configuration
-else:
-    StrategySettings = create_model(
-        "StrategySettings",
-        __base__=Configuration,
-        __module__=__name__,
-        __doc__="Settings of the trading systems, by name.",
-        **{name: _section_of(name) for name in strategy_names()},
-    )
+    order_flow: OrderFlowConfig = Field(OrderFlowConfig(), description="The order-flow strategy.")
 
 
 class Settings(Configuration):
