@@ -30,6 +30,7 @@ class AverageCrossConfig(Configuration):
     benchmarks: tuple[str, ...] = Field(default=("SPY",), description="fed first, never traded")
     fast: int = Field(default=3, ge=1, description="bars of the fast average")
     slow: int = Field(default=8, ge=2, description="bars of the slow average")
+    peeks: bool = Field(default=False, description="look at the next bar, as no honest strategy can")
     stop_frac: float = Field(default=0.05, gt=0, description="distance of the stop, fraction of the price")
     target_frac: float = Field(default=0.10, gt=0, description="distance of the target, fraction of the price")
 
@@ -48,6 +49,9 @@ class CrossStream(BarStream):
     def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:
         """Fill the averages; the last `slow` closes are remembered."""
         config = self._config
+        if config.peeks:
+            bars = bars.copy()
+            bars["close"][:-1] = bars["close"][1:]
         closes = np.concatenate([self._closes, bars["close"].astype(np.float64)])
         total = np.concatenate([[0.0], np.cumsum(closes)])
         last = np.arange(len(closes) - len(bars), len(closes)) + 1
@@ -55,12 +59,11 @@ class CrossStream(BarStream):
             means = (total[last] - total[np.maximum(last - width, 0)]) / width
             rows[name] = np.where(last >= width, means, np.nan)
         sign = np.sign(rows["fast"] - rows["slow"])
-        sign = np.where(np.isnan(sign), 0, sign).astype(np.int8)
-        before = np.concatenate([[self._above], sign[:-1]])
-        rows["cross"] = np.where((sign != before) & (before != 0), sign, 0)
+        for n, above in enumerate(np.where(np.isnan(sign), 0, sign).astype(np.int8).tolist()):
+            # Averages that are equal have not crossed yet.
+            rows["cross"][n] = above if above * self._above < 0 else 0
+            self._above = above or self._above
         rows["wake"] = rows["cross"] != 0
-        if len(sign):
-            self._above = int(sign[-1])
         self._closes = closes[-config.slow :]
 
 
