@@ -42,13 +42,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
-    """When an account may hold something: from the start of its hours to the flatten time (the risk door's own rule)."""
+    """When an account may hold something: from the start of its hours to the flatten time (the risk door's own rule).
+
+    Without a flatten time positions are held overnight, and no bell is a reason to close them.
+    """
 
     is_regular_only: bool
-    flatten_before_close_minutes: int
+    flatten_before_close_minutes: int | None
 
     def window(self, session: Session) -> tuple[int, int]:
-        """Return start and flatten time of a session, UTC ns."""
+        """Return start and flatten time of a session, UTC ns; without a flatten time, the whole session."""
+        if self.flatten_before_close_minutes is None:
+            return session.open_ns, session.close_ns
         start = session.regular_open_ns if self.is_regular_only else session.open_ns
         close = session.regular_close_ns if self.is_regular_only else session.close_ns
         return start, close - self.flatten_before_close_minutes * NS_PER_MINUTE
@@ -99,7 +104,8 @@ def judge(
         was ever started), which is said but is no reason to close what a person may have left open on purpose.
     """
     found: list[Finding] = []
-    if config.flat_at_bell and (late := _late(holding, config, hours)):
+    has_bell = config.flat_at_bell and hours.flatten_before_close_minutes is not None
+    if has_bell and (late := _late(holding, config, hours)):
         found.append(
             Finding(key="bell", code=NoticeCode.GUARD, severity=Severity.CRITICAL, text="; ".join(late), must_flatten=True)
         )
