@@ -100,7 +100,7 @@ def test_session_when_asked_twice_then_the_same_object() -> None:
 
 
 def test_calendar_for_when_instrument_is_supported_then_it_exists() -> None:
-    assert {future.calendar for future in FUTURES.values()} | {"XNYS"} == set(CALENDARS)
+    assert {future.calendar for future in FUTURES.values()} | {"XNYS", "CRYPTO"} == set(CALENDARS)
 
 
 def test_calendar_for_when_name_is_unknown_then_error_suggests() -> None:
