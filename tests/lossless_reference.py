@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Levels:
         path = [o, l, h, c] if c >= o else [o, h, l, c]
         if self.last is not None:
             path.insert(0, self.last)
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in pairwise(path):
             self.leg(a, b)
         self.low, self.high, self.last = min(self.low, l), max(self.high, h), c
 
@@ -50,17 +51,13 @@ class Levels:
     def supports(self):
         span = self.span()
         return [
-            k
-            for k in span[:-1]
-            if self.score(k) > self.score(k + 1) and (k == span[0] or self.score(k) >= self.score(k - 1))
+            k for k in span[:-1] if self.score(k) > self.score(k + 1) and (k == span[0] or self.score(k) >= self.score(k - 1))
         ]
 
     def resistances(self):
         span = self.span()
         return [
-            k
-            for k in span[1:]
-            if self.score(k) > self.score(k - 1) and (k == span[-1] or self.score(k) >= self.score(k + 1))
+            k for k in span[1:] if self.score(k) > self.score(k - 1) and (k == span[-1] or self.score(k) >= self.score(k + 1))
         ]
 
     def touched_support(self, low, reach=0.5):
