@@ -121,9 +121,6 @@ def main() -> int:
     at_level = float((rows["at_support"] | rows["at_resistance"]).mean())
     megabytes = stream.nbytes / 1e6
 
-    print(
-        f"bars                                   {count:,} ({args.years} years of minutes), {len(stream.book.scores):,} buckets"
-    )
     table = {
         "bars": f"{count:,} ({args.years} years of minutes), {len(stream.book.scores):,} buckets",
         "bars at a level": f"{at_level:.1%}",

@@ -57,9 +57,9 @@ effects_of(
 effects_of(PLACE + ".gap", GapConfig(alert_s=1_000), _gaps, {"note_s": (90, 901), "alert_s": (1_000, 900)})
 
 
-@effect(f"{PLACE}.bar_s")
+@effect(f"{PLACE}.bar_seconds")
 def _() -> tuple[object, object]:
-    return _rows(LosslessConfig()), _rows(LosslessConfig(bar_s=600))
+    return _rows(LosslessConfig()), _rows(LosslessConfig(bar_seconds=600))
 
 
 @effect(f"{PLACE}.hours")

@@ -32,7 +32,7 @@ class LevelConfig(Configuration):
     buckets_per_atr: float = justified(
         10.0,
         "A bucket is then smaller than a day's range by an order of magnitude, yet larger than the spread: touching one is an "
-        "event of the intraday path, measured at 24% (SPY) and 30% (NVDA) of 5-minute bars; see docs/concepts/lossless.md.",
+        "event of the intraday path, measured at 28% (SPY) and 31% (NVDA) of 5-minute bars; see docs/concepts/lossless.md.",
         gt=0,
         description="Buckets to one daily average true range (count). Source: definitions 3.2.",
     )

@@ -13,7 +13,7 @@ from sovereign.kernels.lossless_setting import GapConfig, LevelConfig, VolumeCon
 class LosslessConfig(Configuration):
     """The lossless strategy: counted levels and volume capitulation, each symbol by itself."""
 
-    bar_s: int = justified(
+    bar_seconds: int = justified(
         300,
         "No threshold: every rank and level is relative to bars of this width. Five minutes is what the share of bars at a "
         "level was measured on; recorded bars are traded at their own width.",

@@ -40,6 +40,7 @@ class LosslessStrategy:
     name = "lossless"
     gate_names = ("passed",)
     is_stateless = True
+    market = "portfolio"
 
     def __init__(self, config: LosslessConfig) -> None:
         self.config = config
@@ -61,7 +62,7 @@ class LosslessStrategy:
                 f"leave some out or raise strategies.lossless.max_symbols"
             )
         self._symbols.add(instrument.symbol)
-        return LosslessStream(instrument, config.bar_s, config.level, config.volume, config.gap, config.hours)
+        return LosslessStream(instrument, config.bar_seconds, config.level, config.volume, config.gap, config.hours)
 
     def start_session(self, session: Session, instrument: Instrument) -> None:
         """Prepare for a trade date: nothing to do, what is remembered lies in the rows."""
@@ -111,7 +112,7 @@ class LosslessStrategy:
                 symbol=moment.symbol,
                 side=side,
                 # A daily bar is known at the close, and meets the next session's open.
-                time_in_force=TimeInForce.GTC if config.bar_s >= _DAY_S else TimeInForce.DAY,
+                time_in_force=TimeInForce.GTC if config.bar_seconds >= _DAY_S else TimeInForce.DAY,
                 bracket=Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks),
                 reason=f"capitulation at {level} {edge}",
             )
@@ -124,7 +125,7 @@ class LosslessStrategy:
         intent = OrderIntent(
             symbol=moment.symbol,
             side=side,
-            time_in_force=TimeInForce.GTC if self.config.bar_s >= _DAY_S else TimeInForce.DAY,
+            time_in_force=TimeInForce.GTC,  # the last bar of a day is known when the day is over
             role=OrderRole.EXIT,
             reduce_only=True,
             reason=f"{'rejected at resistance' if side is Side.SELL else 'bounced off support'} {int(row[level])}",

@@ -112,6 +112,7 @@ def test_decide_when_the_opposite_level_holds_then_closes_all_that_is_held(
     (proposal,) = decide({**LONG, "setup": 0, exits: True}, held)
     assert (proposal.name, proposal.side) == (name, side)
     assert (proposal.intent.role, proposal.intent.reduce_only, proposal.intent.quantity) == (OrderRole.EXIT, True, None)
+    assert proposal.intent.time_in_force is TimeInForce.GTC  # the last bar's exit meets the next open
     assert decide({**LONG, exits: True}, -held) == ()  # held the other way: no reason to leave
     assert decide({**LONG, "setup": 0, exits: True}, 0) == ()
 
@@ -122,7 +123,7 @@ def test_decide_when_something_is_held_then_nothing_is_added(held: int) -> None:
 
 
 def test_decide_when_bars_are_days_then_the_order_waits_for_the_next_session() -> None:
-    assert decide(LONG, bar_s=86_400)[0].intent.time_in_force is TimeInForce.GTC
+    assert decide(LONG, bar_seconds=86_400)[0].intent.time_in_force is TimeInForce.GTC
     assert decide(LONG)[0].intent.time_in_force is TimeInForce.DAY
 
 
@@ -145,7 +146,7 @@ def numbers(kind: type[Configuration], place: str = "") -> Iterator[tuple[str, A
 
 def test_configuration_when_read_then_these_are_all_its_numbers() -> None:
     assert {name: field.default for name, field in numbers(LosslessConfig)} == {
-        "bar_s": 300,
+        "bar_seconds": 300,
         "max_symbols": 30,
         "level.atr_days": 14,
         "level.buckets_per_atr": 10.0,
