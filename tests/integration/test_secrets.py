@@ -34,6 +34,8 @@ attempts = 1
 [log]
 format = "json"
 level = "DEBUG"
+[risk.breakers]
+stale_position_s = 100000
 [synthetic]
 ticks_per_session = 2000
 [evidence]

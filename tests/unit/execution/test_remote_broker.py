@@ -104,6 +104,18 @@ def test_report_when_the_venue_names_the_row_then_comes_out_at_that_row():
     ours.advance("ES", block, 2, 3)
 
 
+def test_reports_when_rows_lie_before_each_then_taking_passes_those_too():
+    ours, _ = broker()
+    ours.start_session((ES,))
+    block = rows(1, 2, 3, 4, 5, 6)
+    ours.deliver(report("A"), 3, tape="ES", row=3)
+    ours.deliver(report("B"), 6, tape="ES", row=6)
+    assert ours.next_event("ES", block, 0, 6) == 2
+    assert out(ours.take("ES", block, 2)) == [("A", 3)]
+    assert ours.next_event("ES", block, 3, 6) == 5
+    assert out(ours.take("ES", block, 5)) == [("B", 6)]
+
+
 def test_report_when_its_row_never_comes_then_comes_out_just_after_its_time():
     ours, _ = broker()
     ours.start_session((ES,))

@@ -56,6 +56,7 @@ class _Tape:
 
     walked: int
     waiting: list[tuple[int, int, ExecutionReport]]
+    before: int = 0  # rows of the session before the block that was looked at last
 
 
 class RemoteBroker:
@@ -175,6 +176,7 @@ class RemoteBroker:
         place = self._tapes.get(tape)
         if place is None or not place.waiting:
             return stop
+        place.before = place.walked - start
         row = min(entry[0] for entry in place.waiting)
         return min(stop, start + max(0, row - 1 - place.walked))
 
@@ -186,9 +188,9 @@ class RemoteBroker:
             self.pass_time(int(trades.ts[stop - 1]))
 
     def take(self, tape: str, trades: Trades, index: int) -> list[ExecutionReport]:
-        """Return the reports that the row at `index` made."""
+        """Return the reports that the row at `index` made, which `next_event` named; the rows before it are passed with it."""
         place = self._tapes[tape]
-        place.walked += 1
+        place.walked = place.before + index + 1
         ts = int(trades.ts[index])
         self.pass_time(ts)
         due = [entry for entry in place.waiting if entry[0] <= place.walked]
