@@ -10,7 +10,7 @@ from key_effects import effect
 from sovereign.app.configuration import Settings
 
 
-def _settings(folder: str, **session: object) -> Settings:
+def _settings(folder: str, /, **session: object) -> Settings:
     return Settings.model_validate(
         {
             "session": session,
