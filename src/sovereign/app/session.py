@@ -535,6 +535,9 @@ class _SessionRun:
             last_event_ns=sign.until_ns,
             memory_mb=memory_mb(),
             positions=dict(sign.positions),
+            balance=str(sign.balance),
+            equity=str(sign.equity),
+            troubles={subject: self._redact(reason) for subject, reason in sign.unhealthy.items()},
         )
         heart.beat(beat)
         obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]
