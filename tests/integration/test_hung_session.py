@@ -21,13 +21,14 @@ from sovereign.store.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
 
-# The day after Thanksgiving 2025: the NYSE closes at 13:00 New York (18:00 UTC), so everything must be closed at 12:55 and with a
-# minute of grace the guard's moment is 17:56 UTC. The tape begins at 12:40, 3 h 10 min after the open.
+# The day after Thanksgiving 2025: the NYSE closes at 13:00 New York (18:00 UTC), so all must be closed at 12:55, and with
+# a minute of grace the guard's moment is 17:56 UTC. The tape begins at 12:40, 3 h 10 min after the open.
 DAY = date(2025, 11, 28)
 SLICE_NS = 5_000_000_000
 HALF_DAY = ("--date", "2025-11-28", "--offset", str(3 * 3_600 + 10 * 60), "--seed", "5", "--slice", "5000", "--latency", "5000")
 BELL = to_ns(datetime(2025, 11, 28, 17, 56, tzinfo=UTC))
 CLOSE = to_ns(datetime(2025, 11, 28, 18, 0, tzinfo=UTC))
+PATIENT = ("--set", "live.stale_data_s=600", "--set", "live.backlog_ms=600000")  # the market stands still in between
 FAR = "200"  # ticks: a stop that the tape does not reach
 
 
@@ -51,7 +52,7 @@ def holding(folder: Path) -> Iterator[tuple[Pacer, Talking, VenueAccount]]:
         pacer = Pacer(market["url"], mine["trade"], mine["guard"], DAY)
         stack.callback(pacer.close)
         account = stack.enter_context(venue_account(market["url"], tokens["guard"]))
-        options = ("--set", f"venue.state={folder}/venue", "--set", "execution.latency_ms=5000", *risk_options())
+        options = ("--set", f"venue.state={folder}/venue", "--set", "execution.latency_ms=5000", *PATIENT, *risk_options())
         session = stack.enter_context(sovereign(folder, "run", "order_flow", "--once", *options))
         session.said("our books equal the broker's")
         pacer.step(3)

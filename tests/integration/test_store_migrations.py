@@ -119,9 +119,9 @@ def test_store_of_version_2_when_opened_then_live_session_and_halts_are_kept_and
     with engine.begin() as connection:
         migrate.upgrade(connection, "test", 2)
         connection.exec_driver_sql(
-            "INSERT INTO live_sessions (id, account, strategy, mode, trade_date, recording_path, code_hash, config_hash, status,"
-            " pid, host, process_token, started_ns, reason) VALUES ('old', 'paper', 's', 'paper', '2025-11-17', 'r', 'c', 'h', 'ended',"
-            " 1, 'h', 't', 5, 'over')"
+            "INSERT INTO live_sessions (id, account, strategy, mode, trade_date, recording_path, code_hash, config_hash,"
+            " status, pid, host, process_token, started_ns, reason)"
+            " VALUES ('old', 'paper', 's', 'paper', '2025-11-17', 'r', 'c', 'h', 'ended', 1, 'h', 't', 5, 'over')"
         )
         connection.exec_driver_sql(
             "INSERT INTO account_latches (account, set_ns, set_by, reason) VALUES ('paper', 7, 'ann', 'lunch')"

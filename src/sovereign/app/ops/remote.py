@@ -1,7 +1,7 @@
 """What a person far away may ask of the platform (`notify.control.CommandDesk`), answered from the store alone.
 
-It belongs to a process of its own (`sovereign control`): commands pass the same durable queue as those typed on the machine, and
-a trading process that hangs, or is not there, cannot keep the answer from being given.
+It belongs to a process of its own (`sovereign control`): commands pass the same durable queue as those typed on the machine,
+and a trading process that hangs, or is not there, cannot keep the answer from being given.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Service files: systemd units, launchd property lists, and a container image with its compose file.
 
 Everything is made from one `ServicePlan`, so the three kinds start the same programs: the session, the guard beside it as a
-second unit that outlives it, and, where commands are taken by Telegram, a third one that listens. Secrets are never written into a unit; they come from a file that only the user may read.
+second unit that outlives it, and, where commands are taken by Telegram, a third one that listens. Secrets are
+never written into a unit; they come from a file that only the user may read.
 """
 
 from __future__ import annotations

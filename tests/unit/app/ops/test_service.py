@@ -64,7 +64,7 @@ def test_units_when_commands_are_taken_by_telegram_then_a_third_one_listens(tmp_
     assert ("Wants", "sovereign-guard.service sovereign-control.service") in session
     lists = {name: plistlib.loads(content) for name, content in files_of(with_control, Kind.LAUNCHD).items()}
     assert lists["org.sovereign.sovereign-control.plist"]["ProgramArguments"][-1].endswith(" control")
-    assert '  sovereign-control:\n' in files_of(with_control, Kind.DOCKER)["compose.yaml"].decode()
+    assert "  sovereign-control:\n" in files_of(with_control, Kind.DOCKER)["compose.yaml"].decode()
     assert "control" not in "".join(files_of(plan(tmp_path), Kind.SYSTEMD))
     assert set(check_start(with_control)) == {"sovereign", "sovereign-guard", "sovereign-control"}
 
