@@ -324,8 +324,8 @@ def sized(confidence: float, volatility: float, others: int, size_factor: float,
 
 
 def multiplier(size: _Size, config: PositionConfig) -> float:
-    """Return the fraction of the door's size: 1 is the largest position with the widest stop, see `council.DEFAULTS`."""
-    return max(1e-6, round(size.size_frac * size.stop_frac / (config.max_size_frac * config.max_stop_frac), 6))
+    """Return the fraction of the door's size, of which 1 is the largest position; see `council.DEFAULTS`."""
+    return min(1.0, max(1e-6, round(size.size_frac / config.max_size_frac, 6)))
 
 
 def closed(entry: Episode, trade: Trade) -> Episode:

@@ -63,7 +63,7 @@ def test_account_when_a_tenth_below_its_high_floating_then_halts(sign):
 
 def test_assumed_settings_when_read_then_are_those_of_the_requirement():
     assert (RISK.max_positions, RISK.max_working_entries) == (3, 3)
-    assert RISK.max_notional_frac == D("0.30")
+    assert (RISK.max_notional_frac, RISK.max_position_frac, RISK.value_frac) == (D("0.30"), D("0.15"), D("0.15"))
     assert (RISK.max_daily_loss_frac, RISK.max_drawdown_frac) == (D("0.05"), D("0.10"))
     assert settings_from(None, (), "council").settings.account.starting_balance == 30_000
     assert replace(view(1, 40_000)).equity == 30_000

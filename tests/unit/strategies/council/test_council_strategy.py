@@ -100,9 +100,9 @@ def test_size_when_anything_is_given_then_within_caps(confidence, volatility, ot
     found = sized(confidence, volatility, others, factor, POSITION)
     assert 0 < found.size_frac <= 0.15
     assert 0.02 <= found.stop_frac <= 0.05
-    # What the door makes of it: a loss at the stop of risk_frac x multiplier is size x stop.
-    risk = float(str(assumed_settings("council")["risk.risk_frac"])) * multiplier(found, POSITION)
-    assert risk == pytest.approx(found.size_frac * found.stop_frac, rel=1e-3, abs=1e-8)
+    # What the door makes of it: value_frac x multiplier is the size.
+    value = float(str(assumed_settings("council")["risk.value_frac"])) * multiplier(found, POSITION)
+    assert value == pytest.approx(found.size_frac, rel=1e-3)
 
 
 def test_size_when_volatility_is_unknown_then_unknown_and_nothing_is_entered():
