@@ -1,4 +1,4 @@
-"""`sovereign evidence ablation STRATEGY`: what each part of a strategy is worth, and which of its rival rules wins out of sample."""
+"""`sovereign evidence ablation STRATEGY`: what each part of a strategy is worth, and which rival rule wins out of sample."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ def text(found: Any) -> str:
     """Return what was found as a table, and a sentence on each rival setting."""
     whole = found.variants[0]
     lines = [
-        f"{found.strategy} on {found.data}, {found.first} to {found.last}: {whole.days} days, judged by the last {whole.judged_days}",
+        f"{found.strategy} on {found.data}, {found.first} to {found.last}: {whole.days} days, "
+        f"judged by the last {whole.judged_days}",
         f"{'variant':<34}{'trades':>7}{'won':>6}{'net':>12}{'judged net':>12}{'a day against the whole':>25}",
     ]
     for variant in found.variants:
@@ -113,10 +114,13 @@ def text(found: Any) -> str:
             mark = "clear" if variant.is_clear else "chance"
             against = f"{variant.difference:+.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {mark}"
         lines.append(f"{variant.name:<34}{variant.trades:>7}{won:>6}{variant.net:>12.2f}{variant.judged_net:>12.2f}  {against}")
+    lines.append(
+        f"Each interval stands alone: of {len(found.variants) - 1} comparisons without any effect, one in twenty would look clear."
+    )
     for choice in found.choices:
         verdict = "more than chance" if choice.is_clear else "no more than chance: it means nothing"
         lines.append(
-            f"{choice.chosen} was chosen on the first {whole.days - whole.judged_days} days; on the last {whole.judged_days} it made "
-            f"{choice.difference:+.2f} a day against {choice.other} ({choice.low:+.2f} to {choice.high:+.2f}), {verdict}"
+            f"{choice.chosen} was chosen on the first {whole.days - whole.judged_days} days; on the last "
+            f"{whole.judged_days} it made {choice.difference:+.2f} a day against {choice.other} ({choice.low:+.2f} to {choice.high:+.2f}), {verdict}"
         )
     return "\n".join(lines)
