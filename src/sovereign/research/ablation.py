@@ -1,9 +1,10 @@
 """What each part of a strategy is worth: the same data with and without it, day by day.
 
-A strategy takes part by naming its `parts` and having a setting `without`; settings that stand for each other are its `rivals`.
-Neither may change its signals: all variants see the same rows. Every variant has an account of its own over the same sessions.
-A day's difference is paired with the same day of the whole strategy, and its mean is given with a bootstrap interval of blocks of
-days, so that days that hang together are drawn together. Of rivals, the better one on the first days is judged on the last.
+A strategy takes part by naming its `parts` and having a setting `without`; settings that stand for each other are its
+`rivals`. Neither may change its signals: all variants see the same rows. Every variant has an account of its own over the
+same sessions. A day's difference is paired with the same day of the whole strategy, and its mean is given with a bootstrap
+interval of blocks of days, so that days that hang together are drawn together. Of rivals, the better one on the first days is
+judged on the last.
 """
 
 from __future__ import annotations

@@ -115,12 +115,13 @@ def text(found: Any) -> str:
             against = f"{variant.difference:+.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {mark}"
         lines.append(f"{variant.name:<34}{variant.trades:>7}{won:>6}{variant.net:>12.2f}{variant.judged_net:>12.2f}  {against}")
     lines.append(
-        f"Each interval stands alone: of {len(found.variants) - 1} comparisons without any effect, one in twenty would look clear."
+        f"Each interval stands alone: of {len(found.variants) - 1} comparisons of equals, one in twenty would look clear."
     )
     for choice in found.choices:
         verdict = "more than chance" if choice.is_clear else "no more than chance: it means nothing"
         lines.append(
-            f"{choice.chosen} was chosen on the first {whole.days - whole.judged_days} days; on the last "
-            f"{whole.judged_days} it made {choice.difference:+.2f} a day against {choice.other} ({choice.low:+.2f} to {choice.high:+.2f}), {verdict}"
+            f"{choice.chosen} was chosen on the first {whole.days - whole.judged_days} days; "
+            f"on the last {whole.judged_days} it made {choice.difference:+.2f} a day against {choice.other} "
+            f"({choice.low:+.2f} to {choice.high:+.2f}), {verdict}"
         )
     return "\n".join(lines)
