@@ -41,11 +41,11 @@ class Observed:
     Parameters
     ----------
     acted : when the venue acted on a request. lags : from asking to acting, by kind of request, ns.
-    known : when the n-th report of a kind about an order became known here.
+    known : when the n-th report of a kind about an order became known here, if that was later than it happened; `waits` are
+        by how much, ns.
     lost : orders that never arrived, and when that was found out (None: never).
-    fees : fee per unit by order, else by symbol, where the venue said one.
-    rejected : why orders were rejected. pieces : orders that filled in more executions than one. corrections : what
-        reconciliation put right.
+    order_fees, symbol_fees : fee per unit by order, and those of each symbol, where the venue said one.
+    rejected : orders that were rejected, and why. holds_brackets : stop and target rested at the venue.
     """
 
     acted: Mapping[Request, int] = field(default_factory=dict)
@@ -56,7 +56,6 @@ class Observed:
     order_fees: Mapping[str, Decimal] = field(default_factory=dict)
     symbol_fees: Mapping[str, frozenset[Decimal]] = field(default_factory=dict)
     rejected: tuple[str, ...] = ()
-    pieces: int = 0
     holds_brackets: bool = True
 
     def usual_lag(self, request: str, default: int) -> int:
@@ -82,9 +81,11 @@ def holds_brackets(inputs: Iterable[Input]) -> bool:
 
 def observe(inputs: Sequence[Input], changes: Iterable[Mapping[str, Any]]) -> Observed:
     """Return what the inputs of a session, and its order events in plain form, say of the venue."""
+    made_there = {item.report.client_order_id for item in inputs if isinstance(item, ReportReceived) and item.report.child}
     observer = _Observer()
     for event in changes:
-        observer.ours(event)
+        if event["client_order_id"] not in made_there or event["cause"] != OrderEvent.SUBMIT:
+            observer.ours(event)
     for item in inputs:
         if isinstance(item, ReportReceived):
             observer.theirs(item.report)
@@ -104,7 +105,6 @@ class _Observer:
         self._counts: Counter[tuple[str, OrderEvent]] = Counter()
         self._fees: dict[str, Decimal] = {}
         self._rejected: list[str] = []
-        self._fills: Counter[str] = Counter()
         self._arrived: set[str] = set()
         self._said: set[tuple[str, OrderEvent, str, int]] = set()
 
@@ -132,17 +132,15 @@ class _Observer:
         number = self._counts[name, cause]
         self._counts[name, cause] += 1
         times = self._heard[name, cause]
-        if number < len(times):
+        if number < len(times) and times[number] > report.ts:
             self._known[name, cause, number] = times[number]
             self._waits.append(times[number] - report.ts)
         self._action(report)
         if cause is OrderEvent.REJECT:
             self._rejected.append(f"{name}: {report.reason}")
-        if cause in _FILLS:
-            self._fills[name] += 1
-            if report.fee is not None and report.quantity:
-                with localcontext(EXACT):
-                    self._fees[name] = report.fee / report.quantity
+        if cause in _FILLS and report.fee is not None and report.quantity:
+            with localcontext(EXACT):
+                self._fees[name] = report.fee / report.quantity
 
     def _action(self, report: ExecutionReport) -> None:
         """Note when the venue acted on what was asked of it."""
@@ -171,7 +169,6 @@ class _Observer:
             order_fees=self._fees,
             symbol_fees={symbol: frozenset(found) for symbol, found in by_symbol.items()},
             rejected=tuple(self._rejected),
-            pieces=sum(1 for count in self._fills.values() if count > 1),
             holds_brackets=is_held_there,
         )
 

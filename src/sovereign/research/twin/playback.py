@@ -8,7 +8,8 @@ brought; the last of them is the backtest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -320,12 +321,19 @@ def _play(
             raise failure
         failure = None
         try:
-            conductor.apply(item)
+            conductor.apply(_fresh(item))
         except SovereignError as error:
             failure = error  # the session stopped here as well, and its next input says so
     if failure is not None:
         raise failure
     return Played(conductor, events)
+
+
+def _fresh(item: Input) -> Input:
+    """Return an input that may be applied: an order that the venue made lives on in the engine, so each play gets its own."""
+    if isinstance(item, ReportReceived) and item.report.child is not None:
+        return replace(item, report=replace(item.report, child=copy(item.report.child)))
+    return item
 
 
 def _warmed(recorded: Recorded, engine: Engine, instrument: Instrument) -> SignalStream:

@@ -35,7 +35,7 @@ from sovereign.research.twin.attribution import (
     attribute,
     figures_of,
 )
-from sovereign.research.twin.books import Books, read_books
+from sovereign.research.twin.books import Books, ItemKind, read_books
 from sovereign.research.twin.observed import Observed, observe
 from sovereign.research.twin.playback import (
     BY_VENUE,
@@ -171,7 +171,8 @@ def shadow(recorded: Recorded, facts: Facts, stored: Sequence[str] | None = None
     plays.add(first, session_books)
     plays.add(Cause.FILL, replay_books)
     inputs = without_corrections(recorded.inputs)
-    plays.add(Cause.LATENCY, books_of(with_broker(recorded, inputs, observed, is_timed=True, is_charged=True)))
+    timed_books = books_of(with_broker(recorded, inputs, observed, is_timed=True, is_charged=True))
+    plays.add(Cause.LATENCY, timed_books)
     inputs = without_waiting(inputs)
     plays.add(Cause.FEE, books_of(with_broker(recorded, inputs, observed, is_timed=False, is_charged=True)))
     inputs = without_charges(inputs)
@@ -179,7 +180,9 @@ def shadow(recorded: Recorded, facts: Facts, stored: Sequence[str] | None = None
     inputs = without_people(inputs)
     plays.add(Cause.DATA, books_of(with_broker(recorded, inputs, observed, is_timed=False, is_charged=False)))
     twin = books_of(backtest(recorded, until))
-    shares, differences = attribute(plays.stages, twin, _evidence(recorded, facts, observed, replayed))
+    evidence = _evidence(recorded, facts, observed, replayed)
+    evidence[Cause.FILL] += _on_pieces(replay_books, timed_books)
+    shares, differences = attribute(plays.stages, twin, evidence)
     return TwinResult(
         session_id=facts.session_id,
         strategy=facts.strategy,
@@ -251,11 +254,18 @@ def _some(texts: Sequence[str]) -> list[str]:
 
 def _on_fills(inputs: Iterable[Input], observed: Observed) -> list[str]:
     lines = _some([f"rejected: {text}" for text in observed.rejected])
-    if observed.pieces:
-        lines.append(f"{observed.pieces} orders filled in more executions than one")
     corrections = [item.correction for item in inputs if isinstance(item, CorrectionMade)]
     lines += _some([f"corrected: {one.kind.value} {one.subject} ({one.reason})" for one in corrections])
     return lines
+
+
+def _on_pieces(session: Books, modeled: Books) -> list[str]:
+    def pieces(books: Books) -> Counter[str]:
+        return Counter(key.rpartition(" #")[0] for kind, key in books.items if kind is ItemKind.FILL)
+
+    ours, theirs = pieces(session), pieces(modeled)
+    split = [order for order, count in ours.items() if theirs[order] and count != theirs[order]]
+    return [f"{len(split)} orders filled in another number of pieces"] if split else []
 
 
 def _on_latency(recorded: Recorded, observed: Observed) -> list[str]:
