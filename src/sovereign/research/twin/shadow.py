@@ -273,10 +273,8 @@ def _on_latency(recorded: Recorded, observed: Observed) -> list[str]:
     modeled = recorded.recipe.execution.latency_ns
     for request, lags in observed.lags.items():
         if any(lag != modeled for lag in lags):
-            lines.append(
-                f"{request}: {len(lags)} took {min(lags) / _MS:g} to {max(lags) / _MS:g} ms (median {median_low(lags) / _MS:g}), "
-                f"modeled are {modeled / _MS:g}"
-            )
+            usual = f"{min(lags) / _MS:g} to {max(lags) / _MS:g} ms (median {median_low(lags) / _MS:g})"
+            lines.append(f"{request}: {len(lags)} took {usual}, modeled are {modeled / _MS:g}")
     late = [wait for wait in observed.waits if wait > 0]
     if late:
         lines.append(f"{len(late)} reports were known up to {max(late) / _MS:g} ms after they happened")
