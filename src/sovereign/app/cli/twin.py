@@ -89,18 +89,24 @@ def _about(result: TwinResult) -> list[str]:
 
 
 def _row(one: Difference) -> tuple[str, ...]:
-    from sovereign.core.session import from_ns
     from sovereign.research.twin.plain import money
-
-    when = f"{from_ns(one.ts):%H:%M:%S}" if one.ts else ""
 
     def values(is_live: bool) -> str:
         found = one.live if is_live else one.twin
         if found is None:
             return "none"
         names = one.fields if one.live is not None and one.twin is not None else ("verdict", "status", "quantity", "gross")
-        words = ", ".join(f"{name} {found[name]}" for name in names if name in found)
+        words = ", ".join(f"{name.removesuffix('_ns')} {_value(name, found[name])}" for name in names if name in found)
         return words if len(words) <= 60 else f"{words[:59]}…"
 
     causes = ", ".join(cause.value for cause in one.causes)
+    when = _value("ts", one.ts) if one.ts else ""
     return (when, one.kind.value, one.name, causes, money(one.net) if one.net else "", values(True), values(False))
+
+
+def _value(name: str, value: object) -> str:
+    from sovereign.core.session import from_ns
+
+    if isinstance(value, int) and (name == "ts" or name.endswith("_ns")):
+        return f"{from_ns(value):%H:%M:%S.%f}"[:-3]
+    return "none" if value is None else str(value)
