@@ -23,7 +23,7 @@ from sovereign.core.event import encode
 from sovereign.research.twin.playback import exact, read_recorded
 from sovereign.store.store import Store
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 SESSION = "paper-order_flow-20251117"
 CONFIG = """
 [execution]
