@@ -24,6 +24,7 @@ from sovereign.engine.conductor import Conductor, opened
 from sovereign.engine.engine import Engine
 from sovereign.engine.inputs import (
     CommandReceived,
+    CorrectionMade,
     HealthChanged,
     Input,
     MarginsChanged,
@@ -38,8 +39,10 @@ from sovereign.execution.broker import BrokerCapabilities
 from sovereign.execution.brokers.remote import CancelRequest, RemoteBroker, ReplaceRequest, SubmitRequest
 from sovereign.execution.fill_model import ExecutionConfig, PerUnitFees
 from sovereign.execution.protection import ProtectionWatch
+from sovereign.execution.reconcile import ReconcilePolicy, reconcile
 from sovereign.execution.venue.book import Book
 from sovereign.execution.venue.configuration import TapeSpec
+from sovereign.execution.venue.market import flattening
 from sovereign.execution.venue.terms import OrderTerms
 from sovereign.research.backtest import Recipe, charged_instrument
 from sovereign.research.twin.playback import Recorded
@@ -75,6 +78,12 @@ RISK = {
     "daily_loss_limit": -100_000,
 }
 BALANCE = Decimal(100_000)
+POLICY = ReconcilePolicy(
+    adopts_unknown_orders=True,
+    in_flight_grace_ns=10 * S,
+    average_tolerance_frac=0.0001,
+    cash_tolerance=Decimal("0.01"),
+)
 
 
 def recipe(**execution: Any) -> Recipe:
@@ -99,6 +108,7 @@ class Planted:
     late_reports: tuple[tuple[float, float], ...] = ()  # what happens between is told at the end
     silences: tuple[tuple[float, float], ...] = ()  # ticks between come at the end; time goes on
     commands: tuple[tuple[float, Command], ...] = ()
+    flattened_at: float | None = None  # by an administrator, at the venue itself; the books are compared five seconds later
 
 
 class RecordedSession:
@@ -205,6 +215,8 @@ class RecordedSession:
                 self._apply(CommandReceived(ts=begin, command=commands.pop(0)[1]))
             rows = slice(*np.searchsorted(self.trades.ts, [begin, until]).tolist())
             block = Slice(ts=until, symbol=self.symbol, trades=self.trades.slice(rows.start, rows.stop), until_ns=until)
+            if planted.flattened_at is not None:
+                self._flatten_there((begin - session.open_ns) / S - planted.flattened_at, self._slice_ns / S)
             if self._is_in(planted.silences, begin):
                 if not was_silent:
                     self._health(subject, begin, is_well=False)
@@ -225,6 +237,20 @@ class RecordedSession:
         self.book.end_session((self.symbol,), session.close_ns)
         self._tell()
         self._apply(SessionClosed(ts=session.close_ns))
+
+    def _flatten_there(self, since_s: float, slice_s: float) -> None:
+        if 0 <= since_s < slice_s:
+            for name in self.book.working():
+                self.book.cancel(name, self._now, self._now)
+            for position in self.book.snapshot(0, self._now).positions:
+                self.book.new(flattening("paper", position, 0, 0), self._now, self._now)
+        elif 5 <= since_s < 5 + slice_s:
+            ours = self.engine.executor.books(self._now, self._now)
+            theirs = self.book.snapshot(0, self._now).snapshot()
+            found = reconcile(ours, theirs, POLICY, self.conductor.tape_of())
+            assert found.corrections
+            for correction in found.corrections:
+                self._apply(CorrectionMade(ts=self._now, correction=correction))
 
     def _health(self, subject: str, ts: int, *, is_well: bool) -> None:
         code = NoticeCode.DATA_RESTORED if is_well else NoticeCode.DATA_STALE

@@ -163,6 +163,14 @@ def test_twin_when_somebody_traded_by_hand_then_person_and_the_trade_is_named():
     assert manual[0].parts == {Cause.PERSON: manual[0].net}
 
 
+def test_twin_when_the_account_was_flattened_at_the_venue_itself_then_person():
+    result = twin_of(Planted(flattened_at=400))
+    assert Cause.PERSON in causes(result) <= {Cause.PERSON, Cause.FILL}
+    assert result.net != 0
+    assert share(result, Cause.PERSON).trades == 1
+    assert "FLATTEN by the venue's administrator" in share(result, Cause.PERSON).evidence[0]
+
+
 def test_twin_when_two_things_went_wrong_then_both_have_their_part():
     planted = Planted(fees={"ES": Decimal("3.10")}, silences=((300, 330),))
     result = twin_of(planted)

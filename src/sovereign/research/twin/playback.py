@@ -56,7 +56,8 @@ from sovereign.risk.door import OneDoor
 from sovereign.store.recording import read_recording
 from sovereign.strategies import load_strategy
 
-_BROKER_SIDE = ("connection:broker", "reconciliation")
+BROKER_SIDE = ("connection:broker", "reconciliation")
+"""What cannot be relied upon while the venue is out of reach, or not agreed with."""
 BY_VENUE = "the venue's administrator"
 _FLATTENING = "FLATTEN-"  # how ids begin of orders that guard, kill or an administrator send at the venue itself
 
@@ -221,7 +222,7 @@ def _is_waiting(item: Input) -> bool:
     if isinstance(item, ConnectionChanged):
         return item.subject == "broker"
     if isinstance(item, HealthChanged):
-        return item.subject in _BROKER_SIDE
+        return item.subject in BROKER_SIDE
     return isinstance(item, CommandReceived) and item.command.by == RECOVERY
 
 

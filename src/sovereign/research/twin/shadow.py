@@ -38,6 +38,7 @@ from sovereign.research.twin.attribution import (
 from sovereign.research.twin.books import Books, ItemKind, read_books
 from sovereign.research.twin.observed import Observed, observe
 from sovereign.research.twin.playback import (
+    BROKER_SIDE,
     BY_VENUE,
     Played,
     Recorded,
@@ -180,7 +181,7 @@ def shadow(recorded: Recorded, facts: Facts, stored: Sequence[str] | None = None
     inputs = without_people(inputs)
     plays.add(Cause.DATA, books_of(with_broker(recorded, inputs, observed, is_timed=False, is_charged=False)))
     twin = books_of(backtest(recorded, until))
-    evidence = _evidence(recorded, facts, observed, replayed)
+    evidence = _evidence(recorded, facts, observed, replayed, is_exact=check.is_exact)
     evidence[Cause.FILL] += _on_pieces(replay_books, timed_books)
     shares, differences = attribute(plays.stages, twin, evidence)
     return TwinResult(
@@ -235,10 +236,12 @@ def _brief(event: Mapping[str, Any]) -> str:
 # The facts behind each cause.
 
 
-def _evidence(recorded: Recorded, facts: Facts, observed: Observed, replayed: Played) -> dict[Cause, list[str]]:
+def _evidence(
+    recorded: Recorded, facts: Facts, observed: Observed, replayed: Played, *, is_exact: bool
+) -> dict[Cause, list[str]]:
     inputs = recorded.inputs
     return {
-        Cause.SIGNAL: list(facts.signal),
+        Cause.SIGNAL: [] if is_exact else list(facts.signal),
         Cause.FILL: _on_fills(inputs, observed),
         Cause.LATENCY: _on_latency(recorded, observed),
         Cause.FEE: _on_charges(recorded, observed),
@@ -283,9 +286,36 @@ def _on_latency(recorded: Recorded, observed: Observed) -> list[str]:
     outages = sum(isinstance(i, ConnectionChanged) and i.subject == "broker" and not i.is_connected for i in recorded.inputs)
     if outages:
         lines.append(f"the line to the broker was lost {outages} times")
+    away = _away_ns(recorded.inputs)
+    if away:
+        lines.append(
+            f"the venue was out of reach, or the books not compared with it yet, for {away / 1e9:.1f} s of market time"
+        )
     if recorded.lives > 1:
         lines.append(f"{recorded.lives} processes traded it, one after the other")
     return lines
+
+
+def _away_ns(inputs: Iterable[Input]) -> int:
+    """Return how long entries were refused because of the venue, ns of market time."""
+    since: dict[str, int] = {}
+    away = last = 0
+    for item in inputs:
+        last = max(last, item.ts)
+        if isinstance(item, ConnectionChanged) and item.subject == "broker":
+            subject, is_well = "connection:broker", item.is_connected
+        elif isinstance(item, HealthChanged) and item.subject in BROKER_SIDE:
+            subject, is_well = item.subject, item.is_well
+        else:
+            continue
+        was_away = min(since.values(), default=None)
+        if is_well:
+            since.pop(subject, None)
+        else:
+            since.setdefault(subject, item.ts)
+        if was_away is not None and not since:
+            away += item.ts - was_away
+    return away + (last - min(since.values()) if since else 0)
 
 
 def _on_charges(recorded: Recorded, observed: Observed) -> list[str]:
@@ -327,17 +357,15 @@ def _on_data(inputs: Iterable[Input], replayed: Played) -> list[str]:
     silent = sum(isinstance(item, TimePromised) for item in inputs)
     if silent:
         lines.append(f"time went on without ticks {silent} times")
-    troubles: Counter[str] = Counter()
+    troubles: dict[str, list[str]] = {}
     for item in inputs:
-        if (
-            isinstance(item, HealthChanged)
-            and not item.is_well
-            and (item.subject == "backlog" or item.subject.startswith("data:"))
-        ):
-            troubles[f"{item.subject} ({item.reason})"] += 1
+        if isinstance(item, HealthChanged) and not item.is_well and item.subject.startswith(("backlog", "data:")):
+            troubles.setdefault(item.subject, []).append(item.reason)
         elif isinstance(item, ConnectionChanged) and item.subject == "feed" and not item.is_connected:
-            troubles["the line to the feed was lost"] += 1
+            troubles.setdefault("the line to the feed was lost", []).append(item.reason)
         elif isinstance(item, NoticeRaised) and item.code is NoticeCode.FAILURE:
-            troubles[f"the session failed: {item.text}"] += 1
-    lines += _some([f"{text}: {count} times" if count > 1 else text for text, count in troubles.items()])
+            troubles.setdefault("the session failed", []).append(item.text)
+    for subject, reasons in troubles.items():
+        times = f" {len(reasons)} times, first" if len(reasons) > 1 else ""
+        lines.append(f"{subject}{times}: {reasons[0]}" if reasons[0] else f"{subject}{times.removesuffix(', first')}")
     return lines
