@@ -1,7 +1,7 @@
 """Alpaca's words and ours: orders as they are sent, orders and executions as they come back, and what an order is called.
 
-A bracket whose entry cannot rest at Alpaca (IOC, FOK, market) follows the fill as an OCO pair. So that it is placed even when
-the process dies in between, the entry's client order id carries the distances: `ID~s200~t400` is order `ID` with a stop 200 and a
+A bracket whose entry cannot rest at Alpaca (IOC, FOK, market) follows the fill as an OCO pair. So that it comes even when the
+process dies in between, the entry's client order id carries the distances: `ID~s200~t400` is order `ID` with a stop 200 and a
 target 400 ticks from its average fill. Legs that Alpaca itself makes have ids of Alpaca's choice; here they are `ID-S`, `ID-T`.
 """
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,17 @@ _COLUMNS = {
     "quotes": ("timestamp", "bid", "ask", "bid_size", "ask_size"),
     "bars": ("timestamp", "open", "high", "low", "close", "volume"),
 }
+_TIME = re.compile(r"^(?P<whole>[-\d]+T[:\d]+)(?:\.(?P<part>\d+))?(?P<zone>Z|[+-]\d\d:\d\d|)Z?$")
 _WINDOW_NS = NS_PER_HOUR  # ticks are asked for hour by hour: the client holds a whole answer in memory
 
 
 def time_ns(text: str) -> int:
     """Return the UTC ns of a time as Alpaca writes it (RFC 3339, up to nine decimals)."""
-    from datetime import datetime
-
-    head, _, tail = text.removesuffix("Z").partition(".")
-    return to_ns(datetime.fromisoformat(head + "+00:00")) + int(tail.ljust(9, "0")[:9] or 0)
+    found = _TIME.match(text)
+    if found is None:
+        raise UsageError(f"time was '{text}'; it is written as 2025-11-20T14:30:00.123456789Z")
+    zone = "+00:00" if found["zone"] in ("", "Z") else found["zone"]
+    return to_ns(datetime.fromisoformat(found["whole"] + zone)) + int((found["part"] or "").ljust(9, "0")[:9])
 
 
 class AlpacaHistory:
