@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -290,6 +290,15 @@ class Strategy(Protocol):
 
     def usual_bracket(self, instrument: Instrument) -> Bracket | None:
         """Return the bracket that a refused candidate is assumed to have had; None when there is no usual one."""
+        ...
+
+
+@runtime_checkable
+class TradeListener(Protocol):
+    """A strategy that learns from its own trades, beside `Strategy`."""
+
+    def on_trade(self, trade: Trade) -> None:
+        """Take note of a closed trade, before the next moment is decided on."""
         ...
 
 

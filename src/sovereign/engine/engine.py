@@ -30,7 +30,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderRole
-from sovereign.core.port import Block, Moment
+from sovereign.core.port import Block, Moment, TradeListener
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
 from sovereign.engine.commands import CommandDesk
@@ -352,6 +352,8 @@ class Engine(Desk):
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
+            if isinstance(self._strategy, TradeListener):
+                self._strategy.on_trade(trade)
         self._absorb(answered)
         if changed:
             self._inspect()

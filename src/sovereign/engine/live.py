@@ -189,6 +189,7 @@ class LiveSession:
         for instrument in instruments:
             ticks = self.conductor.ticks.get(instrument.symbol, 0)
             self._lines.resume_from(session, instrument.symbol, self.conductor.promised_ns(instrument.symbol), ticks)
+        self._tell_worked_through()  # a venue that waits for it may have heard nothing of it before the process died
 
     def _step(self) -> None:
         item = self._inbox.take(self.config.poll_ms / 1_000)
@@ -228,6 +229,9 @@ class LiveSession:
                 self._say_data(block.symbol, is_well=True, reason="data flow again")
             if len(block.trades) or block.until_ns > self.conductor.promised_ns(block.symbol):
                 self.apply(Slice(ts=self.now(), symbol=block.symbol, trades=block.trades, until_ns=block.until_ns))
+        self._tell_worked_through()
+
+    def _tell_worked_through(self) -> None:
         until = self.conductor.until_ns
         if until > self._told_ns:
             self._told_ns = until

@@ -25,6 +25,7 @@ from sovereign.risk.halt import Cause, Halt
 from sovereign.risk.number import NAN, is_known
 
 _TAKEN = frozenset({OrderEvent.ACCEPT, OrderEvent.TRIGGER, OrderEvent.PARTIAL_FILL, OrderEvent.FILL})
+_FOREVER_NS = 2**63 - 1  # how old data are that were never heard
 _LOOK_AGAIN_NS = NS_PER_SECOND  # how soon a condition that ends by itself is looked at again
 
 
@@ -171,23 +172,25 @@ class Breakers:
             self._silent_since.clear()
             self._restored(found, "nothing is open" if not positions else "the market is closed")
             return
-        limit = limit_s * NS_PER_SECOND
+        limit = int(limit_s * NS_PER_SECOND)
         heard = _heard(view.session, now, view.data_ns)
-        age, subject = (float("inf"), "account") if heard is None else (float(now - heard), "account")
+        # whole nanoseconds throughout: a float rounds a time to 256 ns, and a due time in the past is asked for again for ever
+        age, subject = _FOREVER_NS if heard is None else now - heard, "account"
         tapes = sorted({position.tape for position in positions.values()})
         troubles = view.unhealthy or {}
         self._silent_since = {t: self._silent_since.get(t, now) for t in tapes if f"data:{t}" in troubles}
         for tape, since in self._silent_since.items():
             if now - since > age:
-                age, subject = float(now - since), tape
+                age, subject = now - since, tape
         is_tripped = Cause.STALE_DATA in in_force or bool(self._silent)
         if age <= limit * (self._config.recover_frac if is_tripped else 1.0):
             self._restored(found, f"market data is {age / NS_PER_SECOND:.1f} s old")
-            found.due_ns = min(found.due_ns, int(now - age + limit) + 1)
+            found.due_ns = min(found.due_ns, now - age + limit + 1)
             return
         found.due_ns = min(found.due_ns, now + _LOOK_AGAIN_NS)
         held = ", ".join(f"{position.quantity} {symbol}" for symbol, position in positions.items())
-        text = f"no market data for {age / NS_PER_SECOND:.0f} s, allowed are {limit_s:g} s, while {held} was open"
+        silent = "known" if age == _FOREVER_NS else f"for {age / NS_PER_SECOND:.0f} s"
+        text = f"no market data {silent}, allowed are {limit_s:g} s, while {held} was open"
         if self._config.stale_position_action == "flatten":
             found.halts.append(Halt(TradingState.HALTED, Cause.STALE_DATA, text, ts=now))
         elif not self._silent:

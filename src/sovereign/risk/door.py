@@ -269,7 +269,7 @@ class OneDoor:
         if new:
             events += self._latch.latch(now, new)
         events += found.notices
-        self._watch_due_ns = found.due_ns
+        self._watch_due_ns = max(found.due_ns, now + 1)  # never at once: the engine asks until it is later
         self._settle_due()
         return events
 
