@@ -1,7 +1,7 @@
 """A local server that speaks as Alpaca does: trading and data over REST, market data and trade updates over WebSocket.
 
-Shapes are those that its client (alpaca-py) reads and Alpaca documents; where an answer's words are ours, the tests do not depend
-on them. Everything runs in one thread of its own; every public method may be called from any other. Faults are queued with
+Shapes are those that its client (alpaca-py) reads and Alpaca documents; where an answer's words are ours, no test depends on
+them. Everything runs in one thread of its own; every public method may be called from any other. Faults are queued with
 `fail`; lines are broken with `drop`, silenced with `is_mute`, and refused with other keys.
 """
 
@@ -149,6 +149,10 @@ class AlpacaServer:
     def posted(self) -> list[dict[str, Any]]:
         """Return the orders that were sent, as often as they came."""
         return [fields for method, path, fields in self.requests if (method, path) == ("POST", "/v2/orders")]
+
+    def asked(self, path: str) -> int:
+        """Return how often a path was asked for."""
+        return sum(of == path for _, of, _ in self.requests)
 
     def trade(self, symbol: str, price: float, size: int = 100, ts: int | None = None, conditions: Iterable[str] = "@") -> int:
         """Let a trade print: into history, and to whoever listens. Return its time."""

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
+from fakes.alpaca_bench import MachineClock
 from fakes.alpaca_server import KEYS, AlpacaServer, Fault
 from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
@@ -20,11 +21,6 @@ from sovereign.core.order import Bracket, Order, OrderRole, OrderStatus, OrderTy
 from sovereign.execution.brokers.alpaca import AlpacaLink
 from sovereign.execution.report import ExecutionReport
 from sovereign.feeds.alpaca.client import AlpacaKeys
-
-
-class MachineClock:
-    def now_ns(self) -> int:
-        return time.time_ns()
 
 
 class Desk:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 
 pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
+from fakes.alpaca_bench import AroundNow, MachineClock
 from fakes.alpaca_server import KEYS, AlpacaServer
 from sovereign.core.columns import NO_QUOTE
 from sovereign.core.port import Block
@@ -24,39 +24,6 @@ from sovereign.feeds.alpaca.live import AlpacaFeed
 from sovereign.feeds.vendor import DownloadConfiguration
 
 SYMBOLS = ("NVDA", "TSM")
-
-
-class MachineClock:
-    def now_ns(self) -> int:
-        return time.time_ns()
-
-
-class AroundNow:
-    """A calendar whose one session began a minute ago and lasts an hour."""
-
-    name = "TEST"
-
-    def __init__(self) -> None:
-        opens = time.time_ns() - 60 * NS_PER_SECOND
-        closes = opens + 3_600 * NS_PER_SECOND
-        self.day = Session(
-            calendar="TEST",
-            trade_date=date.today(),  # noqa: DTZ011 - any date
-            open_ns=opens,
-            close_ns=closes,
-            regular_open_ns=opens,
-            regular_close_ns=closes,
-            zone="UTC",
-        )
-
-    def session(self, trade_date: date) -> Session | None:
-        return self.day if trade_date == self.day.trade_date else None
-
-    def sessions(self, start: date, end: date) -> list[Session]:
-        return [self.day]
-
-    def session_of(self, ts: int) -> Session | None:
-        return self.day if self.day.is_open(ts) else None
 
 
 class Listener:

@@ -49,7 +49,7 @@ def harden(client: Any, request_s: float) -> Any:
     """Give a REST client a deadline for every request, and take away its own retries, which repeat orders as well."""
     from requests.adapters import HTTPAdapter
 
-    class Deadline(HTTPAdapter):
+    class Deadline(HTTPAdapter):  # type: ignore[misc,unused-ignore]
         def send(self, request: Any, *arguments: Any, **named: Any) -> Any:
             named["timeout"] = named.get("timeout") or request_s
             return super().send(request, *arguments, **named)

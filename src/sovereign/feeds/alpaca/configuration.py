@@ -48,8 +48,8 @@ class AlpacaConfig(Configuration):
     symbol_stale_s: float = Field(
         600.0,
         gt=0,
-        description="Time is not promised any more for a symbol without a trade or quote for this long, so that the session sees "
-        "it as mute, in seconds. On one venue a quiet name may not trade for minutes.",
+        description="Time is not promised any more for a symbol without a trade or quote for this long, so that the session "
+        "sees it as mute, in seconds. On one venue a quiet name may not trade for minutes.",
     )
     backoff_first_s: float = Field(
         1.0, gt=0, description="Seconds before the second attempt; each further one waits twice as long."
