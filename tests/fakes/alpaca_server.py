@@ -377,6 +377,11 @@ class AlpacaServer:
     def _answer(self, method: str, path: str, fields: dict[str, Any]) -> tuple[int, Any]:  # noqa: C901, PLR0912
         if path == "/v2/orders" and method == "POST":
             return self._post(fields)
+        if method == "DELETE" and path in ("/v2/orders", "/v2/positions"):
+            self._close_all(is_flat=path == "/v2/positions")
+            return 207, []
+        if path == "/v2/orders" and "after" not in fields:
+            return 200, [self._seen(b, nested=True) for b in self._orders.values() if b["_parent"] is None and self._is_open(b)]
         if path == "/v2/orders":
             after, limit = time_ns(fields["after"]), int(fields["limit"])
             found = [
@@ -420,6 +425,15 @@ class AlpacaServer:
         if path.startswith("/v2/stocks/"):
             return 200, self._page(path.rpartition("/")[2], fields)
         return 404, {"code": 40410000, "message": f"no such path {path}"}
+
+    def _close_all(self, *, is_flat: bool) -> None:
+        for body in list(self._orders.values()):
+            self._close(body, "canceled")
+        for symbol, (quantity, _) in list(self._positions.items()) if is_flat else ():
+            if quantity:
+                side = "sell" if quantity > 0 else "buy"
+                fields = {"symbol": symbol, "qty": abs(quantity), "side": side, "type": "market", "time_in_force": "day"}
+                self._arrive(self._make(fields, "new"))
 
     def _is_open(self, body: dict[str, Any]) -> bool:
         return body["status"] in _OPEN or any(self._orders[leg]["status"] in _OPEN for leg in body["_legs"])

@@ -15,10 +15,16 @@ pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
 from fakes.alpaca_bench import MachineClock
 from fakes.alpaca_server import KEYS, AlpacaServer, Fault
-from sovereign.core.errors import BrokerError
+from sovereign.app.brokers import connections
+from sovereign.app.cli.main import run
+from sovereign.app.configuration import Settings
+from sovereign.app.ops.account import flatten_account, guarded_accounts
+from sovereign.app.session import Task
+from sovereign.core.errors import BrokerError, ConfigurationError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce
 from sovereign.execution.brokers.alpaca import AlpacaLink
+from sovereign.execution.brokers.alpaca_account import AlpacaAccount
 from sovereign.execution.report import ExecutionReport
 from sovereign.feeds.alpaca.client import AlpacaKeys
 
@@ -103,14 +109,14 @@ BRACKET = Bracket(stop_ticks=300, target_ticks=600)
 
 
 def test_submit_when_ioc_is_filled_whole_then_order_is_as_documented_and_filled_once(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry())
             fill = await desk.told("e-1", "FILL")
             assert (fill.quantity, fill.price_ticks, fill.fee) == (10, 15_000, 0)
             assert desk.causes("e-1")[0] == "ACCEPT"
 
-    asyncio.run(run())
+    asyncio.run(script())
     sent = server.posted()
     assert len(sent) == 1
     wanted = {"symbol": "NVDA", "qty": 10.0, "side": "buy", "type": "limit", "time_in_force": "ioc", "limit_price": 150.1}
@@ -121,7 +127,7 @@ def test_submit_when_ioc_is_filled_whole_then_order_is_as_documented_and_filled_
 def test_submit_when_ioc_is_partly_filled_then_rest_is_canceled_and_bracket_covers_what_filled(server):
     server.immediate["NVDA"] = 4
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(bracket=BRACKET))
             await desk.told("e-1", "CANCEL")
@@ -133,7 +139,7 @@ def test_submit_when_ioc_is_partly_filled_then_rest_is_canceled_and_bracket_cove
             assert (stop.quantity, stop.stop_ticks, stop.parent_id, stop.reduce_only) == (4, 14_700, "e-1", True)
             assert (target.quantity, target.limit_ticks, target.role) == (4, 15_600, OrderRole.TARGET)
 
-    asyncio.run(run())
+    asyncio.run(script())
     pair = server.posted()[1]
     assert (pair["order_class"], pair["qty"], pair["side"], pair["time_in_force"]) == ("oco", 4.0, "sell", "gtc")
     assert pair["take_profit"]["limit_price"] == 156.0
@@ -143,20 +149,20 @@ def test_submit_when_ioc_is_partly_filled_then_rest_is_canceled_and_bracket_cove
 def test_submit_when_ioc_finds_nothing_then_it_is_canceled_and_no_bracket_is_sent(server):
     server.immediate["NVDA"] = 0
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(bracket=BRACKET))
             await desk.told("e-1", "CANCEL")
             await asyncio.sleep(0.1)
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert len(server.posted()) == 1
 
 
 def test_submit_when_entry_can_rest_then_bracket_goes_with_it_and_is_told_once_it_works(server):
     server.prices.clear()
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(time_in_force=TimeInForce.DAY, bracket=BRACKET))
             await desk.told("e-1", "ACCEPT")
@@ -169,7 +175,7 @@ def test_submit_when_entry_can_rest_then_bracket_goes_with_it_and_is_told_once_i
             assert set(found) == {"e-1", "e-1-S", "e-1-T"}
             assert found["e-1-S"].parent_id == "e-1"
 
-    asyncio.run(run())
+    asyncio.run(script())
     sent = server.posted()
     assert [body["order_class"] for body in sent] == ["bracket"]
 
@@ -177,12 +183,12 @@ def test_submit_when_entry_can_rest_then_bracket_goes_with_it_and_is_told_once_i
 def test_submit_when_alpaca_is_busy_then_there_is_one_order(server):
     server.fail("POST", "/v2/orders", 429, 429)
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry())
             await desk.told("e-1", "FILL")
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert len(server.posted()) == 3
     assert len(server.orders()) == 1
     assert server.position("NVDA") == 10
@@ -192,13 +198,13 @@ def test_submit_when_busy_answer_hides_an_order_that_was_taken_then_it_is_found_
     # The gateway says 429 although the order went through: only the look-up by id can tell.
     server.fail("POST", "/v2/orders", Fault(status=429, keep=True))
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry())
             await desk.told("e-1", "FILL")
             await desk.told("e-1", "ACCEPT")
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert len(server.posted()) == 1
     assert len(server.orders()) == 1
 
@@ -206,17 +212,17 @@ def test_submit_when_busy_answer_hides_an_order_that_was_taken_then_it_is_found_
 def test_submit_when_always_busy_then_rejected_and_nothing_is_open(server):
     server.fail("POST", "/v2/orders", *[429] * 5)
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry())
             assert "as asked" in (await desk.told("e-1", "REJECT")).reason
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert server.orders() == []
 
 
 def test_submit_when_client_order_id_was_used_then_the_order_is_looked_up(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry())
             await desk.told("e-1", "FILL")
@@ -225,7 +231,7 @@ def test_submit_when_client_order_id_was_used_then_the_order_is_looked_up(server
             await again.told("e-1", "ACCEPT")
             assert "REJECT" not in again.causes("e-1")
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert len(server.orders()) == 1
 
 
@@ -233,7 +239,7 @@ def test_submit_when_answer_is_lost_then_order_is_in_flight_and_the_question_fin
     server.prices.clear()
     server.fail("POST", "/v2/orders", Fault(swallow=True))
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(time_in_force=TimeInForce.DAY, bracket=None))
             await desk.until(lambda: bool(server.orders()), "the order at the server")
@@ -243,30 +249,30 @@ def test_submit_when_answer_is_lost_then_order_is_in_flight_and_the_question_fin
             assert "REJECT" not in desk.causes("e-1")
             assert await desk.link.order_state("never-sent") is None
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert len(server.posted()) == 1
 
 
 def test_submit_when_buying_power_is_short_then_rejected_with_alpacas_words(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(quantity=100_000))
             assert "insufficient buying power" in (await desk.told("e-1", "REJECT")).reason
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_update_when_order_is_rejected_later_then_reported(server):
     server.prices.clear()
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(time_in_force=TimeInForce.DAY))
             await desk.told("e-1", "ACCEPT")
             server.reject(server.order("e-1"))
             await desk.told("e-1", "REJECT")
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 @pytest.mark.parametrize(
@@ -278,18 +284,18 @@ def test_update_when_order_is_rejected_later_then_reported(server):
     ],
 )
 def test_submit_when_alpaca_cannot_hold_it_then_rejected_here(server, changes, words):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             order = entry(**changes) if "client_order_id" not in changes else entry(changes["client_order_id"])
             await desk.link.submit(order)
             assert words in (await desk.told(order.client_order_id, "REJECT")).reason
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert server.posted() == []
 
 
 def test_bracket_when_target_fills_while_the_line_is_down_then_fill_and_cancel_are_reported_after_it(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(bracket=BRACKET))
             await desk.told("e-1-T", "ACCEPT")
@@ -308,11 +314,11 @@ def test_bracket_when_target_fills_while_the_line_is_down_then_fill_and_cancel_a
             assert after.positions == ()
             assert after.cash == Decimal(100_060)
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_bracket_when_stop_fills_in_pieces_then_each_is_reported_once(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(bracket=BRACKET))
             await desk.told("e-1-T", "ACCEPT")
@@ -323,11 +329,11 @@ def test_bracket_when_stop_fills_in_pieces_then_each_is_reported_once(server):
             assert [r.quantity for r in desk.reports if r.client_order_id == "e-1-S" and r.trade_id] == [6, 4]
             await desk.told("e-1-T", "CANCEL")
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_bracket_when_alpaca_refuses_the_pair_then_both_are_rejected(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             server.fail("POST", "/v2/orders", Fault(), 422)
             await desk.link.submit(entry(bracket=BRACKET))
@@ -335,23 +341,23 @@ def test_bracket_when_alpaca_refuses_the_pair_then_both_are_rejected(server):
             await desk.told("e-1-T", "REJECT")
             assert desk.causes("e-1-S") == ["SUBMIT", "REJECT"]
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_bracket_when_the_answer_about_the_pair_is_lost_then_it_is_found_and_there_is_one(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             server.fail("POST", "/v2/orders", Fault(), Fault(swallow=True))
             await desk.link.submit(entry(bracket=BRACKET))
             await desk.told("e-1-S", "ACCEPT")
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert len(server.posted()) == 2
     assert len(server.orders()) == 3
 
 
 def test_exit_when_a_bracket_holds_the_shares_then_it_is_taken_away_first(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(bracket=BRACKET))
             await desk.told("e-1-T", "ACCEPT")
@@ -372,14 +378,33 @@ def test_exit_when_a_bracket_holds_the_shares_then_it_is_taken_away_first(server
             await desk.told("e-1-T", "CANCEL")
             assert "REJECT" not in desk.causes("x-1")
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert server.position("NVDA") == 0
+
+
+def test_exit_when_sent_right_behind_its_entry_then_no_stop_is_left_that_would_open_a_position(server):
+    async def script() -> None:
+        async with connected(server) as desk:
+            await desk.link.submit(entry(bracket=BRACKET))
+            await desk.link.submit(
+                entry(
+                    "x-1", side=Side.SELL, order_type=OrderType.MARKET, limit_ticks=None, role=OrderRole.EXIT, reduce_only=True
+                )
+            )
+            await desk.told("x-1", "FILL")
+            await asyncio.sleep(0.3)
+            # Whatever came first, the sale or the pair: the position is gone, and nothing works any more.
+            found = await desk.link.snapshot(0)
+            assert found.positions == ()
+            assert all(order.status.is_closed for order in found.orders)
+
+    asyncio.run(script())
 
 
 def test_cancel_when_order_rests_then_canceled_and_when_closed_then_refused(server):
     server.prices.clear()
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(time_in_force=TimeInForce.DAY))
             await desk.link.cancel("e-1")
@@ -387,13 +412,13 @@ def test_cancel_when_order_rests_then_canceled_and_when_closed_then_refused(serv
             await desk.link.cancel("e-1")
             assert "canceled" in (await desk.told("e-1", "REFUSE_CANCEL")).reason
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_fill_when_between_two_ticks_then_cash_still_agrees(server):
     server.prices["NVDA"] = "150.0050"
 
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(quantity=100))
             fill = await desk.told("e-1", "FILL")
@@ -403,11 +428,11 @@ def test_fill_when_between_two_ticks_then_cash_still_agrees(server):
             assert found.positions[0].cost_ticks == 1_500_000
             assert found.cash == Decimal("99999.50")
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_snapshot_when_asked_since_a_cursor_then_only_later_executions(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry("e-1"))
             await desk.told("e-1", "FILL")
@@ -420,11 +445,11 @@ def test_snapshot_when_asked_since_a_cursor_then_only_later_executions(server):
             assert second.cursor > first.cursor
             assert [e.trade_id for e in second.executions] == [desk.of("e-2", "FILL").trade_id]
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_restart_when_process_died_before_the_pair_was_sent_then_it_is_sent_and_never_twice(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             await desk.link.submit(entry(bracket=BRACKET))
             await desk.told("e-1-S", "ACCEPT")
@@ -444,12 +469,12 @@ def test_restart_when_process_died_before_the_pair_was_sent_then_it_is_sent_and_
             found = {order.client_order_id: order for order in (await third.link.snapshot(0)).orders}
             assert {"e-1", "e-1-S", "e-1-T"} == set(found)
 
-    asyncio.run(run())
+    asyncio.run(script())
     assert sum(body.get("order_class") == "oco" for body in server.posted()) == 2  # one before, one after the loss
 
 
 def test_restart_when_position_is_gone_then_no_pair_is_sent(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             server.immediate["NVDA"] = 10
             await desk.link.submit(entry(bracket=BRACKET))
@@ -462,11 +487,11 @@ def test_restart_when_position_is_gone_then_no_pair_is_sent(server):
             await asyncio.sleep(0.2)
             assert again.reports == []
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_stream_when_keys_are_wrong_then_never_up_and_the_keys_are_not_told(server):
-    async def run() -> None:
+    async def script() -> None:
         desk = Desk(server, AlpacaKeys("PKWRONGWRONGWRONG001", "wrongwrongwrongwrong"))
         await desk.link.start()
         await desk.until(lambda: len(server.logins) >= 2, "a second attempt")
@@ -476,24 +501,95 @@ def test_stream_when_keys_are_wrong_then_never_up_and_the_keys_are_not_told(serv
         assert "failed to authenticate" in reason
         assert "PKWRONG" not in reason
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_snapshot_when_alpaca_fails_then_nothing_is_known(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server, attempts=2) as desk:
             server.fail("GET", "/v2/positions", 500, 503)
             with pytest.raises(BrokerError, match="ask again"):
                 await desk.link.snapshot(0)
             assert (await desk.link.snapshot(0)).positions == ()
 
-    asyncio.run(run())
+    asyncio.run(script())
 
 
 def test_margins_when_asked_then_the_larger_of_maintenance_and_leverage(server):
-    async def run() -> None:
+    async def script() -> None:
         async with connected(server) as desk:
             # 30% maintenance against a quarter by leverage 4, at 150.25
             assert await desk.link.margins() == {"NVDA": Decimal("45.075")}
 
-    asyncio.run(run())
+    asyncio.run(script())
+
+
+class TestKill:
+    def test_kill_when_a_bracket_and_a_position_are_open_then_flat_and_alpaca_says_so(self, server):
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry(bracket=BRACKET))
+                await desk.told("e-1-T", "ACCEPT")
+
+        asyncio.run(script())
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        assert {order.client_order_id for order in account.snapshot().orders} == {"e-1-S", "e-1-T"}
+        done = flatten_account(account, attempts=2, wait_s=3.0)
+        account.close()
+        assert done.is_flat
+        assert done.before is not None
+        assert dict(done.before.positions) == {"NVDA": 10}
+        assert server.position("NVDA") == 0
+
+    def test_kill_when_alpaca_does_not_answer_then_not_flat_and_said_so(self, server):
+        server.fail("GET", "/v2/orders", *[500] * 4)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        done = flatten_account(account, attempts=1, wait_s=0.1)
+        account.close()
+        assert not done.is_flat
+        assert "500" in done.error
+
+
+class TestChoice:
+    @pytest.fixture(autouse=True)
+    def keys(self, monkeypatch):
+        monkeypatch.setenv("ALPACA_API_KEY", KEYS.key)
+        monkeypatch.setenv("ALPACA_SECRET_KEY", KEYS.secret)
+
+    @staticmethod
+    def task(**changes: Any) -> Task:
+        named: dict[str, Any] = {"strategy": "order_flow", "mode": "paper", "account": "a", "broker": "alpaca"}
+        return Task(**{**named, "symbols": ("NVDA",), **changes})
+
+    def test_connections_when_broker_is_alpaca_then_a_feed_that_is_no_simulation_and_a_link(self):
+        feed, link = connections(Settings(), self.task())
+        assert not feed.is_simulated
+        assert link.capabilities.holds_brackets
+
+    def test_connections_when_mode_is_live_with_a_paper_key_then_refused(self):
+        with pytest.raises(ConfigurationError, match="is of a paper account"):
+            connections(Settings(), self.task(mode="live"))
+
+    def test_connections_when_no_symbol_is_named_then_refused(self):
+        with pytest.raises(ConfigurationError, match="no symbol was named"):
+            connections(Settings(), self.task(symbols=()))
+
+    def test_connections_when_a_key_is_missing_then_refused_with_its_name(self, monkeypatch):
+        monkeypatch.delenv("ALPACA_SECRET_KEY")
+        with pytest.raises(ConfigurationError, match="ALPACA_SECRET_KEY"):
+            connections(Settings(), self.task())
+
+    def test_run_when_live_without_consents_then_nothing_starts(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        assert run(["run", "order_flow", "--mode", "live", "--broker", "alpaca", "--symbol", "NVDA"]) == 4
+        assert "needs three consents" in capsys.readouterr().err
+
+    def test_run_when_broker_is_unknown_then_refused(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        assert run(["run", "order_flow", "--broker", "alpacca"]) == 2
+        assert "did you mean 'alpaca'" in capsys.readouterr().err
+
+    def test_guard_when_broker_is_alpaca_then_it_reaches_that_account(self):
+        settings = Settings.model_validate({"session": {"broker": "alpaca", "account": "mine"}})
+        found = guarded_accounts(settings)
+        assert [(type(account).__name__, account.name) for account in found] == [("AlpacaAccount", "mine")]

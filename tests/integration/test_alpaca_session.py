@@ -1,4 +1,4 @@
-"""A session at Alpaca from the strategy's door to its wire: a bracket by hand, a crash, a fill meanwhile, and both books agree."""
+"""A session at Alpaca, from the door to the wire: a bracket by hand, a crash, a fill meanwhile, and both books agree."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Journal:
 class Trading:
     """One process of a session; `script` is asked at every look at the clock, and its end is the process's."""
 
-    def __init__(self, server: AlpacaServer, calendar: AroundNow, folder: Path, script: Callable[[Trading], Iterator[Any]]) -> None:
+    def __init__(
+        self, server: AlpacaServer, calendar: AroundNow, folder: Path, script: Callable[[Trading], Iterator[Any]]
+    ) -> None:
         self.events: list[Any] = []
         self.server = server
         config = server.config()

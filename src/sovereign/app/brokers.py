@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sovereign.app.session import Task
     from sovereign.core.port import LiveFeed
     from sovereign.execution.broker import BrokerLink
+    from sovereign.execution.brokers.alpaca_account import AlpacaAccount
     from sovereign.feeds.alpaca.client import AlpacaKeys
 
 VENUE, ALPACA = "venue", "alpaca"
@@ -41,6 +42,24 @@ def alpaca_keys() -> AlpacaKeys:
     from sovereign.feeds.alpaca.client import AlpacaKeys
 
     return AlpacaKeys(read_secret(["ALPACA_API_KEY"]), read_secret(["ALPACA_SECRET_KEY"]))
+
+
+def alpaca_account(settings: Settings, name: str) -> AlpacaAccount:
+    """Return an account at Alpaca for guard and kill; which service it is at, its key says (`AK`: live).
+
+    Raises
+    ------
+    ConfigurationError : a key is not set.
+    """
+    from sovereign.execution.brokers.alpaca_account import AlpacaAccount
+
+    keys = alpaca_keys()
+    return AlpacaAccount(keys, settings.alpaca, name, settings.kill.wait_s, is_paper=not is_live_key(keys.key))
+
+
+def is_live_key(key: str) -> bool:
+    """Say whether a key opens a live account: Alpaca's begin with `AK`, those of paper accounts with `PK`."""
+    return key.startswith("AK")
 
 
 def connections(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
@@ -72,6 +91,11 @@ def _alpaca(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
     if not task.symbols:
         raise ConfigurationError("no symbol was named; give --symbol for each, or set session.symbols")
     keys, config, clock = alpaca_keys(), settings.alpaca, MachineClock()
+    if is_live_key(keys.key) != (task.mode == "live"):
+        raise ConfigurationError(
+            f"--mode was {task.mode}, and ALPACA_API_KEY is of a {'live' if is_live_key(keys.key) else 'paper'} account; "
+            f"use the key of the account that is meant"
+        )
     history = AlpacaHistory(keys, config, settings.data.download, time.sleep)
     feed = AlpacaFeed(keys, config, task.symbols, clock, calendar_for("XNYS"), history)
     link = AlpacaLink(keys, config, clock, is_paper=task.mode != "live", symbols=task.symbols, last_price=feed.last_price)

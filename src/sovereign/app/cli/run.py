@@ -33,8 +33,8 @@ def command(
 ) -> None:
     """Trade on paper or live until the venue's tape ends, SIGTERM or Ctrl-C; positions stay as they are when stopped.
 
-    Paper trades on the simulated exchange of 'sovereign venue', which must run, or with --broker alpaca on a paper account there;
-    live needs a broker, and three consents. After a crash the same command goes on where the session stood.
+    Paper trades on the simulated exchange of 'sovereign venue', which must run, or on a paper account (--broker alpaca); live
+    needs a broker, and three consents. After a crash the same command goes on where the session stood.
     """
     import os
 

@@ -31,6 +31,7 @@ from sovereign.execution.brokers.alpaca_wire import (
     fault_of,
     follows_fill,
     own_id,
+    position_of,
     remainder,
     request_of,
     sent_id,
@@ -95,7 +96,9 @@ class AlpacaLink:
             needs_answer=True,
         )
         self._names = OrderNames()
-        self._exits = AlpacaExits(self, self._names, self._desk, config, clock)
+        self._exits = AlpacaExits(
+            self, self._names, self._desk, config, clock, lambda symbol: self._costs.get(symbol, (0, 0))[0]
+        )
         self._told: set[str] = set()  # fills, by trade id
         self._told_closed: set[str] = set()
         self._costs: dict[str, tuple[int, int]] = {}  # quantity and cost in ticks, as our fills make them
@@ -198,7 +201,7 @@ class AlpacaLink:
         self._told_closed |= {name for name, known in self._names.by_id.items() if not known.is_open}
         held = {}
         for body in positions:
-            position = _position(body)
+            position = position_of(body)
             held[position.symbol] = position.quantity
             self._costs[position.symbol] = (position.quantity, position.cost_ticks)
         self._exits.restore(held)
@@ -258,7 +261,7 @@ class AlpacaLink:
         elif event == "order_cancel_rejected":
             self.say(OrderEvent.REFUSE_CANCEL, name, str(body.get("reason") or "Alpaca refused the cancel"))
         self._tell_closed(known, ts)
-        self._exits.follow(known)
+        self._exits.follow_symbol(known.symbol)
 
     def _on_fill(self, known: Known, data: Mapping[str, Any]) -> None:
         body = data["order"]
@@ -456,7 +459,7 @@ class AlpacaLink:
             after = day_before(now, self._config.lookback_days)
             fills = await self._desk.fills(after)
             await self._read_orders()
-            positions = [_position(body) for body in await self._desk.query("/positions")]
+            positions = [position_of(body) for body in await self._desk.query("/positions")]
             account = await self._desk.query("/account")
             if heard == self._heard and len(await self._desk.fills(after)) == len(fills):
                 break
@@ -496,12 +499,3 @@ class AlpacaLink:
             if price is not None and symbol in self._margin_rates:
                 found[symbol] = price * max(1 / leverage, self._margin_rates[symbol])
         return found
-
-
-def _position(body: Mapping[str, Any]) -> VenuePosition:
-    instrument = find_instrument(str(body["symbol"]))
-    quantity = whole(body["qty"])
-    if str(body.get("side")) == "short" and quantity > 0:
-        quantity = -quantity
-    cost = Decimal(str(body["avg_entry_price"])) * quantity / instrument.tick_size
-    return VenuePosition(symbol=instrument.symbol, quantity=quantity, cost_ticks=round(cost))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
 from functools import partial
-from random import Random
 from typing import Protocol
 
-from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderStatus, OrderType, TimeInForce
 from sovereign.core.port import Clock
@@ -19,7 +15,6 @@ from sovereign.execution.brokers.alpaca_wire import Known, OrderNames, exit_name
 from sovereign.execution.report import ExecutionReport
 from sovereign.feeds.alpaca.client import Refusal
 from sovereign.feeds.alpaca.configuration import AlpacaBracketLife, AlpacaConfig
-from sovereign.feeds.alpaca.stream import back_off
 
 
 class Teller(Protocol):
@@ -47,11 +42,34 @@ class Teller(Protocol):
 
 
 class AlpacaExits:
-    """Sees to it that what an entry with a bracket filled has its stop and target at Alpaca."""
+    """Sees to it that what an entry with a bracket filled has its stop and target at Alpaca.
 
-    def __init__(self, teller: Teller, names: OrderNames, desk: AlpacaDesk, config: AlpacaConfig, clock: Clock) -> None:
+    Parameters
+    ----------
+    position : signed shares of a symbol, as the fills so far make them.
+    """
+
+    def __init__(
+        self,
+        teller: Teller,
+        names: OrderNames,
+        desk: AlpacaDesk,
+        config: AlpacaConfig,
+        clock: Clock,
+        position: Callable[[str], int],
+    ) -> None:
         self._teller, self._names, self._desk, self._config, self._clock = teller, names, desk, config, clock
-        self._random = Random(0)  # noqa: S311 - spreads attempts
+        self._position = position
+
+    def _alive(self, symbol: str) -> int:
+        """Return the shares that working stops protect."""
+        stops = [known for known in self._names.open_exits(symbol) if known.order_type is not OrderType.LIMIT]
+        return sum(known.quantity - known.filled_qty for known in stops)
+
+    def follow_symbol(self, symbol: str) -> None:
+        """Look again at every entry of a symbol: what stood in the way of its stop may be gone."""
+        for known in [known for known in self._names.by_id.values() if known.symbol == symbol and not known.is_exit]:
+            self.follow(known)
 
     def restore(self, held: Mapping[str, int]) -> None:
         """Follow up fills whose stop and target were never sent because the process died in between."""
@@ -60,9 +78,7 @@ class AlpacaExits:
             stops = [known for known in exits if known.order_type is not OrderType.LIMIT]
             entry.groups = len(stops)
             entry.placed = sum(known.quantity for known in stops)
-            alive = sum(
-                known.quantity for known in self._names.open_exits(entry.symbol) if known.order_type is not OrderType.LIMIT
-            )
+            alive = self._alive(entry.symbol)
             open_quantity = max(0, entry.side.sign * held.get(entry.symbol, 0))
             missing = min(entry.filled_qty - entry.placed, open_quantity - alive)
             entry.placed = entry.filled_qty - max(0, missing)
@@ -123,9 +139,17 @@ class AlpacaExits:
             decision_id=None if of is None else of.decision_id,
         )
 
+    def _bare(self, entry: Known) -> int:
+        """Return how many shares of a fill still need their stop."""
+        held = max(0, entry.side.sign * self._position(entry.symbol))
+        if not held:
+            entry.placed = entry.filled_qty  # closed meanwhile: a stop would open a position
+        unsold = held - self._names.closing(entry.symbol) - self._alive(entry.symbol)
+        return min(entry.filled_qty - entry.placed, unsold)
+
     async def _protect(self, entry: Known) -> None:
         """Send stop and target for what was filled and has none; until it is known that they are there, or refused."""
-        quantity, bracket = entry.filled_qty - entry.placed, entry.follows
+        quantity, bracket = self._bare(entry), entry.follows
         if quantity <= 0 or bracket is None:
             return
         entry.groups += 1
@@ -136,26 +160,14 @@ class AlpacaExits:
             self._teller.expect(order)
             self._tell_child(order)
         request, leader = exit_request(stop, target), stop if target is None else target
-        waits = back_off(self._config, self._random)
-        while True:
-            answer = await self._desk.post(request, leader.client_order_id)
-            if isinstance(answer, Refusal):
-                for order in orders:
-                    self._teller.refuse(order, answer.text)
-                return
-            if answer is not None:
-                self._names.learn(answer)
-                for order in orders:
-                    self._teller.say(OrderEvent.ACCEPT, order.client_order_id)
-                return
-            await asyncio.sleep(next(waits))
-            with contextlib.suppress(BrokerError):
-                found = await self._desk.find(leader.client_order_id)
-                if found is not None:
-                    self._names.learn(found)
-                    for order in orders:
-                        self._teller.say(OrderEvent.ACCEPT, order.client_order_id)
-                    return
+        answer = await self._desk.post_until_known(request, leader.client_order_id)
+        if isinstance(answer, Refusal):
+            for order in orders:
+                self._teller.refuse(order, answer.text)
+            return
+        self._names.learn(answer)
+        for order in orders:
+            self._teller.say(OrderEvent.ACCEPT, order.client_order_id)
 
     def _pair(self, entry: Known, bracket: Bracket, quantity: int) -> tuple[Order, Order | None]:
         instrument, sign = find_instrument(entry.symbol), entry.side.sign

@@ -136,6 +136,21 @@ class AlpacaDesk:
                 return found
         return said
 
+    async def post_until_known(self, request: Any, sent_id: str) -> dict[str, Any] | Refusal:
+        """Send an order, however long it takes to learn what became of it: asked for by its id before it is sent again."""
+        waits = back_off(self._config, self._random)
+        while True:
+            answer = await self.post(request, sent_id)
+            while answer is None:
+                await asyncio.sleep(next(waits))
+                try:
+                    answer = await self.find(sent_id)
+                except BrokerError:
+                    continue
+                break
+            if answer is not None:
+                return answer
+
     async def cancel(self, venue_id: str) -> Refusal | None:
         """Ask for a cancel; return why it was refused, None when it was taken or nothing is known."""
         for wait in self._waits():

@@ -17,7 +17,7 @@ from typing import Any
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import Bracket, Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce
 from sovereign.core.session import from_ns
-from sovereign.execution.broker import VenueExecution, VenueOrder
+from sovereign.execution.broker import VenueExecution, VenueOrder, VenuePosition
 from sovereign.feeds.alpaca.history import time_ns
 
 _SUFFIX = re.compile(r"~s(?P<stop>\d+)(?:~t(?P<target>\d+))?(?:~r(?P<trail>\d+))?$")
@@ -289,6 +289,11 @@ class OrderNames:
         """Return stops and targets of an entry."""
         return [known for known in self.by_id.values() if known.parent_id == entry]
 
+    def closing(self, symbol: str) -> int:
+        """Return the shares that working orders of ours, stops and targets apart, are about to close."""
+        found = [known for known in self.by_id.values() if known.symbol == symbol and known.is_open and not known.is_exit]
+        return sum(known.quantity - known.filled_qty for known in found if known.order is not None and known.order.reduce_only)
+
     def open_exits(self, symbol: str) -> list[Known]:
         """Return the stops and targets that hold shares of a symbol."""
         return [known for known in self.by_id.values() if known.symbol == symbol and known.is_exit and known.is_open]
@@ -331,3 +336,13 @@ def remainder(instrument: Instrument, side: Side, quantity: int, price_ticks: in
 def day_before(ts: int, days: int) -> str:
     """Return the time `days` before, as a query takes it."""
     return (from_ns(ts) - timedelta(days=days)).isoformat().replace("+00:00", "Z")
+
+
+def position_of(body: Mapping[str, Any]) -> VenuePosition:
+    """Return a position as Alpaca describes it; short ones are negative."""
+    instrument = find_instrument(str(body["symbol"]))
+    quantity = whole(body["qty"])
+    if str(body.get("side")) == "short" and quantity > 0:
+        quantity = -quantity
+    cost = Decimal(str(body["avg_entry_price"])) * quantity / instrument.tick_size
+    return VenuePosition(symbol=instrument.symbol, quantity=quantity, cost_ticks=round(cost))
