@@ -27,6 +27,7 @@ Effect = Callable[[], tuple[object, object]]
 EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
+    "alpaca": "unit/app/test_alpaca_keys.py",
     "live": "unit/engine/test_live_keys.py",
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",
