@@ -90,6 +90,7 @@ def test_comparison_when_variants_share_signals_then_each_is_its_own_backtest():
     whole, without, _ = results
     assert whole.trades > 5
     assert (whole.days, whole.judged_days) == (9, 4)
+    assert 0 < whole.judged_trades < whole.trades
     expected = float(np.mean(np.array(without.daily[-4:]) - np.array(whole.daily[-4:])))
     assert without.difference == pytest.approx(expected)
     assert without.low <= without.difference <= without.high
@@ -124,6 +125,7 @@ def result(name, daily, judged=2):
         days=len(daily),
         mean=0.0,
         judged_days=judged,
+        judged_trades=1,
         judged_net=Decimal(0),
         difference=0.0,
         low=0.0,
