@@ -143,9 +143,7 @@ class Book:
         rows = self._rows(schema.account_snapshots, "ts")
         step = max(1, -(-len(rows) // most))
         kept = rows[::step] + (rows[-1:] if rows and (len(rows) - 1) % step else [])
-        return [
-            (row["ts"], Decimal(row["equity"]), Decimal(row["high_water_mark"]), Decimal(row["balance"])) for row in kept
-        ]
+        return [(row["ts"], Decimal(row["equity"]), Decimal(row["high_water_mark"]), Decimal(row["balance"])) for row in kept]
 
     # What is held
 
@@ -166,7 +164,9 @@ class Book:
 
     # Orders
 
-    def orders(self, *, working: bool | None = None, newest: int | None = None, since: int | None = None) -> list[dict[str, Any]]:
+    def orders(
+        self, *, working: bool | None = None, newest: int | None = None, since: int | None = None
+    ) -> list[dict[str, Any]]:
         """Return orders as they stood, in time order of their last change; `working` only those that may still fill."""
         rows = [self._as_of(row) for row in self._order_rows(newest, since)]
         return [row for row in rows if working is None or (row["status"] not in _CLOSED) == working]

@@ -39,9 +39,7 @@ class DashboardConfig(Configuration):
     requests_per_s: float = Field(
         200.0, gt=0, description="Requests a second of one address; as many as in two seconds may come at once. Own choice."
     )
-    writes_per_minute: float = Field(
-        60.0, gt=0, description="Commands and other writes a minute of one address; own choice."
-    )
+    writes_per_minute: float = Field(60.0, gt=0, description="Commands and other writes a minute of one address; own choice.")
     logins_per_minute: float = Field(
         10.0, gt=0, description="Attempts a minute of one address to exchange the access key for a token; own choice."
     )

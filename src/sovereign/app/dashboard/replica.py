@@ -207,9 +207,7 @@ class Replica:
             self.health.append(Health(ts=item.ts, subject=item.subject, is_well=item.is_well, reason=item.reason))
         elif isinstance(item, ConnectionChanged):
             self.health.append(
-                Health(
-                    ts=item.ts, subject=f"connection:{item.subject}", is_well=item.is_connected, reason=item.reason
-                )
+                Health(ts=item.ts, subject=f"connection:{item.subject}", is_well=item.is_connected, reason=item.reason)
             )
         elif isinstance(item, SessionClosed):
             self.is_over = True
@@ -252,9 +250,7 @@ def _marked(tape: Tape, low: int, bid: NDArray[Any], ask: NDArray[Any]) -> list[
         least = stream.pattern_config.minimums_of(stream.instrument).imbalance
         buy, sell = imbalances(bid, ask, stream.pattern_config, least)
     marks = np.where(buy & sell, 2, buy.astype(np.int64) - sell.astype(np.int64))
-    return [
-        [low + at, int(bid[at]), int(ask[at]), int(marks[at])] for at in np.flatnonzero((bid > 0) | (ask > 0)).tolist()
-    ]
+    return [[low + at, int(bid[at]), int(ask[at]), int(marks[at])] for at in np.flatnonzero((bid > 0) | (ask > 0)).tolist()]
 
 
 def closed_bars(tape: Tape, first: int, last: int, total: int) -> list[dict[str, Any]]:

@@ -72,7 +72,8 @@ class View:
         except NotFoundError:
             return None
 
-    def _settings(self, run: StoredRun) -> Settings | None:
+    def settings_of(self, run: StoredRun) -> Settings | None:
+        """Return the settings a run was made with; None when this version cannot read them."""
         if run.id not in self._own:
             self._own[run.id] = settings_of(run)
         return self._own[run.id]
@@ -98,7 +99,9 @@ class View:
         record, session = run.record, self.session(run)
         beat = None if session is None else self._beat(session.id)
         money, trades = book.money(), book.trades()
-        today = [trade for trade in trades if market is None or market.session is None or trade.exit_ns >= market.session.open_ns]
+        today = [
+            trade for trade in trades if market is None or market.session is None or trade.exit_ns >= market.session.open_ns
+        ]
         state, halts = self._state(book, beat, at, is_running=session is not None and session.status == "running")
         working = book.orders(working=True, newest=_DAY_ROWS)
         positions = self._positions(book, market, at, working)
@@ -124,7 +127,7 @@ class View:
                 "money": self._money(money),
                 "room": self._room(run, book, money, today, positions, working, at),
                 "positions": positions,
-                "working": [self._order(book, row) for row in working],
+                "working": [self.priced(book, row) for row in working],
                 "regimes": self._regimes(book, market, at),
                 "quotes": self._quotes(market, at),
                 "today": trade_statistics(today),
@@ -210,7 +213,7 @@ class View:
         working: Sequence[Mapping[str, Any]],
         at: int | None,
     ) -> list[dict[str, Any]]:
-        own = self._settings(run)
+        own = self.settings_of(run)
         if own is None:
             return []
         now = money.ts if at is None else at
@@ -305,7 +308,9 @@ class View:
             quote = tape.last(at)
             if quote is not None:
                 age = max(0.0, (now - quote.ts) / NS_PER_SECOND)
-                found.append({"symbol": symbol, "ticks": quote.ticks, "ts": quote.ts, "age_s": age, **self._tick(tape.instrument)})
+                found.append(
+                    {"symbol": symbol, "ticks": quote.ticks, "ts": quote.ts, "age_s": age, **self._tick(tape.instrument)}
+                )
         return found
 
     def _regimes(self, book: Book, market: Replica | None, at: int | None) -> list[dict[str, Any]]:
@@ -351,25 +356,25 @@ class View:
         return [
             notice_to_plain(one)
             for one in reversed(found)
-            if (at is None or one.notice.ts <= at)
-            and (one.resolved_ns is None or (at is not None and one.resolved_ns > at))
+            if (at is None or one.notice.ts <= at) and (one.resolved_ns is None or (at is not None and one.resolved_ns > at))
         ][:limit]
 
     # Tables
 
-    def _order(self, book: Book, row: Mapping[str, Any]) -> dict[str, Any]:
+    def priced(self, book: Book, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row with how its ticks become prices."""
         return {**row, **self._tick(book.instrument(row["symbol"]))}
 
     def orders(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
         """Return orders, newest first."""
         book = self.book(run, at, None)
-        found: list[dict[str, Any]] = plain([self._order(book, row) for row in reversed(book.orders(newest=limit))])
+        found: list[dict[str, Any]] = plain([self.priced(book, row) for row in reversed(book.orders(newest=limit))])
         return found
 
     def fills(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
         """Return fills, newest first."""
         book = self.book(run, at, None)
-        found: list[dict[str, Any]] = plain([self._order(book, row) for row in reversed(book.fills()[-limit:])])
+        found: list[dict[str, Any]] = plain([self.priced(book, row) for row in reversed(book.fills()[-limit:])])
         return found
 
     def trades(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
@@ -416,7 +421,7 @@ class View:
         if session is None or session.status != "running":
             return []
         market = self.market(run, is_quick=True)
-        own = self._settings(run)
+        own = self.settings_of(run)
         if market is None or own is None or market.session is None:
             return []
         from sovereign.app.dashboard.pending import pending_rows
@@ -458,7 +463,7 @@ class View:
         row = next((one for one in self._pending(run, at) if one["decision_id"] == decision_id), None)
         if row is None:
             return None
-        market, own = self.market(run, is_quick=True), self._settings(run)
+        market, own = self.market(run, is_quick=True), self.settings_of(run)
         if market is None or own is None:
             return None
         from sovereign.app.dashboard.pending import pending_detail
@@ -520,6 +525,35 @@ class View:
         ]
         found: dict[str, Any] = plain({"run": run.id, "summary": execution_summary(rows), "orders": rows[::-1]})
         return found
+
+    def recalls(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
+        """Return what a strategy's memory said about its newest decisions; empty for a strategy without one."""
+        table = schema.door_decisions
+        query = (
+            select(table.c.decision_id, table.c.ts, table.c.symbol, table.c.inputs)
+            .where(table.c.run_key == run.key, table.c.inputs.contains('"memory_cases"'))
+            .order_by(table.c.ts.desc())
+            .limit(limit)
+        )
+        if at is not None:
+            query = query.where(table.c.ts <= at)
+        with self.store.database.reading() as connection:
+            rows = connection.execute(query).all()
+        names = ("cases", "weight", "probability", "adjustment")
+        found = []
+        for row in rows:
+            inputs = json.loads(row.inputs)
+            recall = {name: inputs.get(f"memory_{name}") for name in names}
+            found.append(plain({"run": run.id, "decision_id": row.decision_id, "ts": row.ts, "symbol": row.symbol, **recall}))
+        return found
+
+    def last_event(self, session_id: str) -> int:
+        """Return how many events the audit stream of a session has."""
+        table = live_schema.audit_heads
+        with self.store.database.reading() as connection:
+            return int(
+                connection.execute(select(table.c.events).where(table.c.session_id == session_id)).scalar_one_or_none() or 0
+            )
 
     # Bars
 
@@ -584,7 +618,11 @@ class View:
             edges = [tape.ticks[0] for tape in market.tapes.values() if len(tape.ticks[0])]
             if edges:
                 begin = min(int(ts[0]) for ts in edges)
-                end = min(end, max(int(ts[-1]) for ts in edges)) if not market.is_over else min(end, max(int(t[-1]) for t in edges))
+                end = (
+                    min(end, max(int(ts[-1]) for ts in edges))
+                    if not market.is_over
+                    else min(end, max(int(t[-1]) for t in edges))
+                )
         moments = [
             {"ts": row["ts"], "kind": "decision", "text": f"{row['verdict'].lower()} {row['name']} {row['side']}"}
             for row in self._door_rows(run, begin, end)
