@@ -7,6 +7,7 @@ store keeps. What was made again says so in `source`.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from datetime import date
 from functools import partial
@@ -94,25 +95,27 @@ class Rebuilt(Replica):
             self._cut(self.tapes[block.symbol], block.trades)
         for tape in self.tapes.values():
             tape.promise(session.close_ns)
+            tape.flush()
         self.now_ns = session.close_ns
 
     @staticmethod
     def _cut(tape: Tape, trades: Trades) -> None:
         # In minutes, so that no footprint is forgotten before it was copied.
-        edges = np.arange(int(trades.ts[0]), int(trades.ts[-1]) + NS_PER_MINUTE, NS_PER_MINUTE) if len(trades) else []
+        if not len(trades):
+            return
         begin = 0
-        for edge in edges[1:] if len(edges) else []:
+        for edge in range(int(trades.ts[0]) + NS_PER_MINUTE, int(trades.ts[-1]) + NS_PER_MINUTE, NS_PER_MINUTE):
             end = int(np.searchsorted(trades.ts, edge))
-            tape.add(trades.slice(begin, end), 0, int(edge))
+            until = min(edge, int(trades.ts[-1]))
+            tape.take(trades.slice(begin, end), 0, until)
+            tape.flush()
             begin = end
-        if begin < len(trades):
-            tape.add(trades.slice(begin, len(trades)), 0, int(trades.ts[-1]))
 
     def look(self) -> bool:
         """Nothing is ever new."""
         return False
 
-    def parts(self, at: int | None = None) -> dict[str, Health]:
+    def parts(self, _: int | None = None) -> dict[str, Health]:
         """Nothing was said of any part."""
         return {}
 
@@ -139,8 +142,12 @@ class Markets:
                 replica.close()
             self._kept.clear()
 
-    def of(self, run: StoredRun, day: date | None = None) -> Replica | None:
-        """Return the market of a run's session (default: its last), up to date; None when nothing of it can be had."""
+    def of(self, run: StoredRun, day: date | None = None, *, budget_s: float | None = None) -> Replica | None:
+        """Return the market of a run's session (default: its last); None when nothing of it can be had.
+
+        It is up to date, unless reading took longer than `budget_s` (None: as long as it takes): then `is_behind` is set, and
+        the next call reads on.
+        """
         wanted = day or run.record.end
         key = (run.id, "" if wanted is None else wanted.isoformat())
         with self._lock:
@@ -158,8 +165,10 @@ class Markets:
                     self._kept[key] = replica
                     while len(self._kept) > _KEPT:
                         self._kept.popitem(last=False)[1].close()
-        while replica.look():
-            pass
+        begin = time.monotonic()
+        while replica.look() and replica.is_behind:
+            if budget_s is not None and time.monotonic() - begin >= budget_s:
+                break
         return replica
 
     def _make(self, run: StoredRun, day: date | None) -> Replica | None:

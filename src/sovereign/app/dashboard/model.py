@@ -283,6 +283,7 @@ class Overview(Answer):
     trade_date: str | None
     is_simulated: bool
     is_live: bool = Field(description="Whether the session runs and the present is shown.")
+    is_catching_up: bool = Field(description="Whether the recording is still being read; prices may be old.")
     status: str
     reason: str
     currency: str

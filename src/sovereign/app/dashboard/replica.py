@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,7 +24,7 @@ from sovereign.core.port import SignalStream
 from sovereign.core.session import Session
 
 NewStream = Callable[[Instrument], SignalStream]
-_FRAMES_A_LOOK = 20_000  # bounds how long one look holds the lock; the rest comes with the next
+_FRAMES_A_LOOK = 5_000  # bounds how long one look holds the lock; the rest comes with the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +55,29 @@ class Tape:
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._joined: tuple[NDArray[Any], ...] | None = None
         self._levels: list[NDArray[Any]] = []
+        self._footprints = stream if isinstance(stream, FootprintSource) else None
+        self._waiting: list[Trades] = []
+        self._until_ns = 0
         self.fault = ""
 
-    def add(self, trades: Trades, known_ns: int, until_ns: int) -> None:
-        """Take the next ticks."""
+    def take(self, trades: Trades, known_ns: int, until_ns: int) -> None:
+        """Take the next ticks; the signals get them with `flush`, since how ticks are cut changes nothing."""
         if len(trades):
             known = np.maximum(trades.ts, known_ns)
             self._parts.append((trades.ts, trades.price, trades.size, trades.side, known))
             self._joined = None
+            self._waiting.append(trades)
+        self._until_ns = max(self._until_ns, until_ns)
+
+    def flush(self) -> None:
+        """Hand the signals what waits."""
+        if self._until_ns == 0:
+            return
+        waiting, self._waiting = self._waiting, []
+        self.add(Trades.concat([_bare(trades) for trades in waiting]), self._until_ns)
+
+    def add(self, trades: Trades, until_ns: int) -> None:
+        """Let the signals walk on."""
         if self.stream is None or self.fault:
             return
         try:
@@ -69,13 +85,14 @@ class Tape:
         except DataError as broken:  # the session itself goes on with what it has; so does its picture
             self.fault = str(broken)
             return
-        if isinstance(self.stream, FootprintSource):
-            while len(self._levels) < len(self.stream.rows):
-                self._levels.append(self.stream.footprint(len(self._levels)))
+        if self._footprints is not None:
+            kept, count = self._footprints, len(self.stream.rows)
+            while len(self._levels) < count:
+                self._levels.append(kept.footprint(len(self._levels)))
 
     def promise(self, until_ns: int) -> None:
         """Let time go on without ticks."""
-        self.add(Trades.empty(), until_ns, until_ns)
+        self._until_ns = max(self._until_ns, until_ns)
 
     @property
     def ticks(self) -> tuple[NDArray[Any], ...]:
@@ -125,6 +142,10 @@ class Tape:
         return ts[begin:end], price[begin:end], size[begin:end], side[begin:end]
 
 
+def _bare(trades: Trades) -> Trades:
+    return Trades(trades.ts, trades.price, trades.size, trades.side)
+
+
 class Replica:
     """The market of one session, read from its recording; `look` takes what was written since the last look.
 
@@ -147,6 +168,8 @@ class Replica:
         self.now_ns = 0
         """Market time of the newest input."""
         self.inputs = 0
+        self.is_behind = False
+        """Whether there is more to read than the last look did."""
 
     def look(self) -> bool:
         """Read what is new; True when there was something, and there may be more."""
@@ -165,6 +188,10 @@ class Replica:
                 count += 1
                 if count >= _FRAMES_A_LOOK:
                     break
+            if count:
+                for tape in self.tapes.values():
+                    tape.flush()
+            self.is_behind = count >= _FRAMES_A_LOOK
             return count > 0
 
     def close(self) -> None:
@@ -175,15 +202,7 @@ class Replica:
                 self._file = None
 
     def _take(self, frame: Any) -> None:
-        from sovereign.engine.inputs import (
-            ConnectionChanged,
-            HealthChanged,
-            SessionClosed,
-            SessionOpened,
-            Slice,
-            TimePromised,
-            from_frame,
-        )
+        from sovereign.engine.inputs import from_frame
         from sovereign.store.recording import HEADER
 
         if frame.kind == HEADER:
@@ -194,23 +213,37 @@ class Replica:
             return
         self.inputs += 1
         self.now_ns = max(self.now_ns, item.ts)
-        if isinstance(item, Slice):
-            tape = self.tapes.get(item.symbol)
-            if tape is not None:
-                tape.add(item.trades, item.ts, item.until_ns)
-        elif isinstance(item, TimePromised):
-            for tape in self.tapes.values():
-                tape.promise(item.ts)
-        elif isinstance(item, SessionOpened):
-            self._open(item)
-        elif isinstance(item, HealthChanged):
-            self.health.append(Health(ts=item.ts, subject=item.subject, is_well=item.is_well, reason=item.reason))
-        elif isinstance(item, ConnectionChanged):
-            self.health.append(
-                Health(ts=item.ts, subject=f"connection:{item.subject}", is_well=item.is_connected, reason=item.reason)
-            )
-        elif isinstance(item, SessionClosed):
-            self.is_over = True
+        act = self._acts.get(frame.kind)
+        if act is not None:
+            act(item)
+
+    @cached_property
+    def _acts(self) -> Mapping[str, Callable[[Any], None]]:
+        return {
+            "Slice": self._slice,
+            "TimePromised": self._promise,
+            "SessionOpened": self._open,
+            "HealthChanged": lambda item: self._say(item.ts, item.subject, item.is_well, item.reason),
+            "ConnectionChanged": lambda item: self._say(
+                item.ts, f"connection:{item.subject}", item.is_connected, item.reason
+            ),
+            "SessionClosed": self._close,
+        }
+
+    def _slice(self, item: Any) -> None:
+        tape = self.tapes.get(item.symbol)
+        if tape is not None:
+            tape.take(item.trades, item.ts, item.until_ns)
+
+    def _promise(self, item: Any) -> None:
+        for tape in self.tapes.values():
+            tape.promise(item.ts)
+
+    def _say(self, ts: int, subject: str, is_well: bool, reason: str) -> None:
+        self.health.append(Health(ts=ts, subject=subject, is_well=is_well, reason=reason))
+
+    def _close(self, _: Any) -> None:
+        self.is_over = True
 
     def _open(self, item: Any) -> None:
         self.session, self.opening = item.session, item.opening

@@ -183,8 +183,8 @@ class Watcher:
                 seen.bars[symbol] = total
                 if ticks != seen.ticks.get(symbol):
                     seen.ticks[symbol] = ticks
-                    bar = open_bar(tape, None, total)
-                    changes.append({"topic": f"open/{seen.run.id}/{symbol}", "op": "set", "value": bar})
+                    growing = open_bar(tape, None, total)
+                    changes.append({"topic": f"open/{seen.run.id}/{symbol}", "op": "set", "value": growing})
 
 
 class Client:

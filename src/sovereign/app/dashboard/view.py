@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sovereign.store.store import Store
 
 _DAY_ROWS = 400
+_LOOK_S = 0.25  # a page is shown what there is rather than kept waiting for a long recording
 
 
 class View:
@@ -80,9 +81,9 @@ class View:
 
     def market(self, run: StoredRun, day: date | None = None, *, is_quick: bool = False) -> Replica | None:
         """Return the market of a run; `is_quick` only where it is a recording, which takes no making."""
-        if is_quick and run.record.kind not in ("paper", "live"):
-            return None
-        return self.markets.of(run, day)
+        if not is_quick:
+            return self.markets.of(run, day)
+        return self.markets.of(run, day, budget_s=_LOOK_S) if run.record.kind in ("paper", "live") else None
 
     def book(self, run: StoredRun, at: int | None, market: Replica | None) -> Book:
         """Return the book of a run at a moment."""
@@ -117,6 +118,7 @@ class View:
                 "trade_date": record.end,
                 "is_simulated": record.is_simulated,
                 "is_live": is_live,
+                "is_catching_up": market is not None and market.is_behind,
                 "status": session.status if session is not None else run.status,
                 "reason": "" if session is None else session.reason,
                 "currency": self._currency(book),
@@ -167,10 +169,10 @@ class View:
         states = book.states()
         said = states[-1] if states else None
         state = said["state"] if said else "ACTIVE"
-        if at is None and is_running and beat is not None and beat.state.get("state"):
-            # The change of state is written at once, the beat every few seconds: the later of the two holds.
-            if said is None or beat.state.get("market_ns", 0) >= said["ts"]:
-                state = str(beat.state["state"])
+        told = None if beat is None or at is not None or not is_running else beat.state.get("state")
+        # The change of state is written at once, the beat every few seconds: the later of the two holds.
+        if beat is not None and told and (said is None or beat.state.get("market_ns", 0) >= said["ts"]):
+            state = str(told)
         halts: list[dict[str, Any]] = []
         for change in states:
             if change["state"] == "ACTIVE":
