@@ -67,6 +67,4 @@ def require_dashboard() -> None:
 
     missing = [name for name in ("fastapi", "uvicorn", "jwt") if find_spec(name) is None]
     if missing:
-        raise ConfigurationError(
-            f"the dashboard needs {', '.join(missing)}, which is not installed; install it with: pip install 'sovereign[dashboard]'"
-        )
+        raise ConfigurationError(f"the dashboard needs {', '.join(missing)}, not installed: pip install 'sovereign[dashboard]'")

@@ -86,7 +86,7 @@ class Desk:
 def new_tokens(settings: Settings) -> Tokens:
     """Return the tokens of a new instance."""
     config = settings.dashboard
-    return Tokens(config.key.get_secret_value(), token_s=config.token_minutes * 60.0, secret_s=config.secret_hours * 3_600.0)
+    return Tokens(config.key.get_secret_value(), token_s=config.login_minutes * 60.0, secret_s=config.rotation_hours * 3_600.0)
 
 
 def create_app(

@@ -1,6 +1,6 @@
-"""What is known of one run at one moment, from the store's tables: money, positions, orders, decisions, trades.
+"""What the store knows of one run at one moment: money, positions, orders, decisions, trades.
 
-Everything takes the moment `at` (UTC ns; None is now) and answers with what had been written by then, so the present, a finished
+Everything takes the moment `at` (UTC ns; None is now) and answers with what had been written by then: the present, a finished
 run and time travel are one code path.
 """
 
@@ -141,9 +141,19 @@ class Book:
     def equity(self, most: int = 2_000) -> list[tuple[int, Decimal, Decimal, Decimal]]:
         """Return (UTC ns, equity, high-water mark, balance), thinned evenly to `most` points; the last one is kept."""
         rows = self._rows(schema.account_snapshots, "ts")
+        if rows:
+            rows = [*self._begun(rows[0]["ts"]), *rows]
         step = max(1, -(-len(rows) // most))
         kept = rows[::step] + (rows[-1:] if rows and (len(rows) - 1) % step else [])
         return [(row["ts"], Decimal(row["equity"]), Decimal(row["high_water_mark"]), Decimal(row["balance"])) for row in kept]
+
+    def _begun(self, before_ns: int) -> list[dict[str, Any]]:
+        """Return what the account began with, as a snapshot."""
+        sessions = self._rows(schema.sessions, "open_ns")
+        if not sessions or sessions[0]["open_ns"] >= before_ns:
+            return []
+        start = sessions[0]["start_balance"]
+        return [{"ts": sessions[0]["open_ns"], "equity": start, "high_water_mark": start, "balance": start}]
 
     # What is held
 

@@ -29,10 +29,10 @@ class DashboardConfig(Configuration):
         SecretStr(""),
         description="The access key that is exchanged for a token; empty: a new one at every start, printed with the address.",
     )
-    token_minutes: float = Field(
+    login_minutes: float = Field(
         15.0, gt=0, le=1440, description="How long a token holds, min; a page renews it while it is open. Own choice."
     )
-    secret_hours: float = Field(
+    rotation_hours: float = Field(
         12.0, gt=0, le=168, description="Age at which the secret that signs tokens is replaced by a new one, h; own choice."
     )
     max_body_kb: int = Field(64, ge=1, le=10_240, description="Largest body of a request, KiB; own choice.")
@@ -59,11 +59,9 @@ class DashboardConfig(Configuration):
     stale_s: float = Field(
         15.0, gt=0, description="Age of a running session's sign of life from which the page calls it stale, s; three beats."
     )
-    bars: int = Field(
-        120, ge=1, le=5_000, description="Footprint bars that a page is given at first; it asks for more as it scrolls."
-    )
+    bars: int = Field(120, ge=1, le=5_000, description="Footprint bars that a page is given at first; it asks for more.")
     folder: Path = Field(
         Path("data/dashboard"),
-        description="Folder of what the dashboard keeps: notes and tags on trades, settings for the sessions it starts, and the "
+        description="Folder of what the dashboard keeps: notes and tags on trades, settings of the sessions it starts, and the "
         "output of those; relative to the working directory.",
     )

@@ -168,7 +168,7 @@ class Control:
             self._folder.mkdir(parents=True, exist_ok=True)
             log = self._folder / f"session-{time.strftime('%Y%m%dT%H%M%S')}.log"
             with log.open("ab") as stream:
-                child = subprocess.Popen(
+                child = subprocess.Popen(  # noqa: S603 - our own program; names and values were checked above
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=stream,

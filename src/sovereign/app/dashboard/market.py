@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _KEPT = 6
 _SESSION_KINDS = ("paper", "live")
+_NEEDED = ("risk", "strategies", "synthetic", "schedule", "execution")
 
 
 def settings_of(run: StoredRun) -> Settings | None:
@@ -40,10 +41,20 @@ def settings_of(run: StoredRun) -> Settings | None:
 
     from sovereign.app.configuration import Settings
 
+    config = run.record.config
     try:
-        return Settings.model_validate(run.record.config)
+        return Settings.model_validate(config)
     except ValidationError:
-        return None
+        pass
+    # Of another version: whatever of it still means something.
+    kept = {}
+    for name in _NEEDED:
+        try:
+            Settings.model_validate({name: config[name]})
+            kept[name] = config[name]
+        except (ValidationError, KeyError):
+            continue
+    return Settings.model_validate(kept) if "risk" in kept and "strategies" in kept else None
 
 
 def new_stream_of(settings: Settings | None, strategy_name: str, warm: tuple[Path, ...] = ()) -> NewStream | None:

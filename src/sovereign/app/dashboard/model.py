@@ -1,7 +1,7 @@
 """The answers of the API as models: names, units and examples for the OpenAPI description.
 
 Answers are checked against these in the tests; at run time they are sent as they are, since checking every bar would cost more
-than making it. Times named `ts` or `..._ns` are UTC nanoseconds as text, `..._ms` UTC milliseconds as numbers, money is exact text.
+than making it. Times named `ts` or `..._ns` are UTC nanoseconds as text, `..._ms` UTC milliseconds as numbers, money is text.
 """
 
 from __future__ import annotations

@@ -41,23 +41,21 @@ def _columns(strategy_name: str, own: Settings, market: Replica, at: int | None)
 
 def pending_rows(strategy_name: str, own: Settings, market: Replica, at: int | None) -> list[dict[str, Any]]:
     """Return the candidates refused so far, as the store's view of decisions has them."""
-    found = []
-    for part in _columns(strategy_name, own, market, at):
-        for place in range(len(part.ts)):
-            found.append(
-                {
-                    "decision_id": f"{part.prefix}{int(part.index[place])}",
-                    "ts": int(part.ts[place]),
-                    "symbol": part.symbol,
-                    "name": part.names[int(part.name[place])],
-                    "side": _SIDES[int(part.side[place])],
-                    "strength": _known(part.strength[place]),
-                    "confidence": _known(part.confidence[place]),
-                    "verdict": "REFUSED",
-                    "failed_check": part.checks[int(part.failed[place])].name,
-                }
-            )
-    return found
+    return [_row(part, place) for part in _columns(strategy_name, own, market, at) for place in range(len(part.ts))]
+
+
+def _row(part: DecisionColumns, place: int) -> dict[str, Any]:
+    return {
+        "decision_id": f"{part.prefix}{int(part.index[place])}",
+        "ts": int(part.ts[place]),
+        "symbol": part.symbol,
+        "name": part.names[int(part.name[place])],
+        "side": _SIDES[int(part.side[place])],
+        "strength": _known(part.strength[place]),
+        "confidence": _known(part.confidence[place]),
+        "verdict": "REFUSED",
+        "failed_check": part.checks[int(part.failed[place])].name,
+    }
 
 
 def pending_detail(strategy_name: str, own: Settings, market: Replica, row: dict[str, Any]) -> dict[str, Any]:

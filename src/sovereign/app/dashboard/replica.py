@@ -63,6 +63,9 @@ class Tape:
     def take(self, trades: Trades, known_ns: int, until_ns: int) -> None:
         """Take the next ticks; the signals get them with `flush`, since how ticks are cut changes nothing."""
         if len(trades):
+            if int(trades.ts[0]) < self._until_ns:  # too late: taken at the time already promised, as the session takes them
+                ts = np.maximum(trades.ts, self._until_ns)
+                trades = Trades(ts, trades.price, trades.size, trades.side)
             known = np.maximum(trades.ts, known_ns)
             self._parts.append((trades.ts, trades.price, trades.size, trades.side, known))
             self._joined = None
@@ -224,9 +227,7 @@ class Replica:
             "TimePromised": self._promise,
             "SessionOpened": self._open,
             "HealthChanged": lambda item: self._say(item.ts, item.subject, item.is_well, item.reason),
-            "ConnectionChanged": lambda item: self._say(
-                item.ts, f"connection:{item.subject}", item.is_connected, item.reason
-            ),
+            "ConnectionChanged": lambda item: self._say(item.ts, f"connection:{item.subject}", item.is_connected, item.reason),
             "SessionClosed": self._close,
         }
 
@@ -276,7 +277,7 @@ def _aggregate(price: NDArray[Any], size: NDArray[Any], side: NDArray[Any]) -> _
 
 
 def _marked(tape: Tape, low: int, bid: NDArray[Any], ask: NDArray[Any]) -> list[list[int]]:
-    """Return the levels that traded as `[ticks, bid volume, ask volume, imbalance]`; imbalance +1 buyers, -1 sellers, 2 both."""
+    """Return the levels that traded as `[ticks, bid volume, ask volume, imbalance]`; +1 buyers, -1 sellers, 2 both."""
     stream = tape.stream
     buy = sell = np.zeros(len(bid), bool)
     if isinstance(stream, FootprintSource):

@@ -43,11 +43,12 @@ Change = dict[str, Any]
 class _Seen:
     """What of one running session has been told."""
 
-    def __init__(self, run: StoredRun) -> None:
+    def __init__(self, run: StoredRun, event: int) -> None:
         self.run = run
+        self.is_new = True
         self.since = {"decisions": 0, "fills": 0, "orders": 0, "trades": 0}
         self.keys: dict[str, dict[str, Any]] = {name: {} for name in self.since}
-        self.event = 0
+        self.event = event
         self.bars: dict[str, int] = {}
         self.ticks: dict[str, int] = {}
         self.overview: dict[str, Any] = {}
@@ -98,8 +99,12 @@ class Watcher:
         if runs != self._runs:
             self._runs = runs
             changes.append({"topic": "runs", "op": "set", "value": runs})
-        notices = live.notices(since_key=self._notice, limit=_ROWS)
-        for one in notices:
+        self._said(changes)
+        self._follow({row["run"] for row in sessions if row["status"] == "running" and row["run"]}, changes)
+
+    def _said(self, changes: list[Change]) -> None:
+        live = self._view.store.live
+        for one in live.notices(since_key=self._notice, limit=_ROWS):
             self._notice = one.key
             if not self._is_first:
                 changes.append({"topic": "notices", "op": "add", "value": notice_to_plain(one)})
@@ -109,16 +114,21 @@ class Watcher:
                 self._commands[row["command_id"]] = row
                 if not self._is_first:
                     changes.append({"topic": "commands", "op": "add", "value": row})
-        running = {row["run"]: row for row in sessions if row["status"] == "running" and row["run"]}
-        for name in set(running) - set(self._seen):
+
+    def _follow(self, running: set[str], changes: list[Change]) -> None:
+        store = self._view.store
+        for name in sorted(running):
             try:
-                self._seen[name] = _Seen(store.run(name))
+                run = store.run(name)
             except SovereignError:
                 continue  # the session has begun, its run not yet
+            known = self._seen.get(name)
+            if known is None or known.run.key != run.key:  # a session that goes on after a kill writes its run anew
+                self._seen[name] = _Seen(run, self._view.last_event(name))
         for name in [name for name in self._seen if name not in running]:
-            seen = self._seen.pop(name)
+            del self._seen[name]
             try:
-                ended = self._view.overview(store.run(seen.run.id))
+                ended = self._view.overview(store.run(name))
             except SovereignError:
                 continue
             changes.append({"topic": f"overview/{name}", "op": "set", "value": ended})
@@ -130,14 +140,12 @@ class Watcher:
         if overview != seen.overview:
             seen.overview = overview
             changes.append({"topic": f"overview/{name}", "op": "set", "value": overview})
-        is_new = not seen.event and not any(seen.since.values())
-        self._tables(seen, changes, is_silent=is_new)
+        self._tables(seen, changes, is_silent=seen.is_new)
+        seen.is_new = False
         events = view.store.live.audit_events(name, since=seen.event, limit=_ROWS)
         if events:
             seen.event = events[-1].seq + 1
-            if not is_new:
-                rows = plain(events)
-                changes.extend({"topic": f"events/{name}", "op": "add", "value": row} for row in rows)
+            changes.extend({"topic": f"events/{name}", "op": "add", "value": row} for row in plain(events))
         self._bars(seen, changes)
 
     def _tables(self, seen: _Seen, changes: list[Change], *, is_silent: bool) -> None:
@@ -178,8 +186,8 @@ class Watcher:
                 total, ticks = len(tape.rows()), len(tape.ticks[0])
                 before = seen.bars.get(symbol)
                 if before is not None and total > before:
-                    for bar in closed_bars(tape, max(before, total - _ROWS), total, total):
-                        changes.append({"topic": f"bars/{seen.run.id}/{symbol}", "op": "add", "value": bar})
+                    bars = closed_bars(tape, max(before, total - _ROWS), total, total)
+                    changes.extend({"topic": f"bars/{seen.run.id}/{symbol}", "op": "add", "value": bar} for bar in bars)
                 seen.bars[symbol] = total
                 if ticks != seen.ticks.get(symbol):
                     seen.ticks[symbol] = ticks

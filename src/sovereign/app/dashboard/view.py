@@ -107,7 +107,7 @@ class View:
         working = book.orders(working=True, newest=_DAY_ROWS)
         positions = self._positions(book, market, at, working)
         is_live = session is not None and session.status == "running" and at is None
-        return plain(
+        found: dict[str, Any] = plain(
             {
                 "run": run.id,
                 "kind": record.kind,
@@ -139,6 +139,7 @@ class View:
                 "tier": book.tier(),
             }
         )
+        return found
 
     def _beat(self, session_id: str) -> Heartbeat | None:
         table = live_schema.heartbeats

@@ -184,7 +184,7 @@ export function nearest(list, value) {
 }
 
 // A histogram of numbers; bars right of zero cost.
-export function histogram({ label, format = (value) => f.fixed(value, 1), height = 150, unit = "" } = {}) {
+export function histogram({ label, format = (value) => f.fixed(value, 1), height = 150, unit = "", isCost = true } = {}) {
   const canvas = h("canvas", { role: "img", "aria-label": label });
   const element = h("div.chart", { style: { height: `${height}px` } }, canvas);
   let values = [];
@@ -205,7 +205,7 @@ export function histogram({ label, format = (value) => f.fixed(value, 1), height
     counts.forEach((count, place) => {
       const tallness = count / most * (base - 18);
       const middle = low + (place + 0.5) * (high - low) / bins;
-      pen.fillStyle = middle > 0 ? paint.down : paint.up;
+      pen.fillStyle = isCost ? (middle > 0 ? paint.down : paint.up) : paint.accent;
       pen.globalAlpha = 0.85;
       pen.fillRect(8 + place * wide + 1, base - tallness, Math.max(1, wide - 2), tallness);
       pen.globalAlpha = 1;

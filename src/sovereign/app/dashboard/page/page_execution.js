@@ -15,7 +15,7 @@ export const page = {
     const list = panel("Orders", { id: "orders" });
     const slip = panel("Slippage", { id: "slip", note: "ticks a unit; right of zero costs" });
     const late = panel("Latency", { id: "late", note: "request to acknowledgment, market time" });
-    const [slippage, latency] = [histogram({ label: "Distribution of slippage in ticks", unit: "ticks" }), histogram({ label: "Distribution of latency in milliseconds", unit: "ms" })];
+    const [slippage, latency] = [histogram({ label: "Distribution of slippage in ticks", unit: "ticks" }), histogram({ label: "Distribution of latency in milliseconds", unit: "ms", isCost: false })];
     slip.body.append(slippage.element);
     late.body.append(latency.element);
     fill(root, tiles, h("div.columns.even", null, h("div.col", null, slip.element), h("div.col", null, late.element)), list.element);

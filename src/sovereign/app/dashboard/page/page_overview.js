@@ -8,7 +8,7 @@ import { badge, empty, figure, fill, gainOf, h, loading, meter, panel, problem, 
 function safety(seen, app) {
   const worries = [];
   if (seen.latch) worries.push(["bad", `killed by ${seen.latch.by}: ${seen.latch.reason}`]);
-  if (seen.state === "HALTED") worries.push(["bad", `halted: ${seen.halts.at(-1)?.reason || seen.halts.at(-1)?.cause || "see Operations"}`]);
+  if (seen.state === "HALTED" && seen.is_live) worries.push([seen.positions.length ? "bad" : "warn", `halted: ${seen.halts.at(-1)?.reason || seen.halts.at(-1)?.cause || "see Operations"}${seen.positions.length ? "" : " (flat)"}`]);
   if (seen.state === "REDUCING") worries.push(["warn", `reducing only: ${seen.halts.at(-1)?.reason ?? ""}`]);
   for (const one of seen.positions) if (!one.is_protected) worries.push(["bad", `${one.symbol} has no stop at the venue`]);
   if (seen.is_live && seen.heartbeat?.is_gone) worries.push(["bad", "the session's process is gone"]);

@@ -227,10 +227,10 @@ export function toast(text, kind = "") {
 
 export function checks(list) {
   return h("table.checks", { "aria-label": "Checks" },
-    h("thead", null, h("tr", null, ["", "check", "value", "limit", "unit", "what it found"].map((name, at) => h("th", { scope: "col", class: at === 2 || at === 3 ? "num" : "" }, name || h("span.hidden", null, "result"))))),
+    h("thead", null, h("tr", null, ["", "check", "value", "limit", "unit"].map((name, at) => h("th", { scope: "col", class: at === 2 || at === 3 ? "num" : "" }, name || h("span.hidden", null, "result"))))),
     h("tbody", null, list.map((one) => h("tr", { class: one.passed ? "" : "failed" },
       h("td", null, one.passed ? h("span.up", { "aria-label": "passed" }, "\u2713") : h("span.down", { "aria-label": "failed" }, "\u00d7")),
-      h("td", null, f.words(one.name)), h("td.num", null, loose(one.value)), h("td.num", null, loose(one.limit)), h("td.dim", null, one.unit), h("td.wrap", null, one.note)))));
+      h("td.wrap", null, f.words(one.name), one.note ? h("div.dim", null, one.note) : null), h("td.num", null, loose(one.value)), h("td.num", null, loose(one.limit)), h("td.dim", null, one.unit)))));
 }
 
 export function loose(value) {
