@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from example_run import ES, MONDAY, START, describe, example_events, example_record, session_of
@@ -22,7 +23,7 @@ from sovereign.app.configuration import Settings, load_settings
 from sovereign.app.ops.desk import session_process
 from sovereign.app.plan import kept_settings
 from sovereign.core.columns import Trades
-from sovereign.core.event import Event, Notice, NoticeCode, SessionEnded, Severity
+from sovereign.core.event import DecisionMade, Event, Notice, NoticeCode, SessionEnded, Severity
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.engine.conductor import opened
 from sovereign.engine.inputs import HealthChanged, Opening, Slice, to_frame
@@ -175,6 +176,38 @@ class Stage:
         self.store.close()
 
 
+@contextmanager
+def served(stage: Stage, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
+    """Serve the dashboard on a free port of loopback, in a thread; yields a client under that address."""
+    from sovereign.app.dashboard.app import create_app
+    from sovereign.app.dashboard.configuration import DashboardConfig
+    from sovereign.app.dashboard.server import open_socket, serve
+
+    listening = open_socket(DashboardConfig(port=0))
+    stop = threading.Event()
+    app = create_app(stage.store, stage.loaded)
+    thread = threading.Thread(target=serve, args=(app, listening, stop), daemon=True)
+    thread.start()
+    port = listening.getsockname()[1]
+    headers = {} if host == "127.0.0.1" else {"Host": host}
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as client:
+            wait_for("the server", lambda: _is_up(client))
+            yield client
+    finally:
+        stop.set()
+        thread.join(15)
+        listening.close()
+
+
+def _is_up(client: httpx.Client) -> bool:
+    try:
+        client.get("/healthz")
+    except httpx.TransportError:
+        return False
+    return True
+
+
 def monday_events() -> list[Event]:
     """Return what the session has said so far: Monday without its end."""
     found = []
@@ -184,6 +217,13 @@ def monday_events() -> list[Event]:
         if type(event).__name__ != "RowsClosed":
             found.append(event)
     return found
+
+
+def decided(number: int) -> DecisionMade:
+    """Return a refusal of the risk door at 11:00 with a number of its own."""
+    made = next(event for event in example_events() if isinstance(event, DecisionMade) and event.decision.verdict == "REFUSED")
+    ts = DAY.regular_open_ns + (90 + number) * NS_PER_MINUTE
+    return replace(made, ts=ts, decision=replace(made.decision, ts=ts, decision_id=f"order_flow-20240311-ES-{number:05d}x"))
 
 
 def notice(text: str, severity: Severity = Severity.ALARM, **changes: Any) -> Notice:
