@@ -27,6 +27,7 @@ Effect = Callable[[], tuple[object, object]]
 EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
+    "dashboard": "unit/app/dashboard/test_dashboard_keys.py",
     "live": "unit/engine/test_live_keys.py",
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",

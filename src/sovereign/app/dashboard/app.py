@@ -83,10 +83,11 @@ class Desk:
     now_ns: Callable[[], int]
 
 
-def new_tokens(settings: Settings) -> Tokens:
-    """Return the tokens of a new instance."""
+def new_tokens(settings: Settings, clock: Callable[[], float] = time.time) -> Tokens:
+    """Return the tokens of a new instance; `clock` gives seconds since 1970."""
     config = settings.dashboard
-    return Tokens(config.key.get_secret_value(), token_s=config.login_minutes * 60.0, secret_s=config.rotation_hours * 3_600.0)
+    key, token_s, secret_s = config.key.get_secret_value(), config.login_minutes * 60.0, config.rotation_hours * 3_600.0
+    return Tokens(key, token_s=token_s, secret_s=secret_s, clock=clock)
 
 
 def create_app(
