@@ -623,6 +623,7 @@ effects_of(
 
 import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import house_effects  # noqa: E402, F401
+import lossless_effects  # noqa: E402, F401
 import ops_effects  # noqa: E402, F401
 import order_flow_effects  # noqa: E402, F401
 import overfitting_effects  # noqa: E402, F401

@@ -10,12 +10,12 @@ from key_effects import effect
 from sovereign.app.configuration import Settings
 
 
-def _settings(folder: str, **session: object) -> Settings:
+def _settings(place: str, **session: object) -> Settings:
     return Settings.model_validate(
         {
             "session": session,
-            "store": {"url": f"sqlite:///{folder}/s.sqlite"},
-            "venue": {"state": f"{folder}/venue"},
+            "store": {"url": f"sqlite:///{place}/s.sqlite"},
+            "venue": {"state": f"{place}/venue"},
         }
     )
 

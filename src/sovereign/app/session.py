@@ -234,6 +234,7 @@ class _SessionRun:
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
         self._said = 0.0
+        self._shown: tuple[Any, ...] = ()
         self._send_digest: Callable[[], None] = _nothing
 
     def trade(self) -> Traded | None:
@@ -511,8 +512,10 @@ class _SessionRun:
         from sovereign.store.process import this_process
 
         task, me, ts = self._task, this_process(), now_ns()
-        if not heart.is_due(ts):
+        picture = (sign.state, dict(sign.positions), frozenset(sign.unhealthy))
+        if not heart.is_due(ts) and picture == self._shown:
             return
+        self._shown = picture  # what changed is told at once: people look at it
         for due in agenda.take(sign.ts):
             notice = late_notice(due, sign.ts)
             if notice is not None:
@@ -535,6 +538,9 @@ class _SessionRun:
             last_event_ns=sign.until_ns,
             memory_mb=memory_mb(),
             positions=dict(sign.positions),
+            balance=str(sign.balance),
+            equity=str(sign.equity),
+            troubles={subject: self._redact(reason) for subject, reason in sign.unhealthy.items()},
         )
         heart.beat(beat)
         obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]

@@ -22,9 +22,11 @@ from sovereign.core.errors import DataError
 from sovereign.core.event import (
     Event,
     Notice,
+    NoticeCode,
     RowsClosed,
     SessionEnded,
     SessionStarted,
+    Severity,
     TradingState,
     TradingStateChanged,
 )
@@ -416,8 +418,13 @@ class Engine(Desk):
         if what != "flatten":
             return
         self._flat_cause = "auto-flatten"
-        if self.account.positions or self._executor.working_entries:
+        working, held = sum(1 for _ in self._executor.working()), len(self.account.positions)
+        if held or self._executor.working_entries:
+            text = f"{held} positions are closed and {working} orders canceled before the session ends"
+            self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, text)
             self.flatten(self._flat_cause)
+        elif not self._is_brief:
+            self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, "nothing was open")
 
     def _on_row(self, tape: Tape) -> None:
         rows, candidates, session = tape.rows, tape.candidates, self._session

@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trade": ("sovereign.app.cli.session:trade", "Place an order by hand: the same door, the same checks."),
     "kill": ("sovereign.app.cli.kill", "Flatten every account from outside, and keep it so."),
     "guard": ("sovereign.app.cli.guard", "Watch an account from outside and flatten it when nobody else does."),
+    "control": ("sovereign.app.cli.control", "Take commands by Telegram, beside the session."),
     "doctor": ("sovereign.app.cli.doctor", "Check everything that trading needs, and say what to do."),
     "service": ("sovereign.app.cli.service", "Install, start, stop and watch the services."),
     "data": ("sovereign.app.cli.data", "Import, simulate, list, verify and download market data."),

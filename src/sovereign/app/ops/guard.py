@@ -212,13 +212,15 @@ class Guard:
         return Finding(key=f"silent {severity.value}", code=NoticeCode.GUARD, severity=severity, text=text)
 
     def _flatten(self, reason: str) -> Flattened:
-        self._say(NoticeCode.GUARD, Severity.CRITICAL, f"the guard cancels and flattens account '{self.access.name}': {reason}")
+        acts = f"the guard cancels and flattens account '{self.access.name}': {reason}"
+        self._say(NoticeCode.GUARD, Severity.CRITICAL, acts, step="acts")
         result = flatten_account(self.access, attempts=self._kill.attempts, wait_s=self._kill.wait_s)
         if self._latch is not None:
             try:
                 self._latch(reason)
             except self._failures as fault:
-                self._say(NoticeCode.GUARD, Severity.ALARM, f"the account could not be latched ({fault}); use 'sovereign kill'")
+                text = f"the account could not be latched ({fault}); use 'sovereign kill'"
+                self._say(NoticeCode.GUARD, Severity.ALARM, text, step="not latched")
         held = "unknown" if result.before is None else result.before.text
         if result.is_flat:
             text = f"account '{self.access.name}' is flat, the venue says so; before: {held}; reason: {reason}"
@@ -227,7 +229,7 @@ class Guard:
                 f"account '{self.access.name}' is NOT flat after {result.attempts} attempts ({result.error}); before: {held}; "
                 f"close it by hand at the venue now; reason: {reason}"
             )
-        self._say(NoticeCode.GUARD, Severity.CRITICAL, text)
+        self._say(NoticeCode.GUARD, Severity.CRITICAL, text, step="flat" if result.is_flat else "not flat")
         return result
 
     def _forget(self, present: set[str]) -> None:
@@ -238,11 +240,11 @@ class Guard:
         last = self._said.get(finding.key)
         if last is None or wall - last >= self.config.repeat_s * NS_PER_SECOND or wall < last:
             self._said[finding.key] = wall
-            self._say(finding.code, finding.severity, finding.text)
+            self._say(finding.code, finding.severity, finding.text, step=finding.key)
 
-    def _say(self, code: NoticeCode, severity: Severity, text: str) -> None:
+    def _say(self, code: NoticeCode, severity: Severity, text: str, *, step: str) -> None:
         ts = self.last_holding.now_ns if self.last_holding is not None else self._wall_ns()
-        self._sink(Notice(ts=ts, code=code, severity=severity, subject=self.access.name, text=text))
+        self._sink(Notice(ts=ts, code=code, severity=severity, subject=self.access.name, text=text, values={"step": step}))
 
 
 def _free_mb(folder: Path) -> float:
