@@ -27,6 +27,7 @@ Effect = Callable[[], tuple[object, object]]
 EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
+    "alpaca": "unit/app/test_alpaca_keys.py",
     "live": "unit/engine/test_live_keys.py",
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",
@@ -660,6 +661,7 @@ effects_of(
 )
 
 
+import council_effects  # noqa: E402, F401
 import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import house_effects  # noqa: E402, F401
 import lossless_effects  # noqa: E402, F401
