@@ -52,6 +52,7 @@ class Heartbeat:
     state: TradingState
     unhealthy: Mapping[str, str]
     positions: Mapping[str, int]
+    balance: Decimal
     equity: Decimal
     is_connected: Mapping[str, bool]
 
@@ -189,6 +190,7 @@ class LiveSession:
         for instrument in instruments:
             ticks = self.conductor.ticks.get(instrument.symbol, 0)
             self._lines.resume_from(session, instrument.symbol, self.conductor.promised_ns(instrument.symbol), ticks)
+        self._tell_worked_through()  # a venue that waits for it may have heard nothing of it before the process died
 
     def _step(self) -> None:
         item = self._inbox.take(self.config.poll_ms / 1_000)
@@ -228,6 +230,9 @@ class LiveSession:
                 self._say_data(block.symbol, is_well=True, reason="data flow again")
             if len(block.trades) or block.until_ns > self.conductor.promised_ns(block.symbol):
                 self.apply(Slice(ts=self.now(), symbol=block.symbol, trades=block.trades, until_ns=block.until_ns))
+        self._tell_worked_through()
+
+    def _tell_worked_through(self) -> None:
         until = self.conductor.until_ns
         if until > self._told_ns:
             self._told_ns = until
@@ -326,6 +331,7 @@ class LiveSession:
             state=engine.state,
             unhealthy=dict(engine.unhealthy),
             positions={symbol: position.quantity for symbol, position in engine.positions.items()},
+            balance=engine.account.balance,
             equity=engine.account.equity(engine.last_ticks()),
             is_connected=dict(self._is_connected),
         )

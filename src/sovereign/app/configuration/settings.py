@@ -28,10 +28,13 @@ from sovereign.core.configuration import Configuration
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.execution.venue.configuration import VenueConfig
+from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
 from sovereign.store.configuration import StoreConfig
+from sovereign.strategies.council.configuration import CouncilConfig
+from sovereign.strategies.lossless.configuration import LosslessConfig
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 
 
@@ -56,6 +59,8 @@ class ReportConfig(Configuration):
 class StrategySettings(Configuration):
     """Settings of the trading systems, by name."""
 
+    council: CouncilConfig = Field(CouncilConfig(), description="The council.")
+    lossless: LosslessConfig = Field(LosslessConfig(), description="The lossless strategy.")
     order_flow: OrderFlowConfig = Field(OrderFlowConfig(), description="The order-flow strategy.")
 
 
@@ -64,6 +69,7 @@ class Settings(Configuration):
 
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
     alerts: AlertsConfig = Field(AlertsConfig(), description="Alerts: who is told what, and how often.")
+    alpaca: AlpacaConfig = Field(AlpacaConfig(), description="Alpaca: market data, and broker of paper and live accounts.")
     dashboard: DashboardConfig = Field(DashboardConfig(), description="The dashboard and its API.")
     data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
     doctor: DoctorConfig = Field(DoctorConfig(), description="What the doctor holds things against.")
