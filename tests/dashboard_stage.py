@@ -6,12 +6,16 @@ minutes of ticks from 09:30, made from a seed.
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +40,11 @@ SESSION = "paper-order_flow-20240311"
 KEY = "an-access-key"
 DAY = session_of(MONDAY)
 METRIC = {"name": "Net profit", "value": "169.50", "unit": "money", "formula": "sum of gross - fees", "basis": "closed trades"}
-CARD = {"verdict": "weak", "reason": "Too few trades.", "checks": [{"state": "failed", "question": "closed trades", "value": 4, "limit": 100}]}
+CARD = {
+    "verdict": "weak",
+    "reason": "Too few trades.",
+    "checks": [{"state": "failed", "question": "closed trades", "value": 4, "limit": 100}],
+}
 
 
 def ticks_between(begin_ns: int, end_ns: int, seed: int = 1, count: int = 4_000) -> Trades:
@@ -60,6 +68,15 @@ def write_slices(recording: Recording, trades: Trades, step_ns: int = 10 * NS_PE
         begin = end
 
 
+@cache
+def _empty_store() -> Path:
+    """Make the tables once; a copy of the file is a store of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="sovereign-stage-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Store(f"sqlite:///{folder / 'store.sqlite'}").close()
+    return folder / "store.sqlite"
+
+
 class Stage:
     """Everything, in one folder."""
 
@@ -77,6 +94,7 @@ class Stage:
             ),
         )
         self.settings: Settings = self.loaded.settings
+        shutil.copyfile(_empty_store(), folder / "store.sqlite")
         self.store = Store(self.settings.store)
         self._sink: Any = None
         self._stop = threading.Event()
@@ -99,9 +117,7 @@ class Stage:
         """Begin the session with its first ninety minutes."""
         path = self.folder / f"{SESSION}.rec"
         self.recording = Recording(path, {"strategy": "order_flow", "warm_up": []}, DAY.open_ns)
-        self.recording.append(
-            to_frame(opened(DAY, [ES], Opening(balance=START, high_water_mark=START)))
-        )
+        self.recording.append(to_frame(opened(DAY, [ES], Opening(balance=START, high_water_mark=START))))
         self.recording.append(
             to_frame(HealthChanged(ts=DAY.regular_open_ns, subject="reconciliation", is_well=True, reason="equal"))
         )

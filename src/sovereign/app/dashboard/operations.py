@@ -132,7 +132,6 @@ def _schedule(view: View) -> list[dict[str, Any]]:
             "risk.first_entry_after_open_minutes",
         ),
         row("last entry", end - risk.last_entry_before_close_minutes * NS_PER_MINUTE, "risk.last_entry_before_close_minutes"),
-        row("flatten everything", end - risk.flatten_before_close_minutes * NS_PER_MINUTE, "risk.flatten_before_close_minutes"),
         row("session closes", session.close_ns, session.calendar),
         row(
             "daily digest",
@@ -140,6 +139,9 @@ def _schedule(view: View) -> list[dict[str, Any]]:
             "schedule.digest_after_close_minutes",
         ),
     ]
+    flatten = risk.flatten_before_close_minutes
+    if flatten is not None:
+        rows.append(row("flatten everything", end - flatten * NS_PER_MINUTE, "risk.flatten_before_close_minutes"))
     return sorted(rows, key=lambda one: int(one["ts"]))
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 
+import httpx
 import pytest
 
 from dashboard_stage import DAY, FINISHED, KEY, SESSION, notice, served, staged
@@ -33,12 +34,25 @@ READS = {
     "/operations": model.Operations,
     "/settings": model.SettingRows,
 }
-ALIASES = ("state", "session/status", "positions", "trades", "signals", "statistics", "settings", "portfolio", "memory", "regime")
+ALIASES = (
+    "state",
+    "session/status",
+    "positions",
+    "trades",
+    "signals",
+    "statistics",
+    "settings",
+    "portfolio",
+    "memory",
+    "regime",
+)
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    with staged(tmp_path_factory.mktemp("stage"), "dashboard.writes_per_minute=6000", "dashboard.logins_per_minute=600") as found:
+    with staged(
+        tmp_path_factory.mktemp("stage"), "dashboard.writes_per_minute=6000", "dashboard.logins_per_minute=600"
+    ) as found:
         found.answering()
         yield found
 
@@ -131,7 +145,9 @@ def test_bars_when_run_has_no_ticks_then_bars_of_the_store(client):
 
 
 def test_decision_when_refused_then_tells_what_it_would_have_made(client):
-    row = next(row for row in get(client, "/decisions", run=FINISHED, verdict="REFUSED")["rows"] if row["failed_check"] == "margin")
+    row = next(
+        row for row in get(client, "/decisions", run=FINISHED, verdict="REFUSED")["rows"] if row["failed_check"] == "margin"
+    )
     found = get(client, f"/decisions/{row['decision_id']}", run=FINISHED)
     model.DecisionDetail.model_validate(found)
     # Bought at 20,000, the open after 11:00; the bar that opens at 19,980 jumps over the stop at 19,984: 20 x 12.50 and fees.
@@ -257,14 +273,23 @@ def test_body_when_it_grows_without_saying_so_then_nothing_is_done(client, allow
         for _ in range(200):
             yield b"x" * 1_000
 
-    with pytest.raises(Exception, match=r".*"):  # noqa: B017, PT011 - how a cut connection shows depends on the client
+    try:
         answer = client.post("/api/v1/session/reconcile", content=endless(), headers=allowed)
-        raise RuntimeError(answer.status_code)
+    except httpx.TransportError:
+        return  # cut off
+    assert answer.status_code >= 400
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/page/../app.py", "/page/..%2fapp.py", "/page/%2e%2e/%2e%2e/token.py", "/page/..\\app.py", "/page//etc/passwd", "/page/app.py"],
+    [
+        "/page/../app.py",
+        "/page/..%2fapp.py",
+        "/page/%2e%2e/%2e%2e/token.py",
+        "/page/..\\app.py",
+        "/page//etc/passwd",
+        "/page/app.py",
+    ],
 )
 def test_file_when_path_leaves_the_folder_then_not_found(client, path):
     answer = client.get(path)
@@ -418,9 +443,7 @@ def test_report_when_there_is_one_then_shown_in_a_sandbox(client, stage):
     folder.mkdir()
     (folder / "report.html").write_text("<p>the report</p>")
     stage.finished_run("with-report")
-    stage.store.finish_run(
-        "with-report", finished_ns=1, summary={}, report_path=str(folder / "report.html"), status="finished"
-    )
+    stage.store.finish_run("with-report", finished_ns=1, summary={}, report_path=str(folder / "report.html"), status="finished")
     answer = client.get("/api/v1/runs/with-report/report")
     assert answer.text == "<p>the report</p>"
     assert answer.headers["content-security-policy"].startswith("sandbox")
@@ -430,17 +453,16 @@ def test_report_when_there_is_one_then_shown_in_a_sandbox(client, stage):
 
 
 def test_read_when_off_loopback_then_needs_a_token(tmp_path):
-    with staged(tmp_path, "dashboard.host=0.0.0.0", 'dashboard.names=["box.lan"]') as stage:
-        with served(stage, "box.lan") as client:
-            assert client.get("/api/v1/overview").status_code == 401
-            assert client.get("/openapi.json").status_code == 200
-            token = client.post("/api/v1/token", json={"key": KEY}).json()["token"]
-            assert client.get("/api/v1/overview", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    words = ("dashboard.host=0.0.0.0", 'dashboard.names=["box.lan"]')
+    with staged(tmp_path, *words) as stage, served(stage, "box.lan") as client:
+        assert client.get("/api/v1/overview").status_code == 401
+        assert client.get("/openapi.json").status_code == 200
+        token = client.post("/api/v1/token", json={"key": KEY}).json()["token"]
+        assert client.get("/api/v1/overview", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
 def test_requests_when_too_fast_then_refused_for_a_while(tmp_path):
-    with staged(tmp_path, "dashboard.logins_per_minute=4", "dashboard.requests_per_s=2") as stage:
-        with served(stage) as client:
-            codes = [client.post("/api/v1/token", json={"key": "guess"}).status_code for _ in range(4)]
-            assert codes == [401, 401, 429, 429]
-            assert 429 in [client.get("/healthz").status_code for _ in range(10)]
+    with staged(tmp_path, "dashboard.logins_per_minute=4", "dashboard.requests_per_s=2") as stage, served(stage) as client:
+        codes = [client.post("/api/v1/token", json={"key": "guess"}).status_code for _ in range(4)]
+        assert codes == [401, 401, 429, 429]
+        assert 429 in [client.get("/healthz").status_code for _ in range(10)]

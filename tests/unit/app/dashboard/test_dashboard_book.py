@@ -71,9 +71,7 @@ def test_refused_by_when_counted_then_candidates_and_door_together(book):
 
 def test_order_when_asked_before_its_end_then_not_yet_ended(book):
     order = next(row for row in book().orders() if row["status"] == "FILLED" and row["submitted_ns"] < row["updated_ns"])
-    before = next(
-        row for row in book(order["updated_ns"] - 1).orders() if row["client_order_id"] == order["client_order_id"]
-    )
+    before = next(row for row in book(order["updated_ns"] - 1).orders() if row["client_order_id"] == order["client_order_id"])
     assert before["status"] in ("SUBMITTED", "ACCEPTED")
     assert before["filled_qty"] == 0
     assert before["average_ticks"] is None

@@ -239,15 +239,16 @@ def test_page_when_of_another_origin_then_refused(stage, origin):
         async with following(client, origin=origin):
             pass
 
-    with served(stage) as client:
-        with pytest.raises((InvalidStatus, ConnectionClosed)):
-            asyncio.run(asyncio.wait_for(follow(client), 60))
+    with served(stage) as client, pytest.raises((InvalidStatus, ConnectionClosed)):
+        asyncio.run(asyncio.wait_for(follow(client), 60))
 
 
 def test_page_when_off_loopback_then_needs_a_token(tmp_path):
     async def follow(client, token):
         protocols = ["sovereign", *([f"sovereign.bearer.{token}"] if token else [])]
-        async with following(client, subprotocols=protocols, additional_headers={"Origin": f"http://127.0.0.1:{client.base_url.port}"}) as socket:
+        async with following(
+            client, subprotocols=protocols, additional_headers={"Origin": f"http://127.0.0.1:{client.base_url.port}"}
+        ) as socket:
             return await read(socket, lambda one: one["type"] == "init")
 
     with staged(tmp_path, "dashboard.host=0.0.0.0") as stage, served(stage) as client:
