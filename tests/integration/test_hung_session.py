@@ -54,7 +54,7 @@ def holding(folder: Path) -> Iterator[tuple[Pacer, Talking, VenueAccount]]:
         account = stack.enter_context(venue_account(market["url"], tokens["guard"]))
         options = ("--set", f"venue.state={folder}/venue", "--set", "execution.latency_ms=5000", *PATIENT, *risk_options())
         session = stack.enter_context(sovereign(folder, "run", "order_flow", "--once", *options))
-        session.said("our books equal the broker's")
+        session.said("our books equal the broker's", 150)
         pacer.step(3)
         buy_by_hand(folder)
         session.said("is sent", 20)

@@ -58,7 +58,7 @@ def platform(folder: Path, telegram: TelegramServer) -> Iterator[tuple[Talking, 
         run = ("run", "order_flow", "--once", "--set", "execution.latency_ms=50", *options, *risk_options())
         session = stack.enter_context(sovereign(folder, *run))
         control = stack.enter_context(sovereign(folder, "control", *options, TELEGRAM_BOT_TOKEN=TOKEN))
-        session.said("our books equal the broker's")
+        session.said("our books equal the broker's", 150)
         control.said("listening to 1 chats")
         yield session, control, account
 

@@ -109,8 +109,8 @@ def test_tables_when_made_at_once_or_by_revisions_then_are_those_the_program_exp
     with database.reading() as connection:
         assert migrate.differences(connection) == []
         assert inspect(connection).get_view_names() == ["decisions"]
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0003"
-        assert [row.value for row in connection.execute(select(schema.meta))] == ["3"]
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == f"{schema.SCHEMA_VERSION:04}"
+        assert [row.value for row in connection.execute(select(schema.meta))] == [str(schema.SCHEMA_VERSION)]
     database.close()
 
 

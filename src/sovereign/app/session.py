@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from sovereign.app.brokers import VENUE, connections
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
 from sovereign.app.readers import CommandPoller, StoreWriter
 from sovereign.core.episode import EpisodeKeeper
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sovereign.app.ops.redaction import Redactor
     from sovereign.app.ops.schedule import Agenda
     from sovereign.core.instrument import Instrument
-    from sovereign.core.port import SignalStream
+    from sovereign.core.port import LiveFeed, SignalStream
     from sovereign.core.session import Session
     from sovereign.engine.conductor import Conductor
     from sovereign.engine.engine import Engine
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from sovereign.engine.lines import Lines
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
-    from sovereign.execution.brokers.venue import VenueClient
     from sovereign.execution.executor import Executor
     from sovereign.execution.protection import ProtectionWatch
     from sovereign.research.backtest import Recipe
@@ -60,7 +60,8 @@ class Task:
 
     Parameters
     ----------
-    mode : `paper` or `live`. account : its name at the venue. url, token : of the venue.
+    mode : `paper` or `live`. account : its name at the venue. url, token : of the simulated venue.
+    broker : one of `brokers.BROKERS`. symbols : what to trade at a broker; the simulated venue says what trades there.
     is_once : trade the present or next session, then end. interval_s : seconds between two lines that say how it stands; None
         says nothing.
     """
@@ -68,8 +69,10 @@ class Task:
     strategy: str
     mode: str
     account: str
-    url: str
-    token: str
+    url: str = ""
+    token: str = ""
+    broker: str = VENUE
+    symbols: tuple[str, ...] = ()
     is_once: bool = False
     interval_s: float | None = None
 
@@ -245,20 +248,14 @@ class _SessionRun:
     def trade(self) -> Traded | None:
         """Trade the present or the next session; None when there is none, or the process is told to stop."""
         from sovereign.engine.assembly import new_lines
-        from sovereign.execution.brokers.venue import VenueClient
 
-        settings, task = self._settings, self._task
-        # Nothing is told of before: the comparison with the venue says what happened since.
-        client = VenueClient(task.url, task.token, settings.venue.client, name=f"{task.strategy} {task.mode}")
-        if task.mode == LIVE and client.is_simulated:
-            raise ConfigurationError(
-                "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker's own adapter"
-            )
-        lines = new_lines(settings.live, client, client)
+        settings = self._settings
+        feed, link = connections(settings, self._task)
+        lines = new_lines(settings.live, feed, link)
         lines.start()
         try:
             found = self._present(lines)
-            return None if found is None else self._trade(lines, client, *found)
+            return None if found is None else self._trade(lines, feed, *found)
         finally:
             lines.stop(settings.live.stop_s)
 
@@ -277,7 +274,7 @@ class _SessionRun:
         task = self._task
         return f"{task.account}-{task.strategy}-{session.trade_date:%Y%m%d}"
 
-    def _trade(self, lines: Lines, client: VenueClient, session: Session, instruments: Sequence[Instrument]) -> Traded:
+    def _trade(self, lines: Lines, feed: LiveFeed, session: Session, instruments: Sequence[Instrument]) -> Traded:
         from sovereign.app.ops.schedule import Agenda, session_entries
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
@@ -291,7 +288,7 @@ class _SessionRun:
         header = self._header(session, warm)
         state = self._store.live.states.load(task.account, task.strategy)
         opening, cursor = self._opening(lines, state)
-        record = self._begin(name, session, path, header, instruments, client.is_simulated)
+        record = self._begin(name, session, path, header, instruments, feed.is_simulated)
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())
         writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
@@ -307,7 +304,7 @@ class _SessionRun:
                     lines,
                     path=path,
                     header=header,
-                    new_engine=partial(self._engine, (audit, writer, *quiet), client.is_simulated),
+                    new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
                     new_stream=partial(self._warmed, warm),
                     journal=journal,
                     kept=self._store.live.requests(name),

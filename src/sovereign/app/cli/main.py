@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("sovereign.app.cli.demo", "Trade one simulated session at speed and write its report."),
     "backtest": ("sovereign.app.cli.backtest", "Run a strategy over recorded sessions and write report, JSON and CSV."),
     "replay": ("sovereign.app.cli.replay", "Play one recorded session through the same engine, paced."),
-    "evidence": ("sovereign.app.cli.evidence", "Honesty checks on a strategy: null, future, costs."),
+    "evidence": ("sovereign.app.cli.evidence", "Honesty checks on a strategy: null, future, costs, ablation."),
     "stress": ("sovereign.app.cli.stress", "Stress a finished run: slippage, time of day, weekday, shuffles."),
     "runs": ("sovereign.app.cli.runs", "List, show and compare finished runs."),
     "explain": ("sovereign.app.cli.explain", "Say why a decision was taken or refused, check by check."),

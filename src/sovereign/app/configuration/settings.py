@@ -27,6 +27,7 @@ from sovereign.core.configuration import Configuration
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.execution.venue.configuration import VenueConfig
+from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
@@ -67,6 +68,7 @@ class Settings(Configuration):
 
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
     alerts: AlertsConfig = Field(AlertsConfig(), description="Alerts: who is told what, and how often.")
+    alpaca: AlpacaConfig = Field(AlpacaConfig(), description="Alpaca: market data, and broker of paper and live accounts.")
     data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
     doctor: DoctorConfig = Field(DoctorConfig(), description="What the doctor holds things against.")
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="How hard a result is tested before it is believed.")
