@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("sovereign.app.cli.explain", "Say why a decision was taken or refused, check by check."),
     "run": ("sovereign.app.cli.run", "Trade on paper or live, session after session."),
     "twin": ("sovereign.app.cli.twin", "Run a recorded session again as a backtest, and say why they differ."),
+    "dashboard": ("sovereign.app.cli.dashboard", "Serve pages and API over all that runs and has run."),
     "venue": ("sovereign.app.cli.venue", "Run a simulated exchange in a process of its own."),
     "status": ("sovereign.app.cli.session:status", "Show what runs, what the guard says, and every kill that holds."),
     "positions": ("sovereign.app.cli.session:positions", "Show open positions."),
