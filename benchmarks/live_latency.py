@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 MS = 1_000_000
 SLICE_MS = 250
+EVERY_MS = 20  # of the clock on the wall: slices come as a market brings them, not as fast as they can be worked through
 SLICE_BYTES, ORDER_BYTES = 1_500, 600
 WARM_UP = 50
 BALANCE = Decimal(1_000_000)
@@ -105,12 +106,26 @@ async def _serve(pipe: Any, slices: int, echoes: int) -> None:
     class Stamping(VenueServer):
         """Notes when a slice is sent, and when the order that it led to arrives."""
 
-        sent_ns = 0
+        sent_ns = went_ns = 0
+
+        def _may_go_on(self, market: Any) -> bool:
+            now = time.perf_counter_ns()
+            if now - self.went_ns < EVERY_MS * MS or not super()._may_go_on(market):
+                return False
+            self.went_ns = now
+            return True
+
+        async def remind(self) -> None:
+            """Let the market look again whether it may go on."""
+            while True:
+                await asyncio.sleep(EVERY_MS / 4_000)
+                for stirred in self._stirred.values():
+                    stirred.set()
 
         def _send_news(self, line: Any) -> bool:
             at = time.perf_counter_ns()
             has_more = super()._send_news(line)
-            if has_more:
+            if has_more and not self.sent_ns:  # one that waits for its order is not forgotten for the next
                 self.sent_ns = at
             return has_more
 
@@ -127,7 +142,7 @@ async def _serve(pipe: Any, slices: int, echoes: int) -> None:
             await connection.send(frame)
             await connection.recv()
             echoed.append(time.perf_counter_ns() - at)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(EVERY_MS / 1_000)
 
     exchange = Exchange(open_tape, "admin-token", None)
     spec = MarketSpec(
@@ -138,10 +153,12 @@ async def _serve(pipe: Any, slices: int, echoes: int) -> None:
     server = Stamping(exchange, lambda _: spec, heartbeat_s=1.0)
     port = await server.start(0)
     bare = await listen(echo, "127.0.0.1", 0, compression=None, ping_interval=None)
+    reminder = asyncio.create_task(server.remind())
     pipe.send((port, int(next(iter(bare.sockets)).getsockname()[1])))
     while not await asyncio.to_thread(pipe.poll, 0.5):
         if server.failed.done():
             break
+    reminder.cancel()
     bare.close()
     await server.close()
     pipe.send((orders, echoed))
@@ -252,7 +269,7 @@ def trade(url: str, folder: Path) -> list[int]:
     from sovereign.store.store import Store
 
     warm_up()
-    config, strategy = LiveConfig(), OneOrderASlice()
+    config, strategy = LiveConfig(backlog_ms=3_600_000), OneOrderASlice()
     risk = RiskConfig.model_validate(
         {
             "excluded_windows": (),
@@ -387,7 +404,7 @@ def measure(slices: int, folder: Path) -> dict[str, Any]:
     """Measure both sides in one run; times in us."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, slices, slices), daemon=True)
+    process = context.Process(target=serve, args=(theirs, slices, slices // 2), daemon=True)
     process.start()
     try:
         if not mine.poll(120):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from sovereign.store.store import Store
 _ANSWERS = {NoticeCode.COMMAND_TAKEN: True, NoticeCode.COMMAND_REFUSED: False}
 _WAITING = 200_000
 _FLUSH_S = 0.5
+_GIVE_WAY_S = 0.02
 _PATIENCE_S = 30.0
 _logger = logging.getLogger("sovereign.session")
 
@@ -89,6 +91,8 @@ class StoreWriter:
             if item is None:
                 self._try(self._flush)
                 return
+            if not self._waiting.qsize():
+                time.sleep(_GIVE_WAY_S)  # what was just decided is leaving: no thread may want the interpreter now
             self._try(self._take, item)
 
     def _try(self, act: Callable[..., object], *arguments: Any) -> None:

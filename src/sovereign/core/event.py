@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -223,7 +224,23 @@ def _digest(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+_AS_IT_IS = frozenset({type(None), bool, int, str})
+
+
+@lru_cache(maxsize=256)
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
 def _plain(value: Any) -> Any:
+    # An order does not leave before the events ahead of it are kept, so the usual types come first.
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if kind is float:
+        return repr(value)
+    if kind is Check or kind is dict or kind is tuple:
+        return _plain_group(value)
     if value is None or isinstance(value, (bool, int, str)):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, Decimal):
@@ -248,7 +265,7 @@ def _plain_group(value: Any) -> Any:
         return {name: _plain(part) for name, part in value._asdict().items()}
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
-    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return {name: _plain(getattr(value, name)) for name in _names(type(value))}
 
 
 def to_plain(event: Event) -> dict[str, Any]:
