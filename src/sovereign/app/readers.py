@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -51,6 +51,8 @@ class StoreWriter:
         self._now_ns = now_ns
         self._redact = redact
         self._waiting: queue.Queue[Event | Work | None] = queue.Queue(_WAITING)
+        # A recovery says again what was said before; what is kept is not kept twice.
+        self._kept = Counter(_words(stored.notice) for stored in store.live.notices(session_id=session_id))
         self.dropped = 0
         """Events that were not kept because the store was too slow; the recording has them."""
         self._unwritten = False
@@ -117,7 +119,11 @@ class StoreWriter:
             return
         if item.code in _ANSWERS:
             self._answer(item)
-        self._live.add_notice(replace(item, text=self._redact(item.text)), session_id=self._session_id, account=self._account)
+        notice = replace(item, text=self._redact(item.text))
+        if self._kept[_words(notice)]:
+            self._kept[_words(notice)] -= 1
+            return
+        self._live.add_notice(notice, session_id=self._session_id, account=self._account)
 
     def _answer(self, notice: Notice) -> None:
         # A command of the recovery itself has no row in the queue.
@@ -127,6 +133,10 @@ class StoreWriter:
             )
         except SovereignError as unknown:
             _logger.debug("%s", unknown)
+
+
+def _words(notice: Notice) -> tuple[int, str, str, str]:
+    return notice.ts, notice.code.value, notice.subject, notice.text
 
 
 class CommandPoller:
