@@ -1,9 +1,9 @@
 """From slice in to order out: `python -m benchmarks.live_latency [--slices N]`.
 
-A venue in a process of its own sends slices of its tape over a WebSocket; for each of them a live session decides on one order.
-What is measured is the time at the venue from the sending of a slice to the arrival of its order, through everything that a paper
-session has: client, I/O thread, inbox, recording, signals, strategy, risk door, write-ahead journal with its audit chain on the
-disk, outbox, client. The venue's own making of slices and reading of orders counts as ours.
+A venue in a process of its own sends slices of its tape over a WebSocket; for each a live session decides on one order.
+Measured is the time at the venue from the sending of a slice to the arrival of its order, through everything that a paper
+session has: client, I/O thread, inbox, recording, signals, strategy, risk door, write-ahead journal with its audit chain on
+the disk, outbox, client. The venue's own making of slices and reading of orders counts as ours.
 
 Beside it, in the same run and process, the venue sends a frame as long as a slice to a bare client of the same library, which
 sends one as long as an order back. The ratio of the two is the figure; the part that the disk takes is given apart.
@@ -90,7 +90,7 @@ def serve(pipe: Any, slices: int, echoes: int) -> None:
     asyncio.run(_serve(pipe, slices, echoes))
 
 
-async def _serve(pipe: Any, slices: int, echoes: int) -> None:
+async def _serve(pipe: Any, slices: int, echoes: int) -> None:  # noqa: C901 - two servers, and what they note
     from websockets.asyncio.server import serve as listen
 
     from sovereign.execution.matching import warm_up
@@ -145,9 +145,7 @@ async def _serve(pipe: Any, slices: int, echoes: int) -> None:
             await asyncio.sleep(EVERY_MS / 1_000)
 
     exchange = Exchange(open_tape, "admin-token", None)
-    spec = MarketSpec(
-        name="main", tape=tape_spec(slices), pace=Pace.LOCKSTEP, slice_ns=SLICE_MS * MS, latency_ns=SLICE_MS * MS
-    )
+    spec = MarketSpec(name="main", tape=tape_spec(slices), pace=Pace.LOCKSTEP, slice_ns=SLICE_MS * MS, latency_ns=SLICE_MS * MS)
     exchange.open_market(spec)
     exchange.open_account("main", "paper", BALANCE, TOKENS)
     server = Stamping(exchange, lambda _: spec, heartbeat_s=1.0)
@@ -204,6 +202,7 @@ class OneOrderASlice:
     """Wants a limit order far away, with a bracket, that is gone at once if it does not fill."""
 
     name = "one_order_a_slice"
+    is_stateless = True
     gate_names: Sequence[str] = ("PASSED",)
 
     def signal_stream(self, instrument: Instrument) -> EverySlice:
@@ -224,7 +223,14 @@ class OneOrderASlice:
         )
         return [
             Proposal(
-                name="EVERY", symbol=moment.symbol, side=Side.BUY, strength=1.0, confidence=1.0, inputs={}, checks=(), intent=intent
+                name="EVERY",
+                symbol=moment.symbol,
+                side=Side.BUY,
+                strength=1.0,
+                confidence=1.0,
+                inputs={},
+                checks=(),
+                intent=intent,
             )
         ]
 

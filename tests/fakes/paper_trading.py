@@ -170,5 +170,3 @@ def tape(seconds: float, offset_s: float = 7_200) -> TapeSpec:
     from fakes.venue_bench import SPEC
 
     return SPEC.model_copy(update={"offset_s": offset_s, "seconds": seconds})
-
-

@@ -1,4 +1,4 @@
-"""A session that is stopped on the way and goes on, with its store on SQLite and on PostgreSQL, while the line to the venue fails."""
+"""A session is stopped on the way and goes on: its store on SQLite and PostgreSQL, its line to the venue whole and failing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from test_live_venue import BALANCE, LATENCY, SPEC, STRATEGY, backtest, engine_on
 
 from fakes.venue_bench import MS, QUICK, TRADE, running, tape_of
 from sovereign.core.event import DecisionMade, Notice, OrderFilled, TradeClosed, to_plain
@@ -20,7 +21,6 @@ from sovereign.execution.venue.fault import Fault, FaultKind
 from sovereign.store.live import LiveSession as Kept
 from sovereign.store.store import Store
 from sovereign.strategies import load_strategy
-from test_live_venue import BALANCE, LATENCY, SPEC, STRATEGY, backtest, engine_on
 
 WIRE = (
     Fault(kind=FaultKind.RESET, at_ms=200_000),

@@ -95,7 +95,13 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
 
 
 def test_session_when_margins_are_high_then_told_flattened_at_the_hour_and_the_digest_comes(tmp_path, discord):
-    market = {"tape": tape(400), "pace": Pace.LOCKSTEP, "slice_ns": 1_000 * MS, "latency_ns": 1_000 * MS, "margins": {"ES": 500}}
+    market = {
+        "tape": tape(400),
+        "pace": Pace.LOCKSTEP,
+        "slice_ns": 1_000 * MS,
+        "latency_ns": 1_000 * MS,
+        "margins": {"ES": 500},
+    }
     bars = {"strategies__order_flow__footprint__bar_s": "10", "risk__flatten_before_close_minutes": "0"}
     with venue(**market) as exchange:
         changes = {**QUICK, **bars, "risk__last_entry_before_close_minutes": "0"}

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
 from enum import Enum, StrEnum
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -227,9 +226,13 @@ def _digest(array: NDArray[Any]) -> str:
 _AS_IT_IS = frozenset({type(None), bool, int, str})
 
 
-@lru_cache(maxsize=256)
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+_NAMES: dict[type[Any], tuple[str, ...]] = {}  # by dataclass: looking its fields up anew would take as long as the rest
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return _NAMES[kind]
 
 
 def _plain(value: Any) -> Any:
@@ -241,7 +244,11 @@ def _plain(value: Any) -> Any:
         return repr(value)
     if kind is Check or kind is dict or kind is tuple:
         return _plain_group(value)
-    if value is None or isinstance(value, (bool, int, str)):
+    return _plain_other(value)
+
+
+def _plain_other(value: Any) -> Any:
+    if isinstance(value, (int, str)):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")

@@ -13,8 +13,8 @@ from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
 
 # Day session: 15:55 New York, five minutes before 16:00; on half days 12:55, since stocks close at 13:00.
-# All hours of CME equity futures: five before the maintenance break at 17:00 New York (22:00 UTC in winter, 21:00 in summer time);
-# on the half days the futures close at 13:15.
+# All hours of CME equity futures: five before the maintenance break at 17:00 New York (22:00 UTC, 21:00 in summer time); on the
+# half days the futures close at 13:15.
 TABLE = [
     ("2025-03-07", "2025-03-07 20:55", "2025-03-07 21:55"),  # Friday before the US change, UTC-5
     ("2025-03-10", "2025-03-10 19:55", "2025-03-10 20:55"),  # Monday after it, UTC-4; Europe changes on 30 March
