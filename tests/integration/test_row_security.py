@@ -12,9 +12,11 @@ from sqlalchemy import inspect
 from example_live import example_order, example_session
 from example_run import describe, example_events, example_record
 from sovereign.core.command import Command, CommandKind
+from sovereign.core.episode import Episode
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.store import schema
 from sovereign.store.configuration import StoreConfig
+from sovereign.store.episodes import SqlEpisodeBook
 from sovereign.store.row_security import row_security_script
 from sovereign.store.session_state import SessionState
 from sovereign.store.status import store_status
@@ -62,6 +64,19 @@ def fill(store, account):
     )
     live.commands.put(Command(command_id=f"c-{account}", kind=CommandKind.HALT, by="ann"), account, ts=1)
     live.add_notice(notice, account=account)
+    episode = Episode(
+        episode_id=f"e-{account}",
+        strategy="council",
+        symbol="SPY",
+        opened_ns=1,
+        side=1,
+        regime="CALM",
+        features=(0.5,),
+        views=(("hedge", None, 0.0),),
+        confidence=0.6,
+        size_frac=0.1,
+    )
+    SqlEpisodeBook(store.database, account).keep(episode, 10)
     live.latch(account, by="ann", reason="", ts=1)
     live.beat(f"session:{account}", 1, {})
 

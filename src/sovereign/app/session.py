@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sovereign.app.brokers import VENUE, connections
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
 from sovereign.app.readers import CommandPoller, StoreWriter
+from sovereign.core.episode import EpisodeKeeper
 from sovereign.core.errors import ConfigurationError, NotFoundError, RiskHaltError
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.session import NS_PER_SECOND
@@ -227,6 +228,8 @@ class _SessionRun:
     """One session of a trading process: its parts, made anew."""
 
     def __init__(self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any) -> None:
+        from sovereign.store.episodes import SqlEpisodeBook
+
         self._process = process
         self._settings = process.settings
         self._task = process.task
@@ -236,7 +239,10 @@ class _SessionRun:
         self._vitals = vitals
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
+        if isinstance(self._strategy, EpisodeKeeper):
+            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.account))
         self._said = 0.0
+        self._shown: tuple[Any, ...] = ()
         self._send_digest: Callable[[], None] = _nothing
 
     def trade(self) -> Traded | None:
@@ -508,8 +514,10 @@ class _SessionRun:
         from sovereign.store.process import this_process
 
         task, me, ts = self._task, this_process(), now_ns()
-        if not heart.is_due(ts):
+        picture = (sign.state, dict(sign.positions), frozenset(sign.unhealthy))
+        if not heart.is_due(ts) and picture == self._shown:
             return
+        self._shown = picture  # what changed is told at once: people look at it
         for due in agenda.take(sign.ts):
             notice = late_notice(due, sign.ts)
             if notice is not None:
@@ -532,6 +540,9 @@ class _SessionRun:
             last_event_ns=sign.until_ns,
             memory_mb=memory_mb(),
             positions=dict(sign.positions),
+            balance=str(sign.balance),
+            equity=str(sign.equity),
+            troubles={subject: self._redact(reason) for subject, reason in sign.unhealthy.items()},
         )
         heart.beat(beat)
         obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,7 @@ class Episode:
     confidence, size_frac : of the decision, 0..1 and as a fraction of the balance.
     outcome : 1 won, 0 lost, 0.5 neither, after costs; None while open.
     return_frac : of the price in the direction of the trade, before costs; None while open.
+    held_bars : (trade date as ISO text, bars) for every session it was held in.
     exit_reason, held_ns, lesson : how it ended, after how long, and in one sentence what it was.
     """
 
@@ -33,6 +34,7 @@ class Episode:
     views: tuple[tuple[str, int | None, float], ...]
     confidence: float
     size_frac: float
+    held_bars: tuple[tuple[str, int], ...] = ()
     closed_ns: int | None = None
     outcome: float | None = None
     return_frac: float | None = None
@@ -48,6 +50,19 @@ class EpisodeBook(Protocol):
         """Return at most `limit` episodes closed before `ts` (UTC ns), the latest of them, oldest first."""
         ...
 
-    def keep(self, episode: Episode) -> None:
-        """Keep an episode."""
+    def open_at(self, strategy: str, ts: int) -> Sequence[Episode]:
+        """Return the episodes opened before `ts` (UTC ns) and not closed before it, oldest first."""
+        ...
+
+    def keep(self, episode: Episode, limit: int) -> None:
+        """Keep an episode; at most `limit` of its strategy stay, the latest."""
+        ...
+
+
+@runtime_checkable
+class EpisodeKeeper(Protocol):
+    """A strategy that keeps episodes, beside `core.port.Strategy`."""
+
+    def use_book(self, book: EpisodeBook) -> None:
+        """Keep episodes in `book` from now on, and remember what it holds."""
         ...

@@ -180,7 +180,15 @@ class Conductor:
                 f"{late} ticks came up to {behind:.3f} ms after their time had been promised over; {count} so far today",
                 {"ticks": late, "late_ms": behind, "total": count},
             )
-        return Trades(np.maximum(trades.ts, promised), trades.price, trades.size, trades.side, trades.bid, trades.ask)
+        return Trades(
+            np.maximum(trades.ts, promised),
+            trades.price,
+            trades.size,
+            trades.side,
+            trades.bid,
+            trades.ask,
+            is_path=trades.is_path,
+        )
 
     def _promise(self, item: TimePromised) -> None:
         self._need().promise(item.ts)

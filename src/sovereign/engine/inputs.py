@@ -188,7 +188,8 @@ def from_frame(frame: Frame) -> Input:
         item: Input = from_plain(kind, {"ts": frame.ts, **frame.header})
         return item
     try:
-        trades = Trades(**{name: frame.arrays[name] for name in _COLUMNS if name in frame.arrays})
+        columns: dict[str, Any] = {name: frame.arrays[name] for name in _COLUMNS if name in frame.arrays}
+        trades = Trades(**columns)
         return Slice(ts=frame.ts, symbol=frame.header["symbol"], trades=trades, until_ns=frame.header["until_ns"])
     except (KeyError, TypeError) as cause:
         raise CorruptFileError(f"a recorded slice could not be read: {cause!r}") from cause

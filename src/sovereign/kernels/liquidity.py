@@ -121,20 +121,6 @@ def nearest_magnet(
     return bottom + (best + 0.5) * width, profile[best] / busy, best_gap <= 0.5 * width
 
 
-LIQUIDITY = np.dtype(
-    [
-        ("amihud", np.float64),
-        ("amihud_percentile", np.float64),
-        ("impact", np.float64),
-        ("impact_percentile", np.float64),
-        ("magnet", np.float64),
-        ("magnet_share", np.float64),
-        ("is_at_magnet", np.int8),
-    ],
-    align=True,
-)
-"""What is known of liquidity at a bar; percentiles 0..1 of its own history, `magnet` in ticks."""
-
 _HIGH, _LOW, _CLOSE, _VOLUME, _SIGNED, _CHANGE, _AMIHUD, _IMPACT = 1, 2, 3, 4, 5, 7, 14, 15
 
 
@@ -151,7 +137,7 @@ def measure_liquidity(
     least: int,
     out: Any,
 ) -> None:
-    """Fill the liquidity of the columns `first` to `last` of a history (`kernels.market_regime.Field`).
+    """Fill the liquidity of the columns `first` to `last` of a history (`kernels.market_row.Field`).
 
     Parameters
     ----------

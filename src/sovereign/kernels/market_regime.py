@@ -1,6 +1,6 @@
 """What kind of market a bar closed in, on separate axes: volatility, trend, range.
 
-The history of an instrument is one float64 array `h` (fields, capacity); a row of it is one of the constants below, a column
+The history of an instrument is one float64 array `h` (fields, capacity); a row of it is a `market_row.Field`, a column
 is a bar. Kernels fill the columns `first` to `last` and look at earlier columns only; each value is worked out from its own
 window, never from a running sum, so it does not depend on how the bars were handed in. NaN until a window is full.
 Prices are ticks, volatility is a fraction per year.
@@ -9,7 +9,6 @@ Prices are ticks, volatility is a fraction per year.
 from __future__ import annotations
 
 import math
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -22,51 +21,10 @@ from sovereign.kernels.indicator import step_atr
 Float64 = NDArray[np.float64]
 
 
-class Field(IntEnum):
-    """Rows of a history."""
-
-    OPEN = 0
-    HIGH = 1
-    LOW = 2
-    CLOSE = 3
-    VOLUME = 4
-    SIGNED_VOLUME = 5
-    SESSION = 6
-    CHANGE = 7
-    VOLATILITY = 8
-    WIDTH = 9
-    ATR = 10
-    MOMENTUM = 11
-    VOLUME_RATIO = 12
-    PRIOR_TREND = 13
-    AMIHUD = 14
-    IMPACT = 15
-
-
-FIELDS = len(Field)
-"""Rows of a history array."""
-
 _OPEN, _HIGH, _LOW, _CLOSE = 0, 1, 2, 3
 _VOLUME, _SIGNED, _SESSION, _CHANGE = 4, 5, 6, 7
 _VOLATILITY, _WIDTH, _ATR = 8, 9, 10
 _MOMENTUM, _VOLUME_RATIO, _PRIOR = 11, 12, 13
-
-MEASURES = np.dtype(
-    [
-        ("volatility", np.float64),
-        ("volatility_percentile", np.float64),
-        ("efficiency", np.float64),
-        ("width", np.float64),
-        ("width_percentile", np.float64),
-        ("atr", np.float64),
-        ("momentum", np.float64),
-        ("volume_ratio", np.float64),
-        ("prior_trend", np.float64),
-    ],
-    align=True,
-)
-"""What is measured at a bar: volatility a year (fraction), percentiles 0..1, efficiency -1..1, width as a fraction of the mean,
-ATR in ticks, momentum in standard errors, log volume ratio, the trend before the window in ATRs times root bars."""
 
 
 @kernel
@@ -229,89 +187,6 @@ def hold(state: NDArray[np.int64], raw: int, bars: int) -> int:
             state[0] = raw
             state[2] = 0
     return int(state[0])
-
-
-class VolatilityClass(IntEnum):
-    """How restless a market is, against its own history."""
-
-    UNKNOWN = -1
-    CALM = 0
-    NORMAL = 1
-    VOLATILE = 2
-
-
-class MarketRegime(IntEnum):
-    """The seven names of a market, and UNKNOWN while measures warm up."""
-
-    UNKNOWN = 0
-    TRENDING_UP = 1
-    TRENDING_DOWN = 2
-    RANGING = 3
-    VOLATILE = 4
-    CALM = 5
-    ACCUMULATION = 6
-    DISTRIBUTION = 7
-
-
-class HiddenPhase(IntEnum):
-    """What a state of the hidden Markov model stands for."""
-
-    NONE = -1
-    ACCUMULATION = 0
-    MARKUP = 1
-    DISTRIBUTION = 2
-    MARKDOWN = 3
-    RANGE = 4
-
-
-PHASES = 5
-"""Number of hidden phases."""
-
-REGIME = np.dtype(
-    [
-        *[(name, MEASURES.fields[name][0]) for name in MEASURES.names or ()],  # type: ignore[index]
-        ("trend", np.int8),
-        ("volatility_class", np.int8),
-        ("is_range", np.int8),
-        ("hidden_phase", np.int8),
-        ("p_accumulation", np.float64),
-        ("p_markup", np.float64),
-        ("p_distribution", np.float64),
-        ("p_markdown", np.float64),
-        ("p_range", np.float64),
-        ("p_wildest", np.float64),
-        ("is_crisis", np.int8),
-        ("regime", np.int8),
-        ("regime_confidence", np.float64),
-    ],
-    align=True,
-)
-"""The regime of a bar: the measures; the axes, each held against flicker (`trend` -1, 0, +1, -2 unknown; `volatility_class`;
-`is_range`; `hidden_phase` of the hidden model); filtered probabilities (NaN before the first fit); the name, how sure it is."""
-
-REGIME_SETTING = np.dtype(
-    [
-        ("trend_efficiency", np.float64),
-        ("range_width_percentile", np.float64),
-        ("range_efficiency", np.float64),
-        ("volatile_percentile", np.float64),
-        ("calm_percentile", np.float64),
-        ("volatile_level", np.float64),
-        ("calm_level", np.float64),
-        ("uses_levels", np.int64),
-        ("hold_bars", np.int64),
-        ("min_phase_probability", np.float64),
-        ("crisis_probability", np.float64),
-        ("crisis_volatility", np.float64),
-        ("crisis_percentile", np.float64),
-        ("crisis_readings", np.int64),
-    ],
-    align=True,
-)
-"""The settings of `classify`; see `signals.market_regime.MarketRegimeConfig` for their meaning."""
-
-HELD = 4
-"""Axes with hysteresis: trend, volatility, range, phase."""
 
 
 @kernel

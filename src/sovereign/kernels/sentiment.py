@@ -1,6 +1,6 @@
 """Mood from price and volume alone: momentum, the balance of rising and falling volume, unrest; and the average price paid.
 
-No news and no options enter: what is not there is not made up. See `kernels.market_regime.Field` for the history `h`.
+No news and no options enter: what is not there is not made up. See `kernels.market_row.Field` for the history `h`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,6 @@ from sovereign.kernels.compile import kernel
 
 Float64 = NDArray[np.float64]
 
-SENTIMENT = np.dtype(
-    [
-        ("vwap", np.float64),
-        ("momentum_ratio", np.float64),
-        ("volume_balance", np.float64),
-        ("volatility_z", np.float64),
-    ],
-    align=True,
-)
-"""`vwap` in ticks; changes' mean over deviation; (rising - falling) / all volume; volatility in deviations of the past."""
 
 _HIGH, _LOW, _CLOSE, _VOLUME, _SIGNED, _SESSION, _CHANGE, _VOLATILITY = 1, 2, 3, 4, 5, 6, 7, 8
 

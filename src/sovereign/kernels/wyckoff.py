@@ -5,13 +5,13 @@ resistance the 90th of their highs. A spring begins when a bar's low falls below
 the range; it is complete when a bar closes above that support within `recover_bars` bars. The volume of the busiest bar below
 support, against the mean of the range, says what it is worth: quiet 1, ordinary 2, heavy 3. A quiet one counts at once, an
 ordinary one when a later bar has tested support on less volume and held, a heavy one never. An upthrust is the mirror image.
+A break that went deeper, took longer or had no fall before it ends with a close above support, and is no spring until then.
 
 Prices are ticks in float64; the state is one record. Nothing looks ahead. Source: definitions 4.2.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -20,35 +20,6 @@ from numpy.typing import NDArray
 from sovereign.kernels.compile import kernel
 
 Float64 = NDArray[np.float64]
-
-
-class Swing(IntEnum):
-    """What became certain at a bar; the numbers are the types."""
-
-    NONE = 0
-    QUIET = 1
-    ORDINARY = 2
-    HEAVY = 3
-    TESTED = 4
-
-
-TURN_STATE = np.dtype(
-    [
-        ("is_open", np.int64),
-        ("age", np.int64),
-        ("level", np.float64),
-        ("atr", np.float64),
-        ("extreme", np.float64),
-        ("ratio", np.float64),
-        ("is_waiting", np.int64),
-        ("waited", np.int64),
-        ("test_level", np.float64),
-        ("test_extreme", np.float64),
-        ("test_ratio", np.float64),
-    ],
-    align=True,
-)
-"""A break that is not taken back yet (`is_open`), and an ordinary one that waits for its test (`is_waiting`)."""
 
 
 @kernel
@@ -100,9 +71,17 @@ def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
         ):
             s["is_waiting"] = 0
             result = 4
+    if s["is_open"] == 2:
+        # What went too far, took too long or had no trend before it is over once a bar closes inside the present range.
+        if sign * (close - level) > 0.0:
+            s["is_open"] = 0
+        return result
     if s["is_open"] == 0:
         depth = sign * (level - extreme)
-        if not (has_trend and 0.0 < depth <= max_break_atr * atr):
+        if depth <= 0.0:
+            return result
+        if not has_trend or depth > max_break_atr * atr:
+            s["is_open"] = 0 if sign * (close - level) > 0.0 else 2
             return result
         s["is_open"] = 1
         s["age"] = 0
@@ -117,7 +96,7 @@ def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
                 s["extreme"] = extreme
             s["ratio"] = max(s["ratio"], ratio)
     if sign * (s["level"] - s["extreme"]) > max_break_atr * s["atr"]:
-        s["is_open"] = 0
+        s["is_open"] = 0 if sign * (close - s["level"]) > 0.0 else 2
         return result
     if sign * (close - s["level"]) > 0.0:
         s["is_open"] = 0
@@ -132,49 +111,9 @@ def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
         s["test_ratio"] = s["ratio"]
         return 2
     if s["age"] >= recover_bars:
-        s["is_open"] = 0
+        s["is_open"] = 2
     return result
 
-
-class Phase(IntEnum):
-    """Where in Wyckoff's cycle a market is."""
-
-    NONE = 0
-    ACCUMULATION = 1
-    MARKUP = 2
-    DISTRIBUTION = 3
-    MARKDOWN = 4
-
-
-WYCKOFF = np.dtype(
-    [
-        ("spring", np.int8),
-        ("upthrust", np.int8),
-        ("bars_since_spring", np.int32),
-        ("bars_since_upthrust", np.int32),
-        ("phase", np.int8),
-    ],
-    align=True,
-)
-"""What is known at a bar; `bars_since_*` count from the last turn that may be traded, -1 when there was none."""
-
-WYCKOFF_SETTING = np.dtype(
-    [
-        ("range_bars", np.int64),
-        ("trend_bars", np.int64),
-        ("level_share", np.float64),
-        ("min_trend", np.float64),
-        ("recover_bars", np.int64),
-        ("max_break_atr", np.float64),
-        ("quiet_ratio", np.float64),
-        ("heavy_ratio", np.float64),
-        ("test_bars", np.int64),
-        ("test_atr", np.float64),
-        ("trend_efficiency", np.float64),
-    ],
-    align=True,
-)
-"""The settings of `find_turns`; see `signals.wyckoff.WyckoffConfig` for their meaning."""
 
 _HIGH, _LOW, _CLOSE, _VOLUME, _ATR = 1, 2, 3, 4, 10
 
@@ -199,7 +138,7 @@ def cycle_phase(efficiency: float, prior_trend: float, trend_efficiency: float, 
 
 @kernel
 def find_turns(h: Float64, first: int, last: int, setting: Any, state: Any, efficiency: Float64, out: Any) -> None:
-    """Look for springs and upthrusts at the columns `first` to `last` of a history (`kernels.market_regime.Field`).
+    """Look for springs and upthrusts at the columns `first` to `last` of a history (`kernels.market_row.Field`).
 
     Parameters
     ----------

@@ -11,10 +11,7 @@ from pydantic import Field as Setting
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import Session
-from sovereign.kernels.liquidity import LIQUIDITY
-from sovereign.kernels.market_regime import REGIME
-from sovereign.kernels.sentiment import SENTIMENT
-from sovereign.kernels.wyckoff import WYCKOFF
+from sovereign.kernels.market_row import LIQUIDITY, REGIME, SENTIMENT, WYCKOFF
 from sovereign.signals.bars import ROW_HEAD, BarStream
 from sovereign.signals.market_regime import BarHistory, MarketRegimeConfig, RegimeService
 from sovereign.signals.wyckoff import WyckoffConfig, WyckoffReader

@@ -17,7 +17,7 @@ from pydantic import model_validator
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.session import NS_PER_SECOND
-from sovereign.kernels.market_regime import FIELDS, HELD, MEASURES, PHASES, REGIME, REGIME_SETTING, Field, HiddenPhase
+from sovereign.kernels.market_row import FIELDS, HELD, MEASURES, PHASES, REGIME, REGIME_SETTING, Field, HiddenPhase
 
 _DAY_S = 86_400
 _SEEN = 4  # what the hidden model sees of a bar; see `kernels.market_regime.observation`
@@ -182,7 +182,7 @@ def three_states(row: Any, ts: int, seconds: int, config: MarketRegimeConfig) ->
 
 
 class BarHistory:
-    """The last bars of an instrument, as one array (`kernels.market_regime.Field` by column).
+    """The last bars of an instrument, as one array (`kernels.market_row.Field` by column).
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from sovereign.core.configuration import Configuration
-from sovereign.kernels.wyckoff import TURN_STATE, WYCKOFF, WYCKOFF_SETTING
+from sovereign.kernels.market_row import TURN_STATE, WYCKOFF, WYCKOFF_SETTING
 from sovereign.signals.market_regime import BarHistory
 
 

@@ -17,23 +17,11 @@ from sovereign.store.live_schema import episodes
 
 
 class SqlEpisodeBook:
-    """Episodes of one account.
+    """Episodes of one account."""
 
-    Parameters
-    ----------
-    limit : most episodes kept of a strategy; the oldest go first.
-
-    Raises
-    ------
-    UsageError : `limit` is below 1.
-    """
-
-    def __init__(self, database: Database, account: str, limit: int = 20_000) -> None:
-        if limit < 1:
-            raise UsageError(f"limit of episodes was {limit}; keep at least 1")
+    def __init__(self, database: Database, account: str) -> None:
         self._database = database
         self._account = account
-        self._limit = limit
 
     def closed_before(self, strategy: str, ts: int, limit: int) -> Sequence[Episode]:
         """Return at most `limit` episodes closed before `ts` (UTC ns), the latest of them, oldest first."""
@@ -48,8 +36,28 @@ class SqlEpisodeBook:
             found = connection.execute(query).scalars().all()
         return [_episode(json.loads(state)) for state in reversed(found)]
 
-    def keep(self, episode: Episode) -> None:
-        """Keep an episode; one of the same id is replaced."""
+    def open_at(self, strategy: str, ts: int) -> Sequence[Episode]:
+        """Return the episodes opened before `ts` (UTC ns) and not closed before it, oldest first."""
+        table = episodes
+        query = (
+            select(table.c.state)
+            .where(table.c.account == self._account, table.c.strategy == strategy, table.c.opened_ns < ts)
+            .where(table.c.closed_ns.is_(None) | (table.c.closed_ns >= ts))
+            .order_by(table.c.opened_ns, table.c.episode_id)
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalars().all()
+        return [_episode(json.loads(state)) for state in found]
+
+    def keep(self, episode: Episode, limit: int) -> None:
+        """Keep an episode; one of the same id is replaced, and of all of its strategy the latest `limit` stay.
+
+        Raises
+        ------
+        UsageError : `limit` is below 1.
+        """
+        if limit < 1:
+            raise UsageError(f"limit of episodes was {limit}; keep at least 1")
         table, own = episodes, (episodes.c.account == self._account, episodes.c.strategy == episode.strategy)
         with self._database.writing() as connection:
             self._database.lock(connection, "episodes")
@@ -68,7 +76,7 @@ class SqlEpisodeBook:
                     state=json.dumps(_plain(episode), sort_keys=True, allow_nan=False),
                 )
             )
-            newest = select(table.c.opened_ns).where(*own).order_by(table.c.opened_ns.desc()).offset(self._limit - 1).limit(1)
+            newest = select(table.c.opened_ns).where(*own).order_by(table.c.opened_ns.desc()).offset(limit - 1).limit(1)
             oldest = connection.execute(newest).scalar()
             if oldest is not None:
                 connection.execute(delete(table).where(*own, table.c.opened_ns < oldest))
@@ -84,4 +92,5 @@ def _plain(episode: Episode) -> dict[str, Any]:
 def _episode(plain: dict[str, Any]) -> Episode:
     features = tuple(math.nan if value is None else float(value) for value in plain["features"])
     views = tuple((str(agent), vote, float(confidence)) for agent, vote, confidence in plain["views"])
-    return Episode(**{**plain, "features": features, "views": views})
+    held = tuple((str(day), int(bars)) for day, bars in plain["held_bars"])
+    return Episode(**{**plain, "features": features, "views": views, "held_bars": held})

@@ -237,6 +237,19 @@ class Store:
             if changed.rowcount != 1:
                 raise NotFoundError(f"run was '{run_id}', which was never begun; call begin_run first")
 
+    def add_to_summary(self, run_id: str, name: str, content: Mapping[str, Any]) -> None:
+        """Keep something that was found out about a run afterwards, under `name` in its summary.
+
+        Raises
+        ------
+        NotFoundError : no run has that name.
+        """
+        runs = schema.runs
+        with self._database.writing() as connection:
+            row = find_run(connection, run_id)
+            summary = {**(json.loads(row.summary) if row.summary else {}), name: dict(content)}
+            connection.execute(runs.update().where(runs.c.key == row.key).values(summary=json.dumps(summary, default=str)))
+
     def sink(self, run_id: str, describe: Describe | None = None, *, sessions_a_write: int = 1) -> StoreSink:
         """Return a reader of the audit stream that keeps it under `run_id`; see `StoreSink`."""
         return StoreSink(self._database, self._key(run_id), describe, sessions_a_write=sessions_a_write)

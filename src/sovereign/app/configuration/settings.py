@@ -32,6 +32,8 @@ from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
 from sovereign.store.configuration import StoreConfig
+from sovereign.strategies.council.configuration import CouncilConfig
+from sovereign.strategies.lossless.configuration import LosslessConfig
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
 
 
@@ -56,6 +58,8 @@ class ReportConfig(Configuration):
 class StrategySettings(Configuration):
     """Settings of the trading systems, by name."""
 
+    council: CouncilConfig = Field(CouncilConfig(), description="The council.")
+    lossless: LosslessConfig = Field(LosslessConfig(), description="The lossless strategy.")
     order_flow: OrderFlowConfig = Field(OrderFlowConfig(), description="The order-flow strategy.")
 
 

@@ -19,9 +19,12 @@ DEFAULTS: dict[str, object] = {
     "risk.max_notional_frac": 0.30,
     "risk.max_positions": 3,
     "risk.max_working_entries": 3,
-    "risk.risk_frac": 0.0075,
+    "risk.max_position_frac": 0.15,
+    "risk.value_frac": 0.15,
+    "session.warm_up_sessions": 25,
     "risk.breakers.max_losses_in_a_row": "none",
 }
 """Portfolio of the requirement: 3 positions, 30% of the balance in all, -5% a day and -10% from the high with floating losses.
-The money limit is set out of the way of the fraction. `risk.risk_frac` is the loss at the stop of the largest position with
-the widest stop (15% x 5%), which is what a full size multiplier asks for."""
+The money limit is set out of the way of the fraction. `risk.value_frac` is the largest position, which is what a full size
+multiplier asks for; it goes with `strategies.council.position.max_size_frac`. Sessions warm the signals for longer than the
+history that percentiles and the hidden model look at."""

@@ -16,8 +16,7 @@ from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
 
-from sovereign.kernels.market_regime import MarketRegime
-from sovereign.kernels.wyckoff import Phase
+from sovereign.kernels.market_row import MarketRegime, Phase
 from sovereign.signals.council import ROW
 from sovereign.strategies.combiner import AgentRole, AgentView
 from sovereign.strategies.council.configuration import ActivationConfig, CouncilConfig

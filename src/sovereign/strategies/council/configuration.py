@@ -192,10 +192,15 @@ class MemoryConfig(Configuration):
     max_episodes: int = Field(
         default=2_000, ge=10, description="Episodes kept in mind, the latest (count). Source: own choice."
     )
+    max_kept_episodes: int = Field(
+        default=20_000,
+        ge=10,
+        description="Episodes kept in the store, the latest (count). Source: own choice, decades.",
+    )
     neighbors: int = Field(
         default=50,
         ge=1,
-        description="Most similar cases that are asked (count). Source: own choice: 10 of them, as in definitions 4.4, "
+        description="Most similar cases that are asked (count). Source: own choice: 10, as in definitions 4.4, "
         "weighted by age could never weigh `min_effective`.",
     )
     min_similarity: float = Field(
@@ -219,6 +224,10 @@ class MemoryConfig(Configuration):
 
     @model_validator(mode="after")
     def _can_act(self) -> MemoryConfig:
+        if self.max_kept_episodes < self.max_episodes:
+            raise ValueError(
+                f"max_kept_episodes was {self.max_kept_episodes}; it must not be below max_episodes, {self.max_episodes}"
+            )
         if self.neighbors <= self.min_effective:
             raise ValueError(
                 f"neighbors was {self.neighbors}; with min_effective {self.min_effective} the memory could never act: cases "

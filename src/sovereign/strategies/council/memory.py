@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sovereign.core.episode import Episode
 from sovereign.core.session import NS_PER_DAY
-from sovereign.kernels.market_regime import MarketRegime
+from sovereign.kernels.market_row import MarketRegime
 from sovereign.strategies.council.configuration import MemoryConfig
 
 Float64 = NDArray[np.float64]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +21,7 @@ from sovereign.core.order import Bracket, OrderIntent, OrderRole, Side, TimeInFo
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.position import Trade
 from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
-from sovereign.kernels.market_regime import MarketRegime
+from sovereign.kernels.market_row import MarketRegime
 from sovereign.strategies.combiner import AgentView, Combined, new_combiner
 from sovereign.strategies.council.agent import AGENTS, Reading, is_called
 from sovereign.strategies.council.configuration import CouncilConfig, PositionConfig
@@ -62,10 +62,10 @@ FEATURES = (
 
 @dataclass(slots=True)
 class _Holding:
-    """What is known of one symbol: what the last moment held, for how many bars, and the entry that led to it."""
+    """What is known of one symbol: what the last moment held, bars held by trade date, and the entry that led to it."""
 
     quantity: int = 0
-    bars: int = 0
+    bars: dict[str, int] = field(default_factory=dict)
     entry: Episode | None = None
 
 
@@ -116,7 +116,14 @@ class CouncilStrategy:
         if session is self._session:
             return
         self._session = session
-        if self._book is None or not self._has_memory:
+        if self._book is None:
+            return
+        today = session.trade_date.isoformat()
+        for held in self._book.open_at(self.name, session.open_ns):
+            if held.symbol not in self._holdings:
+                before = {day: bars for day, bars in held.held_bars if day < today}
+                self._holdings[held.symbol] = _Holding(0, before, held)
+        if not self._has_memory:
             return
         # Only what was closed before the session: run again after a crash, it must know what it knew the first time.
         for episode in self._book.closed_before(self.name, session.open_ns, self.config.memory.max_episodes):
@@ -128,7 +135,7 @@ class CouncilStrategy:
         holding.quantity = moment.position_quantity
         if holding.quantity:
             return self._hold(moment, holding)
-        holding.bars = 0
+        holding.bars.clear()
         row = Reading._make(moment.row.item())
         views = self.views(row)
         combined = self._combiner.combine(views)
@@ -139,15 +146,15 @@ class CouncilStrategy:
     def on_trade(self, trade: Trade) -> None:
         """Reflect on a closed trade: the episode of its entry gets its end, and is remembered."""
         holding = self._holdings.setdefault(trade.instrument.symbol, _Holding())
-        holding.quantity, holding.bars = 0, 0
-        entry, holding.entry = holding.entry, None
+        entry, held = holding.entry, tuple(holding.bars.items())
+        holding.quantity, holding.bars, holding.entry = 0, {}, None
         if entry is None or entry.side != trade.side.sign or entry.opened_ns > trade.entry_ns:
             return
-        episode = closed(entry, trade)
+        episode = closed(replace(entry, held_bars=held), trade)
         if self._has_memory:
             self.memory.add(episode)
         if self._book is not None:
-            self._book.keep(episode)
+            self._book.keep(episode, self.config.memory.max_kept_episodes)
 
     def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:  # noqa: ARG002 - the port's shape
         """Return None: what the council refuses itself is a proposal without an order."""
@@ -167,11 +174,14 @@ class CouncilStrategy:
         ]
 
     def _hold(self, moment: Moment, holding: _Holding) -> Sequence[Proposal]:
-        holding.bars += 1
-        if holding.bars == 1 and self._book is not None and holding.entry is not None:
-            self._book.keep(holding.entry)
-        limit = self.config.position.max_bars
-        if holding.bars < limit:
+        today = moment.session.trade_date.isoformat()
+        holding.bars[today] = holding.bars.get(today, 0) + 1
+        limit, held_bars = self.config.position.max_bars, sum(holding.bars.values())
+        if self._book is not None and holding.entry is not None and held_bars <= limit:
+            # Kept bar by bar, and by session: who starts anew tomorrow, or this session again, counts on from there.
+            entry = replace(holding.entry, held_bars=tuple(holding.bars.items()))
+            self._book.keep(entry, self.config.memory.max_kept_episodes)
+        if held_bars < limit:
             return ()
         side = Side.SELL if holding.quantity > 0 else Side.BUY
         intent = OrderIntent(
@@ -180,9 +190,9 @@ class CouncilStrategy:
             time_in_force=self._time_in_force(),
             role=OrderRole.EXIT,
             reduce_only=True,
-            reason=f"held for {holding.bars} bars",
+            reason=f"held for {held_bars} bars",
         )
-        check = Check("time_stop", float(holding.bars), float(limit), "bars", True)
+        check = Check("time_stop", float(held_bars), float(limit), "bars", True)
         return (
             Proposal(
                 name="time stop",
@@ -190,7 +200,7 @@ class CouncilStrategy:
                 side=side,
                 strength=1.0,
                 confidence=1.0,
-                inputs={"held_bars": holding.bars},
+                inputs={"held_bars": held_bars},
                 checks=(check,),
                 intent=intent,
             ),
@@ -210,7 +220,7 @@ class CouncilStrategy:
         others = sum(1 for other in self._holdings.values() if other.quantity)
         size = sized(confidence, row.volatility, others, combined.size_factor, position)
         alone = sized(plain, row.volatility, others, combined.size_factor, position)
-        stop_ticks = 0 if math.isnan(size.stop_frac) else round(size.stop_frac * row.close)
+        stop_ticks = 0 if math.isnan(size.stop_frac) else math.ceil(size.stop_frac * row.close)
         age = (moment.ts - row.known_at) / (config.bar_seconds * NS_PER_SECOND)
         checks = (
             *combined.checks,
@@ -314,8 +324,8 @@ def sized(confidence: float, volatility: float, others: int, size_factor: float,
 
 
 def multiplier(size: _Size, config: PositionConfig) -> float:
-    """Return the fraction of the door's size: 1 is the largest position with the widest stop, see `council.DEFAULTS`."""
-    return max(1e-6, round(size.size_frac * size.stop_frac / (config.max_size_frac * config.max_stop_frac), 6))
+    """Return the fraction of the door's size, of which 1 is the largest position; see `council.DEFAULTS`."""
+    return min(1.0, max(1e-6, round(size.size_frac / config.max_size_frac, 6)))
 
 
 def closed(entry: Episode, trade: Trade) -> Episode:
