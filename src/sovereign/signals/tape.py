@@ -1,13 +1,13 @@
 """The tape of one symbol: order-flow imbalance, queue imbalance, and the absorption proxy, from best bids and offers.
 
-Order-flow imbalance after Cont, Kukanov and Stoikov (2014, Journal of Financial Econometrics 12; arXiv:1011.6402): each change of
-the best quote contributes
+Order-flow imbalance after Cont, Kukanov and Stoikov (2014, Journal of Financial Econometrics 12; arXiv:1011.6402): each change
+of the best quote contributes
 
     e = 1[Pb >= Pb'] qb - 1[Pb <= Pb'] qb' - 1[Pa <= Pa'] qa + 1[Pa >= Pa'] qa'
 
-(primes: the quote before), summed over buckets of some seconds. Queue imbalance is (qb - qa) / (qb + qa) of the quote that stands
-at a bucket's end. Both are scored against their own last buckets. A bucket is `[start, end)`; its row is known at its end, and
-depends on nothing at or after it.
+(primes: the quote before), summed over buckets of some seconds. Queue imbalance is (qb - qa) / (qb + qa) of the quote that
+stands at a bucket's end. Both are scored against their own last buckets. A bucket is `[start, end)`; its row is known at its
+end, and depends on nothing at or after it.
 """
 
 from __future__ import annotations
@@ -238,8 +238,8 @@ def snapshots(symbol: str, rows: NDArray[Any], start_ns: int, tick: float, confi
 class Explained:
     """How well the order flow of a bucket explains the mid's move within it, by least squares.
 
-    `r_squared` is over all buckets, `r_squared_half_hours` the mean over half hours, as the paper reports it; `slope` in ticks a
-    unit of flow, `t` its t-statistic. NaN with fewer than three buckets.
+    `r_squared` is over all buckets, `r_squared_half_hours` the mean over half hours, as the paper reports it; `slope` in ticks
+    a unit of flow, `t` its t-statistic. NaN with fewer than three buckets.
     """
 
     buckets: int
@@ -278,4 +278,4 @@ def _regression(x: Float64, y: Float64) -> tuple[float, float, float]:
     slope = sxy / sxx
     rest = max(0.0, syy - slope * sxy)
     error = np.sqrt(rest / (len(x) - 2) / sxx)
-    return slope, slope / error if error > 0 else float("inf"), sxy * sxy / (sxx * syy)
+    return slope, float(slope / error) if error > 0 else float("inf"), sxy * sxy / (sxx * syy)
