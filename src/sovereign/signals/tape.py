@@ -142,6 +142,10 @@ class TapeScout:
         self._held = _no_quotes()
         self._rows = np.empty(0, TAPE_ROW)
 
+    def interrupt(self) -> None:
+        """Take note that quotes were missed: the standing one is not known any more, and no flow is inferred across the gap."""
+        self._held = _no_quotes()
+
     def advance(self, quotes: Quotes, until_ns: int) -> NDArray[Any]:
         """Take the next quotes, close the buckets that end at or before `until_ns`, and return their rows.
 
