@@ -180,8 +180,14 @@ class TestStockTwits:
 
     def test_posts_when_busy_then_it_waits_as_asked(self, server, tmp_path, watch):
         server.faults["/api/"] = deque([429])
-        assert self.make(server, tmp_path, watch, stocktwits_per_hour=3.6e6).posts("NVDA") == ()
-        assert watch.slept[0] == 3.0 or watch.slept == [0.0]
+        assert self.make(server, tmp_path, watch).posts("NVDA") == ()
+        assert watch.slept == [3.0]
+
+    def test_posts_when_asked_often_then_ten_minutes_worth_at_once_and_the_rest_spaced(self, server, tmp_path, watch):
+        source = self.make(server, tmp_path, watch, stocktwits_per_hour=60)
+        for _ in range(12):
+            source.posts("NVDA")
+        assert watch.slept == [pytest.approx(60), pytest.approx(60)]
 
     def test_posts_when_nobody_answers_then_no_data(self, tmp_path, watch):
         config = NewsSourceConfig(stocktwits_url="http://127.0.0.1:9", folder=tmp_path, attempts=1)
