@@ -32,6 +32,7 @@ PROVEN_ELSEWHERE = {
     "news": "unit/app/test_scout_keys.py",
     "tape": "unit/app/test_scout_keys.py",
     "universe": "unit/app/test_scout_keys.py",
+    "dashboard": "unit/app/dashboard/test_dashboard_keys.py",
     "live": "unit/engine/test_live_keys.py",
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",
@@ -501,6 +502,45 @@ def _pragma(name: str, **settings: Any) -> object:
             value = connection.exec_driver_sql(f"PRAGMA {name}").scalar()
         database.engine.dispose()
         return value
+
+
+def _portfolio_checks(**evidence: int) -> object:
+    from example_portfolio import example_strategies, recipe
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import PortfolioMarket, PortfolioMarketConfig
+    from sovereign.research.configuration import EvidenceConfig, MetricsConfig
+    from sovereign.research.runner import Plan, portfolio_tests
+
+    calendar, market = calendar_for("XNYS"), PortfolioMarketConfig(step_seconds=300)
+    config = EvidenceConfig(**{"null_sessions": 2, "null_symbols": 2, "future_sessions": 2, "future_cuts": 1, **evidence})
+    with example_strategies():
+        plan = Plan(
+            kind="backtest",
+            recipe=recipe(bar_seconds=900),
+            feed=PortfolioMarket(["SPY", "ZAA"], calendar, FIRST, 1, 1, market),
+            instruments=(find_instrument("SPY"), find_instrument("ZAA")),
+            calendar=calendar,
+            symbols=("ZAA",),
+            start=FIRST,
+            end=FIRST,
+            settings={},
+            data_hash="simulated",
+            seed=1,
+            evidence=config,
+            metrics=MetricsConfig(),
+            portfolio_market=market,
+        )
+        null, future = portfolio_tests(plan)
+    return null.trades, null.mean, future.events, future.decisions
+
+
+for _name, _more in (("null_symbols", 4), ("future_sessions", 5)):
+
+    def _seen(name: str = _name, more: int = _more) -> tuple[object, object]:
+        return _portfolio_checks(), _portfolio_checks(**{name: more})
+
+    effect(f"evidence.{_name}")(_seen)
 
 
 def _inside_a_bar(name: str, bar_order: str) -> object:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sovereign.app.dashboard.configuration import DashboardConfig
 from sovereign.app.data_settings import DataSettings
 from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.app.ops.configuration import (
@@ -73,6 +74,7 @@ class Settings(Configuration):
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
     alerts: AlertsConfig = Field(AlertsConfig(), description="Alerts: who is told what, and how often.")
     alpaca: AlpacaConfig = Field(AlpacaConfig(), description="Alpaca: market data, and broker of paper and live accounts.")
+    dashboard: DashboardConfig = Field(DashboardConfig(), description="The dashboard and its API.")
     data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
     doctor: DoctorConfig = Field(DoctorConfig(), description="What the doctor holds things against.")
     earnings: EarningsConfig = Field(EarningsConfig(), description="The earnings calendar and its blackout.")
