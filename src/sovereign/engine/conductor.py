@@ -199,6 +199,8 @@ class Conductor:
 
     def _margins(self, item: MarginsChanged) -> None:
         self._need_remote().set_margins(item.margins)
+        self.engine.at(item.ts)
+        self.engine.inspect()  # a day of high margins is known before anything is traded
 
     def _connection(self, item: ConnectionChanged) -> None:
         self.engine.at(item.ts)
