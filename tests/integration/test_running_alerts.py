@@ -65,6 +65,7 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
             assert running.ask(CommandKind.RESUME)
             assert running.buy()
             wait_for(lambda: exchange.held() == {"ES": 1}, "the position", 20, running.check)
+            assert running.ask(CommandKind.RECONCILE)
             assert running.ask(CommandKind.FLATTEN)
             wait_for(lambda: exchange.held() == {}, "a flat account", 20, running.check)
             wanted = (
