@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
@@ -31,6 +31,9 @@ from sovereign.core.columns import Trades  # noqa: E402
 from sovereign.core.instrument import Instrument  # noqa: E402
 from sovereign.core.port import Block  # noqa: E402
 from sovereign.core.session import Session  # noqa: E402
+
+if TYPE_CHECKING:
+    from benchmarks.table import Row
 
 EVERY = 1_000_000
 BALANCE = Decimal(100_000)
@@ -105,7 +108,9 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(ticks: int, slice_ticks: int, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(  # noqa: PLR0915 - one session, put together by hand
+    ticks: int, slice_ticks: int, folder: Path, tell: Callable[[str], None]
+) -> dict[str, Any]:
     from sovereign.engine.assembly import new_lines, prepare
     from sovereign.engine.engine import Engine
     from sovereign.engine.inputs import Opening
@@ -224,6 +229,19 @@ def measure(ticks: int, slice_ticks: int, folder: Path, tell: Callable[[str], No
         "recording_mb": round((folder / "a.rec").stat().st_size / 1e6, 1),
         "ticks_per_second": round(conductor.ticks["ES"] / seconds),
     }
+
+
+def rows(ticks: int) -> list[Row]:
+    """Return the rows of the table: the slope, held to one byte a tick, and the memory that it leads to."""
+    from benchmarks.table import alone
+
+    with tempfile.TemporaryDirectory(prefix="sovereign-memory-") as scratch:
+        found = measure(ticks, 40, Path(scratch), lambda text: print(text, file=sys.stderr, flush=True))
+    note = f"{found['ticks']:,} ticks, {found['orders']:,} orders, {found['events']:,} events"
+    return [
+        alone("live loop: memory a tick", found["slope_bytes_per_tick"], "B/tick", 1.0, note),
+        alone("live loop: memory at the end", found["last_mb"] or float("nan"), "MB"),
+    ]
 
 
 def main() -> int:

@@ -27,6 +27,12 @@ Effect = Callable[[], tuple[object, object]]
 EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
+    "alpaca": "unit/app/test_alpaca_keys.py",
+    "earnings": "unit/app/test_scout_keys.py",
+    "news": "unit/app/test_scout_keys.py",
+    "tape": "unit/app/test_scout_keys.py",
+    "universe": "unit/app/test_scout_keys.py",
+    "dashboard": "unit/app/dashboard/test_dashboard_keys.py",
     "live": "unit/engine/test_live_keys.py",
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",
@@ -186,7 +192,7 @@ def verdict(settings: Settings) -> object:
         kind="backtest",
         recipe=_recipe(settings),
         feed=feed,
-        instrument=instrument,
+        instruments=(instrument,),
         calendar=calendar,
         symbols=(instrument.symbol,),
         start=FIRST,
@@ -498,6 +504,102 @@ def _pragma(name: str, **settings: Any) -> object:
         return value
 
 
+def _portfolio_checks(**evidence: int) -> object:
+    from example_portfolio import example_strategies, recipe
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import PortfolioMarket, PortfolioMarketConfig
+    from sovereign.research.configuration import EvidenceConfig, MetricsConfig
+    from sovereign.research.runner import Plan, portfolio_tests
+
+    calendar, market = calendar_for("XNYS"), PortfolioMarketConfig(step_seconds=300)
+    config = EvidenceConfig(**{"null_sessions": 2, "null_symbols": 2, "future_sessions": 2, "future_cuts": 1, **evidence})
+    with example_strategies():
+        plan = Plan(
+            kind="backtest",
+            recipe=recipe(bar_seconds=900),
+            feed=PortfolioMarket(["SPY", "ZAA"], calendar, FIRST, 1, 1, market),
+            instruments=(find_instrument("SPY"), find_instrument("ZAA")),
+            calendar=calendar,
+            symbols=("ZAA",),
+            start=FIRST,
+            end=FIRST,
+            settings={},
+            data_hash="simulated",
+            seed=1,
+            evidence=config,
+            metrics=MetricsConfig(),
+            portfolio_market=market,
+        )
+        null, future = portfolio_tests(plan)
+    return null.trades, null.mean, future.events, future.decisions
+
+
+for _name, _more in (("null_symbols", 4), ("future_sessions", 5)):
+
+    def _seen(name: str = _name, more: int = _more) -> tuple[object, object]:
+        return _portfolio_checks(), _portfolio_checks(**{name: more})
+
+    effect(f"evidence.{_name}")(_seen)
+
+
+def _inside_a_bar(name: str, bar_order: str) -> object:
+    import numpy as np
+
+    from sovereign.core.columns import Bars
+    from sovereign.core.instrument import find_instrument
+    from sovereign.core.order import Bracket, Order, OrderRole, OrderType, Side
+    from sovereign.execution.matching import MatchingEngine
+    from sovereign.feeds.bars import path_of
+
+    settings = Settings.model_validate({"execution": {"fill_models": {name: _model_of(name, bar_order=bar_order)}}})
+    bars = Bars(
+        np.array([2, 3], np.int64) * 60_000_000_000,
+        *(np.array(column, np.int32) for column in ([100, 100], [100, 130], [100, 60], [100, 110])),
+        np.array([40_000, 40_000], np.int64),
+    )
+    trades = path_of(bars, 60)
+    engine = MatchingEngine(settings.execution.model_of(name))
+    engine.submit(
+        Order(
+            client_order_id="A",
+            instrument=find_instrument("ES"),
+            tape="ES",
+            side=Side.BUY,
+            order_type=OrderType.MARKET,
+            quantity=1,
+            submitted_ns=0,
+            active_ns=0,
+            role=OrderRole.ENTRY,
+            bracket=Bracket(stop_ticks=20, target_ticks=15),
+        ),
+        0,
+    )
+    engine.on_time(0)
+    reports, row = [], 0
+    while row < len(trades):
+        found = engine.next_event("ES", trades, row, len(trades))
+        if found == len(trades):
+            break
+        reports += engine.take("ES", trades, found)
+        row = found + 1
+    return [(r.client_order_id, r.price_ticks) for r in reports if r.quantity]
+
+
+def _model_of(name: str, **changes: Any) -> dict[str, Any]:
+    from sovereign.execution.fill_model import ExecutionConfig
+
+    return {**ExecutionConfig().model_of(name).model_dump(mode="json"), **changes}
+
+
+for _name, _other in (("optimistic", "path"), ("realistic", "target"), ("pessimistic", "target")):
+
+    def _both(name: str = _name, other: str = _other) -> tuple[object, object]:
+        return _inside_a_bar(name, _model_of(name)["bar_order"]), _inside_a_bar(name, other)
+
+    effect(f"execution.fill_models.{_name}.bar_order")(_both)
+
+
 @effect("execution.trading_enabled")
 def _() -> tuple[object, object]:
     from sovereign.risk.opt_in import live_opt_ins
@@ -564,8 +666,10 @@ effects_of(
 )
 
 
+import council_effects  # noqa: E402, F401
 import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import house_effects  # noqa: E402, F401
+import lossless_effects  # noqa: E402, F401
 import ops_effects  # noqa: E402, F401
 import order_flow_effects  # noqa: E402, F401
 import overfitting_effects  # noqa: E402, F401

@@ -10,12 +10,12 @@ from key_effects import effect
 from sovereign.app.configuration import Settings
 
 
-def _settings(folder: str, **session: object) -> Settings:
+def _settings(place: str, **session: object) -> Settings:
     return Settings.model_validate(
         {
             "session": session,
-            "store": {"url": f"sqlite:///{folder}/s.sqlite"},
-            "venue": {"state": f"{folder}/venue"},
+            "store": {"url": f"sqlite:///{place}/s.sqlite"},
+            "venue": {"state": f"{place}/venue"},
         }
     )
 
@@ -32,6 +32,31 @@ def _() -> tuple[object, object]:
             for name in ("paper", "other")
         )
     return (one.account, one.token), (other.account, other.token)
+
+
+@effect("session.broker")
+def _() -> tuple[object, object]:
+    from sovereign.app.cli.run import task_of
+    from sovereign.app.venue import make_tokens
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_tokens(_settings(folder), ["paper"])
+        one, other = (
+            task_of(_settings(folder, broker=name), "order_flow", "paper", None, None, False, 0.0)
+            for name in ("venue", "alpaca")
+        )
+    return (one.broker, one.url), (other.broker, other.url)
+
+
+@effect("session.symbols")
+def _() -> tuple[object, object]:
+    from sovereign.app.cli.run import task_of
+
+    one, other = (
+        task_of(_settings("x", broker="alpaca", symbols=symbols), "order_flow", "paper", None, None, False, 0.0).symbols
+        for symbols in (("SPY",), ("SPY", "QQQ"))
+    )
+    return one, other
 
 
 @effect("session.folder")

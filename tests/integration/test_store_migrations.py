@@ -10,6 +10,7 @@ from sqlalchemy import MetaData, inspect, select
 
 from example_run import describe, example_events, example_record
 from sovereign.core.errors import ConfigurationError
+from sovereign.core.event import TradingState, TradingStateChanged
 from sovereign.store import migrate, schema
 from sovereign.store.configuration import StoreConfig
 from sovereign.store.database import Database, make_engine
@@ -57,6 +58,8 @@ def test_store_when_it_is_of_version_1_then_everything_in_it_is_kept(empty_store
         assert len(store.table(run.id, "decisions")) == 13
         assert [store.decision(name, run.id).verdict for name in ("flow-20240311-ES-00000", "flow-20240311-ES-C0")] == WORDS
         assert store.kept_test("k") == {"a": 1}
+        (halt,) = store.table(run.id, "state_changes")
+        assert (halt["cause"], halt["reason"], halt["by"]) == ("daily_loss", "limit reached", None)
         # It is written on, side by side with what was there.
         name = store.begin_run(example_record())
         sink = store.sink(name, describe)
@@ -106,9 +109,33 @@ def test_tables_when_made_at_once_or_by_revisions_then_are_those_the_program_exp
     with database.reading() as connection:
         assert migrate.differences(connection) == []
         assert inspect(connection).get_view_names() == ["decisions"]
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0002"
-        assert [row.value for row in connection.execute(select(schema.meta))] == ["2"]
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == f"{schema.SCHEMA_VERSION:04}"
+        assert [row.value for row in connection.execute(select(schema.meta))] == [str(schema.SCHEMA_VERSION)]
     database.close()
+
+
+def test_store_of_version_2_when_opened_then_live_session_and_halts_are_kept_and_names_are_added(empty_store_url):
+    engine = make_engine(StoreConfig(url=empty_store_url))
+    with engine.begin() as connection:
+        migrate.upgrade(connection, "test", 2)
+        connection.exec_driver_sql(
+            "INSERT INTO live_sessions (id, account, strategy, mode, trade_date, recording_path, code_hash, config_hash,"
+            " status, pid, host, process_token, started_ns, reason)"
+            " VALUES ('old', 'paper', 's', 'paper', '2025-11-17', 'r', 'c', 'h', 'ended', 1, 'h', 't', 5, 'over')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO account_latches (account, set_ns, set_by, reason) VALUES ('paper', 7, 'ann', 'lunch')"
+        )
+    engine.dispose()
+    with Store(empty_store_url) as store:
+        assert store.live.session("old").started_ns == 5
+        assert store.live.latched("paper").set_by == "ann"
+        name = store.begin_run(example_record())
+        sink = store.sink(name, describe)
+        for ts, state, by in ((8, TradingState.HALTED, ""), (9, TradingState.ACTIVE, "ann")):
+            sink(TradingStateChanged(ts=ts, state=state, cause="drawdown", reason="r", by=by))
+        sink.close()
+        assert [row["by"] for row in store.table(name, "state_changes")] == [None, "ann"]
 
 
 def structure(url):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from datetime import time as clock_time
 from pathlib import Path
 
 from sovereign.app.data_settings import DataSettings
@@ -14,6 +15,9 @@ from sovereign.app.secret import read_secret
 from sovereign.core.errors import UsageError
 from sovereign.core.instrument import AssetClass, Instrument, find_instrument
 from sovereign.core.port import SessionCalendar
+from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, local_ns
+from sovereign.feeds.alpaca.configuration import AlpacaConfig, AlpacaDataFeed
+from sovereign.feeds.alpaca.history import AlpacaHistory
 from sovereign.feeds.databento import DatabentoHistory, query_for
 from sovereign.feeds.importing.guess import guess_seconds
 from sovereign.feeds.importing.table import BarStamp, ImportOptions
@@ -52,6 +56,7 @@ def download_history(
     is_estimate: bool = False,
     replace: bool = False,
     sleep: Callable[[float], None] = time.sleep,
+    alpaca: AlpacaConfig | None = None,
 ) -> DownloadOutcome:
     """Download a range of trade dates and import it.
 
@@ -65,6 +70,10 @@ def download_history(
     """
     instrument = find_instrument(request.symbol)
     start_ns, end_ns = _span(calendar_for(instrument.calendar), request)
+    if request.vendor == "alpaca":
+        return _alpaca(
+            catalog, request, settings, alpaca, calendar_for, instrument, (start_ns, end_ns), replace, sleep, is_estimate
+        )
     if request.vendor == "massive":
         return _massive(catalog, request, settings, calendar_for, instrument, (start_ns, end_ns), replace, sleep, is_estimate)
     rules = settings.download
@@ -118,6 +127,49 @@ def _massive(
             raise UsageError(f"Massive had no bars of {request.symbol} from {request.start} to {request.end}; check the dates")
     options = ImportOptions(symbol=request.symbol, kind=kind, stamp=BarStamp.OPEN, rules=settings.rules)
     note = "bars, never ticks; as traded, not adjusted; Massive aggregates"
+    report = import_one(catalog, file, options, calendar_for, replace=replace, note=note)
+    return DownloadOutcome(cost_usd=None, report=report)
+
+
+def _alpaca(
+    catalog: Catalog,
+    request: DownloadRequest,
+    settings: DataSettings,
+    config: AlpacaConfig | None,
+    calendar_for: CalendarFor,
+    instrument: Instrument,
+    span: tuple[int, int],
+    replace: bool,
+    sleep: Callable[[float], None],
+    is_estimate: bool,
+) -> DownloadOutcome:
+    from sovereign.app.brokers import alpaca_keys
+
+    kind, config = request.schema or "bars-60", config or AlpacaConfig()
+    if not (kind in ("trades", "quotes") or kind.startswith("bars-")) or instrument.asset_class is not AssetClass.EQUITY:
+        raise UsageError(
+            f"the request was {kind} of {request.symbol}; from Alpaca come trades, quotes and bars-SECONDS of US equities, for "
+            f"example --schema bars-60 --symbol SPY"
+        )
+    if is_estimate:
+        return DownloadOutcome(cost_usd=None, report=None)
+    seconds = guess_seconds("", kind) if kind.startswith("bars-") else None
+    start_ns = span[0]
+    if seconds == NS_PER_DAY // NS_PER_SECOND:
+        start_ns = local_ns(request.start, clock_time(0), "America/New_York")  # daily bars begin at midnight in New York
+    name = f"{request.symbol}-alpaca-{config.feed}-{kind}-{request.start}-{request.end}.csv"
+    file: Path = catalog.path / "downloads" / name
+    if not file.exists():
+        service = AlpacaHistory(alpaca_keys(), config, settings.download, sleep)
+        if not service.fetch(kind, request.symbol, start_ns, span[1], file):
+            file.unlink()
+            raise UsageError(f"Alpaca had no {kind} of {request.symbol} from {request.start} to {request.end}; check the dates")
+    stamp = BarStamp.OPEN
+    options = ImportOptions(symbol=request.symbol, kind=kind, stamp=stamp, rules=settings.rules)
+    whose = (
+        "consolidated" if config.feed is AlpacaDataFeed.SIP else "one venue (IEX): its volume is a small part of the market's"
+    )
+    note = f"as traded, not adjusted; Alpaca, {whose}"
     report = import_one(catalog, file, options, calendar_for, replace=replace, note=note)
     return DownloadOutcome(cost_usd=None, report=report)
 

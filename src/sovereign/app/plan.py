@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -89,15 +89,16 @@ def plan_of(
     *,
     kind: str,
     feed: Feed,
-    instrument: Instrument,
-    symbol: str,
+    instruments: Sequence[Instrument],
+    symbols: Sequence[str],
     start: date,
     end: date,
     data_hash: str,
     seed: int | None,
     is_tested: bool,
+    feed_notes: Callable[[], Sequence[str]] = tuple,
 ) -> Plan:
-    """Put a plan together."""
+    """Put a plan together; `instruments` are the benchmarks and what is traded, `symbols` what is traded."""
     from sovereign.feeds.calendar import calendar_for
     from sovereign.research.runner import Plan
 
@@ -106,9 +107,9 @@ def plan_of(
         kind=kind,
         recipe=recipe_of(settings, strategy),
         feed=feed,
-        instrument=instrument,
-        calendar=calendar_for(instrument.calendar),
-        symbols=(symbol,),
+        instruments=tuple(instruments),
+        calendar=calendar_for(instruments[0].calendar),
+        symbols=tuple(symbols),
         start=start,
         end=end,
         settings=plain,
@@ -116,7 +117,9 @@ def plan_of(
         seed=seed,
         evidence=settings.evidence,
         metrics=settings.metrics,
+        portfolio_market=settings.portfolio_market,
         is_tested=is_tested,
+        feed_notes=feed_notes,
     )
 
 
@@ -136,20 +139,183 @@ def catalog_plan(
     instrument = find_instrument(symbol)
     catalog = open_catalog(settings)
     feed = HistoricalFeed(catalog, symbol, start, end, calendar_for(instrument.calendar))
-    plan = plan_of(
+    return plan_of(
         settings,
         strategy,
         kind=kind,
         feed=feed,
-        instrument=instrument,
-        symbol=symbol,
+        instruments=(instrument,),
+        symbols=(symbol,),
         start=start,
         end=end,
         data_hash=catalog_hash(catalog, feed.contracts),
         seed=None,
         is_tested=is_tested,
+        feed_notes=feed.notes,
     )
-    return replace(plan, feed_notes=feed.notes)
+
+
+def parse_interval(text: str) -> int | None:
+    """Return the width of bars in seconds from `1m`, `5m`, `1h`, `1d` and their like; None for `ticks`.
+
+    Raises
+    ------
+    UsageError : it is none of these.
+    """
+    from sovereign.core.errors import UsageError
+
+    unit = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:])
+    if text == "ticks":
+        return None
+    if unit is None or not text[:-1].isdecimal() or int(text[:-1]) < 1:
+        raise UsageError(f"--interval was '{text}'; write ticks, or a width such as 1m, 5m, 1h or 1d")
+    return int(text[:-1]) * unit
+
+
+def fed_symbols(settings: Settings, strategy: str, symbols: Sequence[str]) -> tuple[str, ...]:
+    """Return a strategy's benchmarks, then what is to be traded, each once."""
+    from sovereign.strategies import benchmarks_of
+
+    return tuple(dict.fromkeys((*benchmarks_of(strategy_section(settings, strategy)), *symbols)))
+
+
+def held_range(settings: Settings, symbols: Sequence[str], seconds: int | None) -> tuple[date, date]:
+    """Return the first and the last trade date on which the catalog holds any of the symbols; everything when it holds none."""
+    catalog = open_catalog(settings)
+    kind = "trades" if seconds is None else f"bars-{seconds}"
+    held = [day for symbol in symbols if (days := catalog.dates(symbol, kind)) for day in (days[0], days[-1])]
+    return (min(held), max(held)) if held else (date.min, date.max)
+
+
+def bars_plan(
+    settings: Settings,
+    strategy: str,
+    symbols: Sequence[str],
+    seconds: int | None,
+    start: date,
+    end: date,
+    *,
+    kind: str = "backtest",
+    is_tested: bool = True,
+) -> Plan:
+    """Plan a run over recorded bars of one or several symbols; `seconds` of None takes their ticks.
+
+    Raises
+    ------
+    NotFoundError : a symbol is unknown, or the catalog holds nothing of it in the range.
+    UsageError : the strategy needs ticks, or narrower bars; the symbols are none, or keep different sessions.
+    """
+    from sovereign.core.errors import UsageError
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.bars import BarFeed
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.strategies import bar_seconds_of
+
+    if not symbols or len(set(symbols)) != len(symbols):
+        raise UsageError(f"symbols were {', '.join(symbols) or 'none'}; name each symbol once")
+    fed = fed_symbols(settings, strategy, symbols)
+    instruments = [find_instrument(symbol) for symbol in fed]
+    if seconds is None:
+        return _ticks_plan(settings, strategy, symbols, instruments, start, end, kind=kind, is_tested=is_tested)
+    wanted = bar_seconds_of(strategy_section(settings, strategy))
+    if wanted is None:
+        raise UsageError(f"strategy was '{strategy}', which needs ticks: bars do not tell who traded; give --interval ticks")
+    if wanted < seconds:
+        raise UsageError(
+            f"bars were {seconds} s wide, and {strategy} decides on bars of {wanted} s; give narrower ones with --interval, "
+            f"or set strategies.{strategy}.bar_seconds={seconds}"
+        )
+    calendars = sorted({instrument.calendar for instrument in instruments})
+    if len(calendars) > 1:
+        raise UsageError(f"calendars were {', '.join(calendars)}; symbols that trade together need one calendar")
+    catalog = open_catalog(settings)
+    feed = BarFeed(catalog, fed, seconds, start, end, calendar_for(calendars[0]), hours=settings.risk.hours)
+    plan = plan_of(
+        settings,
+        strategy,
+        kind=kind,
+        feed=feed,
+        instruments=instruments,
+        symbols=symbols,
+        start=start,
+        end=end,
+        data_hash=partitions_hash(catalog, fed, f"bars-{seconds}", start, end),
+        seed=None,
+        is_tested=is_tested,
+        feed_notes=feed.notes,
+    )
+    return replace(plan, recipe=replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(seconds)))
+
+
+def partitions_hash(catalog: Catalog, symbols: Sequence[str], kind: str, start: date, end: date) -> str:
+    """Return one digest of all partitions of a kind that a run over several symbols reads."""
+    from sovereign.store.runs import digest
+
+    parts = [
+        [kind, day.isoformat(), symbol, catalog.entry(symbol, day, kind).sha256]
+        for symbol in symbols
+        for day in catalog.dates(symbol, kind)
+        if start <= day <= end
+    ]
+    return digest(parts)
+
+
+def _ticks_plan(
+    settings: Settings,
+    strategy: str,
+    symbols: Sequence[str],
+    instruments: Sequence[Instrument],
+    start: date,
+    end: date,
+    *,
+    kind: str,
+    is_tested: bool,
+) -> Plan:
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.historical import HistoricalFeed
+    from sovereign.feeds.joined import JoinedFeed
+
+    fed = [instrument.symbol for instrument in instruments]
+    if len(fed) == 1:
+        return catalog_plan(settings, strategy, fed[0], start, end, kind=kind, is_tested=is_tested)
+    catalog = open_catalog(settings)
+    feed = JoinedFeed([HistoricalFeed(catalog, i.symbol, start, end, calendar_for(i.calendar)) for i in instruments])
+    return plan_of(
+        settings,
+        strategy,
+        kind=kind,
+        feed=feed,
+        instruments=instruments,
+        symbols=symbols,
+        start=start,
+        end=end,
+        data_hash=partitions_hash(catalog, fed, "trades", start, end),
+        seed=None,
+        is_tested=is_tested,
+        feed_notes=feed.notes,
+    )
+
+
+def recorded_plan(settings: Settings, record: RunRecord) -> Plan:
+    """Return the plan of a stored backtest: the same symbols and dates, on the narrowest bars whose digest is the recorded one.
+
+    Raises
+    ------
+    NotFoundError : the catalog does not hold the data of the run any more.
+    """
+    from sovereign.core.errors import NotFoundError, UsageError
+
+    start, end = record.start or date.min, record.end or date.max
+    kinds = {entry.kind for entry in open_catalog(settings).entries() if entry.symbol in record.symbols}
+    widths = sorted(int(kind.removeprefix("bars-")) for kind in kinds if kind.startswith("bars-"))
+    for seconds in (None, *widths):
+        try:
+            plan = bars_plan(settings, record.strategy, record.symbols, seconds, start, end)
+        except (NotFoundError, UsageError):
+            continue
+        if plan.data_hash == record.data_hash:
+            return plan
+    raise NotFoundError(f"the data of run {record.id} was not in the catalog any more")
 
 
 def rerun_of(record: RunRecord) -> Rerun | None:
@@ -164,7 +330,7 @@ def rerun_of(record: RunRecord) -> Rerun | None:
         return None
     try:
         settings = Settings.model_validate(record.config)
-        plan = catalog_plan(settings, record.strategy, record.symbols[0], record.start, record.end)
+        plan = recorded_plan(settings, record)
     except (NotFoundError, ValidationError):
         return None  # the data has gone, or the settings are those of another version
     if plan.data_hash != record.data_hash:

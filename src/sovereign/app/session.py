@@ -16,8 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from sovereign.app.brokers import VENUE, connections
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
 from sovereign.app.readers import CommandPoller, StoreWriter
+from sovereign.core.episode import EpisodeKeeper
 from sovereign.core.errors import (
     BrokerError,
     ConfigurationError,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from sovereign.app.ops.redaction import Redactor
     from sovereign.app.ops.schedule import Agenda
     from sovereign.core.instrument import Instrument
-    from sovereign.core.port import SignalStream
+    from sovereign.core.port import LiveFeed, SignalStream
     from sovereign.core.session import Session
     from sovereign.engine.conductor import Conductor
     from sovereign.engine.engine import Engine
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
     from sovereign.execution.broker import BrokerSnapshot
-    from sovereign.execution.brokers.venue import VenueClient
     from sovereign.execution.executor import Executor
     from sovereign.execution.protection import ProtectionWatch
     from sovereign.research.backtest import Recipe
@@ -68,7 +69,8 @@ class Task:
 
     Parameters
     ----------
-    mode : `paper` or `live`. account : its name at the venue. url, token : of the venue.
+    mode : `paper` or `live`. account : its name at the venue. url, token : of the simulated venue.
+    broker : one of `brokers.BROKERS`. symbols : what to trade at a broker; the simulated venue says what trades there.
     is_once : trade the present or next session, then end. interval_s : seconds between two lines that say how it stands; None
         says nothing.
     """
@@ -76,8 +78,10 @@ class Task:
     strategy: str
     mode: str
     account: str
-    url: str
-    token: str
+    url: str = ""
+    token: str = ""
+    broker: str = VENUE
+    symbols: tuple[str, ...] = ()
     is_once: bool = False
     interval_s: float | None = None
 
@@ -280,6 +284,8 @@ class _SessionRun:
     """One session of a trading process: its parts, made anew."""
 
     def __init__(self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any) -> None:
+        from sovereign.store.episodes import SqlEpisodeBook
+
         self._process = process
         self._settings = process.settings
         self._task = process.task
@@ -289,28 +295,20 @@ class _SessionRun:
         self._vitals = vitals
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
+        if isinstance(self._strategy, EpisodeKeeper):
+            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.account))
         self._said = 0.0
+        self._shown: tuple[Any, ...] = ()
         self._send_digest: Callable[[], None] = _nothing
 
     def trade(self) -> Traded | None:
         """Trade the present or the next session; None when there is none, or the process is told to stop."""
         from sovereign.engine.assembly import new_lines
-        from sovereign.execution.brokers.venue import VenueClient
 
         settings, task = self._settings, self._task
         # A session that goes on is told what it has missed, in order; to a new one the comparison says how things stand.
-        client = VenueClient(
-            task.url,
-            task.token,
-            settings.venue.client,
-            private_since=last_report(self._store, task),
-            name=f"{task.strategy} {task.mode}",
-        )
-        if task.mode == LIVE and client.is_simulated:
-            raise ConfigurationError(
-                "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker's own adapter"
-            )
-        lines = new_lines(settings.live, client, client)
+        feed, link = connections(settings, task, private_since=last_report(self._store, task))
+        lines = new_lines(settings.live, feed, link)
         lines.start()
         try:
             found = self._present(lines)
@@ -318,8 +316,8 @@ class _SessionRun:
                 return None
             late = cut_off(self._store, task, None if found is None else found[0].trade_date)
             if late is not None:
-                return self._trade(lines, client, *late, is_late=True)
-            return None if found is None else self._trade(lines, client, *found)
+                return self._trade(lines, feed, *late, is_late=True)
+            return None if found is None else self._trade(lines, feed, *found)
         finally:
             lines.stop(settings.live.stop_s)
 
@@ -341,7 +339,7 @@ class _SessionRun:
     def _trade(
         self,
         lines: Lines,
-        client: VenueClient,
+        feed: LiveFeed,
         session: Session,
         instruments: Sequence[Instrument],
         *,
@@ -360,8 +358,8 @@ class _SessionRun:
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         header = self._header(session, warm)
         state = self._store.live.states.load(task.account, task.strategy)
-        opening = replace(self._opening(lines, state), number=client.private_seq)
-        record = self._begin(name, session, path, header, instruments, client.is_simulated)
+        opening = replace(self._opening(lines, state), number=getattr(lines.link, "private_seq", 0))
+        record = self._begin(name, session, path, header, instruments, feed.is_simulated)
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())
         writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
@@ -377,7 +375,7 @@ class _SessionRun:
                     lines,
                     path=path,
                     header=header,
-                    new_engine=partial(self._engine, (audit, writer, *quiet), client.is_simulated),
+                    new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
                     new_stream=partial(self._warmed, warm),
                     journal=journal,
                     kept=self._store.live.requests(name),
@@ -608,8 +606,10 @@ class _SessionRun:
         from sovereign.store.process import this_process
 
         task, me, ts = self._task, this_process(), now_ns()
-        if not heart.is_due(ts):
+        picture = (sign.state, dict(sign.positions), frozenset(sign.unhealthy))
+        if not heart.is_due(ts) and picture == self._shown:
             return
+        self._shown = picture  # what changed is told at once: people look at it
         for due in agenda.take(sign.ts):
             notice = late_notice(due, sign.ts)
             if notice is not None:
@@ -632,6 +632,9 @@ class _SessionRun:
             last_event_ns=sign.until_ns,
             memory_mb=memory_mb(),
             positions=dict(sign.positions),
+            balance=str(sign.balance),
+            equity=str(sign.equity),
+            troubles={subject: self._redact(reason) for subject, reason in sign.unhealthy.items()},
         )
         heart.beat(beat)
         obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field
@@ -9,10 +10,25 @@ from pydantic import Field
 from sovereign.core.configuration import Configuration
 
 
+class BrokerName(StrEnum):
+    """Where a trading process trades."""
+
+    VENUE = "venue"
+    ALPACA = "alpaca"
+
+
 class SessionSettings(Configuration):
     """Where sessions of paper and live trading are kept, and what they begin with."""
 
     account: str = Field("paper", min_length=1, description="Name of the account at the venue.")
+    broker: BrokerName = Field(
+        BrokerName.VENUE,
+        description="Where is traded: venue (the simulated exchange of section 'venue') or alpaca (section 'alpaca').",
+    )
+    symbols: tuple[str, ...] = Field(
+        (),
+        description="What is traded at a broker; at the simulated venue, its tape says so. Benchmarks of a strategy included.",
+    )
     folder: Path = Field(
         Path("data/sessions"), description="Folder of the sessions' recordings; relative to the working directory."
     )

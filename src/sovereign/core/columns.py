@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,10 @@ def _check(name: str, columns: dict[str, NDArray[Any] | None], dtypes: dict[str,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
-    """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks)."""
+    """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks).
+
+    `is_path` says that they stand for bars: two prints of one time are then a bar's extremes, whose order nobody knows.
+    """
 
     ts: Int64
     price: Int32
@@ -46,6 +49,7 @@ class Trades:
     side: Int8
     bid: Int32 | None = None
     ask: Int32 | None = None
+    is_path: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check(
@@ -64,7 +68,7 @@ class Trades:
         s = slice(start, stop)
         bid = None if self.bid is None else self.bid[s]
         ask = None if self.ask is None else self.ask[s]
-        return Trades(self.ts[s], self.price[s], self.size[s], self.side[s], bid, ask)
+        return Trades(self.ts[s], self.price[s], self.size[s], self.side[s], bid, ask, is_path=self.is_path)
 
     @staticmethod
     def empty() -> Trades:
@@ -84,6 +88,7 @@ class Trades:
             np.concatenate([p.side for p in parts]),
             np.concatenate([p.bid for p in parts]) if quoted else None,
             np.concatenate([p.ask for p in parts]) if quoted else None,
+            is_path=all(p.is_path for p in parts),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +176,8 @@ class AccountView:
 
     `positions` are open positions by traded symbol; `last_ticks` the last price by tape; `data_ns` the time of the latest
     market data; `margin_per_unit` the intraday margin as the broker reports it now, by traded symbol; `orders_last_minute`
-    counts orders sent in the 60 s before `ts`, a bracket's children with their entry. `unhealthy` says what of the platform is
+    counts orders sent in the 60 s before `ts`, a bracket's children with their entry; `working_units` are what working entries
+    would still open, signed, by traded symbol. `unhealthy` says what of the platform is
     not as it should be, by subject (`connection`, `data:SYMBOL`, `reconciliation`, `backlog`): why, in words.
     """
 
@@ -195,6 +196,7 @@ class AccountView:
     margin_per_unit: Mapping[str, Decimal]
     orders_last_minute: int
     unhealthy: Mapping[str, str] = field(default_factory=dict)
+    working_units: Mapping[str, int] = field(default_factory=dict)
 
 
 class RiskDoor(Protocol):
@@ -222,8 +224,11 @@ class RiskDoor(Protocol):
         """Run the checks in order, size the order at its stop, and return every check made with the verdict."""
         ...
 
-    def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
-        """Return the prices (low, high, in ticks) beyond which a daily limit trips, other positions standing still."""
+    def guard(self, tape: str, view: AccountView, parts: int = 1) -> tuple[int, int]:
+        """Return the prices (low, high, in ticks) beyond which a daily limit trips, other positions standing still.
+
+        With positions on `parts` tapes each is allowed its part of the way, so that all together reach no limit unseen.
+        """
         ...
 
     def inspect(self, view: AccountView) -> Sequence[Event]:
@@ -290,6 +295,15 @@ class Strategy(Protocol):
 
     def usual_bracket(self, instrument: Instrument) -> Bracket | None:
         """Return the bracket that a refused candidate is assumed to have had; None when there is no usual one."""
+        ...
+
+
+@runtime_checkable
+class TradeListener(Protocol):
+    """A strategy that learns from its own trades, beside `Strategy`."""
+
+    def on_trade(self, trade: Trade) -> None:
+        """Take note of a closed trade, before the next moment is decided on."""
         ...
 
 

@@ -193,7 +193,15 @@ class Conductor:
                 f"{late} ticks came up to {behind:.3f} ms after their time had been promised over; {count} so far today",
                 {"ticks": late, "late_ms": behind, "total": count},
             )
-        return Trades(np.maximum(trades.ts, promised), trades.price, trades.size, trades.side, trades.bid, trades.ask)
+        return Trades(
+            np.maximum(trades.ts, promised),
+            trades.price,
+            trades.size,
+            trades.side,
+            trades.bid,
+            trades.ask,
+            is_path=trades.is_path,
+        )
 
     def _promise(self, item: TimePromised) -> None:
         self._need().promise(item.ts)
@@ -206,6 +214,8 @@ class Conductor:
 
     def _margins(self, item: MarginsChanged) -> None:
         self._need_remote().set_margins(item.margins)
+        self.engine.at(item.ts)
+        self.engine.inspect()  # a day of high margins is known before anything is traded
 
     def _connection(self, item: ConnectionChanged) -> None:
         self.engine.at(item.ts)

@@ -89,6 +89,7 @@ class Desk:
         self._killed = killed
         self._is_brief = is_brief
         self._tapes: dict[str, Tape] = {}
+        self._carried: dict[str, int] = {}  # last prices of what was held when the session began
         self._session: Session | None = None
         self._day = ""
         self._sent: deque[int] = deque()
@@ -150,8 +151,9 @@ class Desk:
         return self._view()
 
     def last_ticks(self) -> dict[str, int]:
-        """Return the last price of each tape that has traded."""
-        return {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}
+        """Return the last price of each tape that has traded, and of each that was held overnight."""
+        last = {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}
+        return {**self._carried, **last} if self._carried else last
 
     def judge(self, proposal: Proposal) -> Approved | Refused | None:
         """Return what the door would say to a proposal; nothing is kept and nothing is sent. None between sessions."""
@@ -247,6 +249,7 @@ class Desk:
         for tape in self._tapes.values():
             if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
                 data_ns = tape.data_ns
+        entries = self._executor.working_entries
         return AccountView(
             ts=self._now,
             session=session,
@@ -257,12 +260,13 @@ class Desk:
             equity=account.equity(last) if account.positions else account.balance,
             high_water_mark=account.high_water_mark,
             positions=account.positions,
-            working_entries=self._executor.working_entries,
+            working_entries=entries,
             last_ticks=last,
             data_ns=data_ns,
             margin_per_unit=self._broker.margins(last),
             orders_last_minute=len(self._sent),
             unhealthy=self._unhealthy,
+            working_units=self._executor.working_units() if entries else {},
         )
 
     def _snapshot(self) -> None:

@@ -22,15 +22,17 @@ from sovereign.core.errors import DataError
 from sovereign.core.event import (
     Event,
     Notice,
+    NoticeCode,
     RowsClosed,
     SessionEnded,
     SessionStarted,
+    Severity,
     TradingState,
     TradingStateChanged,
 )
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderRole
-from sovereign.core.port import Block, Moment
+from sovereign.core.port import Block, Moment, TradeListener
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
 from sovereign.engine.commands import CommandDesk
@@ -75,13 +77,17 @@ class Engine(Desk):
         self._flat_cause = ""
         self._guards = None
         self._sent.clear()
-        gone = {s: t for s, t in self._tapes.items() if all(i.symbol != s for i in instruments)}
+        gone = self._rolled(instruments)
+        last, held = self.last_ticks(), self.account.positions.values()
+        self._carried = {position.tape: last[position.tape] for position in held if position.tape in last}
         self._tapes = {i.symbol: Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
-        self._broker.start_session(instruments)
+        # What is held but does not trade today still has its margin.
+        absent = [position.instrument for position in held if position.tape not in self._tapes]
+        self._broker.start_session((*instruments, *absent))
         self._timers = [(self._door.flatten_ns(session), "flatten")]
         heapq.heapify(self._timers)
         self._commands.start_session()
-        self.account.start_session()
+        self.account.start_session(self._carried)
         self._emit(
             SessionStarted(
                 ts=session.open_ns,
@@ -95,13 +101,18 @@ class Engine(Desk):
             # Halts of the day end with the day; one that outlives it is repeated by the door just below.
             opened = TradingStateChanged(ts=self._now, state=TradingState.ACTIVE, cause="session", reason="a new session")
             self._absorb((opened,))
-        self._absorb(self._door.start_session(session, self.account.balance))
+        self._absorb(self._door.start_session(session, self.account.day_start_balance))
         for symbol, tape in gone.items():
             # A contract that is not traded any more: its data ended before the position on it could be closed.
             if tape.last_ticks is not None:
                 self._apply(self._broker.end_tape(symbol, tape.last_ticks, self._now))
         for instrument in instruments:
             self._strategy.start_session(session, instrument)
+
+    def _rolled(self, instruments: Sequence[Instrument]) -> dict[str, Tape]:
+        # The last session's contracts whose product trades in another one now; a share that rests for a day comes back.
+        symbols, roots = {i.symbol for i in instruments}, {i.root for i in instruments}
+        return {s: t for s, t in self._tapes.items() if s not in symbols and t.instrument.root in roots}
 
     def process(self, blocks: Iterable[Block], signals: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], until_ns: int) -> None:
         """Take the next blocks, one per tape at most, and walk everything that is certain before `until_ns`.
@@ -219,6 +230,11 @@ class Engine(Desk):
         """Clear halts in a person's name; see `OneDoor.resume`."""
         self._absorb(self._door.resume(by, reason, self._now, causes=causes, view=self._view()))
 
+    def inspect(self) -> None:
+        """Let the door look at the account now; nothing between sessions."""
+        if self._session is not None:
+            self._inspect()
+
     def cancel(self, order: Order) -> None:
         """Ask for the cancel of a working order."""
         self._executor.cancel(order, self._now)
@@ -295,7 +311,7 @@ class Engine(Desk):
             symbol, index, is_guard = tape.instrument.symbol, stop, False
             if self._broker.has_orders(symbol):
                 index = self._broker.next_event(symbol, tape.trades, tape.cursor, stop)
-            if guards is not None:
+            if guards is not None and symbol in guards:
                 low, high = guards[symbol]
                 guard = first_outside(tape.trades.price, tape.cursor, index, low, high)
                 is_guard = guard < index
@@ -311,7 +327,8 @@ class Engine(Desk):
             return None
         if self._guards is None:
             view = self._view()
-            self._guards = {symbol: self._door.guard(symbol, view) for symbol in self._tapes}
+            held = {position.tape for position in self.account.positions.values()}
+            self._guards = {symbol: self._door.guard(symbol, view, len(held)) for symbol in self._tapes if symbol in held}
         return self._guards
 
     def _after_moment(self) -> None:
@@ -352,6 +369,8 @@ class Engine(Desk):
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
+            if isinstance(self._strategy, TradeListener):
+                self._strategy.on_trade(trade)
         self._absorb(answered)
         if changed:
             self._inspect()
@@ -404,8 +423,13 @@ class Engine(Desk):
         if what != "flatten":
             return
         self._flat_cause = "auto-flatten"
-        if self.account.positions or self._executor.working_entries:
+        working, held = sum(1 for _ in self._executor.working()), len(self.account.positions)
+        if held or self._executor.working_entries:
+            text = f"{held} positions are closed and {working} orders canceled before the session ends"
+            self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, text)
             self.flatten(self._flat_cause)
+        elif not self._is_brief:
+            self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, "nothing was open")
 
     def _on_row(self, tape: Tape) -> None:
         rows, candidates, session = tape.rows, tape.candidates, self._session

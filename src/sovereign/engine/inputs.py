@@ -180,7 +180,8 @@ def to_frame(item: Input) -> Frame:
     kind = type(item).__name__
     if isinstance(item, Slice):
         columns = {name: column for name in _COLUMNS if (column := getattr(item.trades, name)) is not None}
-        return Frame(kind, item.ts, {"symbol": item.symbol, "until_ns": item.until_ns}, columns)
+        header = {"symbol": item.symbol, "until_ns": item.until_ns} | ({"is_path": True} if item.trades.is_path else {})
+        return Frame(kind, item.ts, header, columns)
     plain = to_plain(item)
     plain.pop("ts", None)
     return Frame(kind, item.ts, plain, {})
@@ -200,7 +201,8 @@ def from_frame(frame: Frame) -> Input:
         item: Input = from_plain(kind, {"ts": frame.ts, **frame.header})
         return item
     try:
-        trades = Trades(**{name: frame.arrays[name] for name in _COLUMNS if name in frame.arrays})
+        columns: dict[str, Any] = {name: frame.arrays[name] for name in _COLUMNS if name in frame.arrays}
+        trades = Trades(**columns, is_path=bool(frame.header.get("is_path", False)))
         return Slice(ts=frame.ts, symbol=frame.header["symbol"], trades=trades, until_ns=frame.header["until_ns"])
     except (KeyError, TypeError) as cause:
         raise CorruptFileError(f"a recorded slice could not be read: {cause!r}") from cause

@@ -52,6 +52,7 @@ class Heartbeat:
     state: TradingState
     unhealthy: Mapping[str, str]
     positions: Mapping[str, int]
+    balance: Decimal
     equity: Decimal
     is_connected: Mapping[str, bool]
 
@@ -363,6 +364,7 @@ class LiveSession:
             state=engine.state,
             unhealthy=dict(engine.unhealthy),
             positions={symbol: position.quantity for symbol, position in engine.positions.items()},
+            balance=engine.account.balance,
             equity=engine.account.equity(engine.last_ticks()),
             is_connected=dict(self._is_connected),
         )

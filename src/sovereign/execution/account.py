@@ -6,6 +6,7 @@ trip runs from flat to flat; a fill that turns a position closes one trade and o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -114,11 +115,11 @@ class Account:
             values={"balance_before": str(was), "balance": str(balance), "difference": str(balance - was)},
         )
 
-    def start_session(self) -> None:
-        """Take the day-start balance."""
-        self.day_start_balance = self.balance
+    def start_session(self, last_ticks: Mapping[str, int] | None = None) -> None:
+        """Take the day-start balance: with what is held overnight at its last price, so that a day is measured by itself."""
+        self.day_start_balance = self.equity(last_ticks or {})
 
-    def equity(self, last_ticks: dict[str, int]) -> Decimal:
+    def equity(self, last_ticks: Mapping[str, int]) -> Decimal:
         """Return balance plus floating profit at the last price of each tape."""
         floating = sum((p.unrealized(last_ticks[p.tape]) for p in self.positions.values() if p.tape in last_ticks), Decimal(0))
         return self.balance + floating

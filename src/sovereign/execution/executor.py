@@ -124,6 +124,15 @@ class Executor:
         """Number of orders that may still open a position."""
         return sum(1 for order in self._orders.values() if order.role is OrderRole.ENTRY)
 
+    def working_units(self) -> dict[str, int]:
+        """Return what those orders would still open: signed units by traded symbol."""
+        units: dict[str, int] = {}
+        for order in self._orders.values():
+            if order.role is OrderRole.ENTRY:
+                symbol = order.instrument.symbol
+                units[symbol] = units.get(symbol, 0) + order.side.sign * (order.quantity - order.filled_qty)
+        return units
+
     @property
     def account(self) -> Account:
         """The ledger, for readers."""

@@ -9,7 +9,10 @@ backtest reports its profit under all of them:
   lots queued ahead have traded, by the volume left over; a stop slips beyond the trade that triggered it.
 - *pessimistic*: every taker slips further; a limit fills only when the tape trades through, by a share of that volume.
 
-Under all three a gap through a stop fills at the gap, and no order fills on the event that caused it.
+Under all three a gap through a stop fills at the gap, and no order fills on the event that caused it. Where recorded bars
+stand for trades, nobody knows which of a bar's extremes came first: when both stop and target lie inside one, the optimistic
+model takes the target, the pessimistic one the stop, the realistic one what lies on the side of the nearer extreme; the fill is
+marked ambiguous.
 """
 
 from __future__ import annotations
@@ -31,6 +34,14 @@ class FillModelName(StrEnum):
     OPTIMISTIC = "optimistic"
     REALISTIC = "realistic"
     PESSIMISTIC = "pessimistic"
+
+
+class BarOrder(StrEnum):
+    """Which of a bar's extremes came first, where a bracket's stop and its target both lie inside one recorded bar."""
+
+    PATH = "path"
+    STOP = "stop"
+    TARGET = "target"
 
 
 class FillModel(Configuration):
@@ -55,6 +66,11 @@ class FillModel(Configuration):
         gt=0, le=1, description="share of the volume traded beyond a limit that fills it; 1: price priority fills it whole"
     )
     depth_lots: int = Field(ge=0, description="lots a taker finds at each price before paying one tick more; 0: no limit")
+    bar_order: BarOrder = Field(
+        default=BarOrder.PATH,
+        description="what fills when stop and target both lie inside one recorded bar: path (the extreme nearer to the open "
+        "came first), stop, target",
+    )
 
     def scaled(self, factor: int) -> FillModel:
         """Return the model with `factor` times the slippage and the spread, quoted or assumed."""
@@ -86,6 +102,7 @@ OPTIMISTIC = FillModel(
     queue_lots=0,
     participation_frac=1.0,
     depth_lots=0,
+    bar_order=BarOrder.TARGET,
 )
 REALISTIC = FillModel(
     crosses_spread=True,
@@ -106,6 +123,7 @@ PESSIMISTIC = FillModel(
     queue_lots=-1,
     participation_frac=0.5,
     depth_lots=20,
+    bar_order=BarOrder.STOP,
 )
 
 

@@ -18,6 +18,15 @@ from sovereign.core.columns import NO_QUOTE, Int32, Trades
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.position import Liquidity
 from sovereign.core.session import NEVER
+from sovereign.execution.bar_order import (
+    follows_its_entry,
+    is_favored,
+    is_first_extreme,
+    is_spared,
+    passing_price,
+    rival_of,
+    stop_price,
+)
 from sovereign.execution.fill_model import FillModel
 from sovereign.execution.report import ExecutionReport
 from sovereign.execution.resting import Group, Resting, Scan, Terms
@@ -49,6 +58,7 @@ class MatchingEngine:
         self._pending: list[tuple[int, int, str, Resting, Terms | None]] = []
         self._sequence = 0
         self._trades = 0
+        self._is_in_doubt = False  # what fills now depends on the order of a bar's extremes
         self._scans: dict[str, Scan] = {}
         self._groups: dict[str, list[Group]] = {}  # brackets with something to close, by symbol, oldest first
         self._net: dict[str, int] = {}  # units bought less units sold, by symbol
@@ -172,8 +182,31 @@ class MatchingEngine:
             resting.arrives = resting.arrives and at == index == scan.start
         for resting, lots in hits:
             if not resting.is_done:
-                self._execute(resting, trades, index, ts, lots, reports)
+                if trades.is_path:
+                    self._execute_in_bar(resting, trades, index, scan.start, lots, reports)
+                else:
+                    self._execute(resting, trades, index, ts, lots, reports)
         return reports
+
+    def _execute_in_bar(
+        self, resting: Resting, trades: Trades, index: int, start: int, lots: int, reports: list[ExecutionReport]
+    ) -> None:
+        """Carry out an order on the path of a bar, where the order of the extremes may decide what fills; see `bar_order`."""
+        ts, order = int(trades.ts[index]), self.model.bar_order
+        rival = rival_of(resting) if is_first_extreme(trades, index) else None
+        if rival is not None:
+            at, _, rival_lots = self._scan(rival, trades, start, index + 2)
+            if at == index + 1:
+                self._is_in_doubt = True
+                if is_favored(rival, order):
+                    self._execute(rival, trades, index + 1, ts, rival_lots, reports)
+        elif follows_its_entry(resting, trades, index):
+            if is_spared(resting, order):
+                return
+            self._is_in_doubt = True
+        if not resting.is_done:
+            self._execute(resting, trades, index, ts, lots, reports)
+        self._is_in_doubt = False
 
     def _resting(self, order: Order) -> Resting:
         self._sequence += 1
@@ -288,8 +321,8 @@ class MatchingEngine:
             reference = price if order.arrival_ticks is None else order.arrival_ticks
             self._take_liquidity(resting, price, None, reference, ts, reports)
         elif resting.is_limit:
-            price = self._taker_price(trades, index, order.side)
             limit = resting.limit or 0
+            price = passing_price(trades, index, self._taker_price(trades, index, order.side), limit, resting.sign)
             if arrives and (limit - price) * resting.sign >= 0:
                 self._take_liquidity(resting, price, limit, price, ts, reports)
             elif lots >= 0 or not self._is_immediate(order):
@@ -299,11 +332,10 @@ class MatchingEngine:
         elif order.order_type is OrderType.STOP_LIMIT:
             self._trigger(resting, trades, index, ts, reports)
         else:
-            traded = int(trades.price[index])
             trigger = resting.stop
             if trigger is None:
                 trigger = resting.best + resting.sign * (order.trail_ticks or 0)
-            price = traded + resting.sign * self.model.stop_slippage_ticks
+            price = stop_price(trades, index, trigger, resting.sign) + resting.sign * self.model.stop_slippage_ticks
             self._take_liquidity(resting, price, None, trigger, ts, reports)
 
     def _may_reduce(self, resting: Resting, ts: int, reports: list[ExecutionReport]) -> bool:
@@ -391,7 +423,7 @@ class MatchingEngine:
                 price_ticks=price,
                 liquidity=liquidity,
                 slippage_ticks=slippage,
-                is_ambiguous=is_ambiguous,
+                is_ambiguous=is_ambiguous or self._is_in_doubt,
             )
         )
         if not resting.leaves:
@@ -403,6 +435,7 @@ class MatchingEngine:
             return
         if resting is group.entry:
             group.filled += quantity
+            group.entered_ns = ts
             group.cost += quantity * price
             self._protect(group, ts, reports)
         else:

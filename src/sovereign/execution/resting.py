@@ -19,6 +19,7 @@ class Group:
     filled: int = 0
     cost: int = 0
     closed: int = 0
+    entered_ns: int = -1  # when the entry last filled
     children: list[Resting] = field(default_factory=list)
 
 

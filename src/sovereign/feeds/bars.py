@@ -1,9 +1,10 @@
 """Recorded bars as a feed: each bar becomes a path of four prints, so that bars and ticks are traded by one engine.
 
-A bar says where the price was, not in which order. Its prints are the open at the bar's first instant, both extremes at its
-middle, and the close just before its end. The extremes carry one and the same time: that is how everyone after this room
-knows that their order is an assumption (the nearer extreme first: a rising bar is taken to have fallen before it rose), and
-a fill model may assume the better or the worse of the two. The volume is shared out evenly, the remainder goes to the close, so
+A bar says where the price was, not in which order or when. Its prints are the open a quarter into the bar, both extremes at
+its middle, and the close just before its end; an order that was decided at the end of the bar before, and takes a moment to
+arrive, so meets the open. The extremes carry one and the same time: that is how everyone after this room knows that their
+order is an assumption (the nearer extreme first: a rising bar is taken to have fallen before it rose), and a fill model may
+assume the better or the worse of the two (`bar_order`). The volume is shared out evenly, the remainder goes to the close, so
 that aggregating the path gives the bar back exactly. Nobody is known as the aggressor, and no quote is invented.
 """
 
@@ -41,23 +42,27 @@ class BarSource(Protocol):
         ...
 
 
-def path_of(bars: Bars, seconds: int) -> Trades:
+def path_of(bars: Bars, seconds: int, opens_ns: int | None = None) -> Trades:
     """Return bars as prints: four a bar, in the order open, nearer extreme, farther extreme, close.
 
     Parameters
     ----------
     bars : stamped with their close, not overlapping.
     seconds : their width.
+    opens_ns : when the session begins; the prints of a bar that begins earlier (09:00 of an hourly one) lie after it.
 
     Raises
     ------
     DataError : a quarter of a bar's volume does not fit a print.
     """
     rows = len(bars)
-    width = seconds * NS_PER_SECOND
+    begin = bars.ts - seconds * NS_PER_SECOND
+    if opens_ns is not None:
+        begin = np.maximum(begin, opens_ns)
+    width = bars.ts - begin
     ts = np.empty((rows, _PRINTS), np.int64)
-    ts[:, 0] = bars.ts - width
-    ts[:, 1] = ts[:, 2] = bars.ts - width // 2
+    ts[:, 0] = begin + width // 4
+    ts[:, 1] = ts[:, 2] = begin + width // 2
     ts[:, 3] = bars.ts - 1
     is_rising = bars.close >= bars.open
     price = np.empty((rows, _PRINTS), np.int32)
@@ -73,7 +78,8 @@ def path_of(bars: Bars, seconds: int) -> Trades:
             f"a bar's volume was {int(bars.volume.max()):,}; a print holds at most {np.iinfo(np.int32).max:,} units; "
             f"import the volume in larger units"
         )
-    return Trades(ts.reshape(-1), price.reshape(-1), size.astype(np.int32).reshape(-1), np.zeros(rows * _PRINTS, np.int8))
+    nobody = np.zeros(rows * _PRINTS, np.int8)
+    return Trades(ts.reshape(-1), price.reshape(-1), size.astype(np.int32).reshape(-1), nobody, is_path=True)
 
 
 class BarFeed:
@@ -168,12 +174,11 @@ class BarFeed:
         first = int(np.searchsorted(bars.ts, opens, side="right"))
         last = int(np.searchsorted(bars.ts, closes, side="right"))
         self.outside += len(bars) - (last - first)
-        path = path_of(bars.slice(first, last), self._seconds)
-        # A wide bar may begin before the session does (09:00 of an hourly bar); its prints cannot.
-        return Trades(np.maximum(path.ts, opens), path.price, path.size, path.side)
+        return path_of(bars.slice(first, last), self._seconds, opens)
 
 
 def _stretched(path: Trades, session: Session) -> Trades:
     opens, closes = session.regular_open_ns, session.regular_close_ns
     middle = opens + (closes - opens) // 2
-    return Trades(np.array([opens, middle, middle, closes - 1][: len(path)], np.int64), path.price, path.size, path.side)
+    ts = np.array([opens, middle, middle, closes - 1][: len(path)], np.int64)
+    return Trades(ts, path.price, path.size, path.side, is_path=True)

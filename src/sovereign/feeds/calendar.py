@@ -1,4 +1,4 @@
-"""Session calendars of the CME futures and of US equities.
+"""Session calendars of the CME futures, of US equities, and of crypto currencies, which never close.
 
 Holidays and half days come from `exchange_calendars` (New York Stock Exchange) and `pandas_market_calendars` (CME); this module
 turns them into `core.session.Session` values and puts right what those libraries get wrong:
@@ -73,8 +73,9 @@ _EQUITY_OPEN = time(4)
 _EQUITY_CLOSE = time(20)
 _EQUITY_CLOSE_HALF_DAY = time(17)
 _EQUITY_FIRST = date(1990, 1, 1)
+_CRYPTO_FIRST = date(2009, 1, 3)  # the first block of Bitcoin
 
-CALENDARS = (*_FUTURES, "XNYS")
+CALENDARS = (*_FUTURES, "XNYS", "CRYPTO")
 """Names that `calendar_for` knows."""
 
 
@@ -239,18 +240,38 @@ def _equity_year(year: int) -> list[Session]:
     return sessions
 
 
+def _crypto_year(year: int) -> list[Session]:
+    days = (date(year, 1, 1) + timedelta(days=n) for n in range((date(year + 1, 1, 1) - date(year, 1, 1)).days))
+    return [_crypto_session(day) for day in days]
+
+
+def _crypto_session(day: date) -> Session:
+    start, end = local_ns(day, time(0), "UTC"), local_ns(day + timedelta(days=1), time(0), "UTC")
+    return Session(
+        calendar="CRYPTO",
+        trade_date=day,
+        open_ns=start,
+        close_ns=end,
+        regular_open_ns=start,
+        regular_close_ns=end,
+        zone="UTC",
+    )
+
+
 class _Calendar:
     """Sessions of one market, read a year at a time and kept."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._first = _EQUITY_FIRST if name == "XNYS" else _FUTURES[name].first
+        fixed = {"XNYS": _EQUITY_FIRST, "CRYPTO": _CRYPTO_FIRST}
+        self._first = fixed[name] if name in fixed else _FUTURES[name].first
         self._years: dict[int, dict[date, Session]] = {}
         self._latest: Session | None = None
 
     def _year(self, year: int) -> dict[date, Session]:
         if year not in self._years:
-            sessions = _equity_year(year) if self.name == "XNYS" else _futures_year(self.name, year)
+            fixed = {"XNYS": _equity_year, "CRYPTO": _crypto_year}
+            sessions = fixed[self.name](year) if self.name in fixed else _futures_year(self.name, year)
             self._years[year] = {s.trade_date: s for s in sessions if s.trade_date >= self._first}
         return self._years[year]
 
@@ -310,14 +331,15 @@ class _Calendar:
 
 @cache
 def calendar_for(name: str) -> SessionCalendar:
-    """Return the session calendar of a market: `CME_EQUITY`, `CME_ENERGY`, `CME_METALS` or `XNYS`.
+    """Return the session calendar of a market: `CME_EQUITY`, `CME_ENERGY`, `CME_METALS`, `XNYS` or `CRYPTO`.
 
     Futures sessions carry everything Globex trades under a trade date, the evening before included; equity sessions run over
-    the extended hours, 04:00 to 20:00 New York (17:00 on half days). The same object is returned every time.
+    the extended hours, 04:00 to 20:00 New York (17:00 on half days); crypto sessions are the UTC days, every day of the year.
+    The same object is returned every time.
 
     Raises
     ------
-    NotFoundError : the name is not one of the four.
+    NotFoundError : the name is not one of the five.
     """
     if name not in CALENDARS:
         raise NotFoundError(

@@ -11,16 +11,18 @@ from decimal import Decimal
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.execution.fill_model import ExecutionConfig, FillModelName
+from sovereign.execution.fill_model import BarOrder, ExecutionConfig, FillModelName
 from sovereign.research.card import EvidenceCheck, EvidenceName
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
 
 _EASIER_WHEN_LESS = (
     "null_sessions",
     "null_ticks",
+    "null_symbols",
     "null_min_trades",
     "future_cuts",
     "future_ticks",
+    "future_sessions",
     "min_trades",
     "min_deflated_sharpe",
     "risk_free_frac",
@@ -37,6 +39,7 @@ _EASIER_WHEN_LESS = (
 _EASIER_WHEN_MORE = ("null_max_t", "max_ambiguous_frac", "max_overfitting", "participation_frac")
 _EASIER_WHEN_OTHER = ("null_seed", "bootstrap_seed", "overfitting_blocks")  # to try seeds is to pick the luckiest
 _WITHOUT_LIMIT = {"queue_lots": -1, "depth_lots": 0}  # the value that stands for "no limit", which orders beside the others
+_BAR_ORDERS = (BarOrder.STOP, BarOrder.PATH, BarOrder.TARGET)  # from the hardest to the easiest
 _FRIENDLINESS = (FillModelName.PESSIMISTIC, FillModelName.REALISTIC, FillModelName.OPTIMISTIC)
 
 
@@ -74,8 +77,13 @@ def assumption_check(found: Sequence[str], *, is_simulated: bool) -> EvidenceChe
 def _softer(section: str, given: Configuration, standing: Configuration) -> Iterator[str]:
     for name in type(given).model_fields:
         value, usual = getattr(given, name), getattr(standing, name)
-        if value != usual and _is_easier(name, value, usual):
+        is_easier = _friendlier(value, usual) if name == "bar_order" else _is_easier(name, value, usual)
+        if value != usual and is_easier:
             yield _line(f"{section}.{name}", value, usual)
+
+
+def _friendlier(value: BarOrder, usual: BarOrder) -> bool:
+    return _BAR_ORDERS.index(value) > _BAR_ORDERS.index(usual)
 
 
 def _is_easier(name: str, value: float, usual: float) -> bool:

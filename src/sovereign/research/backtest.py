@@ -15,7 +15,7 @@ from typing import Any
 from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.decision import Proposal
-from sovereign.core.event import Event, TradeClosed
+from sovereign.core.event import AccountSnapshot, Event, SessionEnded, TradeClosed
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, Feed, Moment, SignalStream, Sink, Strategy
 from sovereign.core.position import Trade
@@ -130,15 +130,21 @@ def new_engine(
 
 
 class TradeList:
-    """A sink that keeps closed trades alone, for lanes that are only compared."""
+    """A sink that keeps closed trades and each session's last equity, for lanes that are only compared."""
 
     def __init__(self) -> None:
         self.trades: list[Trade] = []
+        self.equity: list[Decimal] = []
+        self._last = Decimal(0)
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if type(event) is TradeClosed:
             self.trades.append(event.trade)
+        elif type(event) is AccountSnapshot:
+            self._last = event.equity
+        elif type(event) is SessionEnded:
+            self.equity.append(self._last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +223,9 @@ def run_backtest(
     return Outcome(
         tables=collector.tables(),
         lanes={
-            spec.name: LaneResult(trades=tuple(kept.trades), final_balance=engine.account.balance)
+            spec.name: LaneResult(
+                trades=tuple(kept.trades), final_balance=engine.account.balance, session_equity=tuple(kept.equity)
+            )
             for spec, kept, engine in zip(specs, lists, engines, strict=True)
         },
         instruments=tuple(run.instruments.values()),

@@ -77,7 +77,10 @@ def group_by(trades: Iterable[Trade], key: Callable[[Trade], str]) -> tuple[Grou
 
 
 def breakdowns(trades: Sequence[Trade], zone: str, tier_changes: Sequence[TierChanged] = ()) -> dict[str, tuple[Group, ...]]:
-    """Return all breakdowns by name: pattern, regime, hour, weekday, month, tier, exit, side. Times are of entry, in `zone`."""
+    """Return all breakdowns by name: pattern, regime, hour, weekday, month, tier, exit, side and symbol.
+
+    Times are of entry, in `zone`.
+    """
     info = ZoneInfo(zone)
     local = {trade.entry_ns: datetime.fromtimestamp(trade.entry_ns // NS_PER_SECOND, tz=info) for trade in trades}
 
@@ -104,6 +107,7 @@ def breakdowns(trades: Sequence[Trade], zone: str, tier_changes: Sequence[TierCh
         "tier": group_by(trades, tier),
         "exit": group_by(trades, lambda trade: trade.exit_role.value),
         "side": group_by(trades, lambda trade: trade.side.value),
+        "symbol": group_by(trades, lambda trade: trade.instrument.root),
     }
 
 

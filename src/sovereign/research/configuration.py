@@ -46,6 +46,12 @@ class EvidenceConfig(Configuration):
     null_min_trades: int = Field(
         default=100, ge=2, description="Fewest trades on the driftless market that can clear a strategy; own choice."
     )
+    null_symbols: int = Field(
+        default=10,
+        ge=2,
+        le=100,
+        description="Symbols on the driftless market of a strategy that trades several, benchmarks not counted, count.",
+    )
     future_cuts: int = Field(
         default=5,
         ge=1,
@@ -54,6 +60,12 @@ class EvidenceConfig(Configuration):
     )
     future_ticks: int = Field(
         default=100_000, ge=1_000, le=20_000_000, description="Trades in the look-ahead test's session, count."
+    )
+    future_sessions: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="Sessions in the look-ahead test of a strategy that trades several symbols, count; own choice.",
     )
     max_ambiguous_frac: float = Field(
         default=0.05, ge=0, le=1, description="Largest share of trades whose result depends on the fill model; own choice."

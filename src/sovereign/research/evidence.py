@@ -33,7 +33,8 @@ from sovereign.research.card import EvidenceCheck, EvidenceName
 TEST_START = date(2025, 1, 6)
 """First trade date of the synthetic sessions; any would do, a fixed one makes results repeat."""
 
-_DETECTED = 1.959964 + 0.841621  # two-sided 5% level with 80% power, in standard errors of the mean
+DETECTED = 1.959964 + 0.841621
+"""Two-sided 5% level with 80% power, in standard errors of the mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ def null_test(
         mean=mean,
         standard_error=error,
         t=t,
-        detectable_ticks=_DETECTED * error,
+        detectable_ticks=DETECTED * error,
         mean_money=float(money.mean()) if count else math.nan,
         passed=abs(t) < max_t,
         threshold=max_t,
@@ -189,10 +190,22 @@ def replace_future(trades: Trades, cut: int, rng: np.random.Generator) -> Trades
     )
 
 
-def _events(recipe: Recipe, feed: Feed) -> list[Event]:
+def events_of(recipe: Recipe, feed: Feed) -> list[Event]:
+    """Return what a run says, rows and session ends apart, which stand at a session's close whatever they tell of."""
     events: list[Event] = []
     run_backtest(recipe, feed, lanes=(main_lane(recipe.execution),), sinks=(events.append,))
     return [e for e in events if not isinstance(e, RowsClosed | SessionEnded)]
+
+
+def compare_events(whole: Sequence[Event], other: Sequence[Event], known_ns: int) -> tuple[int, str]:
+    """Compare what was said up to a moment, byte for byte; return how many events that were, and the first that differs."""
+    before = [encode(e) for e in whole if e.ts <= known_ns]
+    after = [encode(e) for e in other if e.ts <= known_ns]
+    if before == after:
+        return len(before), ""
+    n = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+    shown = (before[n] if n < len(before) else after[n]).decode().strip()
+    return len(before), f"event {n}: {shown[:300]}"
 
 
 def future_test(
@@ -204,7 +217,7 @@ def future_test(
     through the decisions they caused; `tests/property` compares the rows themselves.
     """
     rng = np.random.default_rng(seed)
-    whole = _events(recipe, _OneSession(session, instrument, trades))
+    whole = events_of(recipe, _OneSession(session, instrument, trades))
     decisions = sum(1 for e in whole if type(e).__name__ == "DecisionMade")
     compared, difference = 0, ""
     places = sorted(int(c) for c in rng.integers(len(trades) // 10, len(trades) - 1, cuts))
@@ -214,14 +227,10 @@ def future_test(
         if cut >= len(trades):
             continue
         known = int(trades.ts[cut - 1])
-        other = _events(recipe, _OneSession(session, instrument, replace_future(trades, cut, rng)))
-        before = [encode(e) for e in whole if e.ts <= known]
-        after = [encode(e) for e in other if e.ts <= known]
-        compared += len(before)
-        if before != after and not difference:
-            n = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
-            shown = (before[n] if n < len(before) else after[n]).decode().strip()
-            difference = f"cut at row {cut}, event {n}: {shown[:300]}"
+        other = events_of(recipe, _OneSession(session, instrument, replace_future(trades, cut, rng)))
+        same, found = compare_events(whole, other, known)
+        compared += same
+        difference = difference or (found and f"cut at row {cut}, {found}")
     return FutureResult(
         strategy=recipe.strategy,
         seed=seed,

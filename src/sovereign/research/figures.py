@@ -74,7 +74,7 @@ def equity_figure(run: RunResult, curve: EquityCurve) -> Figure:
 
 def daily_figure(run: RunResult) -> Figure:
     """Profit and loss of every session."""
-    net = [float(session.end_balance - session.start_balance) for session in run.tables.sessions]
+    net = [float(session.end_equity - session.start_equity) for session in run.tables.sessions]
     return {
         "data": [
             {
@@ -94,7 +94,7 @@ def month_figure(run: RunResult) -> Figure:
     totals: dict[tuple[int, int], float] = {}
     for session in run.tables.sessions:
         cell = (session.trade_date.year, session.trade_date.month)
-        totals[cell] = totals.get(cell, 0.0) + float(session.end_balance - session.start_balance)
+        totals[cell] = totals.get(cell, 0.0) + float(session.end_equity - session.start_equity)
     years = sorted({year for year, _ in totals})
     values = [[totals.get((year, month)) for month in range(1, 13)] for year in years]
     bound = max((abs(value) for value in totals.values()), default=1.0) or 1.0

@@ -88,9 +88,9 @@ class _Sheet:
 
 
 def daily_returns(run: RunResult) -> Float64:
-    """Return end balance over start balance minus one, one per session; NaN where the start balance is not positive."""
-    start = np.array([float(session.start_balance) for session in run.tables.sessions])
-    end = np.array([float(session.end_balance) for session in run.tables.sessions])
+    """Return end equity over start equity minus one, one per session; NaN where the start equity is not positive."""
+    start = np.array([float(session.start_equity) for session in run.tables.sessions])
+    end = np.array([float(session.end_equity) for session in run.tables.sessions])
     returns: Float64 = np.divide(end - start, start, out=np.full(len(start), np.nan), where=start > 0)
     return returns
 
@@ -99,8 +99,8 @@ def equity_curve(run: RunResult) -> EquityCurve:
     """Return equity at every session's start, account snapshot and session's end."""
     points: list[tuple[int, int, Decimal]] = []
     for session in run.tables.sessions:
-        points.append((session.session.open_ns, 0, session.start_balance))
-        points.append((session.session.close_ns, 2, session.end_balance))
+        points.append((session.session.open_ns, 0, session.start_equity))
+        points.append((session.session.close_ns, 2, session.end_equity))
     points += [(snapshot.ts, 1, snapshot.equity) for snapshot in run.tables.snapshots]
     points.sort(key=lambda point: (point[0], point[1]))
     equity = np.array([float(point[2]) for point in points] or [float(run.starting_balance)])
@@ -116,7 +116,7 @@ def drawdown(run: RunResult, curve: EquityCurve) -> Drawdown:
     longest = current = 0
     peak = float(run.starting_balance)
     for session in run.tables.sessions:
-        end = float(session.end_balance)
+        end = float(session.end_equity)
         current = 0 if end >= peak else current + 1
         peak = max(peak, end)
         longest = max(longest, current)
@@ -189,8 +189,8 @@ def _profit(sheet: _Sheet, run: RunResult) -> None:
         "slippage", "Slippage", slippage, "money", "sum of slippage ticks x tick value x quantity (already in gross)", "fills"
     )
     sheet.add("final_balance", "Final balance", run.final_balance, "money", "balance after the last session", "sessions")
-    total = float((run.final_balance - run.starting_balance) / run.starting_balance) if run.starting_balance > 0 else None
-    formula = "(final balance - starting balance) / starting balance"
+    total = float((run.final_equity - run.starting_balance) / run.starting_balance) if run.starting_balance > 0 else None
+    formula = "(final equity - starting balance) / starting balance"
     sheet.add("return", "Total return", total, "fraction", formula, "sessions", "the starting balance is not positive")
 
 

@@ -58,6 +58,7 @@ GROUP_TITLES = {
     "tier": "By account tier",
     "exit": "By exit",
     "side": "By direction",
+    "symbol": "By symbol",
 }
 
 
@@ -356,7 +357,7 @@ def _is_labeled(groups: Sequence[Group]) -> bool:
 
 def render_page(run: RunResult, metrics: Mapping[str, Metric], groups: Mapping[str, Sequence[Group]]) -> str:
     """Return the whole page."""
-    groups = {name: some for name, some in groups.items() if _is_labeled(some)}
+    groups = {name: some for name, some in groups.items() if _is_labeled(some) and (name != "symbol" or len(some) > 1)}
     title = f"{run.strategy} on {', '.join(run.symbols)}"
     when = f"{run.start.isoformat()} to {run.end.isoformat()}"
     banner = (

@@ -101,7 +101,7 @@ def _tables(run: RunResult) -> Iterable[tuple[str, tuple[str, ...], Iterable[Seq
     yield "fills", _FILLS, _fill_rows(run)
     yield "decisions", _DECISIONS, _decision_rows(run)
     yield "equity", ("ts", "utc", "equity", "underwater_frac"), _equity_rows(run)
-    yield "daily", ("trade_date", "start_balance", "end_balance", "net", "return_frac", "ticks"), _daily_rows(run)
+    yield "daily", _DAILY, _daily_rows(run)
 
 
 _TRADES = (
@@ -284,7 +284,12 @@ def _equity_rows(run: RunResult) -> Iterable[Sequence[Any]]:
         yield ts, _utc(ts), f"{equity:.2f}", f"{under:.6f}"
 
 
+_DAILY = ("trade_date", "start_balance", "end_balance", "net", "return_frac", "ticks", "start_equity", "end_equity")
+
+
 def _daily_rows(run: RunResult) -> Iterable[Sequence[Any]]:
     for session, value in zip(run.tables.sessions, daily_returns(run).tolist(), strict=True):
-        net = session.end_balance - session.start_balance
-        yield session.trade_date.isoformat(), session.start_balance, session.end_balance, net, f"{value:.8f}", session.ticks
+        net = session.end_equity - session.start_equity
+        balances = (session.start_balance, session.end_balance)
+        equity = (session.start_equity, session.end_equity)
+        yield session.trade_date.isoformat(), *balances, net, f"{value:.8f}", session.ticks, *equity

@@ -42,10 +42,11 @@ COST_LANES = ("cost_x2", "cost_x3")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneResult:
-    """One lane of a run: its closed trades and the balance it ended with."""
+    """One lane of a run: its closed trades, the balance it ended with, and its equity at the end of each session."""
 
     trades: Sequence[Trade]
     final_balance: Decimal
+    session_equity: Sequence[Decimal] = ()
 
     @property
     def gross(self) -> Decimal:
@@ -81,12 +82,27 @@ class LaneResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionResult:
-    """One trade date: balance before and after, and the market data it consumed."""
+    """One trade date: balance and equity before and after, and the market data it consumed.
+
+    Equity is the balance with what is held at its last price; None where nothing was held, and it is the balance.
+    """
 
     session: Session
     start_balance: Decimal
     end_balance: Decimal
     ticks: int
+    held_start_equity: Decimal | None = None
+    held_end_equity: Decimal | None = None
+
+    @property
+    def start_equity(self) -> Decimal:
+        """Equity before the session, at the last prices known then."""
+        return self.start_balance if self.held_start_equity is None else self.held_start_equity
+
+    @property
+    def end_equity(self) -> Decimal:
+        """Equity after the session."""
+        return self.end_balance if self.held_end_equity is None else self.held_end_equity
 
     @property
     def trade_date(self) -> date:
@@ -129,6 +145,8 @@ class RunCollector:
     def __init__(self, gate_names: Sequence[str] | None = None) -> None:
         self._gate_names = gate_names
         self._started: SessionStarted | None = None
+        self._held_start: Decimal | None = None
+        self._held_end: Decimal | None = None
         self._sessions: list[SessionResult] = []
         self._trades: list[Trade] = []
         self._fills: list[Fill] = []
@@ -146,7 +164,7 @@ class RunCollector:
             OrderFilled: lambda event: self._fills.append(event.fill),
             TradeClosed: lambda event: self._trades.append(event.trade),
             DecisionMade: lambda event: self._decide(event.decision),
-            AccountSnapshot: self._snapshots.append,
+            AccountSnapshot: self._snapshot,
             SessionStarted: self._start,
             SessionEnded: self._end,
             RowsClosed: self._rows,
@@ -168,6 +186,11 @@ class RunCollector:
 
     def _start(self, event: SessionStarted) -> None:
         self._started = event
+        self._held_start = self._held_end
+
+    def _snapshot(self, event: AccountSnapshot) -> None:
+        self._snapshots.append(event)
+        self._held_end = None if event.equity == event.balance else event.equity
 
     def _order(self, event: OrderChanged) -> None:
         first = self._order_times.get(event.client_order_id, (event.ts, event.ts))[0]
@@ -188,7 +211,12 @@ class RunCollector:
             return
         self._sessions.append(
             SessionResult(
-                session=self._started.session, start_balance=self._started.balance, end_balance=event.balance, ticks=event.ticks
+                session=self._started.session,
+                start_balance=self._started.balance,
+                end_balance=event.balance,
+                ticks=event.ticks,
+                held_start_equity=self._held_start,
+                held_end_equity=self._held_end,
             )
         )
 
@@ -270,6 +298,11 @@ class RunResult:
     def trades(self) -> tuple[Trade, ...]:
         """Closed trades of the main lane, in order of exit."""
         return self.tables.trades
+
+    @property
+    def final_equity(self) -> Decimal:
+        """Balance after the last session, with what was still held at its last price."""
+        return self.tables.sessions[-1].end_equity if self.tables.sessions else self.starting_balance
 
     @property
     def final_balance(self) -> Decimal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import cache, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from sovereign.core.event import RowsClosed
 from sovereign.core.instrument import Instrument
 from sovereign.core.port import Feed, SessionCalendar, Sink, Strategy
 from sovereign.core.session import Session
-from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
+from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig, SyntheticMarket
 from sovereign.research.assumption import assumption_check, softened
 from sovereign.research.backtest import Outcome, Passage, Recipe, charged_instrument, run_backtest
 from sovereign.research.card import EvidenceCheck
@@ -31,12 +31,13 @@ from sovereign.research.evidence import (
 )
 from sovereign.research.evidence_card import build_card
 from sovereign.research.metrics import compute_metrics, daily_sharpe
+from sovereign.research.portfolio import null_symbols, portfolio_future_test, portfolio_null_test
 from sovereign.research.report import ReportPaths, summarize, write_report
 from sovereign.research.result import RunResult
 from sovereign.store.bulk import CheckColumn, DecisionColumns
 from sovereign.store.runs import RunRecord, digest, make_run_id
 from sovereign.store.store import Store
-from sovereign.strategies import load_strategy
+from sovereign.strategies import load_strategy, market_of
 
 _SESSIONS_A_WRITE = 16
 
@@ -61,7 +62,8 @@ class Plan:
     kind : `backtest`, `replay` or `demo`.
     settings : the whole configuration as JSON-ready values, kept with the run.
     data_hash : digest of the market data, so that trials on the same data are counted together.
-    calendar, instrument : market of the run, also used for the null and the look-ahead test.
+    calendar, instruments : market of the run, benchmarks first; also used for the null and the look-ahead test.
+    symbols : what is traded. portfolio_market : the driftless market of a strategy that trades several symbols.
     is_tested : make the null and the look-ahead test; without them the card says "not run".
     warm_up : earlier sessions that signals see first and nobody trades; `data_hash` must tell of them.
     feed_notes : asked after the run, what the feed has to say about its data: what it left out, and why.
@@ -70,7 +72,7 @@ class Plan:
     kind: str
     recipe: Recipe
     feed: Feed
-    instrument: Instrument
+    instruments: tuple[Instrument, ...]
     calendar: SessionCalendar
     symbols: tuple[str, ...]
     start: date
@@ -80,6 +82,7 @@ class Plan:
     seed: int | None
     evidence: EvidenceConfig
     metrics: MetricsConfig
+    portfolio_market: PortfolioMarketConfig = field(default_factory=PortfolioMarketConfig)
     is_tested: bool = True
     warm_up: Feed | None = None
     feed_notes: Callable[[], Sequence[str]] = tuple
@@ -124,7 +127,9 @@ class Recording:
         self._now_ns = now_ns
         self.started_ns = now_ns()
         strategy = load_strategy(plan.recipe.strategy, plan.recipe.strategy_config)
-        bracket = strategy.usual_bracket(plan.instrument)
+        # One bracket stands for all refused candidates; where the symbols have different ones, none is assumed.
+        usual = {strategy.usual_bracket(instrument) for instrument in plan.instruments}
+        bracket = usual.pop() if len(usual) == 1 else None
         config_hash = digest(plan.settings)
         self.record = RunRecord(
             id=make_run_id(plan.recipe.strategy, self.started_ns, config_hash),
@@ -143,7 +148,7 @@ class Recording:
             is_simulated=plan.feed.is_simulated,
             starting_balance=plan.recipe.starting_balance,
             started_ns=self.started_ns,
-            instruments=(plan.instrument,),
+            instruments=plan.instruments,
             stop_ticks=None if bracket is None else bracket.stop_ticks,
             target_ticks=None if bracket is None else bracket.target_ticks,
         )
@@ -188,7 +193,7 @@ class Recording:
         )
         metrics = compute_metrics(result, plan.metrics)
         execution = plan.recipe.execution
-        soft = softened(plan.evidence, plan.metrics, execution, [plan.instrument, *outcome.instruments])
+        soft = softened(plan.evidence, plan.metrics, execution, [*plan.instruments, *outcome.instruments])
         assumed = assumption_check(soft, is_simulated=plan.feed.is_simulated)
         result = result.with_evidence(build_card(result, (*further, assumed), plan.evidence, metrics))
         paths = write_report(result, folder / self.run_id, metrics)
@@ -252,11 +257,18 @@ def strategy_tests(plan: Plan, store: Store, now_ns: Callable[[], int]) -> tuple
     if (kept := store.kept_test(key)) is not None:
         null, future = NullResult(**kept["null"]), FutureResult(**kept["future"])
         return tuple(strategy_checks(null, future, plan.evidence.null_min_trades))
-    config = plan.evidence
+    tests = portfolio_tests if market_of(plan.recipe.strategy) == "portfolio" else _futures_tests
+    null, future = tests(plan)
+    store.keep_test(key, now_ns(), {"null": asdict(null), "future": asdict(future)})
+    return tuple(strategy_checks(null, future, plan.evidence.null_min_trades))
+
+
+def _futures_tests(plan: Plan) -> tuple[NullResult, FutureResult]:
+    config, instrument = plan.evidence, plan.instruments[0]
     session = next(day_sessions(plan.calendar, TEST_START))
     null = null_test(
         plan.recipe,
-        plan.instrument,
+        instrument,
         plan.calendar,
         sessions=config.null_sessions,
         ticks=config.null_ticks,
@@ -265,17 +277,26 @@ def strategy_tests(plan: Plan, store: Store, now_ns: Callable[[], int]) -> tuple
         max_t=config.null_max_t,
     )
     market = SyntheticMarket(SyntheticConfig(ticks_per_session=config.future_ticks), config.null_seed)
-    trades = market.session_trades(plan.instrument, session)
-    future = future_test(plan.recipe, plan.instrument, session, trades, cuts=config.future_cuts, seed=config.null_seed)
-    store.keep_test(key, now_ns(), {"null": asdict(null), "future": asdict(future)})
-    return tuple(strategy_checks(null, future, plan.evidence.null_min_trades))
+    trades = market.session_trades(instrument, session)
+    return null, future_test(plan.recipe, instrument, session, trades, cuts=config.future_cuts, seed=config.null_seed)
+
+
+def portfolio_tests(plan: Plan) -> tuple[NullResult, FutureResult]:
+    """Make the null and the look-ahead test on the driftless market of several symbols."""
+    config = plan.evidence
+    symbols = null_symbols(plan.recipe, config.null_symbols)
+    null = portfolio_null_test(plan.recipe, plan.calendar, symbols, config, plan.portfolio_market)
+    return null, portfolio_future_test(plan.recipe, plan.calendar, symbols, config, plan.portfolio_market)
 
 
 def _test_key(plan: Plan) -> str:
     recipe = plan.recipe
     parts = (recipe.strategy_config, recipe.risk, recipe.execution, plan.evidence)
     settings = [part.model_dump(mode="json") for part in parts]
-    return digest([code_hash(), recipe.strategy, plan.instrument.root, str(recipe.starting_balance), settings])
+    market: list[Any] = [plan.instruments[0].root]
+    if market_of(recipe.strategy) == "portfolio":
+        market = [plan.portfolio_market.model_dump(mode="json")]
+    return digest([code_hash(), recipe.strategy, *market, str(recipe.starting_balance), settings])
 
 
 def _zone(plan: Plan) -> str:
@@ -307,5 +328,8 @@ def _assumptions(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     lines += plan.feed_notes()
     if outcome.open_positions:
         held = ", ".join(f"{quantity:+d} {symbol}" for symbol, quantity in outcome.open_positions.items())
-        lines.append(f"The data ended with an open position ({held}); its floating profit is not in the figures.")
+        lines.append(
+            f"The data ended with open positions ({held}); their floating profit is in the equity and in the daily figures, "
+            f"not among the closed trades."
+        )
     return tuple(lines)

@@ -15,6 +15,7 @@ from typing import Any
 
 from sovereign.core.decision import Check, money
 from sovereign.core.event import Event, Notice, NoticeCode, Severity, TradingState
+from sovereign.core.instrument import AssetClass
 from sovereign.core.order import OrderEvent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
@@ -25,6 +26,7 @@ from sovereign.risk.halt import Cause, Halt
 from sovereign.risk.number import NAN, is_known
 
 _TAKEN = frozenset({OrderEvent.ACCEPT, OrderEvent.TRIGGER, OrderEvent.PARTIAL_FILL, OrderEvent.FILL})
+_FOREVER_NS = 2**63 - 1  # how old data are that were never heard
 _LOOK_AGAIN_NS = NS_PER_SECOND  # how soon a condition that ends by itself is looked at again
 
 
@@ -44,6 +46,7 @@ class Breakers:
     def __init__(self, config: RiskConfig) -> None:
         self._config = config.breakers
         self._max_skew_ns = config.max_clock_skew_s * NS_PER_SECOND
+        self._is_regular = config.hours == "regular"
         self.losses = 0
         self.trades = 0
         self.rejects = 0
@@ -167,27 +170,29 @@ class Breakers:
         self, view: AccountView, positions: Mapping[str, Position], in_force: Collection[str], found: Findings
     ) -> None:
         limit_s, now = self._config.stale_position_s, self.now_ns
-        if limit_s is None or not positions or view.session is None or not view.session.is_open(now):
+        if limit_s is None or not positions or view.session is None or not self._is_expected(view.session, now, positions):
             self._silent_since.clear()
             self._restored(found, "nothing is open" if not positions else "the market is closed")
             return
-        limit = limit_s * NS_PER_SECOND
-        heard = _heard(view.session, now, view.data_ns)
-        age, subject = (float("inf"), "account") if heard is None else (float(now - heard), "account")
+        limit = int(limit_s * NS_PER_SECOND)
+        heard = _heard(view.session, now, view.data_ns, is_regular=self._is_by_day(positions))
+        # whole nanoseconds throughout: a float rounds a time to 256 ns, and a due time in the past is asked for again for ever
+        age, subject = _FOREVER_NS if heard is None else now - heard, "account"
         tapes = sorted({position.tape for position in positions.values()})
         troubles = view.unhealthy or {}
         self._silent_since = {t: self._silent_since.get(t, now) for t in tapes if f"data:{t}" in troubles}
         for tape, since in self._silent_since.items():
             if now - since > age:
-                age, subject = float(now - since), tape
+                age, subject = now - since, tape
         is_tripped = Cause.STALE_DATA in in_force or bool(self._silent)
         if age <= limit * (self._config.recover_frac if is_tripped else 1.0):
             self._restored(found, f"market data is {age / NS_PER_SECOND:.1f} s old")
-            found.due_ns = min(found.due_ns, int(now - age + limit) + 1)
+            found.due_ns = min(found.due_ns, now - age + limit + 1)
             return
         found.due_ns = min(found.due_ns, now + _LOOK_AGAIN_NS)
         held = ", ".join(f"{position.quantity} {symbol}" for symbol, position in positions.items())
-        text = f"no market data for {age / NS_PER_SECOND:.0f} s, allowed are {limit_s:g} s, while {held} was open"
+        silent = "known" if age == _FOREVER_NS else f"for {age / NS_PER_SECOND:.0f} s"
+        text = f"no market data {silent}, allowed are {limit_s:g} s, while {held} was open"
         if self._config.stale_position_action == "flatten":
             found.halts.append(Halt(TradingState.HALTED, Cause.STALE_DATA, text, ts=now))
         elif not self._silent:
@@ -195,6 +200,13 @@ class Breakers:
             found.notices.append(
                 Notice(ts=now, code=NoticeCode.DATA_STALE, severity=Severity.ALARM, subject=subject, text=text)
             )
+
+    def _is_expected(self, session: Session, now: int, positions: Mapping[str, Position]) -> bool:
+        return session.is_regular(now) if self._is_by_day(positions) else session.is_open(now)
+
+    def _is_by_day(self, positions: Mapping[str, Position]) -> bool:
+        # Shares that are traded in the day session may be silent in the evening; futures trade through the night.
+        return self._is_regular and all(p.instrument.asset_class is not AssetClass.FUTURE for p in positions.values())
 
     def _restored(self, found: Findings, why: str) -> None:
         if self._silent:
@@ -238,12 +250,13 @@ class Breakers:
         self._proposed, self._silent_since = proposed, silent_since
 
 
-def _heard(session: Session, now: int, data_ns: int | None) -> int | None:
+def _heard(session: Session, now: int, data_ns: int | None, *, is_regular: bool) -> int | None:
     # since when the market could have been heard: the last data, the open or the end of the last break; None when unknown
     if data_ns is not None and not is_known(data_ns):
         return None
     resumed = [end for _, end in session.breaks if end <= now]
-    return max([session.open_ns, *resumed] if data_ns is None else [int(data_ns), session.open_ns, *resumed])
+    opened = session.regular_open_ns if is_regular else session.open_ns
+    return max([opened, *resumed] if data_ns is None else [int(data_ns), opened, *resumed])
 
 
 def room_halt(case: Case, now: int) -> Halt | None:

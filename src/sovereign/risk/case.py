@@ -62,7 +62,7 @@ class Case:
         if self._size is None:
             intent, view = self.intent, self.view
             room = room_left(self.limits, self.equity, self.positions, view.last_ticks, self.committed)
-            means = means_of(intent, self.instrument, view, self.positions, room)
+            means = means_of(intent, self.instrument, view, self.positions, room, self.config)
             wish = Wish(self.traded, intent.quantity, intent.size_steps, intent.size_multiplier, intent.bracket)
             self._size = self.sizer.size(wish, means, self.instrument, self.tier, self.streaks, self.is_tiered)
         return self._size

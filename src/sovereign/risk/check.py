@@ -13,15 +13,17 @@ Reduce-only orders do not come here; see `reduction`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import wraps
 from operator import attrgetter
 
 from sovereign.core.decision import Check
 from sovereign.core.event import TradingState
+from sovereign.core.order import Side
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.risk.case import Case
+from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.halt import GRAVITY
 from sovereign.risk.number import NAN, is_known, number
 
@@ -165,6 +167,8 @@ def check_trading_hours(case: Case) -> Check:
     if times.session is None or not is_known(ts):
         return Check("trading_hours", NAN, 0.0, "min", False, "the session was unknown")
     first, end = times.first_ns, times.end_ns
+    if ts == times.late_ns:
+        return Check("trading_hours", 0.0, 0.0, "min", True, ("entries are taken {}", times))
     inside = min(ts - first, end - ts) / NS_PER_MINUTE
     return Check("trading_hours", inside, 0.0, "min", first <= ts < end, ("entries are taken {}", times))
 
@@ -257,6 +261,21 @@ def check_working_entries(case: Case) -> Check:
     return Check("working_entries", float(count), float(limit), "orders", count <= limit, note)
 
 
+def check_sector(case: Case) -> Check:
+    """Refuse when a group of the symbol would hold more symbols than it may; a symbol without a word on its groups as well."""
+    limit, groups = case.config.max_per_sector, case.config.sectors.get(case.traded)
+    if limit is None or groups is None:
+        unnamed = f"risk.sectors does not say which groups {case.traded} belongs to"
+        return Check("sector", NAN, NAN if limit is None else float(limit), "symbols", False, unnamed)
+    others = (case.positions.keys() | case.view.working_units.keys()) - {case.traded}
+    members = {group: sorted(s for s in others if group in case.config.sectors.get(s, ())) for group in groups}
+    fullest = max(members, key=lambda group: (len(members[group]), group), default="")
+    count = 1 + len(members.get(fullest, ())) if fullest else 0
+    listed = ", ".join(members.get(fullest, ())) or "nothing"
+    note = ("with {} the group '{}' ({}) would have {} symbols, allowed are {}", case.traded, fullest, listed, count, limit)
+    return Check("sector", float(count), float(limit), "symbols", count <= limit, note)
+
+
 def of_size(rule: CheckRule) -> CheckRule:
     """Make a check of nothing but the size, the instrument and the tier once for each size."""
 
@@ -290,6 +309,54 @@ def check_loss_at_stop(case: Case) -> Check:
         room,
     )
     return Check("loss_at_stop", number(loss), number(room), case.currency, passed, note)
+
+
+@of_size
+def check_side_exposure(case: Case) -> Check:
+    """Refuse when even one unit would take the value of a side beyond its multiple of equity."""
+    size, limit = case.size, case.config.max_side_exposure_frac
+    held, unit, equity = size.side_value, size.value, case.equity
+    if limit is None or held is None or unit is None or equity is None or equity <= 0:
+        return Check("side_exposure", NAN, number(limit), "x equity", False, "the value of this side or the equity was unknown")
+    after = held + unit * max(1, size.quantity)
+    side = "long" if case.intent.side is Side.BUY else "short"
+    words = (
+        "{} {} would make the {} side {}, allowed are {} times the equity of {}",
+        max(1, size.quantity),
+        case.traded,
+        side,
+        after,
+        str(limit),
+        equity,
+    )
+    return Check("side_exposure", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
+
+
+@of_size
+def check_position_value(case: Case) -> Check:
+    """Refuse when even one unit would take the value held of a symbol beyond its fraction of equity."""
+    size, limit = case.size, case.config.max_position_frac
+    held, unit, equity = size.symbol_value, size.value, case.equity
+    if limit is None or held is None or unit is None or equity is None or equity <= 0:
+        note = f"the value of {case.traded} or the equity was unknown"
+        return Check("position_value", NAN, number(limit), "x equity", False, note)
+    after = held + unit * max(1, size.quantity)
+    words = (
+        "{} {} would make its value {}, allowed are {} of the equity of {}",
+        max(1, size.quantity),
+        case.traded,
+        after,
+        str(limit),
+        equity,
+    )
+    return Check("position_value", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
+
+
+def check_short(case: Case) -> Check:
+    """Refuse an entry that sells, where short positions are not allowed."""
+    is_short = case.intent.side is Side.SELL
+    note = "risk.can_short is false, and this entry sells" if is_short else "this entry buys"
+    return Check("short", float(is_short), 0.0, "shorts", not is_short, note)
 
 
 @of_size
@@ -390,6 +457,20 @@ ENTRY_CHECKS: tuple[CheckRule, ...] = (
     check_order_rate,
 )
 """Every check of an entry, in the order in which the first failure is the reason."""
+
+
+def with_portfolio_checks(config: RiskConfig, checks: Sequence[CheckRule]) -> tuple[CheckRule, ...]:
+    """Return the checks with those of portfolios, where such limits are set; they stand before the loss at the stop."""
+    asked = {
+        check_short: not config.can_short,
+        check_sector: config.max_per_sector is not None,
+        check_side_exposure: config.max_side_exposure_frac is not None,
+        check_position_value: config.max_position_frac is not None,
+    }
+    extra = [rule for rule, is_asked in asked.items() if is_asked and rule not in checks]
+    place = checks.index(check_loss_at_stop) if check_loss_at_stop in checks else len(checks)
+    return (*checks[:place], *extra, *checks[place:])
+
 
 FINAL_CHECKS = frozenset({check_kill_switch, check_trading_state})
 """After a failure of one of these no other check is asked."""

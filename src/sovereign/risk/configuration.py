@@ -203,10 +203,15 @@ class RiskConfig(Configuration):
         default=15,
         description="no entry in the last minutes of the hours, min (definitions 5.4: until 15:45)",
     )
-    flatten_before_close_minutes: Minutes = Field(
+    can_enter_at_close: bool = Field(
+        default=False,
+        description="take an entry that is decided at the very moment the hours end (a daily bar's close), whatever the last "
+        "entry minutes say; good till canceled, it meets the next session's first trade",
+    )
+    flatten_before_close_minutes: Minutes | None = Field(
         default=5,
         description="close every position this long before the hours end, min "
-        "(order_flow: 15:55 New York, earlier on half days)",
+        '(order_flow: 15:55 New York, earlier on half days); "none" holds positions overnight',
     )
     clock_zone: str = Field(default="America/New_York", description="IANA time zone of `excluded_windows`")
     excluded_windows: tuple[str, ...] = Field(
@@ -232,10 +237,10 @@ class RiskConfig(Configuration):
         description="daily profit, realized and floating, that ends the day, account currency (order_flow: +500); "
         '"none" to run on',
     )
-    daily_loss_limit: Loss = Field(
+    daily_loss_limit: Loss | None = Field(
         default=Decimal(-300),
         description="daily loss, realized and floating, that ends the day, account currency, negative (order_flow: -300); "
-        "a tier has its own",
+        'a tier has its own; "none" leaves max_daily_loss_frac alone to rule',
     )
     max_daily_loss_frac: Fraction = Field(
         default=Decimal("0.08"),
@@ -274,6 +279,36 @@ class RiskConfig(Configuration):
         allow_inf_nan=False,
         description="value of all shares held and ordered, as a multiple of the balance; futures are bounded by margin instead",
     )
+    max_side_exposure_frac: Decimal | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="value of everything held and ordered on one side, long or short, with this order, as a multiple of equity "
+        '(lossless: 2); "none" for no such limit',
+    )
+    sectors: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="groups that each symbol belongs to, for max_per_sector; an empty list says that it belongs to none",
+    )
+    max_per_sector: int | None = Field(
+        default=None,
+        ge=1,
+        description="symbols of one group held and ordered, this one included, count (tug_of_war: 2); a symbol that "
+        'sectors does not name is then refused; "none" for no such limit',
+    )
+    max_position_frac: Decimal | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="value of one symbol, what is held and ordered of it and this order, as a fraction of equity (tug_of_war: "
+        '0.05, lossless: 0.10, council: 0.15); "none" for no such limit',
+    )
+    value_frac: Fraction | None = Field(
+        default=None,
+        description="size orders outside the tiers by their value: this fraction of equity, times what the strategy makes of "
+        'it (council: 0.15); "none" sizes by the loss at the stop (risk_frac)',
+    )
+    can_short: bool = Field(default=True, description="open short positions; false refuses every entry that sells")
     win_streak: int = Field(
         default=3, ge=1, description="wins in a row that add one unit inside the tiers (definitions 5.4: 3)"
     )
@@ -322,7 +357,28 @@ class RiskConfig(Configuration):
     tiers: TiersConfig = Field(default=TiersConfig(), description="account tiers")
     breakers: BreakersConfig = Field(default=BreakersConfig(), description="breakers")
 
-    @field_validator("daily_profit_target", "max_quantity", "news_file", mode="before")
+    def no_fresher_than(self, seconds: float) -> RiskConfig:
+        """Return the limits for recorded data that comes only every so many seconds: it is not stale before it can come.
+
+        An alarm about silent data is for people who watch; where it would close positions, it waits as long as data may take.
+        """
+        silence, action = self.breakers.stale_position_s, self.breakers.stale_position_action
+        waits = None if silence is None or action == "alarm" else max(silence, seconds)
+        breakers = self.breakers.model_copy(update={"stale_position_s": waits})
+        return self.model_copy(update={"stale_data_s": max(self.stale_data_s, seconds), "breakers": breakers})
+
+    @field_validator(
+        "daily_profit_target",
+        "daily_loss_limit",
+        "flatten_before_close_minutes",
+        "max_quantity",
+        "max_side_exposure_frac",
+        "max_per_sector",
+        "max_position_frac",
+        "value_frac",
+        "news_file",
+        mode="before",
+    )
     @classmethod
     def _none_is_a_word(cls, value: Any) -> Any:
         return none_if_said(value)
@@ -357,7 +413,8 @@ class RiskConfig(Configuration):
 
     @model_validator(mode="after")
     def _closes_after_entries(self) -> RiskConfig:
-        if self.last_entry_before_close_minutes < self.flatten_before_close_minutes:
+        flatten = self.flatten_before_close_minutes
+        if flatten is not None and self.last_entry_before_close_minutes < flatten:
             raise ValueError(
                 f"last_entry_before_close_minutes was {self.last_entry_before_close_minutes} and flatten_before_close_minutes "
                 f"{self.flatten_before_close_minutes}; entries must end before positions are closed"

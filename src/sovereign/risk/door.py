@@ -21,7 +21,14 @@ from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
 from sovereign.risk.breaker import Breakers, room_halt
 from sovereign.risk.case import Case
-from sovereign.risk.check import ENTRY_CHECKS, FINAL_CHECKS, LIKELY_CHECKS, CheckRule, check_loss_at_stop
+from sovereign.risk.check import (
+    ENTRY_CHECKS,
+    FINAL_CHECKS,
+    LIKELY_CHECKS,
+    CheckRule,
+    check_loss_at_stop,
+    with_portfolio_checks,
+)
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.halt import Cause, Clearance, Halt, Latch
 from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
@@ -78,6 +85,7 @@ class OneDoor:
         self._find = find
         self._given = tuple(checks)
         self._breakers = Breakers(config)
+        checks = with_portfolio_checks(config, checks)
         if config.breakers.max_trades_per_session is not None:
             checks = (*checks, self._breakers.check_trade_count)
         self._rules = tuple(checks)
@@ -167,7 +175,12 @@ class OneDoor:
         return events
 
     def flatten_ns(self, session: Session) -> int:
-        """Return when everything must be closed: so many minutes before the hours end (15:55 New York on a full day)."""
+        """Return when everything must be closed: so many minutes before the hours end (15:55 New York on a full day).
+
+        `NEVER` when positions are held overnight.
+        """
+        if self.config.flatten_before_close_minutes is None:
+            return NEVER
         close = session.regular_close_ns if self.config.hours == "regular" else session.close_ns
         return close - self.config.flatten_before_close_minutes * NS_PER_MINUTE
 
@@ -219,12 +232,15 @@ class OneDoor:
         tier = "" if case.tier is None else case.tier.name
         return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded, tier=tier)
 
-    def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
+    def guard(self, tape: str, view: AccountView, parts: int = 1) -> tuple[int, int]:
         """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
 
         A price below low or above high trips; low, high and the prices between do not. Without a position on the tape, or when
         trading is halted already, the pair is (-2**31, 2**31 - 1). When a position is open and the money is not known, every
         price trips: low is then 2**31 - 1 and high -2**31.
+
+        With positions on several tapes none of them stands still. `parts` is then their number: each may go its part of the way
+        to a limit, so that as long as none is outside its guard, all together have reached none.
         """
         positions = held(view.positions)
         on_tape = [position for position in positions.values() if position.tape == tape]
@@ -232,17 +248,21 @@ class OneDoor:
             return FAR_LOW, FAR_HIGH
         limits = self._limits_of(view, positions)
         equity, lowest = known(view.equity), limits.lowest
+        highest = limits.profit_level
+        if parts > 1 and equity is not None and lowest is not None:
+            lowest = lowest if lowest >= equity else equity - (equity - lowest) / parts
+            highest = highest if highest is None or highest <= equity else equity + (highest - equity) / parts
         here = floating(on_tape, view.last_ticks)
         if equity is None or lowest is None:
             return FAR_HIGH, FAR_LOW
         if here is not None:
-            return guard_prices(on_tape, equity - here, lowest, limits.profit_level)
+            return guard_prices(on_tape, equity - here, lowest, highest)
         # the tape has no price yet: build equity from the balance instead
         balance = known(view.balance)
         elsewhere = floating([position for position in positions.values() if position.tape != tape], view.last_ticks)
         if balance is None or elsewhere is None:
             return FAR_HIGH, FAR_LOW
-        return guard_prices(on_tape, balance + elsewhere, lowest, limits.profit_level)
+        return guard_prices(on_tape, balance + elsewhere, lowest, highest)
 
     def inspect(self, view: AccountView) -> Sequence[Event]:
         """Look at the account now; return a `TradingStateChanged` for each limit that has newly tripped or is over.
@@ -269,7 +289,7 @@ class OneDoor:
         if new:
             events += self._latch.latch(now, new)
         events += found.notices
-        self._watch_due_ns = found.due_ns
+        self._watch_due_ns = max(found.due_ns, now + 1)  # never at once: the engine asks until it is later
         self._settle_due()
         return events
 
@@ -439,7 +459,7 @@ class OneDoor:
         if day_start is None:
             return None
         limits = [max(day_start, ZERO) * self.config.max_daily_loss_frac]
-        if False in are_tiered or True not in are_tiered:
+        if self.config.daily_loss_limit is not None and (False in are_tiered or True not in are_tiered):
             limits.append(-self.config.daily_loss_limit)
         if True in are_tiered:
             name = self._memory.day_tier

@@ -7,14 +7,14 @@ included, bounds it. The size is worked out once; the checks read it and never c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sovereign.core.decision import Check, Words, money, say
-from sovereign.core.instrument import AssetClass, Instrument
+from sovereign.core.instrument import AssetClass, Instrument, find_instrument
 from sovereign.core.order import Bracket, OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
@@ -35,7 +35,8 @@ class Size(NamedTuple):
     """The size of an order and everything that bounded it; None is unknown.
 
     `wanted` is what the `rule` wants, `caps` the largest quantity each limit leaves, `quantity` the least of all (0 when one is
-    unknown). `stop_loss`, `cost` and `reward` are per unit, in account currency. As text it is its own arithmetic.
+    unknown). `stop_loss`, `cost`, `reward` and `value` (what a unit is worth) are per unit, in account currency; `side_value`
+    and `symbol_value` those of everything on the order's side, and of its symbol, already. As text it is its own arithmetic.
     """
 
     quantity: int
@@ -49,6 +50,9 @@ class Size(NamedTuple):
     margin: Decimal | None
     margin_limit: Decimal | None
     margin_room: Decimal | None
+    value: Decimal | None
+    side_value: Decimal | None
+    symbol_value: Decimal | None
     caps: Mapping[str, int | None]
     checks: dict[str, Check]  # what has been said about this size; see `risk.check`
 
@@ -69,10 +73,10 @@ class Wish(NamedTuple):
 
 
 class Means(NamedTuple):
-    """What the account has for it; None is unknown.
+    """What the account has for it; None is unknown. What is ordered counts as held.
 
     `room` is what may still be lost today, after what is already at risk; `margin` that of one unit; `used_margin` and
-    `share_value` what is held already. `price` (ticks) is asked for of shares only.
+    `share_value`, `side_value` and `symbol_value` what is held already. `price` (ticks) is asked for where values count.
     """
 
     balance: Decimal | None
@@ -81,6 +85,9 @@ class Means(NamedTuple):
     used_margin: Decimal | None
     share_value: Decimal | None
     price: int | None
+    side_value: Decimal | None = None
+    symbol_value: Decimal | None = None
+    equity: Decimal | None = None
 
 
 def _units(amount: Decimal | None, per_unit: Decimal | None) -> int | None:
@@ -109,7 +116,7 @@ def _exact(multiplier: float) -> Decimal:
 
 
 def _wanted(
-    config: RiskConfig, wish: Wish, streaks: Streaks, by_risk: int | None, *, is_tiered: bool
+    config: RiskConfig, wish: Wish, streaks: Streaks, by_risk: int | None, by_value: int | None, *, is_tiered: bool
 ) -> tuple[int | None, Words]:
     value, steps, quantity = wish.multiplier, wish.steps, wish.quantity
     if not is_known(value) or not 0 < value <= 1 or not is_known(steps):
@@ -119,6 +126,10 @@ def _wanted(
         if not is_known(quantity) or quantity < 1:
             return None, f"asked for {quantity}"
         return max(1, _floor(quantity * multiplier)), f"asked for {quantity} x {multiplier}"
+    if not is_tiered and config.value_frac is not None:
+        if by_value is None:
+            return None, "unknown price or equity"
+        return _floor(by_value * multiplier), f"{config.value_frac} of equity = {by_value}, x {multiplier}"
     if not is_tiered:
         if by_risk is None:
             return None, "unknown loss at the stop"
@@ -138,19 +149,36 @@ def _used_margin(view: AccountView, positions: Mapping[str, Position]) -> Decima
         if margin is None:
             return None
         total += margin * abs(position.quantity)
+    for symbol, quantity in view.working_units.items():
+        margin = known(view.margin_per_unit.get(symbol))
+        if margin is None:
+            return None
+        total += margin * abs(quantity)
     return total
 
 
-def _share_value(view: AccountView, positions: Mapping[str, Position]) -> Decimal | None:
-    # futures carry no value of their own; margin bounds them
-    total = ZERO
+def _holdings(
+    view: AccountView, positions: Mapping[str, Position], find: Callable[[str], Instrument]
+) -> Iterator[tuple[Instrument, str, int]]:
+    # everything held, and every entry that still works: what it is, on which tape, signed units
     for position in positions.values():
-        if position.instrument.asset_class is AssetClass.FUTURE:
-            continue
-        last = view.last_ticks.get(position.tape)
+        yield position.instrument, position.tape, position.quantity
+    for symbol, quantity in view.working_units.items():
+        yield find(symbol), symbol, quantity
+
+
+def _share_value(holdings: Iterable[tuple[Instrument, str, int]], last_ticks: Mapping[str, int]) -> Decimal | None:
+    # futures carry no value of their own; margin bounds them
+    return _value((held for held in holdings if held[0].asset_class is not AssetClass.FUTURE), last_ticks)
+
+
+def _value(holdings: Iterable[tuple[Instrument, str, int]], last_ticks: Mapping[str, int]) -> Decimal | None:
+    total = ZERO
+    for instrument, tape, quantity in holdings:
+        last = last_ticks.get(tape)
         if not is_known(last):
             return None
-        total += position.instrument.notional(last, position.quantity)
+        total += instrument.notional(last, quantity)
     return total
 
 
@@ -160,19 +188,43 @@ def means_of(
     view: AccountView,
     positions: Mapping[str, Position],
     room: Decimal | None,
+    config: RiskConfig,
+    *,
+    find: Callable[[str], Instrument] = find_instrument,
 ) -> Means:
-    """Collect what an account has for an order; `positions` are those that are not flat."""
+    """Collect what an account has for an order; `positions` are those that are not flat.
+
+    Values of sides and symbols are worked out where `config` limits them.
+    """
     margin: Decimal | None = None
     shares: Decimal | None = None
     price: int | None = None
+    side: Decimal | None = None
+    own: Decimal | None = None
+    is_by_equity = has_equity_rules(config)
     if instrument is not None:
         margin = known(view.margin_per_unit.get(instrument.symbol))
         margin = margin if margin is None or margin >= 0 else None
-        if instrument.asset_class is not AssetClass.FUTURE:
-            shares = _share_value(view, positions)
+        is_share = instrument.asset_class is not AssetClass.FUTURE
+        if is_share or is_by_equity:
             price = intent.limit_ticks if is_known(intent.limit_ticks) else view.last_ticks.get(intent.symbol)
             price = price if is_known(price) else None
-    return Means(known(view.balance), room, margin, _used_margin(view, positions), shares, price)
+        if is_share:
+            shares = _share_value(_holdings(view, positions, find), view.last_ticks)
+        if config.max_side_exposure_frac is not None:
+            sign = intent.side.sign
+            side = _value((h for h in _holdings(view, positions, find) if h[2] * sign > 0), view.last_ticks)
+        if config.max_position_frac is not None:
+            symbol = instrument.symbol
+            own = _value((h for h in _holdings(view, positions, find) if h[0].symbol == symbol), view.last_ticks)
+    equity = known(view.equity) if is_by_equity else None
+    used = _used_margin(view, positions)
+    return Means(known(view.balance), room, margin, used, shares, price, side, own, equity)
+
+
+def has_equity_rules(config: RiskConfig) -> bool:
+    """Say whether any rule measures an order's value by the account's equity."""
+    return (config.max_side_exposure_frac, config.max_position_frac, config.value_frac) != (None, None, None)
 
 
 class Sizer:
@@ -201,6 +253,26 @@ class Sizer:
             self._size = size_order(self._config, wish, means, instrument, tier, streaks, is_tiered=is_tiered)
             self._asked = asked
         return self._size
+
+
+def _share_of(amount: Decimal | None, fraction: Decimal | None) -> Decimal | None:
+    return None if amount is None or fraction is None else amount * fraction
+
+
+def _less(amount: Decimal | None, used: Decimal | None) -> Decimal | None:
+    return None if amount is None or used is None else amount - used
+
+
+def _value_caps(config: RiskConfig, means: Means, value: Decimal | None, *, is_share: bool) -> dict[str, int | None]:
+    # what the limits on values leave: of all shares, of the order's side, of its symbol
+    caps: dict[str, int | None] = {}
+    if is_share:
+        caps["value"] = _units(_less(_share_of(means.balance, config.max_notional_frac), means.share_value), value)
+    if config.max_side_exposure_frac is not None:
+        caps["side"] = _units(_less(_share_of(means.equity, config.max_side_exposure_frac), means.side_value), value)
+    if config.max_position_frac is not None:
+        caps["position"] = _units(_less(_share_of(means.equity, config.max_position_frac), means.symbol_value), value)
+    return caps
 
 
 def size_order(
@@ -232,22 +304,17 @@ def size_order(
         margin_limit = config.margin_limits.get(instrument.root)
         if margin_limit is None and value is not None:
             margin_limit = value * config.max_margin_frac
-    margin_room = risk_limit = by_risk = value_room = None
-    if balance is not None:
-        risk_limit = balance * config.max_risk_frac
-        by_risk = _units(balance * config.risk_frac, stop_loss)
-        if means.used_margin is not None:
-            margin_room = balance * config.max_margin_balance_frac - means.used_margin
-        if means.share_value is not None:
-            value_room = balance * config.max_notional_frac - means.share_value
-    wanted, rule = _wanted(config, wish, streaks, by_risk, is_tiered=is_tiered)
+    risk_limit = _share_of(balance, config.max_risk_frac)
+    margin_room = _less(_share_of(balance, config.max_margin_balance_frac), means.used_margin)
+    by_risk = _units(_share_of(balance, config.risk_frac), stop_loss)
+    by_value = _units(_share_of(means.equity, config.value_frac), value)
+    wanted, rule = _wanted(config, wish, streaks, by_risk, by_value, is_tiered=is_tiered)
     caps: dict[str, int | None] = {"room": _units(means.room, stop_loss), "risk": _units(risk_limit, stop_loss)}
     if is_tiered:
         caps["tier"] = None if tier is None else tier.max_units
     if config.max_quantity is not None:
         caps["quantity"] = config.max_quantity
-    if is_share:
-        caps["value"] = _units(value_room, value)
+    caps |= _value_caps(config, means, value, is_share=is_share)
     caps["margin"] = _units(margin_room, margin)
     least = min(0 if bound is None else bound for bound in (wanted, *caps.values()))
     return Size(
@@ -262,6 +329,9 @@ def size_order(
         margin=margin,
         margin_limit=margin_limit,
         margin_room=margin_room,
+        value=value,
+        side_value=means.side_value,
+        symbol_value=means.symbol_value,
         caps=caps,
         checks={},
     )

@@ -17,12 +17,14 @@ class Timetable:
     Attributes
     ----------
     first_ns, end_ns : an entry may be made in `[first_ns, end_ns)`; `hours` says the same in words.
+    late_ns : one may be made at this moment as well, the end of the hours; -1 when it may not.
     """
 
     def __init__(self, config: RiskConfig, schedule: Schedule, session: Session | None) -> None:
         self.session = session
         self.schedule = schedule
         self.first_ns = self.end_ns = self._open_ns = self._close_ns = 0
+        self.late_ns = -1
         self._hours = config.hours
         self._windows: list[tuple[int, int, Window]] = []
         self._news: list[News] = []
@@ -33,6 +35,8 @@ class Timetable:
         end = session.regular_close_ns if is_regular else session.close_ns
         self.first_ns = start + config.first_entry_after_open_minutes * NS_PER_MINUTE
         self.end_ns = end - config.last_entry_before_close_minutes * NS_PER_MINUTE
+        if config.can_enter_at_close:
+            self.late_ns = end
         windows = _intervals(schedule, session)
         if windows is not None:
             self._windows = windows
@@ -45,7 +49,9 @@ class Timetable:
         if self.session is None:
             return ""
         first, last = (from_ns(ts, self.session.zone) for ts in (self.first_ns, self.end_ns))
-        return f"{first:%H:%M}-{last:%H:%M} {self.session.zone} ({self._hours} hours)"
+        return f"{first:%H:%M}-{last:%H:%M} {self.session.zone} ({self._hours} hours)" + (
+            f" and at {from_ns(self.late_ns, self.session.zone):%H:%M}" if self.late_ns >= 0 else ""
+        )
 
     def __str__(self) -> str:
         return self.hours

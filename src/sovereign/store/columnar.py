@@ -37,7 +37,7 @@ def columns_of(rows: Rows) -> dict[str, NDArray[Any]]:
     return {n: getattr(rows, n) for n in names if getattr(rows, n) is not None}
 
 
-def rows_of(kind: str, columns: dict[str, NDArray[Any]]) -> Rows:
+def rows_of(kind: str, columns: dict[str, Any]) -> Rows:
     """Build the columns of a kind: `trades`, `quotes` or `bars-SECONDS`."""
     if kind == "trades":
         return Trades(**columns)

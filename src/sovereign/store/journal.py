@@ -323,7 +323,8 @@ class StoreSink:
         self._add("tier_changes", row)
 
     def _on_state(self, event: TradingStateChanged) -> None:
-        self._add("state_changes", (self._run_key, event.ts, event.state.value, event.cause, event.reason))
+        row = (self._run_key, event.ts, event.state.value, event.cause, event.reason, event.by[:120] or None)
+        self._add("state_changes", row)
 
     def flush(self) -> None:
         """Write what has been collected, in one transaction."""

@@ -5,7 +5,7 @@ Unlike a run's tables, these are written while trading and must hold what a cras
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, LargeBinary, String, Table, Text
 
 from sovereign.store.schema import KEY, MONEY, NAME, metadata
 
@@ -167,3 +167,20 @@ audit_heads = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 """How long each chain is and how it ends, so that a cut end is seen."""
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("account", NAME, primary_key=True),
+    Column("strategy", NAME, primary_key=True),
+    Column("episode_id", String(160), primary_key=True),
+    Column("symbol", NAME, nullable=False),
+    Column("opened_ns", BigInteger, nullable=False),
+    Column("closed_ns", BigInteger),
+    Column("side", BigInteger, nullable=False),
+    Column("regime", String(40), nullable=False),
+    Column("outcome", Float),
+    Column("state", Text, nullable=False),
+    Index("ix_episodes_closed", "account", "strategy", "closed_ns"),
+)
+"""What a strategy saw when it entered and what came of it; `state` is the whole episode as JSON."""

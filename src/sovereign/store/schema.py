@@ -28,7 +28,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 5
 """The newest revision in `store/migrations`, as a number; a change of a table needs a revision of its own there."""
 
 metadata = MetaData()
@@ -337,5 +337,7 @@ state_changes = Table(
     Column("state", NAME, nullable=False),
     Column("cause", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("by", String(120)),
     Index("ix_state_changes_run", "run_key", "ts"),
 )
+"""Halts and their ends; `by` is the person who halted or cleared, NULL for what the risk door did by itself."""

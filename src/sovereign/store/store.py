@@ -43,6 +43,7 @@ from sovereign.store.runs import (
 
 if TYPE_CHECKING:
     from sovereign.store.live import LiveStore
+    from sovereign.store.scouts import ScoutStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +199,13 @@ class Store:
             self._live = LiveStore(self._database)
         return self._live
 
+    @property
+    def scouts(self) -> ScoutStore:
+        """What scouts saw, and the record of the tug of war."""
+        from sovereign.store.scouts import ScoutStore
+
+        return ScoutStore(self._database)
+
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
@@ -236,6 +244,19 @@ class Store:
             )
             if changed.rowcount != 1:
                 raise NotFoundError(f"run was '{run_id}', which was never begun; call begin_run first")
+
+    def add_to_summary(self, run_id: str, name: str, content: Mapping[str, Any]) -> None:
+        """Keep something that was found out about a run afterwards, under `name` in its summary.
+
+        Raises
+        ------
+        NotFoundError : no run has that name.
+        """
+        runs = schema.runs
+        with self._database.writing() as connection:
+            row = find_run(connection, run_id)
+            summary = {**(json.loads(row.summary) if row.summary else {}), name: dict(content)}
+            connection.execute(runs.update().where(runs.c.key == row.key).values(summary=json.dumps(summary, default=str)))
 
     def sink(self, run_id: str, describe: Describe | None = None, *, sessions_a_write: int = 1) -> StoreSink:
         """Return a reader of the audit stream that keeps it under `run_id`; see `StoreSink`."""

@@ -3,6 +3,12 @@
 A folder becomes a strategy by defining, in its `__init__`, `STRATEGY` (a class with the shape of `core.port.Strategy`, made
 from its configuration alone) and `CONFIGURATION` (a subclass of `core.configuration.Configuration`). It may define `DEFAULTS`:
 settings of other sections, by dotted key, that it assumes unless the user says otherwise. Nothing else is to be registered.
+
+Some names are understood where they occur. A class attribute `market` of the strategy is "futures" (one product, the default)
+or "portfolio" (several shares on one clock): it chooses the driftless market of its null test. A field `benchmarks` of the
+configuration lists symbols that are fed first and never traded; a field `bar_seconds` says that the strategy decides on bars of
+that width, and so may be run on recorded bars. An attribute `warm_up_sessions` of the strategy says how many sessions its
+signals must have seen before they say anything (1 where it does not occur).
 """
 
 from __future__ import annotations
@@ -11,7 +17,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -19,7 +25,19 @@ from sovereign.core.configuration import Configuration
 from sovereign.core.errors import ConfigurationError, NotFoundError, suggestion
 from sovereign.core.port import Strategy
 
-__all__ = ["assumed_settings", "configuration_class", "load_strategy", "strategy_names"]
+__all__ = [
+    "Market",
+    "assumed_settings",
+    "bar_seconds_of",
+    "benchmarks_of",
+    "configuration_class",
+    "load_strategy",
+    "market_of",
+    "strategy_names",
+    "warm_up_sessions_of",
+]
+
+Market = Literal["futures", "portfolio"]
 
 
 def strategy_names() -> tuple[str, ...]:
@@ -67,6 +85,37 @@ def assumed_settings(name: str) -> Mapping[str, Any]:
     NotFoundError : there is no strategy of that name.
     """
     return dict(getattr(_find(name), "DEFAULTS", {}))
+
+
+def market_of(name: str) -> Market:
+    """Return what kind of market a strategy trades.
+
+    Raises
+    ------
+    NotFoundError : there is no strategy of that name.
+    ConfigurationError : it says something else.
+    """
+    market: Any = getattr(_find(name).STRATEGY, "market", "futures")
+    if market not in ("futures", "portfolio"):
+        raise ConfigurationError(f"market of strategy '{name}' was '{market}'; allowed are futures and portfolio")
+    found: Market = market
+    return found
+
+
+def benchmarks_of(section: Configuration) -> tuple[str, ...]:
+    """Return the symbols that a strategy wants to see and never trades; they are fed first."""
+    return tuple(getattr(section, "benchmarks", ()))
+
+
+def bar_seconds_of(section: Configuration) -> int | None:
+    """Return the width of the bars that a strategy decides on (s); None when it needs ticks."""
+    seconds = getattr(section, "bar_seconds", None)
+    return None if seconds is None else int(seconds)
+
+
+def warm_up_sessions_of(name: str, section: Configuration) -> int:
+    """Return how many sessions a strategy's signals must have seen before they say anything."""
+    return int(getattr(load_strategy(name, section), "warm_up_sessions", 1))
 
 
 def load_strategy(name: str, section: Configuration | Mapping[str, Any] | None = None) -> Strategy:

@@ -14,6 +14,8 @@ from sovereign.core.decision import Proposal, Verdict
 from sovereign.core.errors import DataError
 from sovereign.core.event import (
     DecisionMade,
+    Notice,
+    NoticeCode,
     OrderChanged,
     OrderFilled,
     SessionEnded,
@@ -164,6 +166,9 @@ def test_auto_flatten_when_five_to_four_in_new_york_then_closes_at_the_next_trad
     assert [f.ts for f in exits] == [SESSION.at(time(15, 55))]
     children = [e for e in of(events, OrderChanged) if e.role in (OrderRole.STOP, OrderRole.TARGET) and e.status.is_closed]
     assert {e.status for e in children} == {OrderStatus.CANCELED}
+    (told,) = of(events, Notice)
+    assert (told.code, told.ts) == (NoticeCode.AUTO_FLATTEN, SESSION.at(time(15, 55)))
+    assert told.text == "1 positions are closed and 2 orders canceled before the session ends"
 
 
 def test_day_order_when_the_session_ends_then_expires():

@@ -302,6 +302,7 @@ def test_restart_when_a_request_had_not_been_kept_then_never_left_and_is_closed_
     assert not list(bench.engine.executor.working())
     assert (second.requests, again.kept) == ([], [])
     assert bench.feed.resumed[-1] == ("ES", TEN, 1)
+    assert bench.feed.worked[0] == TEN  # told again: the first may have died before it did, and a lockstep venue waits for it
 
 
 def test_restart_when_a_request_had_been_kept_then_is_in_flight_and_not_sent_twice(tmp_path):

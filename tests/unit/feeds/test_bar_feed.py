@@ -52,7 +52,7 @@ def test_path_when_bar_rises_then_it_fell_first_and_extremes_share_their_time() 
     end = 600 * NS_PER_SECOND
     path = path_of(bars_at([end], [(100, 110, 95, 105, 10)]), 60)
     assert path.price.tolist() == [100, 95, 110, 105]
-    assert path.ts.tolist() == [540 * NS_PER_SECOND, 570 * NS_PER_SECOND, 570 * NS_PER_SECOND, end - 1]
+    assert path.ts.tolist() == [555 * NS_PER_SECOND, 570 * NS_PER_SECOND, 570 * NS_PER_SECOND, end - 1]
     assert path.size.tolist() == [2, 2, 2, 4]
     assert path.side.tolist() == [0, 0, 0, 0]
 
@@ -101,7 +101,9 @@ def test_hourly_bar_that_begins_before_the_session_when_fed_then_starts_with_it(
     shelf = Shelf({"SPY": {DAY: bars_at([first_close], [(10, 12, 9, 11, 8)])}})
     feed = BarFeed(shelf, ["SPY"], 3600, DAY, DAY, calendar_for("XNYS"))
     (block,) = feed.blocks(day)
-    assert int(block.trades.ts[0]) == day.regular_open_ns
+    # what is left of it begins at 09:30: open a quarter of half an hour later, extremes at 09:45
+    assert (block.trades.ts - day.regular_open_ns).tolist() == [450 * 10**9, 900 * 10**9, 900 * 10**9, 1_800 * 10**9 - 1]
+    assert block.trades.is_path
     builder = BarBuilder(3600)
     builder.start_session(day)
     (bar,) = builder.advance(block.trades, block.until_ns)

@@ -100,7 +100,7 @@ def test_session_when_asked_twice_then_the_same_object() -> None:
 
 
 def test_calendar_for_when_instrument_is_supported_then_it_exists() -> None:
-    assert {future.calendar for future in FUTURES.values()} | {"XNYS"} == set(CALENDARS)
+    assert {future.calendar for future in FUTURES.values()} | {"XNYS", "CRYPTO"} == set(CALENDARS)
 
 
 def test_calendar_for_when_name_is_unknown_then_error_suggests() -> None:
@@ -118,3 +118,19 @@ def test_session_when_date_is_before_the_hours_are_known_then_usage_error() -> N
 def test_sessions_when_range_is_reversed_then_usage_error() -> None:
     with pytest.raises(UsageError, match="must not be before"):
         calendar_for("XNYS").sessions(date(2025, 1, 2), date(2025, 1, 1))
+
+
+def test_crypto_when_a_year_is_listed_then_every_day_trades_around_the_clock_in_utc() -> None:
+    sessions = calendar_for("CRYPTO").sessions(date(2024, 1, 1), date(2024, 12, 31))
+    assert len(sessions) == 366
+    assert all(s.close_ns - s.open_ns == 86_400 * 10**9 for s in sessions)
+    assert [s.close_ns for s in sessions[:-1]] == [s.open_ns for s in sessions[1:]]
+    saturday = calendar_for("CRYPTO").session_of(to_ns(datetime(2024, 3, 9, 23, 59, 59, tzinfo=UTC)))
+    assert saturday is not None
+    assert saturday.trade_date == date(2024, 3, 9)
+    assert saturday.is_regular(saturday.open_ns)
+
+
+def test_crypto_when_before_the_first_block_then_says_from_when_it_knows() -> None:
+    with pytest.raises(UsageError, match="2009-01-03"):
+        calendar_for("CRYPTO").session(date(2008, 12, 31))

@@ -9,7 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign.kernels.level import LEVELS, NEED_ROOM, best_above, best_below, count_bar, count_leg, span, strength
+from lossless_reference import Levels
+from sovereign.kernels.level import (
+    LEVELS,
+    NEED_ROOM,
+    best_above,
+    best_below,
+    count_bar,
+    count_bars,
+    count_leg,
+    is_resistance,
+    is_support,
+    opposite_above,
+    opposite_below,
+    span,
+    strength,
+    touched_above,
+    touched_below,
+)
 
 
 def counts(path: list[int], granularity: int, buckets: range) -> dict[int, int]:
@@ -91,3 +108,62 @@ def test_best_below_when_there_is_no_bucket_below_then_says_one_before_the_span(
     first, last = span(state)
     assert best_below(state, scores, 35) == first - 1
     assert best_above(state, scores, 75) == last + 1
+
+
+def book(path: list[int], g: int) -> tuple[np.ndarray, np.ndarray, Levels]:
+    state, scores = new(g, -10, 120)
+    plain = Levels(g)
+    for close in path:
+        assert count_bar(state, scores, close, close, close, close) == 0
+        plain.bar(close, close, close, close)
+    return state, scores, plain
+
+
+PATHS = st.lists(st.integers(0, 400), min_size=2, max_size=40)
+
+
+@given(PATHS, st.integers(5, 40), st.integers(0, 400), st.integers(0, 400))
+def test_searches_when_any_path_was_walked_then_agree_with_the_definition_written_down(
+    path: list[int], g: int, low: int, high: int
+) -> None:
+    state, scores, plain = book(path, g)
+    first, last = span(state)
+    last_price = path[-1]
+    assert (first, last) == (plain.span()[0], plain.span()[-1])
+    assert [k for k in plain.span() if is_support(state, scores, k)] == plain.supports()
+    assert [k for k in plain.span() if is_resistance(state, scores, k)] == plain.resistances()
+    support = plain.touched_support(low)
+    assert touched_below(state, scores, last_price, low, 0.5) == (first - 1 if support is None else support)
+    resistance = plain.touched_resistance(high)
+    assert touched_above(state, scores, last_price, high, 0.5) == (last + 1 if resistance is None else resistance)
+    for k in plain.span():
+        assert strength(state, scores, k) == pytest.approx(plain.strength(k), abs=1e-12)
+
+
+@given(PATHS, st.integers(5, 40), st.integers(-8, 0))
+def test_opposite_level_when_asked_for_a_score_then_is_the_nearest_that_has_it(path: list[int], g: int, score: int) -> None:
+    state, scores, plain = book(path, g)
+    first, last = span(state)
+    price = path[-1]
+    above = [k for k in plain.resistances() if k > price // g and plain.score(k) >= score]
+    below = [k for k in plain.supports() if k < price // g and plain.score(k) >= score]
+    assert opposite_above(state, scores, price, score) == min(above, default=last + 1)
+    assert opposite_below(state, scores, price, score) == max(below, default=first - 1)
+
+
+def test_touched_below_when_several_are_met_then_the_score_decides_before_the_distance() -> None:
+    # Buckets of 10: 3 and 6 are crossed less than those around them, 3 the least of all.
+    state, scores = new(10, 0, 20)
+    scores[:11] = [0, 0, -3, -1, -5, -6, -4, -7, -7, -2, 0]
+    state["bars"], state["low"], state["high"], state["last"] = 9, 15, 95, 85
+    assert touched_below(state, scores, 85, 72, 0.5) == 6
+    assert touched_below(state, scores, 85, 76, 0.5) == -1  # none: the span begins at bucket 0
+    assert touched_below(state, scores, 85, 42, 0.5) == 3
+    assert touched_below(state, scores, 85, 46, 0.5) == 6  # 46 is more than half a bucket above 40
+
+
+def test_count_bars_when_room_ends_then_says_where_to_go_on() -> None:
+    state, scores = new(10, 0, 12)
+    prices = np.array([50, 60, 500, 70], np.int32)
+    assert count_bars(state, scores, prices, prices, prices, prices, 0) == 2
+    assert int(state["bars"][0]) == 2

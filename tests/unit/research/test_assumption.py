@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from sovereign.core.instrument import find_instrument
-from sovereign.execution.fill_model import REALISTIC, ExecutionConfig, FillModels
+from sovereign.execution.fill_model import REALISTIC, BarOrder, ExecutionConfig, FillModels
 from sovereign.research.assumption import assumption_check, softened
 from sovereign.research.card import EvidenceCard, EvidenceCheck, EvidenceName, EvidenceVerdict
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
@@ -104,11 +104,15 @@ def test_check_when_nothing_is_soft_then_passes():
     assert assumption_check((), is_simulated=False).passed
 
 
+def _others(value):
+    return list(BarOrder) if isinstance(value, BarOrder) else (value - 1, value + 1)
+
+
 def test_every_evidence_and_fill_setting_has_a_direction():
     """A setting added later must not slip past the check: moving it one way or the other is always noticed."""
     for name, field in EvidenceConfig.model_fields.items():
         moved = [EvidenceConfig.model_construct(**{name: field.default + step}) for step in (-0.25, 0.25)]
         assert any(found(evidence=m) for m in moved), name
     for name in type(REALISTIC).model_fields:
-        moved = [realistic(**{name: getattr(REALISTIC, name) + step}) for step in (-1, 1)]
+        moved = [realistic(**{name: other}) for other in _others(getattr(REALISTIC, name))]
         assert any(found(execution=m) for m in moved), name

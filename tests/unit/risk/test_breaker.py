@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from risk_cases import FRIDAY, TAPE, TEN, THURSDAY, check, door, position, proposal, trade, view
 
 from sovereign.core.decision import Approved, Refused
@@ -140,6 +142,22 @@ def test_stale_data_when_a_position_is_open_then_one_alarm_and_one_all_clear() -
     (over,) = opened.inspect(later(121, data_ns=TEN + 71 * NS_PER_SECOND))
     assert isinstance(over, Notice)
     assert (over.code, over.resolves, over.subject) == (NoticeCode.DATA_RESTORED, NoticeCode.DATA_STALE, alarm.subject)
+
+
+@given(
+    data_ns=st.integers(TEN, TEN + NS_PER_SECOND), silence_ns=st.integers(0, 200 * NS_PER_SECOND), limit_s=st.integers(1, 150)
+)
+@example(data_ns=TEN + 127, silence_ns=100 * NS_PER_SECOND, limit_s=100)
+def test_stale_data_when_looked_at_in_any_nanosecond_then_the_next_look_is_later(
+    data_ns: int, silence_ns: int, limit_s: int
+) -> None:
+    # a look that is due at once is repeated for ever, and the decision thread never comes back
+    opened = breaking(stale_position_s=limit_s)
+    seen = replace(later(0), ts=data_ns + silence_ns, data_ns=data_ns)
+    opened.inspect(seen)
+    assert opened.due_ns > seen.ts
+    if silence_ns <= limit_s * NS_PER_SECOND:
+        assert opened.due_ns == data_ns + limit_s * NS_PER_SECOND + 1
 
 
 def test_stale_data_when_set_to_flatten_then_halted_and_a_resume_in_silence_trips_again() -> None:

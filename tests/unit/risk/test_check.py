@@ -15,7 +15,9 @@ from risk_cases import FRIDAY, HALF_DAY, TAPE, TEN, THURSDAY, check, door, entry
 
 from sovereign.core.decision import Approved, Check, Refused
 from sovereign.core.event import TradingState
-from sovereign.core.order import Bracket
+from sovereign.core.order import Bracket, OrderIntent, Side
+from sovereign.core.position import Position
+from sovereign.core.session import NEVER
 from sovereign.risk.check import ENTRY_CHECKS
 from sovereign.risk.configuration import RiskConfig
 
@@ -309,3 +311,218 @@ def test_judge_when_a_halt_is_latched_then_refused_although_equity_has_recovered
     outcome = refused(opened.judge(proposal(), view()))
     assert (outcome.check, outcome.value) == ("trading_state", 2.0)
     assert "daily_loss_limit" in outcome.reason
+
+
+# Portfolios: sides, sectors, the close
+
+
+def approved_quantity(config: dict[str, Any], multiplier: float = 1.0) -> int:
+    outcome = portfolio(config, multiplier=multiplier)[1]
+    assert isinstance(outcome, Approved)
+    return outcome.quantity
+
+
+def shares(symbol: str, quantity: int, entry_ticks: int = 10_000) -> Position:
+    return position(symbol, quantity, entry_ticks, tape=symbol)
+
+
+def portfolio(
+    config: dict[str, Any], side: Side = Side.BUY, symbol: str = "NVDA", multiplier: float = 1.0, **changes: Any
+) -> Any:
+    """An order for shares at 100.00 with a stop 2.00 away, on an account of 100,000."""
+    intent = OrderIntent(
+        symbol=symbol, side=side, bracket=Bracket(stop_ticks=200, target_ticks=800), size_multiplier=multiplier
+    )
+    account = {
+        "balance": Decimal(100_000),
+        "last_ticks": dict.fromkeys(("SPY", "NVDA", "AMD", "XOM", "KO"), 10_000),
+        "margin_per_unit": dict.fromkeys(("SPY", "NVDA", "AMD", "XOM", "KO"), Decimal(1)),
+    } | changes
+    base = {
+        "max_positions": 20,
+        "max_working_entries": 20,
+        "max_notional_frac": 10,
+        "excluded_windows": (),
+        "risk_frac": "0.05",
+        "max_risk_frac": "0.1",
+        "daily_loss_limit": -50_000,
+        "max_daily_loss_frac": "0.5",
+    }
+    opened = door(RiskConfig.model_validate(base | config), balance=Decimal(100_000))
+    # what is held has its loss at the stop on the door's books, as if it had been approved there
+    for held in account.get("positions", {}):
+        opened._committed[held] = Decimal(100)
+    return opened.judge(proposal(intent=intent, symbol=symbol, side=side), view(**account))
+
+
+@pytest.mark.parametrize(("side", "sign"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_side_exposure_when_a_side_is_nearly_full_then_cut_to_what_is_left(side: Side, sign: int) -> None:
+    # 1.5 x 100,000 = 150,000 may stand on a side; 1,300 shares at 100.00 do: 200 more fit. The other side does not count.
+    positions = {"AMD": shares("AMD", sign * 1_300), "XOM": shares("XOM", -sign * 900)}
+    checks, outcome = portfolio({"max_side_exposure_frac": "1.5"}, side, positions=positions)
+    assert isinstance(outcome, Approved)
+    assert outcome.quantity == 200
+    found = check(checks, "side_exposure")
+    assert (found.value, found.limit, found.unit, found.passed) == (1.5, 1.5, "x equity", True)
+
+
+@pytest.mark.parametrize(("side", "sign"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_side_exposure_when_full_then_refused_with_the_value_after_adding(side: Side, sign: int) -> None:
+    positions = {"AMD": shares("AMD", sign * 1_500)}
+    checks, outcome = portfolio({"max_side_exposure_frac": "1.5"}, side, positions=positions)
+    assert refused((checks, outcome)).check == "side_exposure"
+    assert check(checks, "side_exposure").value == pytest.approx(1.501)  # one share of 100.00 more
+    assert isinstance(portfolio({"max_side_exposure_frac": "1.5"}, side.opposite, positions=positions)[1], Approved)
+
+
+@pytest.mark.parametrize(("side", "sign"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_side_exposure_when_entries_still_work_then_they_count_as_held(side: Side, sign: int) -> None:
+    working = {"AMD": sign * 1_000, "XOM": -sign * 5_000}
+    found = portfolio({"max_side_exposure_frac": "1.5"}, side, working_entries=2, working_units=working)[1]
+    assert isinstance(found, Approved)
+    assert found.quantity == 500
+
+
+def test_side_exposure_when_equity_has_floated_away_then_it_is_equity_that_counts() -> None:
+    # 100,000 with 20,000 lost on paper: 1.0 x 80,000 leaves room for 800 shares at 100.00
+    found = portfolio(
+        {"max_side_exposure_frac": 1},
+        equity=Decimal(80_000),
+        high_water_mark=Decimal(80_000),
+    )[1]
+    assert isinstance(found, Approved)
+    assert found.quantity == 800
+
+
+def test_side_exposure_when_a_price_is_unknown_then_refused() -> None:
+    last = {"NVDA": 10_000}
+    outcome = portfolio({"max_side_exposure_frac": 2}, positions={"AMD": shares("AMD", 10)}, last_ticks=last)
+    assert "side_exposure" in [c.name for c in outcome[0] if not c.passed]
+
+
+def test_side_exposure_when_no_limit_is_set_then_not_asked() -> None:
+    assert "side_exposure" not in [item.name for item in portfolio({})[0]]
+    assert "sector" not in [item.name for item in portfolio({})[0]]
+
+
+SECTORS = {"NVDA": ["chips", "growth"], "AMD": ["chips"], "XOM": ["energy"], "KO": [], "SPY": []}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sector_when_a_group_is_full_then_refused_and_the_group_is_named(sign: int) -> None:
+    config = {"sectors": SECTORS, "max_per_sector": 1}
+    checks, outcome = portfolio(config, positions={"AMD": shares("AMD", sign * 10), "XOM": shares("XOM", 10)})
+    assert refused((checks, outcome)).check == "sector"
+    found = check(checks, "sector")
+    assert (found.value, found.limit, found.unit) == (2.0, 1.0, "symbols")
+    assert "chips" in found.note
+    assert "AMD" in found.note
+
+
+def test_sector_when_a_group_has_room_then_taken() -> None:
+    config = {"sectors": SECTORS, "max_per_sector": 2}
+    assert isinstance(portfolio(config, positions={"AMD": shares("AMD", 10)})[1], Approved)
+
+
+def test_sector_when_entries_of_the_group_still_work_then_they_count() -> None:
+    config = {"sectors": SECTORS, "max_per_sector": 1}
+    found = portfolio(config, working_entries=1, working_units={"AMD": 100})
+    assert refused(found).check == "sector"
+
+
+def test_sector_when_a_symbol_has_no_group_then_never_full_and_unknown_is_refused() -> None:
+    config = {"sectors": SECTORS, "max_per_sector": 1}
+    assert isinstance(portfolio(config, symbol="KO", positions={"AMD": shares("AMD", 10)})[1], Approved)
+    unnamed = portfolio({"sectors": {"AMD": ["chips"]}, "max_per_sector": 1})
+    assert refused(unnamed).check == "sector"
+    assert isnan(check(unnamed[0], "sector").value)
+
+
+def test_notional_when_entries_still_work_then_their_value_counts() -> None:
+    # 1 x 100,000 of shares in all: 700 that are ordered leave 300
+    found = portfolio({"max_notional_frac": 1}, working_entries=2, working_units={"AMD": 300, "XOM": -400})[1]
+    assert isinstance(found, Approved)
+    assert found.quantity == 300
+
+
+@pytest.mark.parametrize(("side", "sign"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_position_value_when_something_is_held_then_cut_to_what_the_symbol_leaves(side: Side, sign: int) -> None:
+    # 0.15 x 100,000 = 15,000 of one symbol: 60 shares at 100.00 are held, 90 more fit; other symbols do not count
+    config = {"max_position_frac": "0.15", "can_add_to_position": True}
+    positions = {"NVDA": shares("NVDA", sign * 60), "AMD": shares("AMD", sign * 500)}
+    checks, outcome = portfolio(config, side, positions=positions)
+    assert isinstance(outcome, Approved)
+    assert outcome.quantity == 90
+    found = check(checks, "position_value")
+    assert (found.value, found.limit, found.unit) == (0.15, 0.15, "x equity")
+
+
+def test_position_value_when_full_then_refused_with_the_value_after_adding() -> None:
+    config = {"max_position_frac": "0.15", "can_add_to_position": True}
+    refusal = portfolio(config, working_entries=1, working_units={"NVDA": 150})
+    assert refused(refusal).check == "position_value"
+    assert check(refusal[0], "position_value").value == pytest.approx(0.151)
+
+
+def test_size_when_orders_are_sized_by_value_then_the_stop_is_not_asked() -> None:
+    # 0.15 x 100,000 / 100.00 = 150 shares, whatever the stop; 0.4 of that at a weight of 0.4
+    assert approved_quantity({"value_frac": "0.15"}) == 150
+    assert approved_quantity({"value_frac": "0.15"}, multiplier=0.4) == 60
+    assert approved_quantity({"value_frac": "0.15", "max_position_frac": "0.1"}) == 100
+
+
+def test_size_when_sized_by_value_and_equity_is_unknown_then_refused() -> None:
+    assert refused(portfolio({"value_frac": "0.15"}, equity=None)).check == "numbers"
+
+
+@pytest.mark.parametrize("can_short", [True, False])
+def test_short_when_shorts_are_off_then_entries_that_sell_are_refused(can_short: bool) -> None:
+    assert isinstance(portfolio({"can_short": can_short}, Side.BUY)[1], Approved)
+    outcome = portfolio({"can_short": can_short}, Side.SELL)
+    if can_short:
+        assert isinstance(outcome[1], Approved)
+    else:
+        assert refused(outcome).check == "short"
+
+
+def test_daily_loss_when_there_is_no_fixed_limit_then_the_fraction_rules() -> None:
+    config = {"daily_loss_limit": "none", "max_daily_loss_frac": "0.05"}
+    lost = {"equity": Decimal(95_100), "high_water_mark": Decimal(100_000)}
+    assert isinstance(portfolio(config, **lost)[1], Approved)
+    assert check(portfolio(config, **lost | {"equity": Decimal(95_000)})[0], "daily_loss").passed is False
+
+
+@pytest.mark.parametrize(("when", "passes"), [("20:59:59", False), ("21:00:00", True), ("21:00:01", False)])
+def test_judge_when_entries_at_the_close_are_let_through_then_only_at_that_moment(when: str, passes: bool) -> None:
+    config = {"can_enter_at_close": True}
+    checks, _ = judge(config, ts=utc(f"2025-11-20 {when}"))
+    assert check(checks, "trading_hours").passed is passes
+    assert not check(judge(ts=utc(f"2025-11-20 {when}"))[0], "trading_hours").passed
+
+
+def test_flatten_when_positions_are_held_overnight_then_never() -> None:
+    assert door(RiskConfig.model_validate({"flatten_before_close_minutes": "none"})).flatten_ns(THURSDAY) == NEVER
+
+
+def test_configuration_when_nothing_is_flattened_then_entries_may_last_to_the_end() -> None:
+    config = RiskConfig.model_validate({"flatten_before_close_minutes": "none", "last_entry_before_close_minutes": 0})
+    assert config.flatten_before_close_minutes is None
+
+
+def test_guard_when_two_tapes_are_held_then_each_may_go_half_of_the_way() -> None:
+    # 300 may be lost: alone 100 shares reach it 3.00 lower, as one of two 1.50 lower
+    positions = {"AMD": shares("AMD", 100), "XOM": shares("XOM", -100)}
+    account = view(balance=Decimal(100_000), positions=positions, last_ticks={"AMD": 10_000, "XOM": 10_000}, margin_per_unit={})
+    opened = door(RiskConfig.model_validate({"daily_profit_target": "none"}), balance=Decimal(100_000))
+    assert opened.guard("AMD", account)[0] == 10_000 - 299
+    assert opened.guard("AMD", account, 2)[0] == 10_000 - 149
+    assert opened.guard("XOM", account, 2)[1] == 10_000 + 149
+
+
+def test_no_fresher_than_when_bars_are_wide_then_data_is_as_old_as_they_are() -> None:
+    wide = RiskConfig().no_fresher_than(300)
+    assert wide.stale_data_s == 300
+    assert wide.breakers.stale_position_s is None
+    flatten = RiskConfig.model_validate({"breakers": {"stale_position_action": "flatten"}}).no_fresher_than(300)
+    assert flatten.breakers.stale_position_s == 300
+    assert RiskConfig().no_fresher_than(1).stale_data_s == 60

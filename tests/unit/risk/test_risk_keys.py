@@ -18,7 +18,7 @@ from risk_cases import FRIDAY, TEN, THURSDAY, entry, position, proposal, trade, 
 
 from sovereign.core.decision import Approved, Refused
 from sovereign.core.event import to_plain
-from sovereign.core.order import Bracket, OrderEvent
+from sovereign.core.order import Bracket, OrderEvent, Side
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
@@ -79,6 +79,7 @@ def _adds(door: OneDoor) -> Any:
 
 SHARES = {"balance": D(10_000), "last_ticks": {"SPY": 66_000}}
 SPY = entry(symbol="SPY", bracket=Bracket(stop_ticks=100, target_ticks=200))
+SHORT = entry(symbol="SPY", side=Side.SELL, bracket=Bracket(stop_ticks=100, target_ticks=200))
 PLACEHOLDER_NEWS_FILE = "<news file>"
 
 
@@ -179,6 +180,13 @@ KEYS = [
     Key("risk_frac", "0.02", outcome(SPY, **SHARES, margin_per_unit={"SPY": D(20)}), {"max_notional_frac": 20}),
     Key("max_risk_frac", "0.009", outcome()),
     Key("max_notional_frac", "0.5", outcome(SPY, **SHARES)),
+    Key("can_enter_at_close", True, at("2025-11-20 21:00")),
+    Key("max_side_exposure_frac", "0.5", outcome(SPY, **SHARES)),
+    Key("sectors", {"SPY": []}, outcome(SPY, **SHARES), {"max_per_sector": 1}),
+    Key("max_per_sector", 1, outcome(SPY, **SHARES)),
+    Key("max_position_frac", "0.5", outcome(SPY, **SHARES)),
+    Key("value_frac", "0.05", outcome(SPY, **SHARES)),
+    Key("can_short", False, outcome(SHORT, **SHARES)),
     Key("win_streak", 1, outcome(trades=("5",))),
     Key("loss_streak", 1, outcome(entry(size_steps=1), trades=("-5",))),
     Key("slippage_ticks", 60, outcome()),

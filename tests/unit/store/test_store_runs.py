@@ -38,6 +38,17 @@ def test_run_when_begun_and_finished_then_comes_back_as_it_was(store):
     )
 
 
+def test_summary_when_something_is_found_out_afterwards_then_is_kept_beside_the_rest(store):
+    name = store.begin_run(example_record())
+    store.finish_run(name, finished_ns=5, summary={"metrics": {}})
+    store.add_to_summary(name, "twin", {"verdict": "explained"})
+    store.add_to_summary(name, "twin", {"verdict": "identical"})
+    assert store.run(name).summary == {"metrics": {}, "twin": {"verdict": "identical"}}
+    assert store.run(name).status == "finished"
+    with pytest.raises(NotFoundError, match="nowhere"):
+        store.add_to_summary("nowhere", "twin", {})
+
+
 def test_run_when_its_name_is_taken_then_gets_a_number(store):
     names = [store.begin_run(example_record()) for _ in range(3)]
     assert names == ["flow-20240401T120000-abc123", "flow-20240401T120000-abc123-2", "flow-20240401T120000-abc123-3"]
@@ -125,7 +136,7 @@ def test_store_when_opened_again_then_keeps_what_it_had(empty_store_url):
 def test_store_when_schema_is_newer_then_says_what_to_do(store_url):
     with Store(store_url) as store, store.database.writing() as connection:
         connection.exec_driver_sql("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
-    with pytest.raises(ConfigurationError, match="written with schema 999; this program knows schema 2 at most; upgrade"):
+    with pytest.raises(ConfigurationError, match="written with schema 999; this program knows schema 4 at most; upgrade"):
         Store(store_url)
 
 

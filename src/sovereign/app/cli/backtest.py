@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -17,14 +17,27 @@ if TYPE_CHECKING:
     from sovereign.research.runner import Finished
 
 StrategyArgument = Annotated[str, typer.Argument(help="Name of the strategy, for example order_flow.")]
-SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Futures root (ES), contract (ESH4) or equity (SPY).")]
+SymbolOption = Annotated[
+    str | None, typer.Option("--symbol", "-s", help="Futures root (ES), contract (ESH4) or equity (SPY); default: ES.")
+]
+SymbolsOption = Annotated[
+    str | None, typer.Option("--symbols", metavar="SPY,NVDA,...", help="Several symbols on one clock and one account.")
+]
+IntervalOption = Annotated[
+    str | None,
+    typer.Option("--interval", help="Recorded data: ticks, or bars of 1m, 5m, 1h, 1d; default: as the strategy decides."),
+]
+DEFAULT_SYMBOL = "ES"
 
 
 def command(
     strategy: StrategyArgument,
-    symbol: SymbolOption = "ES",
+    symbol: SymbolOption = None,
+    symbols: SymbolsOption = None,
+    interval: IntervalOption = None,
     start: Annotated[str | None, typer.Option("--from", help="First trade date, YYYY-MM-DD; default: all there is.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last trade date, YYYY-MM-DD; default: all there is.")] = None,
+    days: Annotated[int | None, typer.Option("--days", min=1, help="Calendar days up to --to, instead of --from.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the report; default: report.folder.")] = None,
     each_day: Annotated[
         bool, typer.Option("--each-day", help="Run every trade date on its own, from the starting balance, on all cores.")
@@ -43,11 +56,12 @@ def command(
     """
     _collect_rarely()
     settings = settings_from(config, overrides, strategy).settings
-    first, last = _range(settings, symbol, start, end)
+    market = chosen_market(settings, strategy, symbol, symbols, interval)
+    first, last = chosen_range(settings, market, start, end, days)
     if each_day:
-        emit(_every_day(settings, strategy, symbol, first, last, jobs, as_json), as_json, _day_table)
+        emit(_every_day(settings, strategy, market, first, last, jobs, as_json), as_json, _day_table)
         return
-    finished = _one_run(settings, strategy, symbol, first, last, out, is_tested, as_json)
+    finished = _one_run(settings, strategy, market, first, last, out, is_tested, as_json)
     emit(_plain(finished), as_json, lambda _: _text(finished))
 
 
@@ -59,30 +73,82 @@ def _collect_rarely() -> None:
     gc.set_threshold(200_000, 50, 1_000)
 
 
-def _range(settings: Settings, symbol: str, start: str | None, end: str | None) -> tuple[date, date]:
-    from sovereign.app.plan import open_catalog
+class ChosenMarket(NamedTuple):
+    """What is traded, and the width of its bars in seconds; None for ticks."""
+
+    symbols: tuple[str, ...]
+    seconds: int | None
+
+    def __str__(self) -> str:
+        return ", ".join(self.symbols)
+
+
+def chosen_market(
+    settings: Settings, strategy: str, symbol: str | None, symbols: str | None, interval: str | None
+) -> ChosenMarket:
+    """Return what `--symbol`, `--symbols` and `--interval` ask for.
+
+    Raises
+    ------
+    UsageError : both kinds of symbols are given, or the interval is none.
+    NotFoundError : a symbol is unknown.
+    """
+    from sovereign.app.plan import parse_interval, strategy_section
     from sovereign.core.instrument import find_instrument
+    from sovereign.strategies import bar_seconds_of
+
+    if symbol is not None and symbols is not None:
+        raise UsageError(f"--symbol was '{symbol}' and --symbols '{symbols}'; give one of them")
+    names = tuple(name for part in (symbols or symbol or DEFAULT_SYMBOL).split(",") if (name := part.strip()))
+    for name in names:
+        find_instrument(name)
+    if interval is None:
+        return ChosenMarket(names, bar_seconds_of(strategy_section(settings, strategy)))
+    return ChosenMarket(names, parse_interval(interval))
+
+
+def chosen_range(
+    settings: Settings, market: ChosenMarket, start: str | None, end: str | None, days: int | None = None
+) -> tuple[date, date]:
+    """Return the dates that `--from`, `--to` and `--days` ask for; what is not said is all there is.
+
+    Raises
+    ------
+    UsageError : a date is none, the range ends before it starts, or its start is given twice.
+    """
+    from sovereign.app.plan import held_range
 
     first = parse_date(start) if start else None
     last = parse_date(end) if end else None
     if first and last and last < first:
         raise UsageError(f"dates were {first} to {last}; --to must not be before --from")
-    find_instrument(symbol)
-    held = open_catalog(settings).dates(symbol)
-    return first or (held[0] if held else date.min), last or (held[-1] if held else date.max)
+    if first and days is not None:
+        raise UsageError(f"--from was {first} and --days {days}; give one of them")
+    held_first, held_last = held_range(settings, market.symbols, market.seconds)
+    last = last or held_last
+    if days is not None:
+        first = date.fromordinal(max(1, last.toordinal() - days + 1))
+    return first or held_first, last
 
 
 def _one_run(
-    settings: Settings, strategy: str, symbol: str, start: date, end: date, out: Path | None, is_tested: bool, quiet: bool
+    settings: Settings,
+    strategy: str,
+    market: ChosenMarket,
+    start: date,
+    end: date,
+    out: Path | None,
+    is_tested: bool,
+    quiet: bool,
 ) -> Finished:
     from sovereign.app.cli.progress import sessions_bar
-    from sovereign.app.plan import catalog_plan, now_ns
+    from sovereign.app.plan import bars_plan, now_ns
     from sovereign.research.runner import run_recorded
     from sovereign.store.store import Store
 
-    plan = catalog_plan(settings, strategy, symbol, start, end, is_tested=is_tested)
-    total = len(list(getattr(plan.feed, "contracts", ())))
-    with Store(settings.store) as store, sessions_bar(f"{strategy} on {symbol}", total, quiet) as advance:
+    plan = bars_plan(settings, strategy, market.symbols, market.seconds, start, end, is_tested=is_tested)
+    total = len(getattr(plan.feed, "contracts", ())) or sum(1 for _ in plan.feed.sessions())
+    with Store(settings.store) as store, sessions_bar(f"{strategy} on {market}", total, quiet) as advance:
         return run_recorded(plan, store, out or settings.report.folder, now_ns, on_session=lambda _: advance())
 
 
@@ -98,9 +164,9 @@ def _text(finished: Finished) -> str:
     return summary_text(finished)
 
 
-def _day_run(job: tuple[Settings, str, str, date]) -> dict[str, Any]:
-    settings, strategy, symbol, day = job
-    finished = _one_run(settings, strategy, symbol, day, day, None, False, True)
+def _day_run(job: tuple[Settings, str, ChosenMarket, date]) -> dict[str, Any]:
+    settings, strategy, market, day = job
+    finished = _one_run(settings, strategy, market, day, day, None, False, True)
     lane = finished.result.lanes[finished.result.fill_model]
     return {
         "date": day.isoformat(),
@@ -115,22 +181,22 @@ def _day_run(job: tuple[Settings, str, str, date]) -> dict[str, Any]:
 
 
 def _every_day(
-    settings: Settings, strategy: str, symbol: str, start: date, end: date, jobs: int, quiet: bool
+    settings: Settings, strategy: str, market: ChosenMarket, start: date, end: date, jobs: int, quiet: bool
 ) -> list[dict[str, Any]]:
     import os
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     from sovereign.app.cli.progress import sessions_bar
-    from sovereign.app.plan import catalog_plan
+    from sovereign.app.plan import bars_plan
 
-    plan = catalog_plan(settings, strategy, symbol, start, end)
+    plan = bars_plan(settings, strategy, market.symbols, market.seconds, start, end)
     days = [session.trade_date for session in plan.feed.sessions()]
-    work = [(settings, strategy, symbol, day) for day in days]
+    work = [(settings, strategy, market, day) for day in days]
     results: list[dict[str, Any]] = []
     with (
         ProcessPoolExecutor(min(jobs, len(work), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool,
-        sessions_bar(f"{strategy} on {symbol}, day by day", len(work), quiet) as advance,
+        sessions_bar(f"{strategy} on {market}, day by day", len(work), quiet) as advance,
     ):
         for result in pool.map(_day_run, work):
             results.append(result)

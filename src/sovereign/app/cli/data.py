@@ -21,7 +21,7 @@ app = command_app("Import, simulate, list, verify and download market data.")
 CatalogOption = Annotated[
     Path | None, typer.Option("--catalog", help="Folder of the catalog; default: the setting data.catalog.")
 ]
-_VENDORS = ("databento", "massive")
+_VENDORS = ("alpaca", "databento", "massive")
 
 
 @app.command("import")
@@ -130,11 +130,14 @@ def verify(
 
 @app.command()
 def download(
-    vendor: Annotated[str, typer.Argument(help="databento or massive.")],
+    vendor: Annotated[str, typer.Argument(help="alpaca, databento or massive.")],
     symbol: Annotated[str, typer.Option(help="Symbol, for example ESH4 or SPY.")],
     start: Annotated[str, typer.Option("--from", help="First date, YYYY-MM-DD.")],
     end: Annotated[str, typer.Option("--to", help="Last date (included), YYYY-MM-DD.")],
-    schema: Annotated[str | None, typer.Option(help="databento: trades, tbbo, mbp-1, mbo, ohlcv-1m; massive: bars-60.")] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(help="databento: trades, tbbo, mbp-1, mbo, ohlcv-1m; massive: bars-60; alpaca: trades, quotes, bars-60."),
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="databento only; default: GLBX.MDP3 for futures.")] = None,
     max_cost: Annotated[float | None, typer.Option(help="USD; nothing is downloaded above it.")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it would cost.")] = False,
@@ -150,6 +153,7 @@ def download(
     from sovereign.feeds.calendar import calendar_for
 
     settings, store = _open(config, overrides, catalog)
+    alpaca = settings_from(config, overrides).settings.alpaca
     request = DownloadRequest(
         vendor=_one_of("vendor", vendor, _VENDORS),
         symbol=symbol,
@@ -159,7 +163,7 @@ def download(
         dataset=dataset,
         max_cost_usd=max_cost,
     )
-    outcome = download_history(store, request, settings, calendar_for, is_estimate=estimate, replace=replace)
+    outcome = download_history(store, request, settings, calendar_for, is_estimate=estimate, replace=replace, alpaca=alpaca)
     if outcome.report is None:
         emit({"cost_usd": outcome.cost_usd, "report": None}, as_json, lambda _: _cost_text(outcome.cost_usd))
         return

@@ -20,13 +20,22 @@ if TYPE_CHECKING:
 
 def command(
     strategy: Annotated[str, typer.Option("--strategy", help="Name of the strategy.")] = "order_flow",
-    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate: a futures root or an equity.")] = "ES",
+    symbol: Annotated[
+        str,
+        typer.Option("--symbol", "-s", help="Market to simulate, of a strategy on one symbol: a futures root or an equity."),
+    ] = "ES",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the market; the same one gives the same ticks.")] = 4,
     start: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
     sessions: Annotated[int, typer.Option("--sessions", min=1, max=100_000, help="Number of sessions.")] = 1,
     warm_up: Annotated[
-        int, typer.Option("--warm-up", min=0, help="Earlier sessions that indicators see first and nobody trades.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--warm-up",
+            min=0,
+            max=100_000,
+            help="Earlier sessions that indicators see first and nobody trades; default: as many as the strategy needs.",
+        ),
+    ] = None,
     speed: Annotated[
         float | None, typer.Option("--speed", min=0, help="Market seconds a second; 0 as fast as it goes; default: --seconds.")
     ] = None,
@@ -44,9 +53,12 @@ def command(
     On a terminal a session lasts about 20 seconds. Without one, or with --headless or --json, it runs as fast as it goes,
     unless --speed says otherwise. The data is simulated: it shows how the platform works, and nothing about markets.
     """
+    from sovereign.strategies import market_of
+
     first = parse_date(start)
     is_screen = has_screen(headless, as_json)
     settings = settings_from(config, overrides, strategy).settings
+    is_single = market_of(strategy) == "futures"
 
     def pace() -> Pace:
         from sovereign.app.console.watch import Pace
@@ -54,7 +66,7 @@ def command(
         return Pace(speed=speed if is_screen or speed is not None else 0.0, seconds=seconds)
 
     run_watched(
-        f"sovereign demo: SIMULATED data, {strategy} on {symbol}",
+        f"sovereign demo: SIMULATED data, {strategy}" + (f" on {symbol}" if is_single else ""),
         settings,
         lambda: demo_plan(settings, strategy, symbol, seed, first, sessions, warm_up, is_tested=is_tested),
         pace,
@@ -64,9 +76,17 @@ def command(
 
 
 def demo_plan(
-    settings: Settings, strategy: str, symbol: str, seed: int, start: date, sessions: int, warm_up: int, *, is_tested: bool
+    settings: Settings,
+    strategy: str,
+    symbol: str,
+    seed: int,
+    start: date,
+    sessions: int,
+    warm_up: int | None,
+    *,
+    is_tested: bool,
 ) -> Plan:
-    """Plan a run over simulated sessions.
+    """Plan a run over simulated sessions; `warm_up` of None takes as many before them as the strategy needs.
 
     Raises
     ------
@@ -75,12 +95,17 @@ def demo_plan(
     from dataclasses import replace
     from datetime import timedelta
 
-    from sovereign.app.plan import plan_of
+    from sovereign.app.plan import plan_of, strategy_section
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
     from sovereign.store.runs import digest
+    from sovereign.strategies import market_of, warm_up_sessions_of
 
+    if warm_up is None:
+        warm_up = warm_up_sessions_of(strategy, strategy_section(settings, strategy))
+    if market_of(strategy) == "portfolio":
+        return _portfolio_plan(settings, strategy, seed, start, sessions, warm_up, is_tested=is_tested)
     instrument = find_instrument(symbol)
     market = SyntheticMarket(settings.synthetic, seed)
     calendar = calendar_for(instrument.calendar)
@@ -96,8 +121,8 @@ def demo_plan(
         strategy,
         kind="demo",
         feed=feed,
-        instrument=instrument,
-        symbol=symbol,
+        instruments=(instrument,),
+        symbols=(symbol,),
         start=dates[0],
         end=dates[-1],
         data_hash=digest(what),
@@ -105,3 +130,44 @@ def demo_plan(
         is_tested=is_tested,
     )
     return replace(plan, warm_up=earlier)
+
+
+def _portfolio_plan(
+    settings: Settings, strategy: str, seed: int, start: date, sessions: int, warm_up: int, *, is_tested: bool
+) -> Plan:
+    from dataclasses import replace
+    from datetime import timedelta
+
+    from sovereign.app.plan import plan_of, recipe_of
+    from sovereign.core.instrument import find_instrument
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import PortfolioMarket
+    from sovereign.research.portfolio import SomeSessions, null_symbols
+    from sovereign.store.runs import digest
+    from sovereign.strategies import benchmarks_of
+
+    recipe, config = recipe_of(settings, strategy), settings.portfolio_market
+    names = null_symbols(recipe, settings.evidence.null_symbols)
+    calendar = calendar_for("XNYS")
+    before = calendar.sessions(start - timedelta(days=14 + 2 * warm_up), start - timedelta(days=1))
+    first = before[-warm_up].trade_date if warm_up else start
+    market = PortfolioMarket(names, calendar, first, warm_up + sessions, seed, config)
+    dates = [session.trade_date for session in market.sessions()]
+    benchmarks = benchmarks_of(recipe.strategy_config)
+    what = ["demo", config.model_dump(mode="json"), seed, names, warm_up, [day.isoformat() for day in dates]]
+    plan = plan_of(
+        settings,
+        strategy,
+        kind="demo",
+        feed=SomeSessions(market, dates[warm_up:]),
+        instruments=[find_instrument(name) for name in names],
+        symbols=[name for name in names if name not in benchmarks],
+        start=dates[warm_up],
+        end=dates[-1],
+        data_hash=digest(what),
+        seed=seed,
+        is_tested=is_tested,
+    )
+    earlier = SomeSessions(market, dates[:warm_up]) if warm_up else None
+    slow = replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(config.step_seconds))
+    return replace(plan, warm_up=earlier, recipe=slow)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
-from sovereign.core.errors import SovereignError, UsageError
+from sovereign.core.errors import SovereignError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
@@ -21,6 +21,11 @@ def command(
     is_once: Annotated[bool, typer.Option("--once", help="Trade the present or the next session, then end.")] = False,
     interval: Annotated[float, typer.Option("--interval", min=0.0, help="Minutes between two lines on how it stands.")] = 15.0,
     account: Annotated[str | None, typer.Option("--account", help="Account at the venue; default: session.account.")] = None,
+    broker: Annotated[str | None, typer.Option("--broker", help="venue or alpaca; default: session.broker.")] = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", help="At a broker: what to trade; may be repeated. Default: session.symbols."),
+    ] = None,
     url: Annotated[str | None, typer.Option("--venue", help="Address of the venue; default: the one that runs here.")] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -28,8 +33,8 @@ def command(
 ) -> None:
     """Trade on paper or live until the venue's tape ends, SIGTERM or Ctrl-C; positions stay as they are when stopped.
 
-    Paper trades on the simulated exchange of 'sovereign venue', which must run. After a crash the same command goes on where
-    the session stood.
+    Paper trades on the simulated exchange of 'sovereign venue', which must run, or on a paper account (--broker alpaca); live
+    needs a broker, and three consents. After a crash the same command goes on where the session stood.
     """
     import os
 
@@ -42,7 +47,7 @@ def command(
         raise UsageError(f"--mode was '{mode}'; allowed are {PAPER} and {LIVE}")
     if mode == LIVE:
         check_consents(settings, is_live, os.environ)
-    task = task_of(settings, strategy, mode, account, url, is_once, interval)
+    task = task_of(settings, strategy, mode, account, url, is_once, interval, broker, symbols)
     redactor = redactor_for(settings)
     log = configure_logging(settings.log, redactor)
     try:
@@ -64,20 +69,43 @@ class SessionFailedError(SovereignError):
 
 
 def task_of(
-    settings: Settings, strategy: str, mode: str, account: str | None, url: str | None, is_once: bool, interval: float
+    settings: Settings,
+    strategy: str,
+    mode: str,
+    account: str | None,
+    url: str | None,
+    is_once: bool,
+    interval: float,
+    broker: str | None = None,
+    symbols: list[str] | None = None,
 ) -> Task:
     """Return what the process is to do, with the settings' account and venue where none was named.
 
     Raises
     ------
     NotFoundError : there is no strategy of that name. ConfigurationError : no token of the account is known.
+    UsageError : there is no such broker.
     """
+    from sovereign.app.brokers import BROKERS, VENUE
     from sovereign.app.session import Task
     from sovereign.app.venue import venue_token, venue_url
     from sovereign.strategies import configuration_class
 
     configuration_class(strategy)
     account = account or settings.session.account
+    broker = broker or settings.session.broker.value
+    if broker not in BROKERS:
+        raise UsageError(f"--broker was '{broker}'{suggestion(broker, BROKERS)}; allowed are {', '.join(BROKERS)}")
+    if broker != VENUE:
+        return Task(
+            strategy=strategy,
+            mode=mode,
+            account=account,
+            broker=broker,
+            symbols=tuple(symbols or settings.session.symbols),
+            is_once=is_once,
+            interval_s=interval * 60.0 if interval else None,
+        )
     return Task(
         strategy=strategy,
         mode=mode,

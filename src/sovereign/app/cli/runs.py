@@ -129,6 +129,9 @@ def _show_text(result: dict[str, Any]) -> str:
         f"  report: {result['report'] or 'none'}",
     ]
     summary = result["summary"]
+    twin = summary.get("twin")
+    if twin:
+        lines.append(f"  twin: {twin['verdict']}, {twin['differences']} differences, net {twin['net_difference']} USD")
     evidence = summary.get("evidence")
     if evidence:
         lines += ["", f"evidence: {evidence['verdict']}. {evidence['reason']}"]

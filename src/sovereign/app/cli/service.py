@@ -19,11 +19,11 @@ from sovereign.core.errors import NotFoundError, SovereignError, UsageError
 if TYPE_CHECKING:
     from sovereign.app.ops.service import ServicePlan
 
-app = command_app("Install, start, stop and watch the services: the session, and the guard beside it.")
+app = command_app("Install, start, stop and watch the services: the session, the guard and remote control beside it.")
 
 KindOption = Annotated[Kind, typer.Option("--kind", help="Whose files: systemd, launchd or docker.")]
 UserOption = Annotated[bool, typer.Option("--user/--system", help="Services of this user, or of the machine (needs root).")]
-NameOption = Annotated[str, typer.Option("--name", help="Name of the service; the guard's is NAME-guard.")]
+NameOption = Annotated[str, typer.Option("--name", help="Name of the service; the others are NAME-guard, NAME-control.")]
 StrategyArgument = Annotated[str, typer.Argument(help="Strategy that the session trades.")]
 ModeOption = Annotated[str, typer.Option("--mode", help="paper or live.")]
 FolderOption = Annotated[Path, typer.Option("--folder", help="Working directory: configuration, store and recordings.")]
@@ -33,6 +33,10 @@ EnvironmentOption = Annotated[
 ]
 RunOption = Annotated[
     list[str] | None, typer.Option("--run-option", metavar="WORD", help="A further word for 'sovereign run'; may be repeated.")
+]
+
+ControlOption = Annotated[
+    bool, typer.Option("--control", help="Also a service that takes commands by Telegram (see alerts.telegram.command_chats).")
 ]
 
 _CHECK_S = 60.0
@@ -48,6 +52,7 @@ def _plan(
     options: Sequence[str] | None,
     *,
     is_user: bool,
+    has_control: bool = False,
 ) -> ServicePlan:
     from sovereign.app.ops.desk import somebody
     from sovereign.app.ops.service import ServicePlan, own_program
@@ -64,6 +69,7 @@ def _plan(
         is_user=is_user,
         user=somebody().partition("@")[0],
         python_path=_python_path(),
+        has_control=has_control,
     )
 
 
@@ -89,8 +95,17 @@ def _control(kind: Kind, verb: str, name: str, folder: Path, *, is_user: bool) -
 
     place = folder.absolute() if kind is Kind.DOCKER else folder_of(kind, is_user=is_user, home=Path.home())
     uid = os.getuid() if hasattr(os, "getuid") else 0
-    for words in control_words(kind, verb, (name, f"{name}-guard"), is_user=is_user, uid=uid, folder=place):
+    units = [name, f"{name}-guard", *([f"{name}-control"] if _has_control(kind, name, place) else [])]
+    for words in control_words(kind, verb, units, is_user=is_user, uid=uid, folder=place):
         _run(words)
+
+
+def _has_control(kind: Kind, name: str, place: Path) -> bool:
+    """Say whether the service that takes commands by Telegram is among those installed."""
+    from sovereign.app.ops.service import label
+
+    file = {Kind.SYSTEMD: f"{name}-control.service", Kind.LAUNCHD: f"{label(f'{name}-control')}.plist"}.get(kind)
+    return file is not None and (place / file).is_file()
 
 
 def check_start(plan: ServicePlan) -> dict[str, str]:
@@ -129,16 +144,17 @@ def install(
     folder: FolderOption = Path(),
     environment_file: EnvironmentOption = None,
     run_option: RunOption = None,
+    has_control: ControlOption = False,
     out: OutOption = None,
     is_checked: Annotated[
-        bool, typer.Option("--check", help="Start both programs (with --help) before anything else.")
+        bool, typer.Option("--check", help="Start every program (with --help) before anything else.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the service files to where the supervisor looks for them, and tell it."""
     from sovereign.app.ops.service import files_of, folder_of
 
-    plan = _plan(name, strategy, mode, folder, environment_file, run_option, is_user=is_user)
+    plan = _plan(name, strategy, mode, folder, environment_file, run_option, is_user=is_user, has_control=has_control)
     if is_checked:
         check_start(plan)
     place = out or (plan.folder if kind is Kind.DOCKER else folder_of(kind, is_user=is_user, home=Path.home()))
@@ -157,7 +173,7 @@ def install(
     def text(done: Mapping[str, Any]) -> str:
         lines = [f"wrote {file}" for file in done["files"]]
         lines.append(f"secrets are read from {done['environment_file']} (make it readable for its owner alone: chmod 600)")
-        lines.append("start both with 'sovereign service start'")
+        lines.append("start them with 'sovereign service start'")
         return "\n".join(lines)
 
     emit(result, as_json, text)
@@ -175,7 +191,7 @@ def uninstall(
     """Stop the services and remove their files; data and secrets stay."""
     from sovereign.app.ops.service import files_of, folder_of
 
-    plan = _plan(name, "order_flow", "paper", folder, None, None, is_user=is_user)
+    plan = _plan(name, "order_flow", "paper", folder, None, None, is_user=is_user, has_control=True)
     place = out or (plan.folder if kind is Kind.DOCKER else folder_of(kind, is_user=is_user, home=Path.home()))
     present = [place / file for file in files_of(plan, kind) if (place / file).is_file()]
     if not present:
@@ -197,12 +213,13 @@ def print_files(
     folder: FolderOption = Path(),
     environment_file: EnvironmentOption = None,
     run_option: RunOption = None,
+    has_control: ControlOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print the service files and write nothing."""
     from sovereign.app.ops.service import files_of
 
-    plan = _plan(name, strategy, mode, folder, environment_file, run_option, is_user=is_user)
+    plan = _plan(name, strategy, mode, folder, environment_file, run_option, is_user=is_user, has_control=has_control)
     files = {file: content.decode() for file, content in files_of(plan, kind).items()}
     emit(files, as_json, lambda made: "\n".join(f"# ----- {file}\n{content}" for file, content in made.items()))
 
@@ -220,10 +237,10 @@ def _verb(verb: str, text: str) -> None:
     app.command(verb)(command)
 
 
-_verb("start", "Start session and guard.")
+_verb("start", "Start session, guard and what else is installed.")
 _verb("stop", "Stop the session; the guard stays, since nothing else watches the account then.")
-_verb("restart", "Restart session and guard.")
-_verb("logs", "Print the newest log lines of both.")
+_verb("restart", "Restart session, guard and what else is installed.")
+_verb("logs", "Print the newest log lines of all.")
 
 
 @app.command()
@@ -234,7 +251,7 @@ def update(
     name: NameOption = "sovereign",
     folder: FolderOption = Path(),
 ) -> None:
-    """Bring the source up to date, install it, and restart session and guard."""
+    """Bring the source up to date, install it, and restart the services."""
     place = (source or Path(__file__).resolve().parents[4]).absolute()
     if not (place / ".git").exists():
         raise UsageError(f"--source was '{place}', which is no git checkout; give its folder, or update the package with pip")

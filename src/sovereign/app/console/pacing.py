@@ -118,42 +118,44 @@ class PacedFeed:
 
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield the session's blocks, each at its time; `spans` then has, by symbol, the times of the first and last trade."""
-        for whole in self._whole(session):
-            yield from self._cut(session, whole)
+        wholes = list(self._whole(session))
+        traded = [whole for whole in wholes if len(whole.trades)]
+        yield from (whole for whole in wholes if not len(whole.trades))
+        if traded:
+            yield from self._cut(session, traded)
 
     def _whole(self, session: Session) -> Iterator[Block]:
-        # One instrument a session today; blocks of several would have to be merged by time to be paced.
         parts = list(self.feed.blocks(session))
         for symbol in dict.fromkeys(block.symbol for block in parts):
             mine = [block for block in parts if block.symbol == symbol]
             trades = mine[0].trades if len(mine) == 1 else Trades.concat([block.trades for block in mine])
             yield Block(symbol, trades, mine[-1].until_ns)
 
-    def _cut(self, session: Session, whole: Block) -> Iterator[Block]:
-        trades = whole.trades
-        if not len(trades):
-            yield whole
-            return
-        first, last = int(trades.ts[0]), int(trades.ts[-1])
-        self.spans[whole.symbol] = (first, last)
+    def _cut(self, session: Session, wholes: Sequence[Block]) -> Iterator[Block]:
+        # Several tapes pass side by side: of each a block up to the same moment.
+        first = min(int(whole.trades.ts[0]) for whole in wholes)
+        last = max(int(whole.trades.ts[-1]) for whole in wholes)
+        self.spans.update((whole.symbol, (first, last)) for whole in wholes)
         if self._speed_of is not None:
             self.pacer.speed = self._speed_of(last - first)
         begin = first if self._from_ns is None else max(first, self._from_ns(session))
         # Blocks end on whole multiples, so that the clock on the screen shows round times.
         until = (begin // self._block_ns + 1) * self._block_ns
-        start = 0
+        starts = [0] * len(wholes)
         is_started = False
         while until <= last:
-            stop = int(np.searchsorted(trades.ts, until, side="left"))
             if is_started:
                 self.pacer.wait(until)
-            yield Block(whole.symbol, trades.slice(start, stop), until)
+            for n, whole in enumerate(wholes):
+                stop = int(np.searchsorted(whole.trades.ts, until, side="left"))
+                yield Block(whole.symbol, whole.trades.slice(starts[n], stop), until)
+                starts[n] = stop
             if not is_started:
                 # The first block may compile, and brings everything before `from_ns`: time starts after it.
                 self.pacer.start(until)
                 is_started = True
-            start = stop
             until += self._block_ns
         if is_started:
             self.pacer.wait(last)
-        yield Block(whole.symbol, trades.slice(start, len(trades)), whole.until_ns)
+        for n, whole in enumerate(wholes):
+            yield Block(whole.symbol, whole.trades.slice(starts[n], len(whole.trades)), whole.until_ns)

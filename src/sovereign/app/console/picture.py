@@ -107,7 +107,7 @@ def take(head: Head, state: ConsoleState, passage: Passage, now_ns: int, speed: 
         session=session.trade_date.isoformat(),
         last_ticks=view.last_ticks.get(symbol),
         bars=last_bars(stream, MOST_BARS) if isinstance(stream, FootprintSource) else (),
-        market=_market(stream.rows, stream.candidates),
+        market=_market(stream.rows, stream.candidates, has_regime=isinstance(stream, FootprintSource)),
         holdings=tuple(_holding(state, position, view.last_ticks) for position in view.positions.values()),
         balance=view.balance,
         day_pnl=view.equity - view.day_start_balance,
@@ -137,7 +137,8 @@ def _holding(state: ConsoleState, position: Any, last_ticks: Any) -> Holding:
     )
 
 
-def _market(rows: Any, candidates: Any) -> Market:
+def _market(rows: Any, candidates: Any, *, has_regime: bool) -> Market:
+    # Other streams may have a field of that name, and other regimes in it.
     names = rows.dtype.names or ()
     passed = int((candidates["gate"] == 0).sum()) if "gate" in (candidates.dtype.names or ()) else len(candidates)
     if not len(rows):
@@ -148,8 +149,8 @@ def _market(rows: Any, candidates: Any) -> Market:
         value = float(row[name]) if name in names else float("nan")
         return value if value == value else None  # noqa: PLR0124 - NaN is not equal to itself
 
-    regime = Regime(int(row["regime"])) if "regime" in names else None
-    why = NoTrade(int(row["no_trade"])).name.lower().replace("_", " ") if "no_trade" in names and row["no_trade"] else ""
+    regime = Regime(int(row["regime"])) if has_regime and "regime" in names else None
+    why = NoTrade(int(row["no_trade"])).name.lower().replace("_", " ") if has_regime and row["no_trade"] else ""
     return Market(
         vwap=figure("session_vwap"),
         value_area_low=figure("session_value_area_low"),

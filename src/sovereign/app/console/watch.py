@@ -101,10 +101,15 @@ def watch(
 
 def warm_up(plan: Plan) -> None:
     """Compile everything a session needs on a simulated one, so that nothing stops to compile in its middle."""
-    from sovereign.feeds.synthetic import SyntheticConfig, SyntheticFeed, SyntheticMarket
+    from sovereign.feeds.synthetic import PortfolioMarket, SyntheticConfig, SyntheticFeed, SyntheticMarket
 
+    if len(plan.instruments) > 1:
+        names = [instrument.symbol for instrument in plan.instruments]
+        shares = PortfolioMarket(names, plan.calendar, plan.start, 2, plan.evidence.null_seed, plan.portfolio_market)
+        run_backtest(plan.recipe, shares)
+        return
     market = SyntheticMarket(SyntheticConfig(), plan.evidence.null_seed)
-    run_backtest(plan.recipe, SyntheticFeed(market, plan.instrument, plan.calendar, plan.start, 2))
+    run_backtest(plan.recipe, SyntheticFeed(market, plan.instruments[0], plan.calendar, plan.start, 2))
 
 
 def _block_ns(pace: Pace) -> int:

@@ -139,6 +139,11 @@ class TelegramControl:
             self._thread.start()
         return self
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether somebody listens."""
+        return self._thread.is_alive()
+
     def close(self, timeout_s: float = 1.0) -> None:
         """Stop listening."""
         self._is_stopping.set()
@@ -253,7 +258,7 @@ class TelegramControl:
             kind=kind,
             by=f"telegram:{who[1]}",
             reason=asked.argument or "by Telegram",
-            arguments={"cause": asked.argument} if kind is CommandKind.RESUME and asked.argument else {},
+            arguments={"causes": asked.argument} if kind is CommandKind.RESUME and asked.argument else {},
         )
         self._desk.put(command)
         answer = self._desk.wait_answer(command.command_id, self._config.telegram.answer_s)

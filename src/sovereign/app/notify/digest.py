@@ -231,7 +231,9 @@ def limits_of(risk: RiskConfig, day_start: Decimal, tier: str | None) -> tuple[D
     """
     limits = [max(day_start, Decimal(0)) * risk.max_daily_loss_frac]
     row = next((one for one in risk.tiers.table if risk.tiers.enabled and one.name == tier), None)
-    limits.append(-(row.daily_loss_limit if row is not None else risk.daily_loss_limit))
+    fixed = row.daily_loss_limit if row is not None else risk.daily_loss_limit
+    if fixed is not None:
+        limits.append(-fixed)
     return min(limits), risk.daily_profit_target
 
 

@@ -378,14 +378,16 @@ class AlertReader:
             if made is not None:
                 return [made]
         subject = self._clean(event.subject)
-        fields = tuple((self._clean(name), self._clean(value)) for name, value in event.values.items())
+        # Each step of what the guard does is a matter of its own: that it has succeeded is no repeat of that it acts.
+        step = self._clean(event.values.get("step", ""))
+        fields = tuple((self._clean(name), self._clean(value)) for name, value in event.values.items() if name != "step")
         resolves = event.resolves
         return [
             self._alert(
                 event.ts,
                 event.severity,
                 topic,
-                f"{event.code}:{subject}",
+                f"{event.code}:{subject}{f':{step}' if step else ''}",
                 f"{title}: {subject}" if subject else title,
                 self._clean(event.text),
                 fields=fields,

@@ -215,8 +215,11 @@ def guarded_accounts(settings: Settings) -> list[AccountAccess]:
     ------
     ConfigurationError : the credentials are missing.
     """
+    from sovereign.app.brokers import ALPACA, alpaca_account
     from sovereign.app.venue import account_names, venue_token, venue_url
 
+    if settings.session.broker.value == ALPACA:
+        return [alpaca_account(settings, settings.session.account)]
     url, wait_s = settings.guard.url or venue_url(settings), settings.kill.wait_s
     if given := settings.guard.token.get_secret_value():
         return [VenueAccess(url, given, "paper", wait_s)]

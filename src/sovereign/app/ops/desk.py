@@ -6,6 +6,7 @@ A command is durable before anybody waits for its answer. `put_ns` and `expires_
 from __future__ import annotations
 
 import getpass
+import hashlib
 import socket
 import time
 import uuid
@@ -79,6 +80,15 @@ class Answers:
     """What every session answered; `cleared` are the accounts whose kill a RESUME cleared (`*`: that of all)."""
 
     asked: tuple[Asked, ...]
+    cleared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A command that was put: its ids, those of them that a running session will answer, and the kills that were cleared."""
+
+    ids: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
     cleared: tuple[str, ...] = ()
 
 
@@ -184,14 +194,47 @@ class StoreDesk:
         strategy: str | None = None,
         timeout_s: float,
     ) -> Answers:
-        """Put a command to every session that runs (of an account, of a strategy) and wait for the answers.
+        """Put a command to every session that runs (of an account, of a strategy) and wait for the answers; see `put`.
+
+        Raises
+        ------
+        NotRunningError : as `put`.
+        OperationTimeoutError : a session did not answer in time; what becomes of the command is not known.
+        """
+        posted = self.put(
+            kind, by=by, reason=reason, arguments=arguments, account=account, strategy=strategy, timeout_s=timeout_s
+        )
+        missing = self.wait(posted, timeout_s)
+        if missing:
+            raise OperationTimeoutError(
+                f"command {', '.join(missing)} was not answered in time; whether it is carried out is not known: look at "
+                f"'sovereign status', and use 'sovereign kill' when the session hangs"
+            )
+        return self.answers(posted)
+
+    def put(
+        self,
+        kind: CommandKind,
+        *,
+        by: str,
+        reason: str,
+        arguments: Mapping[str, str] | None = None,
+        account: str | None = None,
+        strategy: str | None = None,
+        timeout_s: float,
+        name: str | None = None,
+    ) -> Posted:
+        """Put a command to every session that runs (of an account, of a strategy), durably, and wait for nothing.
 
         One that latches is also left for those that have traded but do not run now; RESUME clears kills of their accounts.
+
+        Parameters
+        ----------
+        timeout_s : one that does not latch expires then. name : id of the command; put twice, it is carried out once.
 
         Raises
         ------
         NotRunningError : nothing runs, and the command cannot wait (or nothing has ever traded that it could wait for).
-        OperationTimeoutError : a session did not answer in time; what becomes of the command is not known.
         """
         running = self.sessions(account=account, strategy=strategy)
         targets = [(session.account, session.strategy) for session in running]
@@ -204,45 +247,42 @@ class StoreDesk:
         cleared = self._clear(account, by) if kind is CommandKind.RESUME else ()
         if not targets and not idle:
             if cleared:
-                return Answers(asked=(), cleared=cleared)
+                return Posted(cleared=cleared)
             raise NotRunningError(
                 f"no session runs that {kind} could be asked of; see 'sovereign status', start one with 'sovereign run', or "
                 f"use 'sovereign kill' to flatten an account that no session watches"
             )
         now = self._now_ns()
         expires = None if kind in LATCHING else now + round(timeout_s * NS_PER_SECOND)
-        put: list[tuple[Command, str, str]] = []
-        for one_account, one_strategy in (*targets, *idle):
-            command = Command(
-                command_id=f"{kind.value.lower()}-{uuid.uuid4().hex[:16]}",
-                kind=kind,
-                by=by,
-                reason=reason,
-                arguments=dict(arguments or {}),
-            )
+        name = name or f"{kind.value.lower()}-{uuid.uuid4().hex[:16]}"
+        pairs = [*targets, *idle]
+        ids = [name if len(pairs) == 1 else f"{name}-{_mark(*pair)}" for pair in pairs]
+        for command_id, (one_account, one_strategy) in zip(ids, pairs, strict=True):
+            command = Command(command_id=command_id, kind=kind, by=by, reason=reason, arguments=dict(arguments or {}))
             self._live.commands.put(command, one_account, ts=now, strategy=one_strategy, expires_ns=expires)
-            put.append((command, one_account, one_strategy))
-        waiting = [command.command_id for command, one, other in put if (one, other) in targets]
-        self._wait(waiting, now + round(timeout_s * NS_PER_SECOND))
+        return Posted(ids=tuple(ids), waiting=tuple(ids[: len(targets)]), cleared=cleared)
+
+    def wait(self, posted: Posted, timeout_s: float) -> tuple[str, ...]:
+        """Wait for the answers of the sessions that run; return the ids of the commands that nobody answered in time."""
+        until = self._now_ns() + round(timeout_s * NS_PER_SECOND)
+        missing = posted.waiting
+        while missing:
+            missing = tuple(one for one in missing if self._live.commands.get(one).answered_ns is None)
+            if missing and self._now_ns() >= until:
+                return missing
+            if missing:
+                self._sleep(_POLL_S)
+        return ()
+
+    def answers(self, posted: Posted) -> Answers:
+        """Return what has become of a command so far."""
         return Answers(
-            asked=tuple(self._asked(self._live.commands.get(command.command_id)) for command, _, _ in put), cleared=cleared
+            asked=tuple(self._asked(self._live.commands.get(command_id)) for command_id in posted.ids), cleared=posted.cleared
         )
 
     def _clear(self, account: str | None, by: str) -> tuple[str, ...]:
         held = [latch.account for latch in self._live.latches() if account in (None, latch.account) or latch.account == "*"]
         return tuple(name for name in held if self._live.clear_latch(name, by=by, ts=self._now_ns()))
-
-    def _wait(self, ids: list[str], until_ns: int) -> None:
-        missing = list(ids)
-        while missing:
-            missing = [name for name in missing if self._live.commands.get(name).answered_ns is None]
-            if missing and self._now_ns() >= until_ns:
-                raise OperationTimeoutError(
-                    f"command {', '.join(missing)} was not answered in time; whether it is carried out is not known: look at "
-                    f"'sovereign status', and use 'sovereign kill' when the session hangs"
-                )
-            if missing:
-                self._sleep(_POLL_S)
 
     @staticmethod
     def _asked(stored: StoredCommand) -> Asked:
@@ -254,6 +294,11 @@ class StoreDesk:
             is_done=stored.is_done,
             answer=stored.answer or "kept for the next start",
         )
+
+
+def _mark(account: str, strategy: str) -> str:
+    """Return a few letters that stand for an account and a strategy in the id of a command that goes to several."""
+    return hashlib.sha256(f"{account}\0{strategy}".encode()).hexdigest()[:12]
 
 
 def _average(symbol: str, cost_ticks: int, quantity: int) -> str | None:

@@ -42,13 +42,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
-    """When an account may hold something: from the start of its hours to the flatten time (the risk door's own rule)."""
+    """When an account may hold something: from the start of its hours to the flatten time (the risk door's own rule).
+
+    Without a flatten time positions are held overnight, and no bell is a reason to close them.
+    """
 
     is_regular_only: bool
-    flatten_before_close_minutes: int
+    flatten_before_close_minutes: int | None
 
     def window(self, session: Session) -> tuple[int, int]:
-        """Return start and flatten time of a session, UTC ns."""
+        """Return start and flatten time of a session, UTC ns; without a flatten time, the whole session."""
+        if self.flatten_before_close_minutes is None:
+            return session.open_ns, session.close_ns
         start = session.regular_open_ns if self.is_regular_only else session.open_ns
         close = session.regular_close_ns if self.is_regular_only else session.close_ns
         return start, close - self.flatten_before_close_minutes * NS_PER_MINUTE
@@ -99,7 +104,8 @@ def judge(
         was ever started), which is said but is no reason to close what a person may have left open on purpose.
     """
     found: list[Finding] = []
-    if config.flat_at_bell and (late := _late(holding, config, hours)):
+    has_bell = config.flat_at_bell and hours.flatten_before_close_minutes is not None
+    if has_bell and (late := _late(holding, config, hours)):
         found.append(
             Finding(key="bell", code=NoticeCode.GUARD, severity=Severity.CRITICAL, text="; ".join(late), must_flatten=True)
         )
@@ -206,13 +212,15 @@ class Guard:
         return Finding(key=f"silent {severity.value}", code=NoticeCode.GUARD, severity=severity, text=text)
 
     def _flatten(self, reason: str) -> Flattened:
-        self._say(NoticeCode.GUARD, Severity.CRITICAL, f"the guard cancels and flattens account '{self.access.name}': {reason}")
+        acts = f"the guard cancels and flattens account '{self.access.name}': {reason}"
+        self._say(NoticeCode.GUARD, Severity.CRITICAL, acts, step="acts")
         result = flatten_account(self.access, attempts=self._kill.attempts, wait_s=self._kill.wait_s)
         if self._latch is not None:
             try:
                 self._latch(reason)
             except self._failures as fault:
-                self._say(NoticeCode.GUARD, Severity.ALARM, f"the account could not be latched ({fault}); use 'sovereign kill'")
+                text = f"the account could not be latched ({fault}); use 'sovereign kill'"
+                self._say(NoticeCode.GUARD, Severity.ALARM, text, step="not latched")
         held = "unknown" if result.before is None else result.before.text
         if result.is_flat:
             text = f"account '{self.access.name}' is flat, the venue says so; before: {held}; reason: {reason}"
@@ -221,7 +229,7 @@ class Guard:
                 f"account '{self.access.name}' is NOT flat after {result.attempts} attempts ({result.error}); before: {held}; "
                 f"close it by hand at the venue now; reason: {reason}"
             )
-        self._say(NoticeCode.GUARD, Severity.CRITICAL, text)
+        self._say(NoticeCode.GUARD, Severity.CRITICAL, text, step="flat" if result.is_flat else "not flat")
         return result
 
     def _forget(self, present: set[str]) -> None:
@@ -232,11 +240,11 @@ class Guard:
         last = self._said.get(finding.key)
         if last is None or wall - last >= self.config.repeat_s * NS_PER_SECOND or wall < last:
             self._said[finding.key] = wall
-            self._say(finding.code, finding.severity, finding.text)
+            self._say(finding.code, finding.severity, finding.text, step=finding.key)
 
-    def _say(self, code: NoticeCode, severity: Severity, text: str) -> None:
+    def _say(self, code: NoticeCode, severity: Severity, text: str, *, step: str) -> None:
         ts = self.last_holding.now_ns if self.last_holding is not None else self._wall_ns()
-        self._sink(Notice(ts=ts, code=code, severity=severity, subject=self.access.name, text=text))
+        self._sink(Notice(ts=ts, code=code, severity=severity, subject=self.access.name, text=text, values={"step": step}))
 
 
 def _free_mb(folder: Path) -> float:

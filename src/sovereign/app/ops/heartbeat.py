@@ -29,6 +29,7 @@ class Beat:
     """What a process says of itself. `ts` is the system clock's UTC ns, `market_ns` the clock of the market that is traded.
 
     `positions` are signed quantities by symbol; `feed_age_s` is how old the newest market data is (None: none yet);
+    `balance` and `equity` are money as decimal text (empty: not told); `troubles` is what keeps it from opening, by part.
     `pid`, `host` and `process_token` are those of `store.process.this_process`.
     """
 
@@ -47,6 +48,9 @@ class Beat:
     last_event_ns: int = 0
     memory_mb: float = 0.0
     positions: Mapping[str, int] = field(default_factory=dict)
+    balance: str = ""
+    equity: str = ""
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 def memory_mb() -> float:

@@ -1,7 +1,8 @@
 """Service files: systemd units, launchd property lists, and a container image with its compose file.
 
-Everything is made from one `ServicePlan`, so the three kinds start the same two programs: the session, and the guard beside it
-as a second unit that outlives it. Secrets are never written into a unit; they come from a file that only the user may read.
+Everything is made from one `ServicePlan`, so the three kinds start the same programs: the session, the guard beside it as a
+second unit that outlives it, and, where commands are taken by Telegram, a third one that listens. Secrets are
+never written into a unit; they come from a file that only the user may read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from sovereign.core.errors import UsageError
 
 HEALTH_PORT = 9108
 """The health port that service files set: next to those of Prometheus' own exporters."""
+
+GUARD, CONTROL = "-guard", "-control"
+"""What the names of the units beside the session end with."""
 
 NUMBA_FOLDER = ".numba"
 WATCHDOG_S = 60
@@ -40,7 +44,8 @@ class ServicePlan:
 
     Parameters
     ----------
-    name : prefix of the units; the guard's is `NAME-guard`.
+    name : prefix of the units; the guard's is `NAME-guard`, that of remote control `NAME-control`.
+    has_control : whether a unit takes commands by Telegram.
     program : the words that start the command line (an interpreter and a module, or a script).
     arguments : what follows `sovereign run`.
     folder : working directory: configuration, store, recordings and logs live below it.
@@ -56,6 +61,7 @@ class ServicePlan:
     is_user: bool
     user: str
     python_path: str = ""
+    has_control: bool = False
 
     def __post_init__(self) -> None:
         bare = self.name.replace("-", "").replace("_", "")
@@ -68,10 +74,11 @@ class ServicePlan:
     @property
     def units(self) -> Mapping[str, tuple[str, ...]]:
         """The words of each program by the name of its unit."""
-        return {
+        units = {
             self.name: (*self.program, "run", *self.arguments),
-            f"{self.name}-guard": (*self.program, "guard"),
+            f"{self.name}{GUARD}": (*self.program, "guard"),
         }
+        return units | ({f"{self.name}{CONTROL}": (*self.program, "control")} if self.has_control else {})
 
 
 def own_program() -> tuple[str, ...]:
@@ -92,15 +99,16 @@ def _path(path: Path) -> str:
 
 def systemd_unit(plan: ServicePlan, unit: str) -> str:
     """Return one systemd unit: notification, watchdog, restart with back-off, and no more rights than it needs."""
-    is_guard = unit.endswith("-guard")
+    is_guard, is_session = unit.endswith(GUARD), unit == plan.name
     command = " ".join(_quoted(word, is_command=True) for word in plan.units[unit])
-    what = "dead-man guard" if is_guard else "trading session"
+    what = "trading session" if is_session else "dead-man guard" if is_guard else "remote control"
+    beside = " ".join(f"{other}.service" for other in plan.units if other != plan.name)
     lines = [
         "[Unit]",
         f"Description=Sovereign {what} ({plan.name})",
         "Wants=network-online.target",
         "After=network-online.target time-sync.target",
-        *([] if is_guard else [f"Wants={plan.name}-guard.service"]),
+        *([f"Wants={beside}"] if is_session else []),
         "StartLimitIntervalSec=0",
         "",
         "[Service]",
@@ -112,7 +120,7 @@ def systemd_unit(plan: ServicePlan, unit: str) -> str:
         "Environment=PYTHONUNBUFFERED=1 SOVEREIGN__LOG__FORMAT=json",
         # Compiled code is kept in the working directory: nothing else may be written.
         f"Environment={_quoted(f'NUMBA_CACHE_DIR={plan.folder / NUMBA_FOLDER}')}",
-        *([] if is_guard else [f"Environment=SOVEREIGN__HEALTH__PORT={HEALTH_PORT}"]),
+        *([f"Environment=SOVEREIGN__HEALTH__PORT={HEALTH_PORT}"] if is_session else []),
         *([f"Environment={_quoted(f'PYTHONPATH={plan.python_path}')}"] if plan.python_path else []),
         *([] if plan.is_user else [f"User={plan.user}"]),
         f"WatchdogSec={WATCHDOG_S}",
@@ -157,7 +165,7 @@ def launchd_list(plan: ServicePlan, unit: str) -> bytes:
         "SOVEREIGN__LOG__FORMAT": "json",
         "NUMBA_CACHE_DIR": str(plan.folder / NUMBA_FOLDER),
     }
-    if not unit.endswith("-guard"):
+    if unit == plan.name:
         settings["SOVEREIGN__HEALTH__PORT"] = str(HEALTH_PORT)
     if plan.python_path:
         settings["PYTHONPATH"] = plan.python_path
@@ -214,11 +222,10 @@ def dockerfile() -> str:
 
 
 def compose(plan: ServicePlan) -> str:
-    """Return the compose file: session and guard as two containers on one volume, without rights or open ports."""
+    """Return the compose file: session, guard and what else there is as containers on one volume, without rights or ports."""
     parts = [f"name: {plan.name}", "services:"]
     for unit, words in plan.units.items():
         arguments = words[len(plan.program) :]
-        is_guard = unit.endswith("-guard")
         parts += [
             f"  {unit}:",
             "    image: sovereign:latest",
@@ -239,7 +246,7 @@ def compose(plan: ServicePlan) -> str:
             "    volumes:",
             f"      - {plan.name}-data:/data",
         ]
-        if is_guard:
+        if unit != plan.name:
             parts += ["    healthcheck:", "      disable: true"]
     parts += ["volumes:", f"  {plan.name}-data: {{}}", ""]
     return "\n".join(parts)
@@ -279,7 +286,7 @@ def control_words(kind: Kind, verb: str, units: Sequence[str], *, is_user: bool,
     if kind is Kind.SYSTEMD:
         table = {
             "start": [["systemctl", *scope, "start", *services]],
-            # The guard stays: it is there for the time in which nothing else runs.
+            # The guard stays (and who listens): it is there for the time in which nothing else runs.
             "stop": [["systemctl", *scope, "stop", services[0]]],
             "restart": [["systemctl", *scope, "restart", *services]],
             "logs": [["journalctl", *scope, "--no-pager", "-n", "200", *(f"--unit={service}" for service in services)]],

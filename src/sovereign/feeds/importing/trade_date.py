@@ -26,14 +26,14 @@ def trade_dates(ts: Int64, instrument: Instrument, calendar: SessionCalendar) ->
     """Return each row's trade date as days since 1970-01-01.
 
     Futures: the session that contains the row, or the next one to close (a pre-open row belongs to the session that it
-    precedes). Everything else: the date in New York, so extended hours belong to their own day. Where the
-    calendar does not reach back, a futures day ends at 18:00 New York and weekends belong to Monday.
+    precedes). Crypto pairs: the UTC date. Everything else: the date in New York, so extended hours belong to their own day.
+    Where the calendar does not reach back, a futures day ends at 18:00 New York and weekends belong to Monday.
     """
     if not len(ts):
         return np.empty(0, np.int32)
     first, last = int(ts.min()), int(ts.max())
     if instrument.asset_class is not AssetClass.FUTURE:
-        return _local_days(ts, "America/New_York", 0)
+        return _local_days(ts, "UTC" if instrument.asset_class is AssetClass.CRYPTO else "America/New_York", 0)
     sessions = _sessions(calendar, first, last)
     if not sessions:
         return _without_calendar(ts)

@@ -103,7 +103,7 @@ def test_grave_command_when_confirmed_then_put_once_with_who_asked(phone, name):
 def test_resume_when_a_halt_is_named_then_only_that_one_is_asked_for(phone):
     phone.says("/resume drawdown")
     phone.says("/confirm 000111")
-    assert phone.desk.commands[0].arguments == {"cause": "drawdown"}
+    assert phone.desk.commands[0].arguments == {"causes": "drawdown"}
 
 
 def test_code_when_wrong_then_nothing_is_done_and_the_right_one_is_spent(phone):

@@ -51,6 +51,24 @@ def test_systemd_units_when_made_then_notify_watchdog_and_restart(tmp_path, is_u
     assert "RestartPreventExitStatus" not in files["sovereign-guard.service"].decode()
 
 
+def test_units_when_commands_are_taken_by_telegram_then_a_third_one_listens(tmp_path):
+    with_control = plan(tmp_path, has_control=True)
+    systemd = files_of(with_control, Kind.SYSTEMD)
+    assert set(systemd) == {"sovereign.service", "sovereign-guard.service", "sovereign-control.service"}
+    listening = unit_lines(systemd["sovereign-control.service"].decode())
+    assert any(name == "ExecStart" and value.endswith(" control") for name, value in listening)
+    assert ("Type", "notify") in listening
+    assert ("RestartPreventExitStatus", "2 4") in listening
+    assert not any("HEALTH__PORT" in value for _, value in listening)
+    session = unit_lines(systemd["sovereign.service"].decode())
+    assert ("Wants", "sovereign-guard.service sovereign-control.service") in session
+    lists = {name: plistlib.loads(content) for name, content in files_of(with_control, Kind.LAUNCHD).items()}
+    assert lists["org.sovereign.sovereign-control.plist"]["ProgramArguments"][-1].endswith(" control")
+    assert "  sovereign-control:\n" in files_of(with_control, Kind.DOCKER)["compose.yaml"].decode()
+    assert "control" not in "".join(files_of(plan(tmp_path), Kind.SYSTEMD))
+    assert set(check_start(with_control)) == {"sovereign", "sovereign-guard", "sovereign-control"}
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
 @pytest.mark.parametrize("folder", ["plain", "with a blank", "percent%20 $HOME"])
 def test_systemd_units_when_verified_by_systemd_then_no_complaint(tmp_path, folder):

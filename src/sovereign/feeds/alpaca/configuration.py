@@ -1,0 +1,78 @@
+"""Settings of Alpaca: market data and broker."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from sovereign.core.configuration import Configuration
+
+
+class AlpacaDataFeed(StrEnum):
+    """Whose trades and quotes: IEX alone (free), or the consolidated tape (a subscription)."""
+
+    IEX = "iex"
+    SIP = "sip"
+
+
+class AlpacaBracketLife(StrEnum):
+    """How long stop and target rest at Alpaca: until the day's close, or until canceled."""
+
+    DAY = "day"
+    GTC = "gtc"
+
+
+class AlpacaConfig(Configuration):
+    """Where Alpaca is, how patiently it is asked, and when a stream counts as mute. Keys come from the environment."""
+
+    feed: AlpacaDataFeed = Field(
+        AlpacaDataFeed.IEX, description="Market data feed: iex (one venue, free) or sip (consolidated, a subscription)."
+    )
+    data_url: str = Field("https://data.alpaca.markets", description="Address of the market data service.")
+    stream_url: str = Field("wss://stream.data.alpaca.markets", description="Address of the market data streams.")
+    paper_url: str = Field("https://paper-api.alpaca.markets", description="Address of the paper trading service.")
+    live_url: str = Field("https://api.alpaca.markets", description="Address of the live trading service.")
+    request_s: float = Field(10.0, gt=0, description="A request that is not answered for this long is given up, in seconds.")
+    attempts: int = Field(
+        5, ge=1, description="How often a request is made when Alpaca is busy (429), or fails (5xx) at a query."
+    )
+    first_message_s: float = Field(
+        10.0, gt=0, description="Connecting, logging in and subscribing to a stream must be done within this, in seconds."
+    )
+    stale_s: float = Field(
+        30.0,
+        gt=0,
+        description="A data stream without any trade or quote for this long, in an open session, is made anew, in s.",
+    )
+    symbol_stale_s: float = Field(
+        600.0,
+        gt=0,
+        description="Time is not promised any more for a symbol without a trade or quote for this long, so that the session "
+        "sees it as mute, in seconds. On one venue a quiet name may not trade for minutes.",
+    )
+    backoff_first_s: float = Field(
+        1.0, gt=0, description="Seconds before the second attempt; each further one waits twice as long."
+    )
+    backoff_most_s: float = Field(30.0, gt=0, description="The longest wait between two attempts, in seconds.")
+    settle_s: float = Field(
+        1.0,
+        ge=0,
+        description="How long after a subscription the gap before it is fetched, so that history holds it. In seconds.",
+    )
+    flush_ms: int = Field(100, ge=1, description="Trades are handed on at most this often, in ms.")
+    promise_delay_ms: int = Field(
+        1_000, ge=0, description="While the stream is alive, time is promised this long behind the clock, in ms of market time."
+    )
+    skipped_conditions: tuple[str, ...] = Field(
+        ("4", "7", "9", "B", "C", "G", "H", "M", "N", "P", "Q", "R", "U", "V", "W", "Z"),
+        description="Trades with one of these sale conditions are not taken: prices that are not of that moment's market. "
+        "Source: CTS and UTP specifications, conditions that do not update the last price; odd lots (I) are kept.",
+    )
+    release_s: float = Field(
+        5.0, gt=0, description="How long a closing order waits for the shares that a canceled bracket still holds, in seconds."
+    )
+    lookback_days: int = Field(5, ge=1, description="Orders and executions are read back this far at a start, in days.")
+    bracket_life: AlpacaBracketLife = Field(
+        AlpacaBracketLife.GTC, description="How long stop and target rest at Alpaca when they follow a fill."
+    )

@@ -1,0 +1,1 @@
+"""The shadow twin: a recorded session run again as a backtest, and every difference given its cause."""

@@ -1,0 +1,338 @@
+"""The council's positions: who enters when, how large, with which stop and target, until when; longs and shorts alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from council_cases import SESSIONS, SPY, UNKNOWN, moment_of, random_rows, row
+from council_effects import taken
+from sovereign.core.episode import Episode, EpisodeBook, EpisodeKeeper
+from sovereign.core.order import OrderRole, Side, TimeInForce
+from sovereign.core.port import TradeListener
+from sovereign.core.position import Trade
+from sovereign.kernels.market_row import MarketRegime, Phase
+from sovereign.strategies import assumed_settings, load_strategy, strategy_names
+from sovereign.strategies.council import CouncilConfig, CouncilStrategy
+from sovereign.strategies.council.configuration import PositionConfig
+from sovereign.strategies.council.memory import Memory
+from sovereign.strategies.council.strategy import multiplier, sized
+
+POSITION = PositionConfig()
+UP = {
+    "regime": MarketRegime.TRENDING_UP,
+    "efficiency": 0.6,
+    "regime_confidence": 0.8,
+    "phase": Phase.MARKUP,
+    "momentum": 2.0,
+    "momentum_ratio": 0.9,
+    "p_markup": 0.8,
+    "p_range": 0.2,
+}
+DOWN = {
+    "regime": MarketRegime.TRENDING_DOWN,
+    "efficiency": -0.6,
+    "regime_confidence": 0.8,
+    "phase": Phase.MARKDOWN,
+    "momentum": -2.0,
+    "momentum_ratio": -0.9,
+    "p_markup": 0.0,
+    "p_markdown": 0.8,
+    "p_range": 0.2,
+}
+
+
+def strategy_of(**sections):
+    return CouncilStrategy(CouncilConfig.model_validate(sections))
+
+
+def only(proposals):
+    (proposal,) = proposals
+    return proposal
+
+
+@pytest.mark.parametrize(("values", "side"), [(UP, Side.BUY), (DOWN, Side.SELL)], ids=["long", "short"])
+def test_decide_when_agents_agree_then_enters_with_a_stop_and_twice_as_far_a_target(values, side):
+    proposal = only(strategy_of().decide(moment_of(row(**values))))
+    intent = proposal.intent
+    assert intent is not None
+    assert (proposal.side, intent.side, intent.role) == (side, side, OrderRole.ENTRY)
+    # 2% of 40,000 ticks; distances are to be positive for both sides, the broker puts them where they belong.
+    assert (intent.bracket.stop_ticks, intent.bracket.target_ticks) == (800, 1_600)
+    assert intent.time_in_force is TimeInForce.DAY
+    assert proposal.inputs["vote_hedge"] == "abstain"
+    assert proposal.inputs["vote_wyckoff"] == ("long" if side is Side.BUY else "short")
+
+
+def test_decide_when_bars_are_daily_then_the_order_waits_for_the_next_open():
+    proposal = only(strategy_of(bar_seconds=86_400).decide(moment_of(row(**UP))))
+    assert proposal.intent.time_in_force is TimeInForce.GTC
+
+
+@pytest.mark.parametrize(
+    ("confidence", "volatility", "others", "size", "stop"),
+    [
+        (0.8, 0.15, 0, 0.8 * 0.15, 0.02),
+        (0.8, 0.30, 0, 0.8 * 0.15 * 0.5, 0.04),  # twice as restless: half the size, twice the stop
+        (0.8, 0.60, 0, 0.8 * 0.15 * 0.5, 0.05),  # size factor and stop at their limits
+        (0.8, 0.05, 0, 0.15, 0.02),  # never above 15%
+        (0.8, 0.01, 0, 0.15, 0.02),
+        (0.55, 0.15, 0, 0.55 * 0.15, 0.03),  # unsure: wider
+        (0.55, 0.30, 0, 0.55 * 0.15 * 0.5, 0.05),  # 3% x 2, at most 5%
+        (0.8, 0.15, 2, 0.8 * 0.15 * 0.7, 0.02),
+        (0.8, 0.15, 5, 0.8 * 0.15 * 0.5, 0.02),
+        (0.02, 0.15, 0, 0.01, 0.03),
+        (0.8, 0.20, 0, 0.8 * 0.15 * 0.75, 0.02),  # from above .20 only
+    ],
+)
+def test_size_when_worked_by_hand_then_that_of_the_definition(confidence, volatility, others, size, stop):
+    found = sized(confidence, volatility, others, 1.0, POSITION)
+    assert (found.size_frac, found.stop_frac) == (pytest.approx(size), pytest.approx(stop))
+
+
+@given(st.floats(0, 1), st.floats(0, 3), st.integers(0, 9), st.floats(0.1, 1))
+def test_size_when_anything_is_given_then_within_caps(confidence, volatility, others, factor):
+    found = sized(confidence, volatility, others, factor, POSITION)
+    assert 0 < found.size_frac <= 0.15
+    assert 0.02 <= found.stop_frac <= 0.05
+    # What the door makes of it: value_frac x multiplier is the size.
+    value = float(str(assumed_settings("council")["risk.value_frac"])) * multiplier(found, POSITION)
+    assert value == pytest.approx(found.size_frac, rel=1e-3)
+
+
+def test_size_when_volatility_is_unknown_then_unknown_and_nothing_is_entered():
+    assert np.isnan(sized(0.8, UNKNOWN, 0, 1.0, POSITION).size_frac)
+    proposal = only(strategy_of(without=("regime_gating",)).decide(moment_of(row(**{**UP, "volatility": UNKNOWN}))))
+    assert proposal.intent is None
+    assert [check.name for check in proposal.checks if not check.passed] == ["measured", "stop"]
+
+
+def test_decide_when_confidence_is_too_low_then_proposes_without_an_order():
+    proposal = only(strategy_of(position={"min_confidence": 0.95}).decide(moment_of(row(**UP))))
+    assert proposal.intent is None
+    assert [check.name for check in proposal.checks if not check.passed] == ["confidence"]
+
+
+def test_decide_when_the_bar_is_old_then_not_fresh():
+    moment = moment_of(row(**UP))
+    late = replace(moment, ts=moment.ts + 600 * 10**9)
+    proposal = only(strategy_of().decide(late))
+    assert [check.name for check in proposal.checks if not check.passed] == ["fresh"]
+
+
+@pytest.mark.parametrize("held", [7, -7], ids=["long", "short"])
+def test_decide_when_held_for_as_many_bars_as_allowed_then_closes(held):
+    strategy, rows = strategy_of(position={"max_bars": 5}), random_rows()
+    for number in range(4):
+        assert strategy.decide(moment_of(rows, number, held=held)) == ()
+    proposal = only(strategy.decide(moment_of(rows, 4, held=held)))
+    assert proposal.intent.side is (Side.SELL if held > 0 else Side.BUY)
+    assert (proposal.intent.role, proposal.intent.reduce_only) == (OrderRole.EXIT, True)
+    assert [(check.name, check.value, check.limit) for check in proposal.checks] == [("time_stop", 5.0, 5.0)]
+    # It is asked for again until it is done, and counts anew for the next position.
+    assert strategy.decide(moment_of(rows, 5, held=held))
+    strategy.decide(moment_of(rows, 6))
+    assert strategy.decide(moment_of(rows, 7, held=held)) == ()
+
+
+def mirrored(rows):
+    """The same market upside down, every price reflected at the close; unrest, which is bearish, becomes rest."""
+    found = rows.copy()
+    for name in ("efficiency", "momentum", "momentum_ratio", "volume_balance", "prior_trend", "volatility_z"):
+        found[name] = -rows[name]
+    for name in ("vwap", "magnet"):
+        found[name] = 2.0 * rows["close"] - rows[name]
+    for one, other in (
+        ("bars_since_spring", "bars_since_upthrust"),
+        ("p_markup", "p_markdown"),
+        ("p_accumulation", "p_distribution"),
+    ):
+        found[one], found[other] = rows[other], rows[one]
+    regimes, phases = np.arange(len(MarketRegime)), np.arange(len(Phase))
+    for one, other in ((1, 2), (6, 7)):
+        regimes[[one, other]] = regimes[[other, one]]
+    for one, other in ((Phase.MARKUP, Phase.MARKDOWN), (Phase.ACCUMULATION, Phase.DISTRIBUTION)):
+        phases[[one, other]] = phases[[other, one]]
+    found["regime"], found["phase"] = regimes[rows["regime"]], phases[rows["phase"]]
+    return found
+
+
+@pytest.mark.parametrize("rule", ["consensus", "conflict"])
+def test_decide_when_the_market_is_upside_down_then_the_same_trades_on_the_other_side(rule):
+    """Shorts are longs of the mirrored market, bracket, size and checks alike; the hedge, which is short alone, is left out."""
+    conflict = {"min_opposed": 0.4, "min_alone": 0.4}
+    sections = {"without": ("hedge",), "combiner": {"rule": rule, "conflict": conflict}, "position": {"min_confidence": 0.3}}
+    one, other = strategy_of(**sections), strategy_of(**sections)
+    rows = random_rows(600)
+    # A row may know one of two probabilities only: the mirror has to know the same.
+    rows = rows[~np.isnan(rows["p_markup"])]
+    turned, entries = mirrored(rows), {Side.BUY: 0, Side.SELL: 0}
+    for number in range(len(rows)):
+        left = one.decide(moment_of(rows, number, symbol=f"S{number}"))
+        right = other.decide(moment_of(turned, number, symbol=f"S{number}"))
+        assert len(left) == len(right)
+        for a, b in zip(left, right, strict=True):
+            assert a.side is not b.side
+            assert (a.confidence, a.strength) == (pytest.approx(b.confidence), b.strength)
+            assert [c.passed for c in a.checks] == [c.passed for c in b.checks]
+            assert (a.intent is None) == (b.intent is None)
+            if a.intent is not None and b.intent is not None:
+                entries[a.side] += 1
+                assert a.intent.bracket == b.intent.bracket
+                assert a.intent.size_multiplier == pytest.approx(b.intent.size_multiplier)
+    assert min(entries.values()) > 10
+
+
+class ListBook:
+    """A book in memory."""
+
+    def __init__(self, episodes=()):
+        self.kept = {e.episode_id: e for e in episodes}
+
+    def closed_before(self, strategy, ts, limit):
+        found = [e for e in self.kept.values() if e.strategy == strategy and e.closed_ns is not None and e.closed_ns < ts]
+        return sorted(found, key=lambda e: e.closed_ns)[-limit:]
+
+    def open_at(self, strategy, ts):
+        found = [e for e in self.kept.values() if e.strategy == strategy and e.opened_ns < ts]
+        return [e for e in found if e.closed_ns is None or e.closed_ns >= ts]
+
+    def keep(self, episode: Episode, limit: int) -> None:
+        self.kept[episode.episode_id] = episode
+
+
+def trade_of(side, entry_ns, exit_ns, entry=40_000.0, exit_=40_400.0, net=50):
+    return Trade(
+        trade_id="t",
+        instrument=SPY,
+        side=side,
+        quantity=10,
+        entry_ns=entry_ns,
+        exit_ns=exit_ns,
+        entry_ticks=entry,
+        exit_ticks=exit_,
+        gross=Decimal(net),
+        fees=Decimal(0),
+        mae_ticks=0.0,
+        mfe_ticks=0.0,
+        slippage_ticks=0,
+        exit_role=OrderRole.TARGET,
+        decision_id=None,
+        labels={},
+    )
+
+
+def test_strategy_when_looked_at_then_listens_to_trades_and_keeps_episodes():
+    strategy = strategy_of()
+    assert isinstance(strategy, TradeListener)
+    assert isinstance(strategy, EpisodeKeeper)
+    assert "council" in strategy_names()
+    assert isinstance(load_strategy("council"), CouncilStrategy)
+
+
+def test_on_trade_when_an_entry_closes_then_its_episode_is_written_and_remembered():
+    book: EpisodeBook = ListBook()
+    strategy = strategy_of()
+    strategy.use_book(book)
+    strategy.start_session(SESSIONS[0], SPY)
+    number, proposal = taken(strategy)
+    moment = moment_of(random_rows(), number)
+    strategy.decide(replace(moment, position_quantity=10 * proposal.side.sign))
+    (opened,) = book.open_at("council", moment.ts + 1)
+    assert (opened.outcome, opened.held_bars) == (None, ((SESSIONS[0].trade_date.isoformat(), 1),))
+    exit_ticks = 40_000.0 + 400.0 * proposal.side.sign
+    strategy.on_trade(trade_of(proposal.side, moment.ts + 1, moment.ts + 10**12, exit_=exit_ticks))
+    (closed,) = book.closed_before("council", moment.ts + 10**13, 10)
+    assert (closed.outcome, closed.side, closed.return_frac) == (1.0, proposal.side.sign, pytest.approx(0.01))
+    assert closed.held_ns == 10**12 - 1
+    assert "won" in closed.lesson
+    assert len(strategy.memory) == 1
+    assert book.open_at("council", moment.ts + 10**13) == []
+
+
+def test_on_trade_when_it_was_not_its_own_then_nothing_is_remembered():
+    strategy = strategy_of()
+    strategy.on_trade(trade_of(Side.BUY, 1, 2))
+    assert len(strategy.memory) == 0
+
+
+def test_start_session_when_a_position_was_held_over_night_then_its_bars_count_on():
+    book, rows = ListBook(), random_rows()
+    first = strategy_of(position={"max_bars": 6})
+    first.use_book(book)
+    first.start_session(SESSIONS[0], SPY)
+    number, proposal = taken(first)
+    held = 5 * proposal.side.sign
+    for n in range(4):
+        assert first.decide(moment_of(rows, number + n, held=held)) == ()
+    # Another process, the next day; and the same one more time, as after a crash: it begins where the day before ended.
+    for _ in range(2):
+        second = strategy_of(position={"max_bars": 6})
+        second.use_book(book)
+        second.start_session(SESSIONS[1], SPY)
+        next_day = rows[number:].copy()
+        next_day["known_at"] += SESSIONS[1].open_ns - SESSIONS[0].open_ns
+        assert second.decide(moment_of(next_day, 0, held=held, session=SESSIONS[1])) == ()
+        closing = only(second.decide(moment_of(next_day, 1, held=held, session=SESSIONS[1])))
+        assert closing.inputs["held_bars"] == 6
+    second.on_trade(trade_of(proposal.side, int(rows["known_at"][number]), int(next_day["known_at"][1])))
+    (closed,) = book.closed_before("council", 2**62, 10)
+    assert sum(bars for _, bars in closed.held_bars) == 6
+
+
+def lost_before(strategy, values, outcome, count=40):
+    """Fill the memory with trades like the one that is coming, all of one outcome."""
+    rows = row(**values)
+    moment = moment_of(rows)
+    proposal = only(strategy.decide(moment))
+    held = strategy._holdings["SPY"].entry
+    assert proposal.intent is not None
+    for number in range(count):
+        opened = moment.ts - (number + 2) * 3_600 * 10**9
+        episode = replace(held, episode_id=f"p{number}", opened_ns=opened, closed_ns=opened + 10**9, outcome=outcome)
+        strategy.memory.add(episode)
+    return only(strategy.decide(moment))
+
+
+@pytest.mark.parametrize("values", [UP, DOWN], ids=["long", "short"])
+def test_memory_when_its_like_was_lost_then_vetoes_and_logs_what_would_have_been(values):
+    proposal = lost_before(strategy_of(), values, 0.0)
+    assert proposal.intent is None
+    assert [check.name for check in proposal.checks if not check.passed][-1] == "memory"
+    assert proposal.inputs["without_memory_taken"] == 1
+    assert proposal.inputs["memory_cases"] == 40
+    assert proposal.side is (Side.BUY if values is UP else Side.SELL)
+
+
+def test_memory_when_its_like_was_won_then_surer_and_never_larger_than_the_cap():
+    plain = only(strategy_of().decide(moment_of(row(**UP))))
+    recalled = lost_before(strategy_of(), UP, 1.0)
+    assert recalled.confidence > plain.confidence
+    assert recalled.inputs["without_memory_confidence"] == plain.confidence
+    assert recalled.inputs["without_memory_size_frac"] < recalled.inputs["size_frac"] <= 0.15
+
+
+def test_memory_when_left_out_then_neither_asks_nor_adjusts():
+    strategy = strategy_of(without=("memory",))
+    proposal = lost_before(strategy, UP, 0.0)
+    assert proposal.intent is not None
+    assert proposal.inputs["memory_cases"] == 0
+
+
+def test_start_session_when_the_book_knows_episodes_then_those_closed_before_are_remembered():
+    rows = row(**UP)
+    strategy = strategy_of()
+    only(strategy.decide(moment_of(rows)))
+    entry = strategy._holdings["SPY"].entry
+    before = replace(entry, episode_id="a", opened_ns=1, closed_ns=SESSIONS[1].open_ns - 1, outcome=1.0)
+    later = replace(entry, episode_id="b", opened_ns=1, closed_ns=SESSIONS[1].open_ns + 1, outcome=1.0)
+    again = strategy_of()
+    again.use_book(ListBook([before, later]))
+    again.start_session(SESSIONS[1], SPY)
+    assert [episode.episode_id for episode in again.memory.episodes] == ["a"]
+    assert isinstance(again.memory, Memory)
