@@ -333,7 +333,7 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
 
 
 def _out_of_hand_s(schedule: Schedule, settings: Settings, stalled_s: float) -> float:
-    """Return for how long (market s) nothing could be done: the line was dead or not yet known to be, or the machine stood still.
+    """Return for how long (market s) nothing could be done: the line was dead or not known to be, or the machine stood still.
 
     In lockstep the market waits meanwhile.
     """

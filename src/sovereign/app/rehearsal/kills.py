@@ -35,6 +35,7 @@ from sovereign.app.rehearsal.processes import ACCOUNT, POINTS, is_rare, settings
 from sovereign.app.rehearsal.settings import DRILL, add_drill
 from sovereign.app.rehearsal.venue_books import books_of, wait_listening
 from sovereign.core.event import NoticeCode
+from sovereign.core.order import OrderStatus
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from sovereign.execution.broker import BrokerSnapshot
 
 _SIGKILL = -9
+_BY_A_TICK = (OrderStatus.FILLED, OrderStatus.CANCELED)
 _KILLS_A_ROUND = 12
 """Kills after which a round is left alone: where coming back takes longer than the time between two kills, it never ends."""
 _END_S = 60.0
@@ -359,7 +361,8 @@ def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: Brok
     """Return the market time of a kill that swallowed something, so that the rest must differ from a run without kills.
 
     Swallowed is a request that was decided and never kept, or kept and never sent; what the venue said meanwhile is told again.
-    With a fill nobody heard of, the books agree only after the slice that brought it: nothing is opened on that slice.
+    What a tick brought about and nobody heard of (a fill, a bracket, the cancel of a bracket's other leg) is told again with
+    that tick, and until then the books differ: nothing is opened on its slice.
     """
     theirs = {order.client_order_id: order for order in venue.orders}
     filled = {(entry.client_order_id, entry.trade_id) for entry in venue.executions}
@@ -372,6 +375,8 @@ def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: Brok
             any(order.parent_id is None and order_id not in sent for order_id, order in working.items())
             or any(order_id not in theirs for order_id in working)
             or bool(filled - booked)
+            or any(theirs[order_id].status in _BY_A_TICK for order_id in working if order_id in theirs)
+            or any(one.client_order_id not in ours.statuses and not one.status.is_closed for one in theirs.values())
             or any(entry.request != "NEW" for entry in executor.in_flight(ours.conductor.engine.now_ns))
         )
         if is_swallowed and name == list(told)[-1]:
