@@ -98,7 +98,7 @@ class Story:
 Progress = Callable[[Result, Round], object]
 
 
-def round_of(number: int, seed: int, *, with_order_flow: bool = True) -> Round:
+def round_of(number: int, seed: int, *, with_order_flow: bool = True, sessions: int = 2) -> Round:
     """Return a round of a campaign; the same numbers give the same one."""
     random = Random(f"{seed}/{number}")  # noqa: S311 - a plan to repeat, not a secret
     if with_order_flow and number % 8 == 5:
@@ -116,7 +116,7 @@ def round_of(number: int, seed: int, *, with_order_flow: bool = True) -> Round:
         number=number,
         strategy=DRILL,
         seed=random.randrange(6),
-        sessions=2,
+        sessions=sessions,
         seconds=120.0,
         pace="lockstep" if random.random() < 0.8 else "fast",
         holds_brackets=number % 3 != 2,
@@ -130,10 +130,19 @@ class Campaign:
     ----------
     folder : for everything the processes leave behind; a round without a violation is removed.
     with_order_flow : an eighth of the rounds trade order flow, whose kernels take a minute to compile on a new machine.
+    sessions : of each round's tape, one after the other.
     """
 
     def __init__(
-        self, forge: Forge, folder: Path, kills: int, seed: int, progress: Progress, *, with_order_flow: bool = True
+        self,
+        forge: Forge,
+        folder: Path,
+        kills: int,
+        seed: int,
+        progress: Progress,
+        *,
+        with_order_flow: bool = True,
+        sessions: int = 2,
     ) -> None:
         add_drill()
         self.result = Result()
@@ -141,7 +150,7 @@ class Campaign:
         self._folder = folder
         self._kills = kills
         self._seed = seed
-        self._with_order_flow = with_order_flow
+        self._kind: dict[str, Any] = {"with_order_flow": with_order_flow, "sessions": sessions}
         self._progress = progress
         self._unkilled: dict[tuple[Any, ...], Story] = {}
 
@@ -149,7 +158,7 @@ class Campaign:
         """Play rounds until enough kills are done."""
         begun, number, result = time.monotonic(), 0, self.result
         while result.kills < self._kills:
-            plan = round_of(number, self._seed, with_order_flow=self._with_order_flow)
+            plan = round_of(number, self._seed, **self._kind)
             self._play(plan)
             number += 1
             result.rounds = number

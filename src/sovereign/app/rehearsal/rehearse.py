@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
@@ -104,6 +104,7 @@ def rehearse(
     symbol: str = "ES",
     minutes: float = 60.0,
     seed: int = 7,
+    kinds: Sequence[str] = tuple(DOES),
     told: Callable[[Act], object] = lambda _: None,
 ) -> Rehearsal:
     """Play a strategy under its own settings through every kind of fault.
@@ -112,6 +113,7 @@ def rehearse(
     ----------
     folder : for the venue's books, recordings and stores of the acts; those of an act that came out whole can be removed.
     minutes : of the synthetic day session from 10:00 on. seed : of the market and the faults.
+    kinds : of faults, an act each; `none` is the calm one.
     told : called with each act when it is over.
     """
     tape = TapeSpec(symbol=symbol, start=_DAY, seed=seed, offset_s=1_800, seconds=minutes * 60)
@@ -132,7 +134,7 @@ def rehearse(
             deadline_s=3 * minutes * 60 / _SPEED + _END_S,
             unprotected_s=6 * given.execution.unprotected_alarm_s + 60.0,
         )
-        for kind in DOES
+        for kind in kinds
     }
     acts: dict[str, Act] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -144,7 +146,7 @@ def rehearse(
             kind = waiting[done]
             acts[kind] = _act(kind, done.result())
             told(acts[kind])
-    return Rehearsal(strategy=strategy, symbol=symbol, minutes=minutes, seed=seed, acts=tuple(acts[kind] for kind in DOES))
+    return Rehearsal(strategy=strategy, symbol=symbol, minutes=minutes, seed=seed, acts=tuple(acts[kind] for kind in kinds))
 
 
 def _settings(given: Settings, folder: Path) -> Settings:
