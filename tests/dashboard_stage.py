@@ -27,7 +27,17 @@ from sovereign.app.configuration import Settings, load_settings
 from sovereign.app.ops.desk import session_process
 from sovereign.app.plan import kept_settings
 from sovereign.core.columns import Trades
-from sovereign.core.event import DecisionMade, Event, Notice, NoticeCode, SessionEnded, Severity
+from sovereign.core.command import CommandKind
+from sovereign.core.event import (
+    DecisionMade,
+    Event,
+    Notice,
+    NoticeCode,
+    SessionEnded,
+    Severity,
+    TradingState,
+    TradingStateChanged,
+)
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.engine.conductor import opened
 from sovereign.engine.inputs import HealthChanged, Opening, Slice, to_frame
@@ -77,6 +87,9 @@ def _empty_store() -> Path:
     return folder / "store.sqlite"
 
 
+_STATES = {CommandKind.HALT: TradingState.HALTED, CommandKind.RESUME: TradingState.ACTIVE}
+
+
 class Stage:
     """Everything, in one folder."""
 
@@ -98,6 +111,7 @@ class Stage:
         self.store = Store(self.settings.store)
         self._sink: Any = None
         self._stop = threading.Event()
+        self._saying = threading.Lock()
         self._threads: list[threading.Thread] = []
         self.recording: Recording | None = None
 
@@ -155,6 +169,10 @@ class Stage:
 
     def say(self, *events: Event) -> None:
         """Let the session say something."""
+        with self._saying:
+            self._say(*events)
+
+    def _say(self, *events: Event) -> None:
         for event in events:
             self._sink(event)
             self.audit(event)
@@ -175,6 +193,11 @@ class Stage:
             store = Store(self.settings.store)
             while not self._stop.wait(0.02):
                 for command in store.live.commands.take(SESSION, "paper", "order_flow", time.time_ns()):
+                    state = _STATES.get(command.kind)
+                    if state is not None:
+                        changed = TradingStateChanged(ts=DAY.close_ns, state=state, cause="person", reason=command.reason)
+                        self.say(changed)
+                        self.beat(state.value)
                     store.live.commands.answer(command.command_id, is_done=True, text=words, ts=time.time_ns())
             store.close()
 
@@ -193,13 +216,13 @@ class Stage:
 
 
 @contextmanager
-def served(stage: Stage, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
-    """Serve the dashboard on a free port of loopback, in a thread; yields a client under that address."""
+def served(stage: Stage, host: str = "127.0.0.1", port: int = 0) -> Iterator[httpx.Client]:
+    """Serve the dashboard on a port of loopback (0: a free one), in a thread; yields a client under that address."""
     from sovereign.app.dashboard.app import create_app
     from sovereign.app.dashboard.configuration import DashboardConfig
     from sovereign.app.dashboard.server import open_socket, serve
 
-    listening = open_socket(DashboardConfig(port=0))
+    listening = open_socket(DashboardConfig(port=port))
     stop = threading.Event()
     app = create_app(stage.store, stage.loaded)
     thread = threading.Thread(target=serve, args=(app, listening, stop), daemon=True)

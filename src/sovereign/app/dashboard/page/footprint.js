@@ -25,13 +25,13 @@ export class Footprint {
     this.bars = [];
     this.tick = { tick_size: 1, precision: 2 };
     this.zone = "UTC";
-    this.wide = 92;
+    this.wide = innerWidth > 700 ? 92 : 84;
     this.tall = 16;
     this.right = 0;
     this.top = null;
     this.isFollowing = true;
     this.isCentered = true;
-    this.show = { cells: true, profile: true, patterns: true, all: false };
+    this.show = { cells: true, profile: innerWidth > 700, patterns: true, all: false };
     this.fills = [];
     this.lines = [];
     this.frames = 0;
@@ -78,8 +78,15 @@ export class Footprint {
     const bar = this.bars.at(Math.min(this.bars.length - 1, Math.floor(this.right)));
     if (!bar) return;
     const middle = this.isFollowing ? bar.close ?? (bar.high + bar.low) / 2 : (bar.high + bar.low) / 2;
+    if (this.top === null) {
+      // At first the newest bars fill the height, as long as their numbers can be read.
+      const near = this.bars.slice(-4);
+      const span = Math.max(...near.map((one) => one.high)) - Math.min(...near.map((one) => one.low)) + 1;
+      this.tall = Math.max(11, Math.min(20, this.area.height * 0.8 / span));
+      this.top = middle + this.area.height / this.tall / 2;
+      return;
+    }
     const rows = this.area.height / this.tall;
-    if (this.top === null) { this.top = middle + rows / 2; return; }
     // Only when the bar leaves the middle, so that prices do not jump about.
     const [low, high] = [this.top - rows * 0.85, this.top - rows * 0.15];
     if (middle > high) this.top += middle - high;

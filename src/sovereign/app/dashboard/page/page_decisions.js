@@ -26,11 +26,11 @@ export const page = {
 
     const lines = table([
       { title: "time", sort: (one) => one.ts, cell: (one) => time(one.ts, app.zone) },
-      { title: "symbol", sort: (one) => one.symbol, cell: (one) => one.symbol },
+      { title: "symbol", cls: "wide-only", sort: (one) => one.symbol, cell: (one) => one.symbol },
       { title: "candidate", sort: (one) => one.name, cell: (one) => f.words(one.name) },
       { title: "side", sort: (one) => one.side, cell: (one) => side(one.side) },
-      { title: "strength", num: true, unit: "0..1", source: "the pattern", sort: (one) => one.strength, cell: (one) => f.fixed(one.strength, 2) },
-      { title: "confidence", num: true, unit: "0..1", source: "the strategy", sort: (one) => one.confidence, cell: (one) => f.fixed(one.confidence, 2) },
+      { title: "strength", num: true, cls: "wide-only", unit: "0..1", source: "the pattern", sort: (one) => one.strength, cell: (one) => f.fixed(one.strength, 2) },
+      { title: "confidence", num: true, cls: "wide-only", unit: "0..1", source: "the strategy", sort: (one) => one.confidence, cell: (one) => f.fixed(one.confidence, 2) },
       { title: "verdict", sort: (one) => one.verdict, cell: (one) => verdict(one.verdict) },
       { title: "refused by", sort: (one) => one.failed_check ?? "", cell: (one) => one.failed_check ? f.words(one.failed_check) : "" },
     ], { key: (one) => one.decision_id, label: "Decisions", emptyText: "no such decision", onRow: (one) => { location.hash = `decisions/${encodeURIComponent(one.decision_id)}`; }, rowClass: (one) => (one.verdict === "REFUSED" ? "refused" : "taken"), pick: () => chosen });
@@ -69,6 +69,7 @@ export const page = {
       chosen = id;
       lines.draw();
       fill(detail.body, loading());
+      if (innerWidth <= 1180) detail.element.scrollIntoView({ block: "start" });
       try {
         const one = await get(`/decisions/${encodeURIComponent(id)}`, app.scope);
         if (chosen === id) fill(detail.body, explain(one, app));

@@ -32,9 +32,9 @@ export const page = {
     const lines = table([
       { title: "", cls: "narrow", cell: (one) => h("input", { type: "checkbox", "aria-label": `compare ${one.run}`, checked: marked.has(one.run), onChange: (event) => mark(one.run, event.target.checked) }) },
       { title: "started", sort: (one) => one.started_ns, cell: (one) => time(one.started_ns, Intl.DateTimeFormat().resolvedOptions().timeZone, "both") },
-      { title: "kind", sort: (one) => one.kind, cell: (one) => one.kind },
-      { title: "strategy", sort: (one) => one.strategy, cell: (one) => one.strategy },
-      { title: "on", cell: (one) => one.symbols.join(", ") },
+      { title: "kind", cls: "wide-only", sort: (one) => one.kind, cell: (one) => one.kind },
+      { title: "strategy", cls: "wide-only", sort: (one) => one.strategy, cell: (one) => one.strategy },
+      { title: "on", cls: "wide-only", cell: (one) => one.symbols.join(", ") },
       { title: "dates", cell: (one) => one.start === one.end ? one.start : `${one.start} to ${one.end}` },
       { title: "data", cell: (one) => one.is_simulated ? badge("simulated", "sim") : "recorded" },
       { title: "trades", num: true, unit: "count", sort: (one) => one.trades, cell: (one) => f.whole(one.trades) },
@@ -63,6 +63,7 @@ export const page = {
       chosen = name;
       lines.draw();
       detail.heading.textContent = "Run";
+      if (innerWidth <= 1180) detail.element.scrollIntoView({ block: "start" });
       fill(detail.body, loading());
       try {
         const [one, curve] = await Promise.all([get(`/runs/${encodeURIComponent(name)}`), get("/equity", { run: name })]);

@@ -26,13 +26,13 @@ export const page = {
       { title: "closed", sort: (one) => one.exit_ns, cell: (one) => time(one.exit_ns, app.zone, rows.length && f.day(rows[0].exit_ns, app.zone) !== f.day(rows.at(-1).exit_ns, app.zone) ? "both" : "clock") },
       { title: "symbol", sort: (one) => one.symbol, cell: (one) => one.symbol },
       { title: "side", sort: (one) => one.side, cell: (one) => side(one.side === "BUY" ? "LONG" : "SHORT") },
-      { title: "qty", num: true, unit: "units", source: "fills", sort: (one) => one.quantity, cell: (one) => f.whole(one.quantity) },
-      { title: "entry", num: true, unit: "price", source: "average of fills", cell: (one) => f.price(one.entry_ticks, one) },
-      { title: "exit", num: true, unit: "price", source: "average of fills", cell: (one) => f.price(one.exit_ticks, one) },
+      { title: "qty", num: true, cls: "wide-only", unit: "units", source: "fills", sort: (one) => one.quantity, cell: (one) => f.whole(one.quantity) },
+      { title: "entry", num: true, cls: "wide-only", unit: "price", source: "average of fills", cell: (one) => f.price(one.entry_ticks, one) },
+      { title: "exit", num: true, cls: "wide-only", unit: "price", source: "average of fills", cell: (one) => f.price(one.exit_ticks, one) },
       { title: "by", cell: (one) => f.words(one.exit_role) },
-      { title: "MAE", num: true, unit: "ticks a unit", source: "worst price while open", sort: (one) => one.mae_ticks, cell: (one) => f.fixed(one.mae_ticks, 1) },
-      { title: "MFE", num: true, unit: "ticks a unit", source: "best price while open", sort: (one) => one.mfe_ticks, cell: (one) => f.fixed(one.mfe_ticks, 1) },
-      { title: "held", num: true, unit: "time", sort: (one) => f.toMs(one.exit_ns) - f.toMs(one.entry_ns), cell: (one) => f.span(f.toMs(one.exit_ns) - f.toMs(one.entry_ns)) },
+      { title: "MAE", num: true, cls: "wide-only", unit: "ticks a unit", source: "worst price while open", sort: (one) => one.mae_ticks, cell: (one) => f.fixed(one.mae_ticks, 1) },
+      { title: "MFE", num: true, cls: "wide-only", unit: "ticks a unit", source: "best price while open", sort: (one) => one.mfe_ticks, cell: (one) => f.fixed(one.mfe_ticks, 1) },
+      { title: "held", num: true, cls: "wide-only", unit: "time", sort: (one) => f.toMs(one.exit_ns) - f.toMs(one.entry_ns), cell: (one) => f.span(f.toMs(one.exit_ns) - f.toMs(one.entry_ns)) },
       { title: "net", num: true, unit: "account currency", source: "gross less fees", sort: (one) => Number(one.net), cell: (one) => gainOf(one.net, { mark: true, currency: one.currency }) },
       { title: "review", cls: "wrap", cell: (one) => [...(one.review?.tags ?? []).map((tag) => badge(tag, "tag")), one.review?.note ? h("span.dim", { "data-tip": one.review.note }, " \u270e") : "", one.is_ambiguous ? badge("ambiguous", "warn", "another fill model would decide it differently") : ""] },
     ], { key: (one) => one.trade_id, label: "Closed trades", emptyText: "no trade has been closed", onRow: (one) => { location.hash = `trades/${encodeURIComponent(one.trade_id)}`; }, pick: () => chosen });
@@ -81,6 +81,7 @@ export const page = {
       let one = rows.find((row) => row.trade_id === id);
       if (!one) { await load(); one = rows.find((row) => row.trade_id === id); }
       if (!one) { clear(); return; }
+      if (innerWidth <= 1180) detail.element.scrollIntoView({ block: "start" });
       detail.heading.textContent = `Trade ${one.trade_id}`;
       const place = h("div");
       fill(detail.body,
