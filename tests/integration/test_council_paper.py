@@ -33,8 +33,10 @@ QUICK = {
 """A council that has seen enough after a few bars, and holds what it buys for two more."""
 SET = [word for key, value in QUICK.items() for word in ("--set", f"strategies.council.{key}={value}")]
 SET += ["--set", "venue.state=data/venue", "--set", "execution.latency_ms=250", "--set", "risk.min_reward_to_cost=0"]
+TICKS = "synthetic.ticks_per_session=40000"
 RECORDING = "data/sessions/paper-council-20251117.rec"
 ENOUGH_S = 150
+KILLED_AT = 150_000  # bytes of the recording, about half of it
 
 
 def command(*words: str) -> list[str]:
@@ -47,9 +49,24 @@ def variables() -> dict[str, str]:
 
 @contextmanager
 def venue(folder: Path) -> Iterator[None]:
-    words = ("--symbol", "SPY", "--seconds", "2100", "--offset", "600", "--pace", "lockstep", "--latency", "250", "--port", "0")
+    words = (
+        "--symbol",
+        "SPY",
+        "--seconds",
+        "2100",
+        "--offset",
+        "600",
+        "--pace",
+        "lockstep",
+        "--latency",
+        "250",
+        "--slice",
+        "2000",
+        "--port",
+        "0",
+    )
     process = subprocess.Popen(
-        command("venue", *words, "--accounts", "paper:30000", "--set", "venue.state=data/venue"),
+        command("venue", *words, "--accounts", "paper:30000", "--set", "venue.state=data/venue", "--set", TICKS),
         cwd=folder,
         env=variables(),
         stdout=subprocess.PIPE,
@@ -98,7 +115,7 @@ def kill_on_the_way(folder: Path, size: int) -> None:
 
 def test_run_when_killed_on_the_way_then_goes_on_trades_and_remembers_each_trade_once(tmp_path: Path) -> None:
     with venue(tmp_path):
-        kill_on_the_way(tmp_path, 1_700_000)
+        kill_on_the_way(tmp_path, KILLED_AT)
         trade(tmp_path)
     checked = subprocess.run(command("audit", "verify", *SET), cwd=tmp_path, env=variables(), check=False, timeout=ENOUGH_S)
     assert checked.returncode == 0

@@ -50,6 +50,7 @@ class VariantResult:
     days: int
     mean: float
     judged_days: int
+    judged_trades: int
     judged_net: Decimal
     difference: float
     low: float
@@ -71,6 +72,7 @@ class VariantResult:
             "net": str(self.net),
             "days": self.days,
             "judged_days": self.judged_days,
+            "judged_trades": self.judged_trades,
             "judged_net": str(self.judged_net),
             **{name: None if math.isnan(value) else value for name, value in numbers.items()},
             "is_clear": self.is_clear,
@@ -189,7 +191,9 @@ def compare_variants(
     def new_stream(instrument: Instrument) -> SignalStream:
         return strategy.signal_stream(instrument)
 
+    opens: list[int] = []
     for session in Run(feed, new_stream, engines).sessions():
+        opens.append(session.open_ns)
         if on_session is not None:
             on_session(session)
     results: list[VariantResult] = []
@@ -211,6 +215,7 @@ def compare_variants(
                 days=len(daily),
                 mean=float(daily.mean()) if len(daily) else math.nan,
                 judged_days=judged,
+                judged_trades=sum(1 for trade in kept.trades if trade.exit_ns >= opens[len(opens) - judged]),
                 judged_net=equities[-1] - equities[-1 - judged],
                 difference=math.nan if is_whole or not len(daily) else float(difference.mean()),
                 low=low,

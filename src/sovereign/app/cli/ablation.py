@@ -111,12 +111,17 @@ def text(found: Any) -> str:
         won = f"{variant.wins / variant.trades:.0%}" if variant.trades else "-"
         against = ""
         if variant is not whole:
-            mark = "clear" if variant.is_clear else "chance"
+            mark = "clear" if variant.is_clear else "chance" if variant.judged_trades or whole.judged_trades else "no trades"
             against = f"{variant.difference:+.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {mark}"
         lines.append(f"{variant.name:<34}{variant.trades:>7}{won:>6}{variant.net:>12.2f}{variant.judged_net:>12.2f}  {against}")
     lines.append(
         f"Each interval stands alone: of {len(found.variants) - 1} comparisons of equals, one in twenty would look clear."
     )
+    if silent := [variant.name for variant in found.variants if variant.trades and not variant.judged_trades]:
+        lines.append(
+            f"Not traded on the judged days: {', '.join(silent)}. A limit may have halted the account for good, such as "
+            f"risk.max_drawdown_frac; set it to 1 to compare without it."
+        )
     for choice in found.choices:
         verdict = "more than chance" if choice.is_clear else "no more than chance: it means nothing"
         lines.append(

@@ -54,6 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "control": ("sovereign.app.cli.control", "Take commands by Telegram, beside the session."),
     "doctor": ("sovereign.app.cli.doctor", "Check everything that trading needs, and say what to do."),
     "service": ("sovereign.app.cli.service", "Install, start, stop and watch the services."),
+    "scout": ("sovereign.app.cli.scout", "Watch the tape, read the news, keep what they say."),
     "data": ("sovereign.app.cli.data", "Import, simulate, list, verify and download market data."),
     "data synth": ("sovereign.app.cli.synth", "Make simulated market data, labeled as such."),
     "alerts": ("sovereign.app.cli.alerts", "Try the alert channels, and list the alerts of late."),

@@ -128,7 +128,8 @@ class _Observer:
         if mark in self._said:
             return
         self._said.add(mark)
-        self._arrived.add(name)
+        if cause is not OrderEvent.CANCEL:
+            self._arrived.add(name)  # one that was only ever canceled was never active: lost, or overtaken by its cancel
         if report.child is not None:
             return
         number = self._counts[name, cause]
