@@ -1,9 +1,9 @@
 """The dashboard under load: `python -m benchmarks.dashboard_load [--seconds N] [--clients N] [--symbols N] [--rate N]`.
 
-A process like a session works through slices of every symbol so many times a second, first alone, then
-while `sovereign dashboard` follows its recording and clients follow the stream. Told are: missed or doubled message numbers, the
-time from a message's publication, and from its newest tick, to a client, the ratio of the working loop's 99th percentiles with
-and without, and the server's memory at the beginning and at the end.
+A process like a session works through slices of every symbol so many times a second: first alone, then while the dashboard
+follows its recording and clients follow the stream. Told are: missed or doubled message numbers, the time from a message's
+publication, and from its newest tick, to a client, the ratio of the working loop's 99th percentiles with and without, and the
+server's memory at the beginning and at the end.
 """
 
 from __future__ import annotations

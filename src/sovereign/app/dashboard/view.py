@@ -581,10 +581,10 @@ class View:
         """
         market = self.market(run, day)
         if market is None or not market.tapes:
-            bars = stored_bars(self.store, run, day, at)
+            name = symbol or (run.record.symbols[0] if run.record.symbols else "")
+            bars = stored_bars(self.store, run, name, day, at)
             end = len(bars) if before is None else min(before, len(bars))
             book = self.book(run, at, None)
-            name = symbol or (run.record.symbols[0] if run.record.symbols else "")
             return {
                 "run": run.id,
                 "symbol": name,
