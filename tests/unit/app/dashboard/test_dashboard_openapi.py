@@ -53,7 +53,9 @@ def check(operation, headers, examples=5):
     assert {one.__name__ for one in chosen} == names
 
     @hypothesis.given(case=operation.as_strategy())
-    @hypothesis.settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
     def holds(case):
         case.call_and_validate(headers=headers, checks=chosen)
 
