@@ -1,8 +1,8 @@
 """Fractional differencing of a fixed width, the augmented Dickey-Fuller test, and the least squares both stand on.
 
 Arrays in, arrays out; NaN in, NaN out. Nothing looks ahead: entry `i` of a differenced series depends on entries up to `i`.
-Sources: Lopez de Prado, Advances in Financial Machine Learning, 2018, chapter 5 (differencing); MacKinnon, Approximate asymptotic
-distribution functions for unit-root and cointegration tests, 1994, tables 3 and 4 (p-values, constant, one variable).
+Sources: Lopez de Prado, Advances in Financial Machine Learning, 2018, chapter 5 (differencing); MacKinnon, Approximate
+asymptotic distribution functions for unit-root and cointegration tests, 1994, tables 3 and 4 (p-values, with a constant).
 """
 
 from __future__ import annotations
@@ -44,49 +44,59 @@ def fractional_difference(values: Float64, d: float, width: int) -> Float64:
 
 
 @kernel
+def _products(x: Float64, y: Float64) -> Float64:
+    # x'y, without a linear algebra library
+    out = np.zeros((x.shape[1], y.shape[1]))
+    for i in range(len(x)):
+        for a in range(x.shape[1]):
+            for b in range(y.shape[1]):
+                out[a, b] += x[i, a] * y[i, b]
+    return out
+
+
+@kernel
+def _eliminate(work: Float64) -> bool:
+    # Turn [a | 1] into [1 | inverse of a] with pivots; False when a is singular.
+    k = len(work)
+    scale = 0.0
+    for a in range(k):
+        scale = max(scale, abs(work[a, a]))
+    for column in range(k):
+        pivot = column + int(np.argmax(np.abs(work[column:, column])))
+        if not abs(work[pivot, column]) > 1e-14 * scale:
+            return False
+        for b in range(2 * k):
+            work[column, b], work[pivot, b] = work[pivot, b], work[column, b]
+        work[column] /= work[column, column]
+        for a in range(k):
+            if a != column:
+                work[a] -= work[a, column] * work[column]
+    return True
+
+
+@kernel
 def least_squares(x: Float64, y: Float64, beta: Float64, inverse: Float64) -> float:
     """Fit `y` on the columns of `x`; fill `beta` (k,) and `inverse` (k, k) of x'x; return the sum of squared residuals.
 
     NaN, and NaN in `beta`, when the columns are not independent. Equivalent: `np.linalg.lstsq(x, y)`. Columns should be of
     similar size (pivoted elimination of the normal equations).
     """
-    rows, k = x.shape
+    k = x.shape[1]
     work = np.zeros((k, 2 * k))
-    moment = np.zeros(k)
-    for i in range(rows):
-        for a in range(k):
-            moment[a] += x[i, a] * y[i]
-            for b in range(k):
-                work[a, b] += x[i, a] * x[i, b]
-    scale = 0.0
+    work[:, :k] = _products(x, x)
+    moment = _products(x, y.reshape((-1, 1)))
     for a in range(k):
         work[a, k + a] = 1.0
-        scale = max(scale, work[a, a])
-    beta[:] = np.nan
-    for column in range(k):
-        pivot = column
-        for a in range(column + 1, k):
-            if abs(work[a, column]) > abs(work[pivot, column]):
-                pivot = a
-        if not abs(work[pivot, column]) > 1e-14 * scale:
-            return math.nan
-        for b in range(2 * k):
-            work[column, b], work[pivot, b] = work[pivot, b], work[column, b]
-        head = work[column, column]
-        for b in range(2 * k):
-            work[column, b] /= head
-        for a in range(k):
-            if a != column:
-                factor = work[a, column]
-                for b in range(2 * k):
-                    work[a, b] -= factor * work[column, b]
+    if not _eliminate(work):
+        beta[:] = np.nan
+        return math.nan
     for a in range(k):
         beta[a] = 0.0
         for b in range(k):
             inverse[a, b] = work[a, k + b]
-            beta[a] += work[a, k + b] * moment[b]
+            beta[a] += work[a, k + b] * moment[b, 0]
     residual = 0.0
-    for i in range(rows):
+    for i in range(len(y)):
         fitted = 0.0
         for a in range(k):
             fitted += x[i, a] * beta[a]
@@ -157,7 +167,7 @@ def least_order(values: Float64, width: int, step: float, max_p: float, lags: in
 
     1 when none has; NaN when the series is too short to say.
     """
-    count = int(round(1.0 / step))
+    count = round(1.0 / step)
     for n in range(count + 1):
         d = min(1.0, n * step)
         # Every order is judged on the same stretch, so that the shorter memory of a larger one is no advantage.

@@ -15,6 +15,7 @@ import numpy as np
 from sovereign.kernels.compile import kernel
 from sovereign.kernels.indicator import LINKED, RSI_STATE, step_rsi
 
+RAW, RANK, PROBABILITY = 0, 1, 2
 REGIME_UNKNOWN, REGIME_CHOP, REGIME_TREND, REGIME_CRISIS = 0, 1, 2, 3
 
 ROW_FIELDS: list[tuple[str, Any]] = [
@@ -124,12 +125,12 @@ SETTING = np.dtype(
         ("volume_points", np.float64),
         ("post_points", np.float64),
         ("flip_bars", np.int64),
-        ("wake_rank", np.float64),
-        ("uses_rank", np.int8),
+        ("wake_from", np.float64),
+        ("measure", np.int8),
     ],
     align=True,
 )
-"""The settings of `read_bars`; see `signals.tug_of_war` for their meaning. `uses_rank`: 0 raw, 1 rank, 2 probability."""
+"""The settings of `read_bars`; see `signals.tug_of_war` for their meaning. `measure`: what confidence is."""
 
 
 @kernel
@@ -159,35 +160,25 @@ def _conviction(row: Any, s: Any) -> float:
 
 
 @kernel
+def _points(value: float, greed_from: float, fear_to: float, points: float) -> float:
+    # Points of greed (positive) or fear of one sign; nothing of what is unknown
+    return points if value >= greed_from else -points if value <= fear_to else 0.0
+
+
+@kernel
 def _crowd(row: Any, s: Any) -> None:
-    greed = 0.0
-    fear = 0.0
-    known = False
-    if not math.isnan(row["rsi"]):
-        known = True
-        is_fade = row["rsi"] >= s["fade_rsi"] and row["ofi_z"] < s["fade_ofi"]
-        if row["rsi"] >= s["greed_rsi"] and not is_fade:
-            greed += s["rsi_points"]
-        elif row["rsi"] <= s["fear_rsi"]:
-            fear += s["rsi_points"]
-    if not math.isnan(row["pump"]):
-        known = True
-        if row["pump"] >= s["pump_frac"]:
-            greed += s["pump_points"]
-    if not math.isnan(row["volume_ratio"]):
-        known = True
-        if row["volume_ratio"] >= s["volume_spike"]:
-            greed += s["volume_points"]
-    if not math.isnan(row["post_tone"]):
-        known = True
-        if row["post_tone"] >= s["min_tone"]:
-            greed += s["post_points"]
-        elif row["post_tone"] <= -s["min_tone"]:
-            fear += s["post_points"]
-    both = greed + fear
-    row["crowd"] = 1 if greed > fear else -1 if fear > greed else 0
-    row["crowd_known"] = known
-    row["crowd_share"] = max(greed, fear) / both if both > 0.0 else 0.0
+    is_fade = row["rsi"] >= s["fade_rsi"] and row["ofi_z"] < s["fade_ofi"]
+    rsi = 0.0 if is_fade else _points(row["rsi"], s["greed_rsi"], s["fear_rsi"], s["rsi_points"])
+    pump = _points(row["pump"], s["pump_frac"], -math.inf, s["pump_points"])
+    volume = _points(row["volume_ratio"], s["volume_spike"], -math.inf, s["volume_points"])
+    posts = _points(row["post_tone"], s["min_tone"], -s["min_tone"], s["post_points"])
+    balance = rsi + pump + volume + posts
+    both = abs(rsi) + abs(pump) + abs(volume) + abs(posts)
+    row["crowd"] = 1 if balance > 0.0 else -1 if balance < 0.0 else 0
+    row["crowd_known"] = not (
+        math.isnan(row["rsi"]) and math.isnan(row["pump"]) and math.isnan(row["volume_ratio"]) and math.isnan(row["post_tone"])
+    )
+    row["crowd_share"] = (both + abs(balance)) / (2.0 * both) if both > 0.0 else 0.0
 
 
 @kernel
@@ -203,6 +194,94 @@ def _earlier_close(rows: Any, n: int, before: Any, count: int, ts: int, opens_ns
 
 
 @kernel
+def _opening_range(row: Any, d: Any) -> None:
+    # By the clock: bars that end within the first minutes make the range, later ones are seen against it.
+    if row["known_at"] <= d["opens_ns"] + d["range_ns"]:
+        d["range_high"] = max(d["range_high"], row["high"])
+        d["range_low"] = min(d["range_low"], row["low"])
+        return
+    if d["range_high"] <= d["range_low"]:
+        return
+    width = float(d["range_high"] - d["range_low"])
+    above = max(0.0, float(row["close"] - d["range_high"]))
+    below = max(0.0, float(d["range_low"] - row["close"]))
+    row["breakout"] = min(1.0, above / width) - min(1.0, below / width)
+    row["range_high"] = d["range_high"]
+    row["range_low"] = d["range_low"]
+
+
+@kernel
+def _today(rows: Any, n: int, before: Any, d: Any, usual: Any, volumes: Any) -> None:
+    # What the session itself shows: breakout, volume so far, the last minutes.
+    row = rows[n]
+    ts = row["known_at"]
+    d["volume"] += row["volume"]
+    slot = min(len(usual) - 1, (ts - d["opens_ns"] - 1) // d["slot_ns"])
+    volumes[slot] = d["volume"]
+    if usual[slot] > 0.0:
+        row["volume_ratio"] = d["volume"] / usual[slot]
+    if not d["is_daily"]:
+        _opening_range(row, d)
+        then = _earlier_close(rows, n, before, len(before), ts - d["pump_ns"], d["opens_ns"])
+        row["pump"] = row["close"] / then - 1.0
+
+
+@kernel
+def _with_history(row: Any, d: Any, first: float, second: float, rsi_state: Any) -> None:
+    # Series of completed sessions with today as their latest value.
+    close = float(row["close"])
+    if d["momentum_deviation"] > 0.0:
+        mean = (d["momentum_sum"] + math.log(close) + d["momentum_base"]) / d["momentum_days"]
+        row["momentum_z"] = (mean - d["momentum_mean"]) / d["momentum_deviation"]
+    residual = math.log(close / d["last_close"]) - d["alpha"] - d["beta_first"] * first - d["beta_second"] * second
+    if d["alpha_deviation"] > 0.0 and not math.isnan(residual):
+        mean = (d["alpha_sum"] + residual) / d["alpha_days"]
+        row["alpha_z"] = mean / (d["alpha_deviation"] / math.sqrt(d["alpha_days"]))
+    if d["rsi_state"][0] == LINKED:
+        rsi_state[:] = d["rsi_state"]
+        row["rsi"] = step_rsi(rsi_state, close, d["rsi_period"])
+
+
+@kernel
+def _judge(row: Any, d: Any, s: Any, ranked: Any, levels: Any) -> None:
+    # The conviction, and how much it is worth by itself, by rank, and by what came of earlier ones.
+    conviction = _conviction(row, s)
+    row["conviction"] = conviction
+    direction = 0
+    if abs(conviction) >= s["min_conviction"]:
+        direction = 1 if conviction > 0.0 else -1
+    row["direction"] = direction
+    d["streak"] = d["streak"] + 1 if direction == d["direction"] else 1
+    d["direction"] = direction
+    row["streak"] = d["streak"]
+    if math.isnan(conviction):
+        return
+    penalty = 0.0
+    if not math.isnan(d["residual_volatility"]):
+        penalty = min(s["penalty_share"] * d["residual_volatility"], s["max_penalty"])
+    row["raw_confidence"] = min(s["max_confidence"], max(s["min_confidence"], 0.5 + 0.5 * abs(conviction) - penalty))
+    if len(ranked) > 0:
+        row["rank"] = np.searchsorted(ranked, abs(conviction)) / len(ranked)
+    if len(levels) > 0:
+        row["probability"] = levels[min(len(levels) - 1, int(abs(conviction) * len(levels)))]
+
+
+@kernel
+def _must_look(row: Any, d: Any, s: Any) -> bool:
+    # A candidate, or something that may end a position.
+    confidence = row["rank"]
+    if s["measure"] == RAW:
+        confidence = row["raw_confidence"]
+    elif s["measure"] == PROBABILITY:
+        confidence = row["probability"]
+    if row["direction"] != 0 and (row["streak"] == s["flip_bars"] or (row["cycle"] and confidence >= s["wake_from"])):
+        return True
+    if row["crowd"] != 0 and (row["cycle"] or row["crowd"] != d["crowd"]):
+        return True
+    return bool(row["is_halted"] and (row["cycle"] or not d["is_halted"]))
+
+
+@kernel
 def read_bars(
     rows: Any, before: Any, day: Any, setting: Any, first: Any, second: Any, usual: Any, ranked: Any, levels: Any, volumes: Any
 ) -> None:
@@ -213,96 +292,25 @@ def read_bars(
     rows : of the bars. before : rows of the session that came earlier. day, setting : one `DAY`, one `SETTING`.
     first, second : log return since the last close of the two benchmarks at each bar, (n,), NaN unknown.
     usual : mean volume up to each slot of the day; NaN unknown. ranked : earlier absolute convictions, sorted.
-    levels : probability by band of raw confidence from 0.5 to 1. volumes : volume up to the end of each slot that had a bar, filled.
+    levels : probability by band of absolute conviction, none when empty. volumes : so far by slot, filled.
     """
     d = day[0]
     s = setting[0]
-    rsi_state = np.empty(len(d["rsi_state"]))
-    bands = len(levels)
+    rsi_state = np.empty(RSI_STATE)
     for n in range(len(rows)):
         row = rows[n]
         ts = row["known_at"]
-        close = float(row["close"])
-        row["momentum_z"] = math.nan
-        row["alpha_z"] = math.nan
-        row["breakout"] = math.nan
-        row["rsi"] = math.nan
-        row["pump"] = math.nan
-        row["volume_ratio"] = math.nan
+        row["momentum_z"] = row["alpha_z"] = row["breakout"] = row["rsi"] = row["pump"] = row["volume_ratio"] = math.nan
+        row["raw_confidence"] = row["rank"] = row["probability"] = math.nan
         row["residual_volatility"] = d["residual_volatility"]
         is_inside = d["opens_ns"] < ts <= d["closes_ns"]
         if is_inside:
-            # the opening range, by the clock
-            if d["range_ns"] > 0 and not d["is_daily"]:
-                if ts <= d["opens_ns"] + d["range_ns"]:
-                    d["range_high"] = max(d["range_high"], row["high"])
-                    d["range_low"] = min(d["range_low"], row["low"])
-                elif d["range_high"] > d["range_low"]:
-                    width = float(d["range_high"] - d["range_low"])
-                    if close > d["range_high"]:
-                        row["breakout"] = min(1.0, (close - d["range_high"]) / width)
-                    elif close < d["range_low"]:
-                        row["breakout"] = -min(1.0, (d["range_low"] - close) / width)
-                    else:
-                        row["breakout"] = 0.0
-                    row["range_high"] = d["range_high"]
-                    row["range_low"] = d["range_low"]
-            d["volume"] += row["volume"]
-            slot = min(len(usual) - 1, (ts - d["opens_ns"] - 1) // d["slot_ns"])
-            volumes[slot] = d["volume"]
-            if usual[slot] > 0.0:
-                row["volume_ratio"] = d["volume"] / usual[slot]
-            if not d["is_daily"]:
-                then = _earlier_close(rows, n, before, len(before), ts - d["pump_ns"], d["opens_ns"])
-                row["pump"] = close / then - 1.0
-        log_close = math.log(close)
-        if d["momentum_deviation"] > 0.0:
-            mean = (d["momentum_sum"] + log_close + d["momentum_base"]) / d["momentum_days"]
-            row["momentum_z"] = (mean - d["momentum_mean"]) / d["momentum_deviation"]
-        if d["alpha_deviation"] > 0.0 and not math.isnan(first[n]) and not math.isnan(second[n]):
-            change = math.log(close / d["last_close"])
-            residual = change - d["alpha"] - d["beta_first"] * first[n] - d["beta_second"] * second[n]
-            mean = (d["alpha_sum"] + residual) / d["alpha_days"]
-            row["alpha_z"] = mean / (d["alpha_deviation"] / math.sqrt(d["alpha_days"]))
-        if d["rsi_state"][0] == LINKED:
-            rsi_state[:] = d["rsi_state"]
-            row["rsi"] = step_rsi(rsi_state, close, d["rsi_period"])
-        conviction = _conviction(row, s)
-        row["conviction"] = conviction
-        row["raw_confidence"] = math.nan
-        row["rank"] = math.nan
-        row["probability"] = math.nan
-        direction = 0
-        if abs(conviction) >= s["min_conviction"]:
-            direction = 1 if conviction > 0.0 else -1
-        row["direction"] = direction
-        if not math.isnan(conviction):
-            penalty = 0.0
-            if not math.isnan(d["residual_volatility"]):
-                penalty = min(s["penalty_share"] * d["residual_volatility"], s["max_penalty"])
-            raw = min(s["max_confidence"], max(s["min_confidence"], 0.5 + 0.5 * abs(conviction) - penalty))
-            row["raw_confidence"] = raw
-            if len(ranked) > 0:
-                row["rank"] = np.searchsorted(ranked, abs(conviction)) / len(ranked)
-            if bands > 0:
-                band = min(bands - 1, max(0, int((0.5 + 0.5 * abs(conviction) - 0.5) * 2.0 * bands)))
-                row["probability"] = levels[band]
+            _today(rows, n, before, d, usual, volumes)
+        _with_history(row, d, first[n], second[n], rsi_state)
+        _judge(row, d, s, ranked, levels)
         _crowd(row, s)
-        d["streak"] = d["streak"] + 1 if direction == d["direction"] else 1
-        d["direction"] = direction
-        row["streak"] = d["streak"]
-        is_cycle = is_inside and (d["is_daily"] or ts // d["cycle_ns"] > d["last_ns"] // d["cycle_ns"])
-        row["cycle"] = is_cycle
-        confidence = row["rank"]
-        if s["uses_rank"] == 0:
-            confidence = row["raw_confidence"]
-        elif s["uses_rank"] == 2:
-            confidence = row["probability"]
-        wake = is_cycle and direction != 0 and confidence >= s["wake_rank"]
-        wake = wake or (direction != 0 and row["streak"] == s["flip_bars"])
-        wake = wake or (row["crowd"] != 0 and (is_cycle or row["crowd"] != d["crowd"]))
-        wake = wake or (row["is_halted"] and (is_cycle or not d["is_halted"]))
-        row["wake"] = wake
+        row["cycle"] = is_inside and (d["is_daily"] or ts // d["cycle_ns"] > d["last_ns"] // d["cycle_ns"])
+        row["wake"] = _must_look(row, d, s)
         d["crowd"] = row["crowd"]
         d["is_halted"] = row["is_halted"]
         d["last_ns"] = max(d["last_ns"], ts)

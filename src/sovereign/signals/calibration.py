@@ -106,5 +106,4 @@ class Outcomes:
             return np.zeros(0)
         average = float(counts[:, 1].sum() / cases.sum())
         weights = np.maximum(cases + self._config.prior_cases, 1e-9)
-        found = isotonic((counts[:, 1] + np.maximum(self._config.prior_cases, 1e-9) * average) / weights, weights)
-        return found
+        return isotonic((counts[:, 1] + np.maximum(self._config.prior_cases, 1e-9) * average) / weights, weights)

@@ -1,29 +1,25 @@
 """The rows of the tug of war: what institutions and the crowd do in one share, seen against the market.
 
-A share's row needs the market at its own time: the benchmarks' streams (SPY, QQQ) write what they know on a `MarketBoard` that
-all streams of one strategy share, and a share looks there by time, never by position. Benchmarks are fed first, so what the
-board holds at a bar's time is the same however the ticks were cut. What completed sessions say (order of differencing, betas,
+The market's side comes from the `tug_market.MarketBoard`. What completed sessions say (order of differencing, betas,
 usual volumes, calibration) is worked out at a session's first bar, from sessions before it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from datetime import date
-from typing import Any, Literal, NamedTuple, Protocol
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field as Setting
 from pydantic import model_validator
 
-from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session
-from sovereign.signals.bars import ROW_HEAD, BarBuilder, BarStream
-from sovereign.signals.calibration import CalibrationConfig, Outcomes
-from sovereign.signals.market_regime import BarHistory, HiddenModelConfig, MarketRegimeConfig, RegimeService
+from sovereign.signals.bars import ROW_HEAD
+from sovereign.signals.tug_market import REGIME_READING, MarketBoard, MarketConfig, TugBarStream
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
@@ -71,9 +67,7 @@ class AlphaConfig(Configuration):
     )
     min_days: int = Setting(default=30, ge=8, description="Least days of the regression (days). Source: own choice.")
     mean_days: int = Setting(default=5, ge=1, description="Residuals that are averaged (days). Source: definitions 1.1.")
-    volatility_days: int = Setting(
-        default=20, ge=2, description="Residuals of the volatility (days). Source: definitions 1.1."
-    )
+    volatility_days: int = Setting(default=20, ge=2, description="Residuals of the volatility (days). Source: definitions 1.1.")
 
     @model_validator(mode="after")
     def _fits(self) -> AlphaConfig:
@@ -134,6 +128,12 @@ class CrowdConfig(Configuration):
     volume_spike: float = Setting(
         default=2.0, gt=0, description="Volume so far over the usual at this time (times). Source: tug of war requirement."
     )
+    base_confidence: float = Setting(
+        default=0.5, ge=0, le=1, description="Confidence of the crowd's view without points. Source: definitions 1.2."
+    )
+    share_confidence: float = Setting(
+        default=0.45, ge=0, le=1, description="Confidence that all points on one side add. Source: definitions 1.2."
+    )
     rsi_points: float = Setting(default=2.0, ge=0, description="Points of the index. Source: definitions 1.2.")
     pump_points: float = Setting(default=3.0, ge=0, description="Points of a pump. Source: definitions 1.2.")
     volume_points: float = Setting(default=1.0, ge=0, description="Points of a volume spike. Source: definitions 1.2.")
@@ -141,223 +141,7 @@ class CrowdConfig(Configuration):
     min_tone: float = Setting(default=0.1, ge=0, le=1, description="Least tone of posts that is one. Source: own choice.")
 
 
-class MarketConfig(Configuration):
-    """The regime of the market, read on the first benchmark."""
-
-    bar_seconds: int = Setting(
-        default=_DAY_S,
-        ge=60,
-        description="Width of the bars the regime is read on (s). Source: definitions 1.5, daily; the model needs 500 of them, "
-        "so shorter histories need shorter bars.",
-    )
-    reading: MarketRegimeConfig = Setting(
-        default=MarketRegimeConfig(hidden=HiddenModelConfig(states=3)),
-        description="How a regime is read: three hidden states. Source: definitions 1.5.",
-    )
-    release_readings: int = Setting(
-        default=5,
-        ge=1,
-        description="Readings in a row without crisis that end a halt (bars). Source: own choice; unknown ones do not count.",
-    )
-
-
-class TapeView(NamedTuple):
-    """What the tape scout saw last: `ts` UTC ns, order-flow score (NaN unknown), and whether selling is absorbed."""
-
-    ts: int
-    ofi_z: float
-    is_absorption: bool
-
-
-class NewsView(NamedTuple):
-    """What the news scout read last: `ts` UTC ns; tones -1..1 of filings with headlines, and of posts; NaN unknown."""
-
-    ts: int
-    tone: float
-    post_tone: float
-
-
-class Evidence(Protocol):
-    """What scouts know of a symbol, as it was known at a time; None is no data, which is not neutral."""
-
-    def tape(self, symbol: str, ts: int) -> TapeView | None:
-        """Return the latest snapshot of the tape at or before `ts` (UTC ns)."""
-        ...
-
-    def news(self, symbol: str, ts: int) -> NewsView | None:
-        """Return the latest reading of the news at or before `ts` (UTC ns)."""
-        ...
-
-
-class _Column:
-    """Values that only grow, with room to spare."""
-
-    def __init__(self, dtype: Any) -> None:
-        self._values: NDArray[Any] = np.zeros(256, dtype)
-        self.count = 0
-
-    def extend(self, values: Any) -> None:
-        end = self.count + len(values)
-        if end > len(self._values):
-            larger = np.zeros(2 * end, self._values.dtype)
-            larger[: self.count] = self._values[: self.count]
-            self._values = larger
-        self._values[self.count : end] = values
-        self.count = end
-
-    @property
-    def values(self) -> NDArray[Any]:
-        return self._values[: self.count]
-
-
-class Track:
-    """One benchmark: its bars by time, and the closes of its completed sessions by trade date."""
-
-    def __init__(self) -> None:
-        self.known_at = _Column(np.int64)
-        self.close = _Column(np.float64)
-        self.closes: dict[date, float] = {}
-
-
-REGIME_READING = np.dtype(
-    [
-        ("known_at", np.int64),
-        ("state", np.int8),
-        ("is_known", np.bool_),
-        ("is_halted", np.bool_),
-        ("p_crisis", np.float64),
-        ("volatility", np.float64),
-        ("momentum", np.float64),
-    ]
-)
-"""A reading of the market: its state (`kernels.tug_of_war` codes), the latch, and what it was read from."""
-
-
-class MarketBoard:
-    """What the streams of one strategy share: benchmarks, regime, and what came of earlier convictions."""
-
-    def __init__(self, benchmarks: tuple[str, ...], calibration: CalibrationConfig) -> None:
-        self.benchmarks = benchmarks
-        self.tracks = {symbol: Track() for symbol in benchmarks}
-        self.regimes = _Column(REGIME_READING)
-        self.outcomes = Outcomes(calibration)
-        self.evidence: Evidence | None = None
-
-    def at(self, symbol: str, ts: NDArray[np.int64], since_ns: int) -> Float64:
-        """Return a benchmark's last close known at each time, if it is of this session (`since_ns` on); NaN else."""
-        track = self.tracks[symbol]
-        known = track.known_at.values
-        index = np.searchsorted(known, ts, side="right") - 1
-        found = np.full(len(ts), np.nan)
-        is_there = index >= 0
-        is_there[is_there] = known[index[is_there]] > since_ns
-        found[is_there] = track.close.values[index[is_there]]
-        return found
-
-
-class _TugBarStream(BarStream):
-    """A bar stream that keeps the closes of completed sessions."""
-
-    def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard) -> None:
-        super().__init__(instrument, seconds)
-        self._board = board
-        self.days: list[date] = []
-        self.day_closes: list[float] = []
-        self._last_close = np.nan
-
-    def start_session(self, session: Session) -> None:
-        """Begin a trade date; the one before is complete."""
-        if self.session is not None and not np.isnan(self._last_close):
-            self.days.append(self.session.trade_date)
-            self.day_closes.append(self._last_close)
-            self._close_day()
-        self._last_close = np.nan
-        super().start_session(session)
-
-    def _close_day(self) -> None:
-        """Take note that a session with bars is over."""
-
-    def _observe(self, rows: NDArray[Any]) -> None:
-        session = self.session
-        if session is None:
-            return
-        inside = (rows["known_at"] > session.regular_open_ns) & (rows["known_at"] <= session.regular_close_ns)
-        if inside.any():
-            self._last_close = float(rows["close"][inside][-1])
-
-
-class BenchmarkStream(_TugBarStream):
-    """A benchmark: it never wakes the strategy, and writes what it sees on the board; the first one reads the regime."""
-
-    row_dtype = np.dtype(ROW_HEAD, align=True)
-
-    def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard, market: MarketConfig) -> None:
-        super().__init__(instrument, seconds, board)
-        self._track = board.tracks[instrument.symbol]
-        self._market = market
-        self._is_read = instrument.symbol == board.benchmarks[0]
-        self.service = RegimeService(market.reading, market.bar_seconds)
-        self._history = BarHistory(self.service.history_bars + 2, is_linked=self.service.is_daily)
-        self._regime_bars = BarBuilder(market.bar_seconds)
-        self.is_halted = False
-        self._calm = 0
-
-    def start_session(self, session: Session) -> None:
-        """Begin a trade date; the hidden model is refitted when it is due, and the latch stays as it is."""
-        super().start_session(session)
-        if self._is_read:
-            self._regime_bars.start_session(session)
-            self._history.start_session()
-            self.service.start_session(self._history)
-
-    def advance(self, trades: Trades, until_ns: int) -> None:
-        """Consume the next ticks: bars for the board, and readings of the regime."""
-        super().advance(trades, until_ns)
-        if self._is_read:
-            self._read(self._regime_bars.advance(trades, until_ns))
-
-    def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:  # noqa: ARG002 - the port's shape
-        """Write the bars on the board."""
-        rows["wake"] = False
-        self._track.known_at.extend(rows["known_at"])
-        self._track.close.extend(rows["close"])
-        self._observe(rows)
-
-    def _close_day(self) -> None:
-        self._track.closes[self.days[-1]] = self.day_closes[-1]
-
-    def _read(self, bars: NDArray[Any]) -> None:
-        from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN
-
-        if not len(bars):
-            return
-        first, last = self._history.append(bars)
-        regimes = self.service.update(self._history, first, last)
-        found = np.zeros(len(bars), REGIME_READING)
-        found["known_at"] = bars["known_at"]
-        found["p_crisis"] = regimes["p_wildest"]
-        found["volatility"] = regimes["volatility"]
-        found["momentum"] = regimes["momentum"]
-        for n, regime in enumerate(regimes):
-            is_known = int(regime["trend"]) != -2 and not np.isnan(regime["p_wildest"])
-            self._latch(is_known, bool(regime["is_crisis"]))
-            found["is_known"][n] = is_known
-            found["is_halted"][n] = self.is_halted
-            state = REGIME_CRISIS if regime["is_crisis"] else REGIME_TREND if int(regime["trend"]) else REGIME_CHOP
-            found["state"][n] = state if is_known else REGIME_UNKNOWN
-        self._board.regimes.extend(found)
-
-    def _latch(self, is_known: bool, is_crisis: bool) -> None:
-        # A halt ends by readings that say so; silence, a refit or a new model that knows nothing yet says nothing.
-        if is_crisis:
-            self.is_halted, self._calm = True, 0
-        elif is_known:
-            self._calm += 1
-            if self._calm >= self._market.release_readings:
-                self.is_halted = False
-
-
-class TugStream(_TugBarStream):
+class TugStream(TugBarStream):
     """One share that is traded.
 
     Parameters
@@ -389,6 +173,7 @@ class TugStream(_TugBarStream):
         self.row_dtype = np.dtype(ROW_HEAD + ROW_FIELDS, align=True)
         super().__init__(instrument, seconds, board)
         self._institution, self._crowd, self._market = institution, crowd, market
+        self._reading = market.reading
         self._without = frozenset(without)
         self._is_daily = seconds >= _DAY_S
         self._seconds = seconds
@@ -397,8 +182,8 @@ class TugStream(_TugBarStream):
         self._day = np.zeros(1, DAY)
         self._setting = _setting(institution, crowd, self._without, SETTING)
         self._setting["flip_bars"] = flip_bars
-        self._setting["wake_rank"] = wake_from
-        self._setting["uses_rank"] = ("raw", "rank", "probability").index(measure)
+        self._setting["wake_from"] = wake_from
+        self._setting["measure"] = ("raw", "rank", "probability").index(measure)
         self._cycle_ns = cycle_minutes * NS_PER_MINUTE
         self._min_ranked = min_rank_rows
         self._convictions: deque[float] = deque(maxlen=rank_rows)
@@ -455,7 +240,12 @@ class TugStream(_TugBarStream):
         looked = rows[rows["cycle"] & ~np.isnan(rows["conviction"])]
         self._convictions.extend(np.abs(looked["conviction"]).tolist())
         self._board.outcomes.add(
-            self.instrument.symbol, self.days[-1], looked["conviction"], looked["close"], self._last_close, is_daily=self._is_daily
+            self.instrument.symbol,
+            self.days[-1],
+            looked["conviction"],
+            looked["close"],
+            self._last_close,
+            is_daily=self._is_daily,
         )
         self._volumes.append(np.maximum.accumulate(self._today))
         self._step_rsi(self._rsi, self._last_close, self._crowd.rsi_days)
@@ -528,7 +318,7 @@ class TugStream(_TugBarStream):
         # Aligned by date: a change counts when share and benchmarks have both of its ends.
         changes = [
             (day, np.log(close / last), np.log(one[day] / one[before]), np.log(two[day] / two[before]))
-            for (before, last), (day, close) in zip(pairs[:-1], pairs[1:], strict=True)
+            for (before, last), (day, close) in pairwise(pairs)
             if before in one and day in one and before in two and day in two
         ]
         if changes and changes[-1][0] == self.days[-1] and not np.isnan(self.coefficients).any():
@@ -548,7 +338,7 @@ class TugStream(_TugBarStream):
         recent, needed = list(self._residuals), own.mean_days - 1
         if len(recent) >= own.volatility_days:
             deviation = float(np.std(recent[-own.volatility_days :]))
-            self._day["residual_volatility"] = deviation * np.sqrt(self._market.reading.sessions_per_year)
+            self._day["residual_volatility"] = deviation * np.sqrt(self._reading.sessions_per_year)
         if len(recent) < needed:
             return
         day = self._day
@@ -582,7 +372,7 @@ class TugStream(_TugBarStream):
         is_there = index >= 0
         seen = readings[np.maximum(index, 0)] if len(readings) else np.zeros(len(ts), REGIME_READING)
         age = self._age(seen["known_at"], ts, session)
-        is_fresh = is_there & (age < self._market.reading.stale_bars) & seen["is_known"]
+        is_fresh = is_there & (age < self._market.stale_bars) & seen["is_known"]
         rows["regime"] = np.where(is_fresh, seen["state"], 0)
         rows["is_halted"] = is_there & seen["is_halted"]
         rows["can_enter"] = is_fresh & ~seen["is_halted"] & (seen["state"] != REGIME_CRISIS)
@@ -620,9 +410,7 @@ class TugStream(_TugBarStream):
                 row["news_tone"], row["post_tone"] = news.tone, news.post_tone
 
 
-def _setting(
-    institution: InstitutionConfig, crowd: CrowdConfig, without: frozenset[str], dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozenset[str], dtype: np.dtype[Any]) -> NDArray[Any]:
     record = np.zeros(1, dtype)
     for section in (institution, crowd):
         for name in dtype.names or ():

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from sovereign.core.configuration import Configuration
 from sovereign.feeds.earnings import EarningsConfig
 from sovereign.signals.calibration import CalibrationConfig
-from sovereign.signals.tug_of_war import CrowdConfig, InstitutionConfig, MarketConfig
+from sovereign.signals.tug_market import MarketConfig
+from sovereign.signals.tug_of_war import CrowdConfig, InstitutionConfig
 from sovereign.strategies.combiner import ConflictConfig
 
 Part = Literal[
@@ -38,7 +39,9 @@ class ConfidenceConfig(Configuration):
         "probability: how often convictions as strong came right. Source: definitions 1.1, mended.",
     )
     rank_rows: int = Field(
-        default=1_000, ge=20, description="Earlier convictions a rank looks at (count). Source: own choice, two months of cycles."
+        default=1_000,
+        ge=20,
+        description="Earlier convictions a rank looks at (count). Source: own choice, two months of cycles.",
     )
     min_rank_rows: int = Field(
         default=40, ge=10, description="Least of them before a rank is known (count). Source: own choice."
@@ -109,8 +112,8 @@ class EntryConfig(Configuration):
     )
     order: Literal["limit_ioc", "market"] = Field(
         default="limit_ioc",
-        description="Limit that fills at once or not at all, or market; daily bars always enter at the next open, at the market. "
-        "Source: tug of war requirement.",
+        description="Limit that fills at once or not at all, or market; daily bars always enter at the market, at the next "
+        "open. Source: tug of war requirement.",
     )
     slip_frac: float = Field(
         default=0.0005,

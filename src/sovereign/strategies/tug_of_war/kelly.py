@@ -1,8 +1,8 @@
 """Half of Kelly's fraction from the strategy's own closed trades, drawn to no edge while they are few.
 
 f = fraction x max(0, b p - q) / b, with p wins of all and b the average win over the average loss. `prior_trades` trades of a
-bracket without an edge are added: they win as often as its stop and target make fair, p0 = stop / (stop + target), b0 = target /
-stop, for which f is 0. Source: Kelly, A New Interpretation of Information Rate, 1956; the shrinkage is our own choice.
+bracket without an edge are added: they win as often as its stop and target make fair, p0 = stop / (stop + target) and
+b0 = target / stop, for which f is 0. Source: Kelly, A New Interpretation of Information Rate, 1956; the shrinkage is our own.
 """
 
 from __future__ import annotations

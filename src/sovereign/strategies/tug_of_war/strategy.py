@@ -7,9 +7,9 @@
 | crowded skip | sure | with them | none |
 | no signal | unsure or undecided | any | none |
 
-Stop and target rest at the venue from the fill on, and so come first. Then, in order: institutions have turned (signal flip), the
-crowd has joined (crowded exit), the day ends (the platform's own timer), the market is in crisis. A refusal is a record with its
-numbers.
+Stop and target rest at the venue from the fill on, and so come first. Then, in order: institutions have turned (signal flip),
+the crowd has joined (crowded exit), the day ends (the platform's own timer), the market is in crisis. A refusal is a record
+with its numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from sovereign.core.port import Moment, SignalStream
 from sovereign.core.position import Trade
 from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, Session
 from sovereign.feeds.earnings import EarningsCalendar, EarningsState, read_earnings
-from sovereign.signals.tug_of_war import BenchmarkStream, Evidence, MarketBoard, TugStream
+from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
+from sovereign.signals.tug_of_war import TugStream
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import Part, TugOfWarConfig
@@ -92,7 +93,7 @@ class TugOfWarStrategy:
         self._without = frozenset(config.without)
         self._rule = ConflictRule(config.conflict)
         self._institution = InstitutionalAgent(config.confidence)
-        self._crowd = CrowdAgent()
+        self._crowd = CrowdAgent(config.crowd)
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
         self._seen: set[str] = set()
         position = config.position
@@ -269,7 +270,7 @@ class TugOfWarStrategy:
         )
         intent = None
         if combined.direction and all(check.passed for check in checks):
-            intent = self._order(moment, side, close, stop_ticks, target_ticks, size_frac, combined)
+            intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
             self._remember(moment, row, side, institution, crowd, size_frac, combined.verdict)
         inputs = {
             "regime": _REGIMES[regime],
@@ -340,7 +341,7 @@ class TugOfWarStrategy:
         return Check("earnings", hours, limit, "h", passed, answer.reason)
 
     def _order(
-        self, moment: Moment, side: Side, close: int, stop_ticks: int, target_ticks: int, size_frac: float, combined: Combined
+        self, moment: Moment, side: Side, stop_ticks: int, target_ticks: int, size_frac: float, combined: Combined
     ) -> OrderIntent:
         config = self.config
         bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
