@@ -12,7 +12,7 @@ CONFIGURATION = TugOfWarConfig
 DEFAULTS: dict[str, object] = {
     "account.starting_balance": 100_000,
     "evidence.future_sessions": 90,
-    "evidence.null_sessions": 150,
+    "evidence.null_sessions": 250,
     "portfolio_market.step_seconds": 60,
     "risk.breakers.max_losses_in_a_row": "none",
     "risk.can_short": False,
