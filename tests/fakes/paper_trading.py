@@ -100,6 +100,7 @@ class Session:
         self.said: list[str] = []
         self.traded: list[Traded] = []
         self.error: BaseException | None = None
+        self._store = Store(settings.store)  # one for all looks: opening one takes longer than looking
         task = Task(strategy="order_flow", mode="paper", account="paper", url=url, token=TRADE, is_once=True)
         self.process = TradingProcess(settings, task, redactor_for(settings), self.said.append)
         self._thread = threading.Thread(target=self._run, name="decision", daemon=True)
@@ -117,10 +118,9 @@ class Session:
 
     def notices(self) -> list[Notice]:
         """What the session has said so far, as kept."""
-        with Store(self.settings.store) as store:
-            return [kept.notice for kept in store.live.notices()]
+        return [kept.notice for kept in self._store.live.notices()]
 
-    def wait_notice(self, code: str, count: int = 1, seconds: float = 30.0) -> None:
+    def wait_notice(self, code: str, count: int = 1, seconds: float = 60.0) -> None:
         """Wait until a notice was said so often."""
         wait_for(lambda: sum(n.code == code for n in self.notices()) >= count, f"notice {code}", seconds, self.check)
 
@@ -128,17 +128,15 @@ class Session:
         """Wait until nothing keeps the session from opening a position."""
 
         def is_ready() -> bool:
-            with Store(self.settings.store) as store:
-                views = StoreDesk(store.live).views(1)
+            views = StoreDesk(self._store.live).views(1)
             return bool(views) and views[0].state.get("troubles") == {}
 
         wait_for(is_ready, "a session that would trade", seconds, self.check)
 
     def ask(self, kind: CommandKind, **arguments: str) -> bool:
         """Ask for something as a person would; return whether it was done."""
-        with Store(self.settings.store) as store:
-            desk = StoreDesk(store.live)
-            asked = desk.ask(kind, by="test", reason="", arguments=arguments, timeout_s=20).asked
+        desk = StoreDesk(self._store.live)
+        asked = desk.ask(kind, by="test", reason="", arguments=arguments, timeout_s=20).asked
         return all(one.is_done for one in asked)
 
     def buy(self, stop: int = 200) -> bool:
@@ -163,6 +161,7 @@ def session(settings: Settings, url: str) -> Iterator[Session]:
     finally:
         made.process.stop("the test is over")
         made._thread.join(30)
+        made._store.close()
 
 
 def tape(seconds: float, offset_s: float = 7_200) -> TapeSpec:

@@ -308,14 +308,15 @@ def test_page_when_nothing_has_ever_run_then_says_what_to_do(browser: Any, tmp_p
         stage.close()
 
 
+@pytest.mark.parametrize("pages", [PAGES[:3], PAGES[3:6], PAGES[6:]], ids=lambda pages: pages[0])
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_accessibility_when_checked_by_axe_then_nothing_serious_on_any_page(open_page: Any, theme: str) -> None:
+def test_accessibility_when_checked_by_axe_then_nothing_serious_on_any_page(open_page: Any, theme: str, pages: Any) -> None:
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="axe is not installed; pip install 'sovereign[dev]'"
     )
     page = open_page(theme=theme)
     found = {}
-    for name in PAGES:
+    for name in pages:
         page.evaluate("name => { location.hash = name }", name)
         expect(page, WORDS[name])
         page.wait_for_timeout(200)

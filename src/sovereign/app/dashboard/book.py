@@ -105,7 +105,8 @@ class Book:
     @cached_property
     def instruments(self) -> dict[str, Instrument]:
         """The instruments of the run by symbol."""
-        return {instrument.symbol: instrument for instrument in self.store.run(self.run.id).record.instruments}
+        known = self.run.record.instruments or self.store.run(self.run.id).record.instruments
+        return {instrument.symbol: instrument for instrument in known}
 
     def instrument(self, symbol: str) -> Instrument | None:
         """Return an instrument of the run, or the usual one of that name."""

@@ -230,15 +230,15 @@ class Markets:
         return None if session is None else Rebuilt(session, feed, new_stream_of(own, record.strategy))
 
 
-def stored_bars(store: Store, run: StoredRun, day: date | None, at: int | None) -> list[dict[str, Any]]:
-    """Return the bars that the store keeps of a run's session, without footprints; prices in ticks."""
+def stored_bars(store: Store, run: StoredRun, symbol: str, day: date | None, at: int | None) -> list[dict[str, Any]]:
+    """Return the bars that the store keeps of a symbol in a run's session, without footprints; prices in ticks."""
     from sqlalchemy import select
 
     from sovereign.store import schema
     from sovereign.store.outcome import BAR
 
     table = schema.bars
-    query = select(table.c.data, table.c.trade_date).where(table.c.run_key == run.key)
+    query = select(table.c.data, table.c.trade_date).where(table.c.run_key == run.key, table.c.symbol == symbol)
     if day is not None:
         query = query.where(table.c.trade_date == day.isoformat())
     with store.database.reading() as connection:

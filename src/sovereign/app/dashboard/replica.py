@@ -52,8 +52,9 @@ class Tape:
     def __init__(self, instrument: Instrument, stream: SignalStream | None) -> None:
         self.instrument = instrument
         self.stream = stream
-        self._parts: list[tuple[NDArray[Any], ...]] = []
-        self._joined: tuple[NDArray[Any], ...] | None = None
+        empty = Trades.empty()
+        self._columns: list[NDArray[Any]] = [empty.ts, empty.price, empty.size, empty.side, empty.ts]
+        self._count = 0
         self._levels: list[NDArray[Any]] = []
         self._footprints = stream if isinstance(stream, FootprintSource) else None
         self._waiting: list[Trades] = []
@@ -67,8 +68,7 @@ class Tape:
                 ts = np.maximum(trades.ts, self._until_ns)
                 trades = Trades(ts, trades.price, trades.size, trades.side)
             known = np.maximum(trades.ts, known_ns)
-            self._parts.append((trades.ts, trades.price, trades.size, trades.side, known))
-            self._joined = None
+            self._keep((trades.ts, trades.price, trades.size, trades.side, known))
             self._waiting.append(trades)
         self._until_ns = max(self._until_ns, until_ns)
 
@@ -100,13 +100,15 @@ class Tape:
     @property
     def ticks(self) -> tuple[NDArray[Any], ...]:
         """Columns ts, price, size, side, known_ns of everything so far."""
-        if self._joined is None:
-            if not self._parts:
-                empty = Trades.empty()
-                return empty.ts, empty.price, empty.size, empty.side, empty.ts
-            self._joined = tuple(np.concatenate([part[at] for part in self._parts]) for at in range(5))
-            self._parts = [self._joined]
-        return self._joined
+        return tuple(column[: self._count] for column in self._columns)
+
+    def _keep(self, parts: tuple[NDArray[Any], ...]) -> None:
+        end = self._count + len(parts[0])
+        if end > len(self._columns[0]):
+            self._columns = [_grown(column, max(1_024, 2 * end)) for column in self._columns]
+        for column, part in zip(self._columns, parts, strict=True):
+            column[self._count : end] = part
+        self._count = end
 
     def last(self, at: int | None = None) -> Quote | None:
         """Return the last price known at a moment."""
@@ -143,6 +145,12 @@ class Tape:
         if end <= begin:
             return None
         return ts[begin:end], price[begin:end], size[begin:end], side[begin:end]
+
+
+def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
+    grown = np.zeros(size, column.dtype)
+    grown[: len(column)] = column
+    return grown
 
 
 def _bare(trades: Trades) -> Trades:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("sovereign.dashboard")
 _ROWS = 500
 _SLOW_S = 1.0
+_TABLES_S = 0.4  # sessions write their tables every half second; prices and bars are followed at every look
 _BEAT_S = 2.0
 _MOST_SESSIONS = 12
 
@@ -46,6 +47,7 @@ class _Seen:
     def __init__(self, run: StoredRun, event: int) -> None:
         self.run = run
         self.is_new = True
+        self.looked = float("-inf")
         self.since = {"decisions": 0, "fills": 0, "orders": 0, "trades": 0}
         self.keys: dict[str, dict[str, Any]] = {name: {} for name in self.since}
         self.event = event
@@ -134,6 +136,11 @@ class Watcher:
             changes.append({"topic": f"overview/{name}", "op": "set", "value": ended})
 
     def _look_at(self, seen: _Seen, changes: list[Change]) -> None:
+        self._bars(seen, changes)
+        now = self._clock()
+        if now - seen.looked < _TABLES_S:
+            return
+        seen.looked = now
         view, run = self._view, seen.run
         name = run.id
         overview = view.overview(run)
@@ -146,7 +153,6 @@ class Watcher:
         if events:
             seen.event = events[-1].seq + 1
             changes.extend({"topic": f"events/{name}", "op": "add", "value": row} for row in plain(events))
-        self._bars(seen, changes)
 
     def _tables(self, seen: _Seen, changes: list[Change], *, is_silent: bool) -> None:
         view, name = self._view, seen.run.id

@@ -119,8 +119,9 @@ class View:
                 "is_simulated": record.is_simulated,
                 "is_live": is_live,
                 "is_catching_up": market is not None and market.is_behind,
-                "status": session.status if session is not None else run.status,
-                "reason": "" if session is None else session.reason,
+                # How it ended is not known at an earlier moment.
+                "status": "past" if at is not None else session.status if session is not None else run.status,
+                "reason": "" if session is None or at is not None else session.reason,
                 "currency": self._currency(book),
                 "state": state,
                 "halts": halts,
@@ -497,7 +498,16 @@ class View:
 
     def equity(self, run: StoredRun, at: int | None) -> dict[str, Any]:
         """Return the account's curve: milliseconds, equity, high-water mark and balance as columns."""
-        points = self.book(run, at, None).equity()
+        market = self.market(run, is_quick=True)
+        book = self.book(run, at, market)
+        points = book.equity()
+        if market is not None and market.session is not None:
+            # A session that has done nothing yet has a curve too, from its opening until now.
+            money, now = book.money(), market.now_ns if at is None else at
+            if not points:
+                points = [(market.session.open_ns, money.equity, money.high_water_mark, money.balance)]
+            if now > points[-1][0]:
+                points.append((now, money.equity, money.high_water_mark, money.balance))
         return {
             "run": run.id,
             "zone": run.record.zone,
@@ -571,10 +581,10 @@ class View:
         """
         market = self.market(run, day)
         if market is None or not market.tapes:
-            bars = stored_bars(self.store, run, day, at)
+            name = symbol or (run.record.symbols[0] if run.record.symbols else "")
+            bars = stored_bars(self.store, run, name, day, at)
             end = len(bars) if before is None else min(before, len(bars))
             book = self.book(run, at, None)
-            name = symbol or (run.record.symbols[0] if run.record.symbols else "")
             return {
                 "run": run.id,
                 "symbol": name,

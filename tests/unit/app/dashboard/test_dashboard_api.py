@@ -119,6 +119,7 @@ def test_overview_when_traveled_to_then_nothing_later_is_in_it(client):
     at = DAY.regular_open_ns + 10 * NS_PER_MINUTE
     seen = get(client, "/overview", at=str(at))
     assert not seen["is_live"]
+    assert (seen["status"], seen["reason"]) == ("past", "")
     assert seen["heartbeat"] is None
     assert seen["today"]["trades"] == 0
     text = json.dumps(seen)

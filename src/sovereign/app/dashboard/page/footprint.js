@@ -508,7 +508,7 @@ export class Footprint {
   zoom(factor, x = this.area.width / 2, isPrice = false, y = this.area.height / 2) {
     if (isPrice) {
       const ticks = this.top - y / this.tall;
-      this.tall = Math.max(1, Math.min(40, this.tall * factor));
+      this.tall = Math.max(0.2, Math.min(40, this.tall * factor));
       this.top = ticks + y / this.tall;
       this.isCentered = false;
     } else {
@@ -527,7 +527,7 @@ export class Footprint {
     this.wide = Math.max(2.2, Math.min(120, this.area.width / (bars.length + 1)));
     this.right = bars.length - 0.4;
     const [low, high] = [Math.min(...bars.map((bar) => bar.low)), Math.max(...bars.map((bar) => bar.high))];
-    this.tall = Math.max(1, Math.min(24, this.area.height / (high - low + 8)));
+    this.tall = Math.max(0.2, Math.min(24, this.area.height / (high - low + 8)));
     this.top = high + 4;
     this.isCentered = false;
     this.isFollowing = true;

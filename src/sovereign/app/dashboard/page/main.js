@@ -220,9 +220,9 @@ class App {
     const text = JSON.stringify(options);
     if (text !== this._options) { this._options = text; fill(this.choose, options.map(([value, label]) => h("option", { value }, label))); }
     this.choose.value = this.picked ?? "";
-    const isRunning = Boolean(this.running) && (seen?.is_live ?? false);
+    const isRunning = this.at === null && (seen?.is_live ?? false);
     const state = seen?.state ?? null;
-    const shown = !seen ? ["none", "no run"] : seen.latch ? ["halted", "KILLED"] : state === "ACTIVE" ? (isRunning ? ["active", "ACTIVE"] : ["ended", f.words(seen.status)]) : [state.toLowerCase(), state];
+    const shown = !seen ? ["none", "no run"] : seen.latch ? ["halted", "KILLED"] : state === "ACTIVE" ? (isRunning || this.at !== null ? ["active", "ACTIVE"] : ["ended", f.words(seen.status)]) : [state.toLowerCase(), state];
     const mark = { active: "\u25cf", halted: "\u25a0", reducing: "\u25bc", ended: "\u25cb", none: "\u25cb" }[shown[0]] ?? "\u25cf";
     const cause = seen?.halts?.at(-1);
     fill(this.state, h(`span.state-badge.${shown[0]}`, { role: "status", "aria-label": `trading state ${shown[1]}`, "data-tip": seen?.latch ? `killed by ${seen.latch.by}: ${seen.latch.reason}` : cause && state !== "ACTIVE" ? `${cause.cause}: ${cause.reason}` : `session ${seen?.status ?? "none"}` }, h("span", { "aria-hidden": "true" }, mark), ` ${shown[1]}`));

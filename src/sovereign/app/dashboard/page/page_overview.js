@@ -76,10 +76,10 @@ export const page = {
       const worst = worries.some(([kind]) => kind === "bad") ? "bad" : worries.length ? "warn" : "fine";
       const holding = seen.positions.length ? seen.positions.map((one) => `${one.side.toLowerCase()} ${Math.abs(one.quantity)} ${one.symbol}`).join(", ") : "flat";
       const tightest = seen.room.filter((one) => !one.is_goal && one.unit === "USD").sort((a, b) => b.used_frac - a.used_frac)[0];
-      const lead = { fine: seen.is_live ? "Safe" : "Over", warn: "Attention", bad: "Act now" }[worst];
+      const lead = { fine: seen.is_live ? "Safe" : app.at !== null ? "Then" : "Over", warn: "Attention", bad: "Act now" }[worst];
       const mark = { fine: "\u2713", warn: "!", bad: "\u2715" }[worst];
       answer.className = `answer ${worst}`;
-      fill(answer, h("span.answer-mark", { "aria-hidden": "true" }, mark), h("strong", null, lead), h("span.answer-text", null, worries.length ? worries.slice(0, 3).map(([, text]) => text).join(" \u00b7 ") : [holding, tightest ? ` \u00b7 tightest limit: ${tightest.name}, ${f.percent(1 - tightest.used_frac)} left` : "", seen.is_live ? "" : ` \u00b7 ${f.words(seen.status)}${seen.reason ? `: ${seen.reason}` : ""}`]), h("span.grow"), h("span.answer-who", null, [seen.strategy, seen.account, seen.tier, seen.trade_date].filter(Boolean).join(" \u00b7 ")));
+      fill(answer, h("span.answer-mark", { "aria-hidden": "true" }, mark), h("strong", null, lead), h("span.answer-text", null, worries.length ? worries.slice(0, 3).map(([, text]) => text).join(" \u00b7 ") : [holding, tightest ? ` \u00b7 tightest limit: ${tightest.name}, ${f.percent(1 - tightest.used_frac)} left` : "", seen.is_live || app.at !== null ? "" : ` \u00b7 ${f.words(seen.status)}${seen.reason ? `: ${seen.reason}` : ""}`]), h("span.grow"), h("span.answer-who", null, [seen.strategy, seen.account, seen.tier, seen.trade_date].filter(Boolean).join(" \u00b7 ")));
 
       const m = seen.money;
       const t = seen.today;

@@ -6,6 +6,8 @@ import { fill, h, put, svg, toast } from "./ui.js";
 
 const SPEEDS = [1, 2, 5, 10, 30, 60, 120, 300, 1000];
 const STEP_MS = 250;
+const PLAY = "M7 5l12 7-12 7z";
+const PAUSE = "M8 5v14M16 5v14";
 
 export class TravelBar {
   constructor(app) {
@@ -14,7 +16,7 @@ export class TravelBar {
     this.isPlaying = false;
     this.line = null;
     this.speed = 60;
-    this.playButton = h("button", { "aria-label": "Play", onClick: () => this.toggle_play() }, "\u25b6");
+    this.playButton = h("button", { "aria-label": "Play", onClick: () => this.toggle_play() }, svg(PLAY));
     this.slider = h("input", { type: "range", min: "0", max: "1000", step: "1", value: "0", "aria-label": "Moment", onInput: () => this.slide() });
     this.marks = h("canvas.marks", { "aria-hidden": "true" });
     this.shown = h("span.when");
@@ -25,9 +27,9 @@ export class TravelBar {
     this.days = h("select", { "aria-label": "Trade date", onChange: () => this.load(this.days.value) });
     this.element = h("section.travel", { "aria-label": "Time travel", hidden: true },
       this.days,
-      h("button", { "aria-label": "Previous decision", "data-tip": "previous decision or fill (P)", onClick: () => this.step(-1) }, "\u23ee"),
+      h("button", { "aria-label": "Previous decision", "data-tip": "previous decision or fill (P)", onClick: () => this.step(-1) }, svg("M6 5v14M19 5l-10 7 10 7z")),
       this.playButton,
-      h("button", { "aria-label": "Next decision", "data-tip": "next decision or fill (N)", onClick: () => this.step(1) }, "\u23ed"),
+      h("button", { "aria-label": "Next decision", "data-tip": "next decision or fill (N)", onClick: () => this.step(1) }, svg("M18 5v14M5 5l10 7-10 7z")),
       this.speeds, h("div.track", null, this.marks, this.slider), this.shown, this.clock, this.what,
       h("button.primary", { onClick: () => this.close() }, "Back to now"));
   }
@@ -112,8 +114,8 @@ export class TravelBar {
     const asked = Number(found[1]) * 3600 + Number(found[2]) * 60 + Number(found[3] ?? 0);
     const zone = this.line.zone;
     const seconds = (ms) => f.clock(ms, zone).split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
-    const start = Number(this.begin / 1000000n);
-    let ms = start + ((asked - seconds(start) + 86400) % 86400) * 1000;
+    const start = Number(this.begin / 1000000000n) * 1000;
+    const ms = start + ((asked - seconds(start) + 86400) % 86400) * 1000;
     if (BigInt(Math.round(ms)) * 1000000n > this.end) { toast("the session does not reach that time", "bad"); return; }
     this.pause();
     this.go(f.fromMs(ms));
@@ -123,7 +125,7 @@ export class TravelBar {
 
   play() {
     this.isPlaying = true;
-    this.playButton.textContent = "\u23f8";
+    fill(this.playButton, svg(PAUSE));
     this.playButton.setAttribute("aria-label", "Pause");
     let before = performance.now();
     this._timer = setInterval(() => {
@@ -138,7 +140,7 @@ export class TravelBar {
   pause() {
     this.isPlaying = false;
     clearInterval(this._timer);
-    this.playButton.textContent = "\u25b6";
+    fill(this.playButton, svg(PLAY));
     this.playButton.setAttribute("aria-label", "Play");
   }
 
