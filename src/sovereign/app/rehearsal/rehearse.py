@@ -24,6 +24,8 @@ _SLICE_MS = 1_000.0
 _FAULTS = 6
 _AT_ONCE = 4
 _END_S = 60.0
+_SILENCE_S, _STALE_S = 1.5, 5.0
+"""A machine that plays four acts at once is silent for longer than a network is."""
 
 DOES: Mapping[str, str] = {
     CALM: "nothing goes wrong",
@@ -62,6 +64,7 @@ class Act:
     corrections: int
     unprotected_s: float
     restarts: int
+    refusals: Mapping[str, int]
     violations: tuple[str, ...]
 
     @property
@@ -92,8 +95,15 @@ class Rehearsal:
         if broken:
             return f"not whole: a promise was broken by {', '.join(broken)}"
         if not any(act.orders for act in self.acts):
-            return "inconclusive: the strategy sent no order, so no fault met one; rehearse longer, or on another symbol"
+            return f"inconclusive: the strategy sent no order ({self._why_none()}), so no fault met one; rehearse longer"
         return "whole: after every fault the books were the venue's, and no position was left without protection"
+
+    def _why_none(self) -> str:
+        refusals = self.acts[0].refusals
+        if not refusals:
+            return "it proposed none"
+        check, count = next(iter(refusals.items()))
+        return f"of {sum(refusals.values())} candidates check '{check}' refused {count}"
 
 
 def rehearse(
@@ -151,7 +161,8 @@ def rehearse(
 
 def _settings(given: Settings, folder: Path) -> Settings:
     # What is measured in market time passes so many times as fast.
-    return user_settings(given, folder, live={"backlog_ms": round(given.live.backlog_ms * _SPEED)})
+    live = {"backlog_ms": round(given.live.backlog_ms * _SPEED), "stale_data_s": _STALE_S}
+    return user_settings(given, folder, live=live, venue={"client": {"silence_s": _SILENCE_S}})
 
 
 def _act(kind: str, outcome: Outcome) -> Act:
@@ -170,6 +181,7 @@ def _act(kind: str, outcome: Outcome) -> Act:
         corrections=notices["MISMATCH"] + notices["ORDER_UNKNOWN"],
         unprotected_s=round(outcome.bare_s, 3),
         restarts=outcome.restarts,
+        refusals=dict(outcome.refusals.most_common()),
         violations=tuple(f"{found.kind}: {found.text}" for found in outcome.violations),
     )
 
