@@ -207,9 +207,10 @@ class Conductor:
         self._need().promise(item.ts)
 
     def _report(self, item: ReportReceived) -> None:
-        # A tick before what was promised over will not come any more, and nothing can wait for it.
-        row = item.row if item.report.ts >= self.until_ns else 0
-        self._need_remote().deliver(item.report, item.ts, tape=item.tape, row=row)
+        # Ticks before what was promised over, and those of the next session, do not come: nothing can wait for them.
+        close = item.ts if self.session is None else self.session.close_ns
+        row = item.row if self.until_ns <= item.report.ts < close else 0
+        self._need_remote().deliver(item.report, min(item.ts, close), tape=item.tape, row=row)
         self._catch_up()
 
     def _margins(self, item: MarginsChanged) -> None:

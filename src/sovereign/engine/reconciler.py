@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sovereign.engine.live import LiveSession
 
 _SUBJECT = "reconciliation"
+_PROLONGED_MOST = 3
 _CODES = {
     FindingKind.ORDER_UNKNOWN: NoticeCode.ORDER_UNKNOWN,
     FindingKind.IN_FLIGHT: NoticeCode.ORDER_IN_FLIGHT,
@@ -57,6 +58,7 @@ class Reconciler:
         self._begun: float | None = None
         self._has_compared = False
         self._closing: float | None = None
+        self._prolonged = 0
         self._lags: float | None = None  # since when reports wait for their tick
         self._last_ns: int | None = None  # when the latest comparison that was settled had been asked for
         self._is_last_clean = False
@@ -169,6 +171,9 @@ class Reconciler:
         if found.is_settled:
             self.cursor = max(self.cursor, found.cursor)
             self._last_ns, self._is_last_clean = now if found.corrections else asked, found.is_clean
+        if found.corrections and self._closing is not None and self._prolonged < _PROLONGED_MOST:
+            self._prolonged += 1
+            self._closing = seconds  # what the correction began is to be answered before the close
         self._conclude(found)
 
     def _conclude(self, found: Reconciliation) -> None:

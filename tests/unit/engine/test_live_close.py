@@ -8,7 +8,7 @@ from live_bench import BALANCE, SESSION, TEN, Bench, Journal, S, buy, play
 from fakes.hand_fed import HandLink
 from sovereign.core.order import OrderEvent
 from sovereign.engine.conductor import opened
-from sovereign.engine.inputs import Opening, ReportReceived, SessionClosed, SessionOpened, Slice, read_inputs
+from sovereign.engine.inputs import Opening, ReportReceived, SessionClosed, SessionOpened, Slice, TimePromised, read_inputs
 from sovereign.execution.report import ExecutionReport
 from sovereign.store.recording import read_recording
 
@@ -132,3 +132,15 @@ def test_report_when_its_tick_was_walked_over_then_does_not_wait_for_it(tmp_path
     conductor.apply(ReportReceived(ts=TEN + 2 * S, report=report, tape="ES", row=8))
     assert not conductor.is_told_more
     assert bench.engine.account.balance == Decimal(100_000)
+
+
+def test_report_when_it_is_of_the_next_sessions_tape_then_is_taken_at_the_close(tmp_path):
+    bench = Bench(tmp_path / "a.rec", to_the_close, HandLink(), journal=Journal())
+    conductor = bench.conductor
+    opening = Opening(balance=BALANCE, high_water_mark=BALANCE)
+    conductor.apply(opened(SESSION, bench.feed.instruments(SESSION), opening))
+    conductor.apply(TimePromised(ts=SESSION.close_ns))
+    report = ExecutionReport(cause=OrderEvent.ACCEPT, client_order_id="A", ts=SESSION.close_ns + S)
+    conductor.apply(ReportReceived(ts=report.ts, report=report, tape="ES", row=3))
+    assert not conductor.is_told_more
+    assert bench.engine.now_ns == SESSION.close_ns
