@@ -47,11 +47,6 @@ class TakesReports(Protocol):
         """Hand in a report that became known at `ts`."""
         ...
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a report that was handed in waits for its tick or its time."""
-        ...
-
     def set_margins(self, margins: Mapping[str, Decimal]) -> None:
         """Take the margins per unit that are charged now."""
         ...
@@ -110,7 +105,7 @@ class Conductor:
     @property
     def is_told_more(self) -> bool:
         """Whether reports were received that wait for their tick: our books lag behind what we were told."""
-        return self._remote is not None and self._remote.is_waiting
+        return bool(getattr(self._remote, "is_waiting", False))
 
     def promised_ns(self, symbol: str) -> int:
         """Return up to when a tape has promised to be complete (UTC ns); 0 before the session is opened."""

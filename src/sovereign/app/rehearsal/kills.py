@@ -370,8 +370,8 @@ def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: Brok
     """Return the market time of a kill that swallowed something, so that the rest must differ from a run without kills.
 
     Swallowed is a request that was decided and never kept, or kept and never sent; what the venue said meanwhile is told again.
-    What a tick brought about and nobody heard of (a fill, a bracket, the cancel of a bracket's other leg) is told again with
-    that tick, and until then the books differ: nothing is opened on its slice.
+    What a slice brought about (a fill, a bracket, an expiry) is told with it, and until it was read the books differ: nothing is
+    opened on that slice.
     """
     theirs = {order.client_order_id: order for order in venue.orders}
     filled = {(entry.client_order_id, entry.trade_id) for entry in venue.executions}
@@ -383,6 +383,7 @@ def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: Brok
         is_swallowed = (
             any(order.parent_id is None and order_id not in sent for order_id, order in working.items())
             or any(order_id not in theirs for order_id in working)
+            or ours.conductor.is_told_more
             or bool(filled - booked)
             or any(theirs[order_id].status in _BY_A_TICK for order_id in working if order_id in theirs)
             or any(one.client_order_id not in ours.statuses and not one.status.is_closed for one in theirs.values())
