@@ -370,8 +370,8 @@ def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: Brok
     """Return the market time of a kill that swallowed something, so that the rest must differ from a run without kills.
 
     Swallowed is a request that was decided and never kept, or kept and never sent; what the venue said meanwhile is told again.
-    What a slice brought about (a fill, a bracket, an expiry) is told with it, and until it was read the books differ: nothing is
-    opened on that slice.
+    What a slice brought about (a fill, a bracket, an expiry) is told with it, and until it was read the books differ: nothing
+    is opened on that slice.
     """
     theirs = {order.client_order_id: order for order in venue.orders}
     filled = {(entry.client_order_id, entry.trade_id) for entry in venue.executions}
