@@ -249,6 +249,13 @@ def test_write_when_token_is_of_another_instance_then_refused(client, stage):
     assert answer.status_code == 401
 
 
+def test_cancel_when_asked_for_then_the_session_gets_the_order_under_the_name_it_reads(client, allowed, stage):
+    body = {"client_order_id": "order_flow-20251117-ES-00001-E", "reason": "too late"}
+    assert client.post("/api/v1/session/cancel", json=body, headers=allowed).status_code in (200, 202)
+    asked = [one.command for one in stage.store.live.commands.listed() if one.command.kind == "CANCEL"]
+    assert [dict(one.arguments) for one in asked] == [{"order": body["client_order_id"]}]
+
+
 def test_login_when_key_is_wrong_then_refused(client):
     assert client.post("/api/v1/token", json={"key": "guess"}).status_code == 401
 
