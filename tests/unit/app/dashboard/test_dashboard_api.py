@@ -129,6 +129,25 @@ def test_overview_when_traveled_to_then_nothing_later_is_in_it(client):
     assert max(stamp for stamp in stamps if stamp < started) <= at
 
 
+def test_overview_when_the_recording_is_still_being_read_then_shows_no_old_price(stage, monkeypatch):
+    from sovereign.app.dashboard import view as module
+    from sovereign.app.dashboard.view import View
+
+    monkeypatch.setattr(module, "_LOOK_S", 0.0)
+    monkeypatch.setattr("sovereign.app.dashboard.replica._FRAMES_A_LOOK", 5)
+    view = View(stage.store, stage.settings)
+    try:
+        run = stage.store.run(SESSION)
+        first = view.overview(run)
+        assert first["is_catching_up"]
+        assert first["quotes"] == first["regimes"] == []
+        # A moment of the past waits until everything has been read.
+        assert view.overview(run, DAY.regular_open_ns + 10 * NS_PER_MINUTE)["quotes"]
+        assert not view.overview(run)["is_catching_up"]
+    finally:
+        view.markets.close()
+
+
 def test_bars_when_paged_then_join_without_gap(client):
     last = get(client, "/bars", count=4)
     before = get(client, "/bars", before=last["bars"][0]["index"], count=4)
