@@ -113,6 +113,7 @@ class View:
         state, halts = self._state(book, beat, at, is_running=session is not None and session.status == "running")
         working = book.orders(working=True, newest=_DAY_ROWS)
         positions = self._positions(book, market, at, working)
+        money = book.live_money(money, [one["open_pnl"] for one in positions])
         is_live = session is not None and session.status == "running" and at is None
         found: dict[str, Any] = plain(
             {

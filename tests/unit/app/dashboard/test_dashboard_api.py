@@ -113,6 +113,10 @@ def test_position_when_traveled_to_then_valued_at_the_price_known_then(client, s
     assert one["average_ticks"] == fill["price_ticks"]
     expected = 12.5 * (one["last_ticks"] - one["average_ticks"]) * one["quantity"]
     assert float(one["open_pnl"]) == pytest.approx(expected)
+    money = get(client, "/overview", at=str(at))["money"]
+    assert float(money["open_pnl"]) == pytest.approx(expected)
+    assert float(money["equity"]) == pytest.approx(float(fill["balance"]) + expected)
+    assert float(money["day_pnl"]) == pytest.approx(float(fill["balance"]) + expected - 10_000)
 
 
 def test_overview_when_traveled_to_then_nothing_later_is_in_it(client):
