@@ -675,3 +675,4 @@ import order_flow_effects  # noqa: E402, F401
 import overfitting_effects  # noqa: E402, F401
 import session_effects  # noqa: E402, F401
 import store_effects  # noqa: E402, F401
+import tug_effects  # noqa: E402, F401

@@ -144,7 +144,7 @@ class LiveSession:
         return self._run(lambda: self._begin(first, instruments, opening, after))
 
     def finish(self, after: Sequence[Input] = ()) -> Ending:
-        """Settle a session that was cut off and whose date is over: compare with the broker, let time run to its close, close it.
+        """Settle a session that was cut off and whose date is over: compare with the broker, run to the close, and close it.
 
         Nothing is opened any more, and the rest of its market data is not asked for; what had to be closed at the bell is
         closed now.

@@ -42,7 +42,7 @@ from sovereign.research.evidence import (
     replace_future,
     without_limits,
 )
-from sovereign.strategies import benchmarks_of
+from sovereign.strategies import benchmarks_of, load_strategy
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MANY = 100_000
@@ -67,9 +67,19 @@ def day_clustered_error(daily: NDArray[np.float64], trades: int) -> float:
     return math.sqrt(days / (days - 1) * float(np.sum((daily - daily.mean()) ** 2))) / trades
 
 
+def for_invented_market(recipe: Recipe) -> Recipe:
+    """Return the recipe with what its strategy makes of its settings where no outside data can be had.
+
+    A strategy that asks for such data (an earnings calendar, years of history) and would never trade without it has a static
+    method `without_outside_data`, from its configuration to one that does.
+    """
+    plain = getattr(load_strategy(recipe.strategy, recipe.strategy_config), "without_outside_data", None)
+    return recipe if plain is None else replace(recipe, strategy_config=plain(recipe.strategy_config))
+
+
 def without_portfolio_limits(recipe: Recipe) -> Recipe:
     """Return the recipe with one unit a trade and no limit on how many, so that every signal counts alike."""
-    single = without_limits(recipe)
+    single = for_invented_market(without_limits(recipe))
     risk = single.risk
     breakers = {
         "max_losses_in_a_row": None,
@@ -201,7 +211,7 @@ def portfolio_future_test(
     """Replace everything after random moments, on every symbol and in all later sessions; what was said before must stay."""
     number = config.null_seed if seed is None else seed
     feed = PortfolioMarket(symbols, calendar, TEST_START, config.future_sessions, number, market)
-    recipe = replace(recipe, risk=recipe.risk.no_fresher_than(market.step_seconds))
+    recipe = for_invented_market(replace(recipe, risk=recipe.risk.no_fresher_than(market.step_seconds)))
     sessions = list(feed.sessions())
     tapes = [{block.symbol: block.trades for block in feed.blocks(session)} for session in sessions]
     return future_test_of(recipe, sessions, tapes, cuts=config.future_cuts, seed=number)

@@ -94,9 +94,7 @@ def _rehearse(
         tempfile.TemporaryDirectory(prefix="sovereign-chaos-") as folder,
         sessions_bar("acts", len(DOES), as_json) as advance,
     ):
-        found = rehearse(
-            settings, strategy, Path(folder), symbol=symbol, minutes=minutes, seed=seed, told=lambda _: advance()
-        )
+        found = rehearse(settings, strategy, Path(folder), symbol=symbol, minutes=minutes, seed=seed, told=lambda _: advance())
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(as_markdown(found), encoding="utf-8")
     if as_json:

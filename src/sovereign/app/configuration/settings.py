@@ -40,6 +40,7 @@ from sovereign.store.configuration import StoreConfig
 from sovereign.strategies.council.configuration import CouncilConfig
 from sovereign.strategies.lossless.configuration import LosslessConfig
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
+from sovereign.strategies.tug_of_war.configuration import TugOfWarConfig
 
 
 class AccountConfig(Configuration):
@@ -66,6 +67,7 @@ class StrategySettings(Configuration):
     council: CouncilConfig = Field(CouncilConfig(), description="The council.")
     lossless: LosslessConfig = Field(LosslessConfig(), description="The lossless strategy.")
     order_flow: OrderFlowConfig = Field(OrderFlowConfig(), description="The order-flow strategy.")
+    tug_of_war: TugOfWarConfig = Field(TugOfWarConfig(), description="The tug of war.")
 
 
 class Settings(Configuration):

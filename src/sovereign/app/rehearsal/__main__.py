@@ -30,18 +30,14 @@ def main(words: Sequence[str] | None = None) -> int:
     folder: Path = asked.folder.resolve()
     if asked.kills:
         reports.append(
-            kill_campaign(
-                folder / "kills", asked.kills, asked.seed, asked.workers, say, with_order_flow=not asked.drill_only
-            )
+            kill_campaign(folder / "kills", asked.kills, asked.seed, asked.workers, say, with_order_flow=not asked.drill_only)
         )
         sys.stdout.write(reports[-1].line() + "\n")
         sys.stdout.flush()
     if asked.faults:
         seeds = range(asked.seed, asked.seed + asked.faults)
         # A session waits more than it works: two to a processor.
-        reports.append(
-            fault_campaign(folder / "faults", seeds, 2 * asked.workers, say, with_order_flow=not asked.drill_only)
-        )
+        reports.append(fault_campaign(folder / "faults", seeds, 2 * asked.workers, say, with_order_flow=not asked.drill_only))
         sys.stdout.write(reports[-1].line() + "\n")
     return 1 if any(report.violations for report in reports) else 0
 

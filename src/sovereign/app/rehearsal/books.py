@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,12 +50,10 @@ class Ours:
     conductor: Conductor
     fills: list[Fill] = field(default_factory=list)
     statuses: dict[str, OrderStatus] = field(default_factory=dict)
-    parents: dict[str, str | None] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     trades: list[Any] = field(default_factory=list)
     events: int = 0
     chain: bytes = b""
-    decisions: int = 0
 
     def take(self, event: Event) -> None:
         """Listen to the audit stream."""
@@ -66,7 +63,6 @@ class Ours:
             self.fills.append(event.fill)
         elif isinstance(event, OrderChanged):
             self.statuses[event.client_order_id] = event.status
-            self.parents[event.client_order_id] = event.parent_id
         elif isinstance(event, Notice):
             self.notices.append(event)
         elif isinstance(event, TradeClosed):
@@ -99,13 +95,18 @@ def run_again(
     system = load_strategy(recipe.strategy, recipe.strategy_config)
     capabilities = BrokerCapabilities(holds_brackets=holds_brackets, can_replace=True, order_types=frozenset(OrderType))
     broker = RemoteBroker(_nowhere, capabilities)
-    heard: list[Ours] = []
-    engine = _engine(settings, system, broker, lambda event: heard[0].take(event))
-    conductor = Conductor(engine, partial(_warmed, system, warm), broker, late_notice_ns=round(settings.live.late_notice_s * 1e9))
-    heard.append(Ours(conductor, chain=hashlib.sha256(session_id.encode()).digest()))
+
+    def listen(event: Event) -> None:
+        ours.take(event)
+
+    engine = _engine(settings, system, broker, listen)
+    conductor = Conductor(
+        engine, partial(_warmed, system, warm), broker, late_notice_ns=round(settings.live.late_notice_s * 1e9)
+    )
+    ours = Ours(conductor, chain=hashlib.sha256(session_id.encode()).digest())
     for item in read_inputs(read_recording(recording)):
         conductor.apply(item)
-    return heard[0]
+    return ours
 
 
 def _nowhere(_: object) -> None:
@@ -176,7 +177,7 @@ def kept_sessions(database: Path) -> dict[str, Kept]:
     if not database.is_file():
         return {}
     found: dict[str, Kept] = {}
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"live_sessions", "audit_heads", "order_requests"} <= tables:
             return {}
@@ -218,7 +219,9 @@ def check_fills(fills: Sequence[Fill], venue: BrokerSnapshot, *, is_over: bool) 
         if entry is None:
             yield Violation(kind="invented fill", text=f"fill {fill.trade_id} of {fill.client_order_id} is none of the venue's")
         elif (entry.quantity, entry.price_ticks, entry.side) != (fill.quantity, fill.price_ticks, fill.side):
-            text = f"{fill.client_order_id}: {fill.quantity} at {fill.price_ticks}, venue {entry.quantity} at {entry.price_ticks}"
+            text = (
+                f"{fill.client_order_id}: {fill.quantity} at {fill.price_ticks}, venue {entry.quantity} at {entry.price_ticks}"
+            )
             yield Violation(kind="other fill", text=text)
     if is_over:
         for key in theirs.keys() - ours.keys():
@@ -269,8 +272,3 @@ def check_chain(ours: Ours, kept: Kept, session_id: str) -> Iterator[Violation]:
     if (ours.events, ours.chain) != (kept.events, kept.head):
         text = f"{session_id}: the recording tells {ours.events} events, the chain has {kept.events}, or they differ"
         yield Violation(kind="not deterministic", text=text)
-
-
-def total(fills: Sequence[Fill]) -> Decimal:
-    """Return the fees of fills."""
-    return sum((fill.fee for fill in fills), start=Decimal(0))

@@ -108,9 +108,7 @@ def _kill_report(results: Sequence[Result], seed: int, workers: int, seconds: fl
 # Faults
 
 
-def fault_campaign(
-    folder: Path, seeds: Sequence[int], workers: int, say: Say, *, with_order_flow: bool = True
-) -> Report:
+def fault_campaign(folder: Path, seeds: Sequence[int], workers: int, say: Say, *, with_order_flow: bool = True) -> Report:
     """Play a fault schedule a seed; see `rehearsal.faults`.
 
     Parameters

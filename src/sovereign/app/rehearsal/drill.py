@@ -1,8 +1,8 @@
 """A strategy that trades for the sake of trading: the load of a rehearsal, and nothing anybody should run for money.
 
 What it does is a function of the bar and the position alone, drawn from the bar by a mixing of its numbers: entries at the
-market, at a limit and at a stop, with and without a target, in different sizes, and exits before the bracket. The same tape gives
-the same orders, so a session that was disturbed can be held against one that was not.
+market, at a limit and at a stop, with and without a target, in different sizes, and exits before the bracket. The same tape
+gives the same orders, so a session that was disturbed can be held against one that was not.
 """
 
 from __future__ import annotations

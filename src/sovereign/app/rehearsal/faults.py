@@ -31,13 +31,13 @@ from sovereign.app.rehearsal.books import (
     kept_sessions,
     run_again,
 )
-from sovereign.app.rehearsal.protection import longest_bare_ns
+from sovereign.app.rehearsal.protection import first_sizes, longest_bare_ns
 from sovereign.app.rehearsal.settings import DRILL, add_drill, drill_settings
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import NoticeCode
 from sovereign.core.order import OrderStatus
 from sovereign.execution.venue.configuration import Pace, TapeSpec
-from sovereign.execution.venue.fault import Fault, seeded_faults
+from sovereign.execution.venue.fault import Fault, FaultKind, seeded_faults
 from sovereign.execution.venue.tape import Tape
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ _TAPES = 8
 _TOKENS = {"trade": "rehearsal-trade", "guard": "rehearsal-guard"}
 _ADMIN = "rehearsal-admin"
 _RESTARTS = 4
+_SILENCES = (FaultKind.MUTE, FaultKind.RESTART, FaultKind.DELAY, FaultKind.RATE_LIMIT)
+_POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,11 @@ class Schedule:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a schedule; `net` is what the trades made, in account currency."""
+    """What became of a schedule.
+
+    `bare_s` is the longest time that the venue held a position with too few stops (market s), `stalled_s` for how long the
+    machine did not let the rehearsal run (s), `net` what the trades made, in account currency.
+    """
 
     seed: int
     violations: list[Violation] = field(default_factory=list)
@@ -99,6 +105,7 @@ class Outcome:
     notices: Counter[str] = field(default_factory=Counter)
     restarts: int = 0
     bare_s: float = 0.0
+    stalled_s: float = 0.0
     trades: int = 0
     net: float = 0.0
     rejected: int = 0
@@ -141,8 +148,8 @@ def schedule_of(seed: int, *, with_order_flow: bool = True) -> Schedule:
 
 @cache
 def _tape(text: str) -> Tape:
-    from sovereign.app.venue import tape_opener
     from sovereign.app.configuration import Settings
+    from sovereign.app.venue import tape_opener
 
     return tape_opener(Settings())(TapeSpec.model_validate_json(text))
 
@@ -182,8 +189,7 @@ class _PatientTape(Tape):
     """A tape that a market cannot read on until the session is there: a market that does not wait would be over before it."""
 
     def __init__(self, tape: Tape, begun: threading.Event, seconds: float) -> None:
-        super().__init__(tape, tape.sessions)
-        self.__dict__.update(tape.__dict__)
+        self.__dict__.update(tape.__dict__)  # the columns that were made are shared
         self._begun = begun
         self._seconds = seconds
         self._own_thread = threading.get_ident()
@@ -205,9 +211,7 @@ async def _play(schedule: Schedule, settings: Settings, folder: Path, outcome: O
     from sovereign.execution.venue.server import VenueServer
 
     begun = threading.Event()
-    exchange = Exchange(
-        lambda spec: _PatientTape(tape_of(spec), begun, schedule.deadline_s), _ADMIN, folder / "books"
-    )
+    exchange = Exchange(lambda spec: _PatientTape(tape_of(spec), begun, schedule.deadline_s), _ADMIN, folder / "books")
     asked = {"pace": schedule.pace, "speed": schedule.speed, "holds_brackets": schedule.holds_brackets}
     if schedule.slice_ms is not None:
         asked["slice_ms"] = schedule.slice_ms
@@ -232,9 +236,7 @@ async def _trade(
     from sovereign.app.ops.redaction import redactor_for
     from sovereign.app.session import PAPER, Task, TradingProcess
 
-    task = Task(
-        strategy=schedule.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True
-    )
+    task = Task(strategy=schedule.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True)
     redact, deadline = redactor_for(settings), time.monotonic() + schedule.deadline_s
     asking = asyncio.create_task(_ask(schedule, settings, server))
     try:
@@ -244,7 +246,10 @@ async def _trade(
             thread = threading.Thread(target=_run, args=(process, found), name=f"seed {schedule.seed}", daemon=True)
             thread.start()
             while thread.is_alive() and time.monotonic() < deadline:
-                await asyncio.sleep(0.01)
+                slept = time.monotonic()
+                await asyncio.sleep(_POLL_S)
+                late = time.monotonic() - slept - _POLL_S
+                outcome.stalled_s += late if late > _POLL_S else 0.0
                 if not begun.is_set() and any(settings.session.folder.glob("*.rec")):
                     begun.set()
             if thread.is_alive():
@@ -313,10 +318,13 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     found += check_money(ours.conductor, venue)
     found += check_orders(ours.statuses, venue)
     found += check_chain(ours, one, session_id)
-    found += check_state(ours)
-    bare = longest_bare_ns(book.messages, venue, market.tape.sessions[0].close_ns) / 1e9
-    if bare > schedule.unprotected_s:
-        found.append(Violation(kind="unprotected", text=f"a position was without a stop at the venue for {bare:.1f} s"))
+    found += check_state(ours, round(schedule.latency_ms * 1e6))
+    sizes = first_sizes(folder / "books" / "main.jsonl")
+    bare = longest_bare_ns(book.messages, venue, market.tape.sessions[0].close_ns, sizes) / 1e9
+    limit = schedule.unprotected_s + _out_of_hand_s(schedule, settings, outcome.stalled_s)
+    if bare > limit:
+        text = f"a position was without a stop at the venue for {bare:.1f} s, allowed were {limit:.1f} s"
+        found.append(Violation(kind="unprotected", text=text))
     outcome.bare_s = bare
     outcome.orders, outcome.fills = len(venue.orders), len(venue.executions)
     outcome.notices = Counter(code.value for code, count in ours.codes().items() for _ in range(count))
@@ -324,10 +332,26 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     outcome.rejected = sum(status is OrderStatus.REJECTED for status in ours.statuses.values())
 
 
-def check_state(ours: Ours) -> Iterator[Violation]:
-    """Nothing is left in flight, and nothing that has passed still makes entries impossible."""
-    engine = ours.conductor.engine
+def _out_of_hand_s(schedule: Schedule, settings: Settings, stalled_s: float) -> float:
+    """Return for how long (market s) nothing could be done: the line was dead or not yet known to be, or the machine stood still.
+
+    In lockstep the market waits meanwhile.
+    """
+    if schedule.pace is Pace.LOCKSTEP:
+        return 0.0
+    client = settings.venue.client
+    noticing = client.silence_s + client.request_s + settings.live.in_flight_s
+    faults = sum(fault.wall_ms for fault in schedule.faults if fault.kind in _SILENCES) / 1e3
+    return schedule.speed * (noticing + faults + stalled_s)
+
+
+def check_state(ours: Ours, latency_ns: int) -> Iterator[Violation]:
+    """Nothing is left in flight but what the close overtook, and nothing that has passed still makes entries impossible."""
+    engine, session = ours.conductor.engine, ours.conductor.session
+    arrived = None if session is None else session.close_ns - latency_ns
     for entry in engine.executor.in_flight(engine.now_ns):
+        if arrived is not None and entry.since_ns > arrived:
+            continue
         text = f"{entry.request} of {entry.order.client_order_id} was never answered"
         yield Violation(kind="in flight", text=text)
     for subject, reason in engine.unhealthy.items():

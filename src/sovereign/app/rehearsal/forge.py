@@ -1,4 +1,4 @@
-"""A warmed-up process that makes others: each begins with everything imported and compiled, a few milliseconds after it is asked.
+"""A warmed-up process that makes others: each begins with everything imported and compiled, milliseconds after it is asked.
 
 A kill campaign starts hundreds of trading processes; what it measures begins behind the imports. The forge runs in a process of
 its own with one thread (a fork of a process with threads is not safe), is spoken to in lines of JSON, and ends with its caller.
@@ -43,7 +43,7 @@ class Forge:
     def __enter__(self) -> Self:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and names of strategies
                 [sys.executable, "-m", "sovereign.app.rehearsal.forge", *self._strategies],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -1,9 +1,9 @@
 """The kill campaign: a trading process in its own process is killed again and again, and started again, until its tape ends.
 
-A round is one tape, traded from its beginning to its end by as many processes as it takes. Kills fall at random moments of the
-wall clock and at named points between two steps of the code. After each, what is on the disk and what the venue knows must agree
-so far; at the end they must agree wholly. In lockstep the market waits for the session, so that the result can be held against
-that of a run which nobody killed.
+A round is one tape, traded from its beginning to its end by as many processes as it takes. Kills fall at random moments of
+the wall clock and at named points between two steps of the code. After each, what is on the disk and what the venue knows must
+agree so far; at the end they must agree wholly. In lockstep the market waits for the session, so that the result can be held
+against that of a run which nobody killed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from sovereign.execution.broker import BrokerSnapshot
 
 _SIGKILL = -9
-_END_S = 30.0
+_KILLS_A_ROUND = 12
+"""Kills after which a round is left alone: where coming back takes longer than the time between two kills, it never ends."""
+_END_S = 60.0
 """Longest time for a process that nobody kills to come to the end of its tape, s."""
 
 
@@ -205,6 +207,7 @@ class _Run:
         market = {"pace": plan.pace, "speed": 20.0, "holds_brackets": plan.holds_brackets}
         self._venue = forge.start("venue", folder / "venue.log", tape=tape, market=market, **self._common)
         self._trader: int | None = None
+        self._killed = 0
         self._swallowed_ns: int | None = None
 
     def _find(self, kind: str, text: str) -> None:
@@ -228,6 +231,7 @@ class _Run:
                 return
             if status == _SIGKILL:
                 self.result.kills += 1
+                self._killed += 1
                 self._look()
             elif status is None:
                 self._find("deadlock", f"a process that nobody killed had not ended after {_END_S:.0f} s")
@@ -242,7 +246,7 @@ class _Run:
     def _incarnation(self) -> int | None:
         """Run one trading process; return how it ended, None when it did not."""
         random, arguments = self._random, dict(self._common, strategy=self._plan.strategy)
-        wants_kill = self.result.kills < self._kills
+        wants_kill = self.result.kills < self._kills and self._killed < _KILLS_A_ROUND
         by_point = wants_kill and random.random() < 0.5
         if by_point:
             point = random.choice(POINTS)
@@ -282,9 +286,7 @@ class _Run:
             warm = earlier[-self._settings.session.warm_up_sessions :]
             yield (
                 name,
-                run_again(
-                    self._settings, self._plan.strategy, name, path, warm, holds_brackets=self._plan.holds_brackets
-                ),
+                run_again(self._settings, self._plan.strategy, name, path, warm, holds_brackets=self._plan.holds_brackets),
             )
             earlier.append(path)
 
@@ -323,7 +325,7 @@ class _Run:
         if told:
             last = list(told.values())[-1]
             self._note(check_money(last.conductor, venue))
-            self._note(check_state(last))
+            self._note(check_state(last, round(self._plan.latency_ms * 1e6)))
         self.result.sessions += len(told)
         if len(told) != self._plan.sessions and self._plan.pace == "lockstep":
             self._find("session missing", f"{len(told)} of {self._plan.sessions} sessions were traded")

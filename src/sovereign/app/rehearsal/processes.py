@@ -22,9 +22,7 @@ STARTING = Decimal(1_000_000)
 
 def settings_of(folder: str, latency_ms: float) -> Settings:
     """Return the settings of both processes of a round."""
-    return drill_settings(
-        Path(folder), execution={"latency_ms": latency_ms}, live={"reconcile_s": 5.0}, venue={"port": 0}
-    )
+    return drill_settings(Path(folder), execution={"latency_ms": latency_ms}, live={"reconcile_s": 5.0}, venue={"port": 0})
 
 
 def warm_up(strategies: Sequence[str]) -> None:
@@ -78,8 +76,8 @@ def _warm(strategy: str) -> None:
 def venue(folder: str, latency_ms: float, tape: dict[str, Any], market: dict[str, Any]) -> int:
     """Be the venue until told to stop, or killed."""
     from sovereign.app.cli.venue import run
-    from sovereign.app.rehearsal.settings import merged
     from sovereign.app.configuration import Settings
+    from sovereign.app.rehearsal.settings import merged
     from sovereign.execution.venue.configuration import TapeSpec
 
     settings = settings_of(folder, latency_ms)
@@ -118,10 +116,10 @@ def trade(folder: str, latency_ms: float, strategy: str, point: str = "", count:
 
 
 def schedules(folder: str, seeds: Sequence[int], with_order_flow: bool) -> int:
-    """Play fault schedules one after the other; each leaves a line of JSON in `FOLDER/outcomes.jsonl`, and no folder if it was well."""
+    """Play fault schedules one after the other; each leaves a line in `FOLDER/outcomes.jsonl`, and its folder if it broke."""
     import shutil
 
-    from sovereign.app.rehearsal.faults import play, plain_outcome, schedule_of
+    from sovereign.app.rehearsal.faults import plain_outcome, play, schedule_of
 
     with (Path(folder) / "outcomes.jsonl").open("a", encoding="utf-8") as out:
         for seed in seeds:
@@ -243,12 +241,12 @@ def _tear(count: int, tear: int) -> None:
     from sovereign.store.recording import Recording
 
     left = [count]
-    write = Recording._write  # noqa: SLF001 - a crash falls where it falls
+    write = Recording._write
 
     def torn(self: Recording, data: bytes) -> None:
         left[0] -= 1
         if not left[0]:
-            os.write(self._fd, data[: 1 + tear % max(1, len(data) - 1)])  # noqa: SLF001 - as above
+            os.write(self._fd, data[: 1 + tear % max(1, len(data) - 1)])
             end()
         write(self, data)
 

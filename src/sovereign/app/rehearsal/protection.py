@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sovereign.core.order import OrderEvent, OrderType, Side
@@ -26,16 +28,28 @@ class _Order:
     is_working: bool = False
 
 
-def longest_bare_ns(messages: Iterable[Report], books: BrokerSnapshot, end_ns: int) -> int:
+def first_sizes(journal: Path) -> dict[str, int]:
+    """Return the quantity that each order was sent with, from a venue's file: a replace may have changed it since."""
+    sizes: dict[str, int] = {}
+    for line in journal.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if isinstance(record, dict) and record.get("k") == "new":
+            sizes.setdefault(record["order"]["client_order_id"], record["order"]["quantity"])
+    return sizes
+
+
+def longest_bare_ns(messages: Iterable[Report], books: BrokerSnapshot, end_ns: int, sizes: Mapping[str, int]) -> int:
     """Return the longest time (market ns) for which fewer stops and closing orders worked at the venue than it held units.
 
     Parameters
     ----------
     messages : of one account on one symbol, in order. books : of the same account, with every order there ever was.
     end_ns : until when; a position that is bare then counts up to there.
+    sizes : see `first_sizes`.
     """
     orders = {
-        order.client_order_id: _Order(order.side, order.order_type, order.quantity) for order in books.orders
+        order.client_order_id: _Order(order.side, order.order_type, sizes.get(order.client_order_id, order.quantity))
+        for order in books.orders
     }
     held, since, longest = 0, None, 0
     for message in messages:

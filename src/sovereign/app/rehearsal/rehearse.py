@@ -144,9 +144,7 @@ def rehearse(
             kind = waiting[done]
             acts[kind] = _act(kind, done.result())
             told(acts[kind])
-    return Rehearsal(
-        strategy=strategy, symbol=symbol, minutes=minutes, seed=seed, acts=tuple(acts[kind] for kind in DOES)
-    )
+    return Rehearsal(strategy=strategy, symbol=symbol, minutes=minutes, seed=seed, acts=tuple(acts[kind] for kind in DOES))
 
 
 def _settings(given: Settings, folder: Path) -> Settings:
@@ -214,12 +212,12 @@ def as_markdown(found: Rehearsal) -> str:
     lines = [
         f"# Chaos rehearsal of {found.strategy}",
         "",
-        f"{found.minutes:g} minutes of the synthetic market of {found.symbol} (simulated data), seed {found.seed}: once without",
-        "faults, then once with each kind. After each session our books were compared with the venue's.",
+        f"{found.minutes:g} minutes of the synthetic market of {found.symbol} (simulated data), seed {found.seed}:",
+        "once without faults, then once with each kind. After each session our books were compared with the venue's.",
         "",
         f"**{found.verdict.capitalize()}.**",
         "",
-        "| fault | what happens | armed | orders | fills | trades | net | refused | lost lines | asked | put right | bare s | |",
+        f"| fault | what happens | {' | '.join(_HEADS[1:])} |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for act in found.acts:
@@ -228,9 +226,9 @@ def as_markdown(found: Rehearsal) -> str:
     broken = [f"- {act.kind}: {text}" for act in found.acts for text in act.violations]
     lines += ["", "## Broken promises", "", *(broken or ["None."]), ""]
     lines += [
-        "*Asked*: requests that were not answered and asked for. *Put right*: differences that the comparison with the venue found",
-        "and corrected. *Bare s*: longest time the venue held a position with too few stops, seconds of market time. Net differs",
-        "from act to act, as a fault changes what is traded.",
+        "*Asked*: requests that were not answered and asked for. *Put right*: differences that the comparison with the venue",
+        "found and corrected. *Bare s*: longest time the venue held a position with too few stops, seconds of market time. Net",
+        "differs from act to act, as a fault changes what is traded.",
         "",
     ]
     return "\n".join(lines)

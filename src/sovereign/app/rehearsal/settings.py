@@ -75,7 +75,7 @@ _BUSY_ORDER_FLOW: dict[str, Any] = {
 
 def add_drill() -> None:
     """Make the strategies of rehearsals known by name, in this process."""
-    import sovereign.strategies as strategies
+    from sovereign import strategies
 
     folder = str(Path(__file__).parent / "strategies")
     if folder not in strategies.__path__:
@@ -111,7 +111,7 @@ def drill_settings(folder: Path, **more: Any) -> Settings:
 
 
 def user_settings(given: Settings, folder: Path, **more: Any) -> Settings:
-    """Return a user's settings for a rehearsal: the strategy and the door as they are, lines that wait no longer than they must."""
+    """Return a user's settings for a rehearsal: strategy and door as they are, lines that wait no longer than they must."""
     tree = given.model_dump(mode="python")
     tree["alerts"] = {}
     return Settings.model_validate(merged(tree, _QUICK, in_folder(folder), more))

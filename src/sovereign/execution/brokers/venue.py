@@ -348,7 +348,8 @@ class VenueClient:
             kind, client_order_id = order
             reason = f"{reply.code}: {reply.reason}"
             ts = self.clock.now_ns()
-            self._report(ExecutionReport(cause=_REFUSALS[kind], client_order_id=client_order_id, ts=ts, reason=reason), "", 0, 0)
+            refusal = ExecutionReport(cause=_REFUSALS[kind], client_order_id=client_order_id, ts=ts, reason=reason)
+            self._report(refusal, "", 0, 0)
 
     def _tell_report(self, message: Report) -> None:
         self._report(message.report(), message.tape, message.row, message.seq)

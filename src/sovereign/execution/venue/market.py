@@ -181,8 +181,6 @@ class Market:
         if self.index == len(self.tape.sessions):
             self.index -= 1
             self.is_over = True
-            for book in self.books.values():  # nothing on its way can wait for a later moment any more
-                book.take(book.matching.on_time(self.until_ns + self.spec.latency_ns))
             return
         following = self.tape.sessions[self.index]
         self.until_ns = self._walked_ns = following.open_ns
@@ -288,7 +286,7 @@ class Market:
                 book.new(terms, record["at"], now, record["no"], record["pieces"])
             case "cancel":
                 book.cancel(record["id"], record["at"], now, record["price"])
-                if self.is_over:
+                if self.is_over:  # there is no later moment for which it could wait
                     book.take(book.matching.on_time(record["at"]))
             case "replace":
                 book.replace(record["id"], record["at"], now, record["quantity"], record["limit"], record["stop"])

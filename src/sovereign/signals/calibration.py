@@ -1,0 +1,109 @@
+"""What came of earlier convictions: the share that was followed by a move in their direction, by how strong they were.
+
+Convictions and their outcomes are counted in bands of strength, over all symbols, session by session. The probability of a band
+is the share of right ones, drawn to the share of all of them while cases are few, and made to rise with strength (pool adjacent
+violators: Barlow, Bartholomew, Bremner and Brunk, 1972). Only outcomes that were complete before a session count in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sovereign.core.configuration import Configuration
+
+Float64 = NDArray[np.float64]
+
+
+class CalibrationConfig(Configuration):
+    """How convictions are held against what came of them."""
+
+    bands: int = Field(default=10, ge=2, le=100, description="Bands of strength (count). Source: own choice, deciles.")
+    horizon_days: int = Field(
+        default=5,
+        ge=1,
+        description="Sessions after which a daily conviction is judged; one within the day is judged at its close (sessions). "
+        "Source: own choice.",
+    )
+    window_days: int = Field(default=250, ge=5, description="Sessions that are counted (sessions). Source: own choice, a year.")
+    prior_cases: float = Field(
+        default=50.0, ge=0, description="Cases of average outcome added to each band (count). Source: own choice."
+    )
+    min_cases: int = Field(
+        default=200, ge=1, description="Cases of all bands before a probability is known (count). Source: own choice."
+    )
+
+
+def isotonic(values: Float64, weights: Float64) -> Float64:
+    """Return the non-decreasing values nearest to `values` in weighted least squares; NaN is not allowed."""
+    blocks: list[list[float]] = []
+    for value, weight in zip(values, weights, strict=True):
+        blocks.append([float(value), float(weight), 1.0])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            last, before = blocks.pop(), blocks.pop()
+            total = before[1] + last[1]
+            mean = (before[0] * before[1] + last[0] * last[1]) / total if total else (before[0] + last[0]) / 2.0
+            blocks.append([mean, total, before[2] + last[2]])
+    return np.concatenate([np.full(int(count), mean) for mean, _, count in blocks])
+
+
+class Outcomes:
+    """Right and wrong convictions of all symbols, by session and band."""
+
+    def __init__(self, config: CalibrationConfig) -> None:
+        self._config = config
+        self._counts: dict[date, NDArray[np.int64]] = {}
+        self._waiting: dict[str, deque[tuple[int, float, float]]] = {}
+        self._seen: dict[str, int] = {}
+        self._version = 0
+        self._answer: tuple[date, int, Float64] | None = None
+
+    def add(
+        self, symbol: str, day: date, convictions: Float64, closes: NDArray[np.int32], last: float, *, is_daily: bool
+    ) -> None:
+        """Take a completed session of a symbol: convictions (-1..1) with the price at each, and the session's last close."""
+        self._version += 1
+        counts = self._counts.setdefault(day, np.zeros((self._config.bands, 2), np.int64))
+        if not is_daily:
+            for conviction, close in zip(convictions.tolist(), closes.tolist(), strict=True):
+                self._judge(counts, conviction, close, last)
+            return
+        waiting = self._waiting.setdefault(symbol, deque())
+        number = self._seen[symbol] = self._seen.get(symbol, 0) + 1
+        while waiting and waiting[0][0] + self._config.horizon_days <= number:
+            _, conviction, close = waiting.popleft()
+            self._judge(counts, conviction, close, last)
+        waiting.extend((number, conviction, last) for conviction in convictions.tolist()[-1:])
+
+    def _judge(self, counts: NDArray[np.int64], conviction: float, close: float, last: float) -> None:
+        if last == close or conviction == 0.0:
+            return
+        band = min(self._config.bands - 1, int(abs(conviction) * self._config.bands))
+        counts[band, int((last > close) == (conviction > 0.0))] += 1
+
+    def counted(self, day: date) -> NDArray[np.int64]:
+        """Return (bands, 2) wrong and right ones of the sessions before `day` that count."""
+        earlier = sorted(one for one in self._counts if one < day)[-self._config.window_days :]
+        total = np.zeros((self._config.bands, 2), np.int64)
+        for one in earlier:
+            total += self._counts[one]
+        return total
+
+    def levels(self, day: date) -> Float64:
+        """Return the probability of each band in a session; empty while too few cases are known."""
+        if self._answer is None or self._answer[:2] != (day, self._version):
+            self._answer = (day, self._version, self._levels(day))
+        return self._answer[2]
+
+    def _levels(self, day: date) -> Float64:
+        counts = self.counted(day)
+        cases = counts.sum(axis=1).astype(np.float64)
+        if cases.sum() < self._config.min_cases:
+            return np.zeros(0)
+        average = float(counts[:, 1].sum() / cases.sum())
+        weights = np.maximum(cases + self._config.prior_cases, 1e-9)
+        return isotonic((counts[:, 1] + np.maximum(self._config.prior_cases, 1e-9) * average) / weights, weights)

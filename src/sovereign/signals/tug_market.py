@@ -1,0 +1,293 @@
+"""What all streams of the tug of war share: the benchmarks, the market's regime, what scouts know, what came of convictions.
+
+The benchmarks' streams (SPY, QQQ) write what they see on a `MarketBoard`; a share looks there by time, never by position.
+Benchmarks are fed first, so what the board holds at a bar's time is the same however the ticks were cut.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field as Setting
+
+from sovereign.core.columns import Trades
+from sovereign.core.configuration import Configuration
+from sovereign.core.instrument import Instrument
+from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
+from sovereign.signals.bars import ROW_HEAD, BarBuilder, BarStream
+from sovereign.signals.calibration import CalibrationConfig, Outcomes
+from sovereign.signals.market_regime import BarHistory, CrisisConfig, HiddenModelConfig, MarketRegimeConfig, RegimeService
+
+Float64 = NDArray[np.float64]
+_DAY_S = NS_PER_DAY // NS_PER_SECOND
+
+
+class HiddenStatesConfig(Configuration):
+    """The hidden Markov model of the market."""
+
+    states: int = Setting(default=3, ge=2, le=8, description="Hidden states (count). Source: definitions 1.5.")
+    min_fit_bars: int = Setting(
+        default=500, ge=100, description="Least history before the first fit (bars). Source: definitions 1.5."
+    )
+    fit_bars: int = Setting(default=1_500, ge=100, description="Most recent bars a fit uses (bars). Source: own choice.")
+    refit_sessions: int = Setting(
+        default=5, ge=1, description="Sessions between two fits (sessions). Source: definitions 1.5, weekly."
+    )
+    iterations: int = Setting(default=30, ge=1, description="Most steps of a fit (count). Source: own choice.")
+    tolerance: float = Setting(
+        default=1e-4, ge=0, description="Rise of the log likelihood per bar below which a fit ends (nats). Source: own choice."
+    )
+    variance_floor: float = Setting(
+        default=0.01, gt=0, description="Least variance of a state, in squared deviations. Source: own choice."
+    )
+    stickiness: float = Setting(
+        default=10.0, ge=0, description="Pseudo-count of staying in a state (bars). Source: own choice."
+    )
+
+
+class MarketConfig(Configuration):
+    """The regime of the market, read on the first benchmark by the regime service."""
+
+    bar_seconds: int = Setting(
+        default=_DAY_S,
+        ge=60,
+        description="Width of the bars the regime is read on (s). Source: definitions 1.5, daily; the model needs 500 of them, "
+        "so shorter histories need shorter bars.",
+    )
+    window_bars: int = Setting(
+        default=20, ge=4, description="Bars of volatility and trend (bars). Source: definitions 1.5, 20 days."
+    )
+    trend_efficiency: float = Setting(
+        default=0.30, gt=0, le=1, description="Efficiency ratio from which a market trends (fraction). Source: definitions 4.1."
+    )
+    hold_bars: int = Setting(
+        default=3, ge=1, description="Bars in a row before trend or chop changes (bars). Source: definitions 4.1."
+    )
+    history_sessions: int = Setting(
+        default=20, ge=1, description="History of the volatility's percentile, intraday (sessions). Source: definitions 4.1."
+    )
+    daily_history_bars: int = Setting(
+        default=756, ge=20, description="The same on daily bars (bars). Source: definitions 1.5, 3 years."
+    )
+    min_history_bars: int = Setting(default=50, ge=2, description="Least history of a percentile (bars). Source: own choice.")
+    stale_bars: int = Setting(
+        default=2,
+        ge=1,
+        description="Age, in trading time, from which a reading counts as unknown (bars). Source: definitions 1.5, mended.",
+    )
+    hidden: HiddenStatesConfig = Setting(default=HiddenStatesConfig(), description="The hidden Markov model.")
+    crisis: CrisisConfig = Setting(default=CrisisConfig(), description="When a market is in crisis.")
+    release_readings: int = Setting(
+        default=5,
+        ge=1,
+        description="Readings in a row without crisis that end a halt (bars). Source: own choice; unknown ones do not count.",
+    )
+
+    @property
+    def reading(self) -> MarketRegimeConfig:
+        """The settings of the regime service."""
+        names = ("window_bars", "trend_efficiency", "hold_bars", "history_sessions", "daily_history_bars", "min_history_bars")
+        return MarketRegimeConfig(
+            **{name: getattr(self, name) for name in (*names, "stale_bars")},
+            hidden=HiddenModelConfig(**self.hidden.model_dump()),
+            crisis=self.crisis,
+        )
+
+
+class TapeView(NamedTuple):
+    """What the tape scout saw last: `ts` UTC ns, order-flow score (NaN unknown), and whether selling is absorbed."""
+
+    ts: int
+    ofi_z: float
+    is_absorption: bool
+
+
+class NewsView(NamedTuple):
+    """What the news scout read last: `ts` UTC ns; tones -1..1 of filings with headlines, and of posts; NaN unknown."""
+
+    ts: int
+    tone: float
+    post_tone: float
+
+
+class Evidence(Protocol):
+    """What scouts know of a symbol, as it was known at a time; None is no data, which is not neutral."""
+
+    def tape(self, symbol: str, ts: int) -> TapeView | None:
+        """Return the latest snapshot of the tape at or before `ts` (UTC ns)."""
+        ...
+
+    def news(self, symbol: str, ts: int) -> NewsView | None:
+        """Return the latest reading of the news at or before `ts` (UTC ns)."""
+        ...
+
+
+class _Column:
+    """Values that only grow, with room to spare."""
+
+    def __init__(self, dtype: Any) -> None:
+        self._values: NDArray[Any] = np.zeros(256, dtype)
+        self.count = 0
+
+    def extend(self, values: Any) -> None:
+        end = self.count + len(values)
+        if end > len(self._values):
+            larger = np.zeros(2 * end, self._values.dtype)
+            larger[: self.count] = self._values[: self.count]
+            self._values = larger
+        self._values[self.count : end] = values
+        self.count = end
+
+    @property
+    def values(self) -> NDArray[Any]:
+        return self._values[: self.count]
+
+
+class Track:
+    """One benchmark: its bars by time, and the closes of its completed sessions by trade date."""
+
+    def __init__(self) -> None:
+        self.known_at = _Column(np.int64)
+        self.close = _Column(np.float64)
+        self.closes: dict[date, float] = {}
+
+
+REGIME_READING = np.dtype(
+    [
+        ("known_at", np.int64),
+        ("state", np.int8),
+        ("is_known", np.bool_),
+        ("is_halted", np.bool_),
+        ("p_crisis", np.float64),
+        ("volatility", np.float64),
+        ("momentum", np.float64),
+    ]
+)
+"""A reading of the market: its state (`kernels.tug_of_war` codes), the latch, and what it was read from."""
+
+
+class MarketBoard:
+    """What the streams of one strategy share: benchmarks, regime, and what came of earlier convictions."""
+
+    def __init__(self, benchmarks: tuple[str, ...], calibration: CalibrationConfig) -> None:
+        self.benchmarks = benchmarks
+        self.tracks = {symbol: Track() for symbol in benchmarks}
+        self.regimes = _Column(REGIME_READING)
+        self.outcomes = Outcomes(calibration)
+        self.evidence: Evidence | None = None
+
+    def at(self, symbol: str, ts: NDArray[np.int64], since_ns: int) -> Float64:
+        """Return a benchmark's last close known at each time, if it is of this session (`since_ns` on); NaN else."""
+        track = self.tracks[symbol]
+        known = track.known_at.values
+        index = np.searchsorted(known, ts, side="right") - 1
+        found = np.full(len(ts), np.nan)
+        is_there = index >= 0
+        is_there[is_there] = known[index[is_there]] > since_ns
+        found[is_there] = track.close.values[index[is_there]]
+        return found
+
+
+class TugBarStream(BarStream):
+    """A bar stream that keeps the closes of completed sessions: `day_closes` (ticks) by `days`."""
+
+    def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard) -> None:
+        super().__init__(instrument, seconds)
+        self._board = board
+        self.days: list[date] = []
+        self.day_closes: list[float] = []
+        self._last_close = np.nan
+
+    def start_session(self, session: Session) -> None:
+        """Begin a trade date; the one before is complete."""
+        if self.session is not None and not np.isnan(self._last_close):
+            self.days.append(self.session.trade_date)
+            self.day_closes.append(self._last_close)
+            self._close_day()
+        self._last_close = np.nan
+        super().start_session(session)
+
+    def _close_day(self) -> None:
+        """Take note that a session with bars is over."""
+
+    def _observe(self, rows: NDArray[Any]) -> None:
+        session = self.session
+        if session is None:
+            return
+        inside = (rows["known_at"] > session.regular_open_ns) & (rows["known_at"] <= session.regular_close_ns)
+        if inside.any():
+            self._last_close = float(rows["close"][inside][-1])
+
+
+class BenchmarkStream(TugBarStream):
+    """A benchmark: it never wakes the strategy, and writes what it sees on the board; the first one reads the regime."""
+
+    row_dtype = np.dtype(ROW_HEAD, align=True)
+
+    def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard, market: MarketConfig) -> None:
+        super().__init__(instrument, seconds, board)
+        self._track = board.tracks[instrument.symbol]
+        self._market = market
+        self._is_read = instrument.symbol == board.benchmarks[0]
+        self.service = RegimeService(market.reading, market.bar_seconds)
+        self._history = BarHistory(self.service.history_bars + 2, is_linked=self.service.is_daily)
+        self._regime_bars = BarBuilder(market.bar_seconds)
+        self.is_halted = False
+        self._calm = 0
+
+    def start_session(self, session: Session) -> None:
+        """Begin a trade date; the hidden model is refitted when it is due, and the latch stays as it is."""
+        super().start_session(session)
+        if self._is_read:
+            self._regime_bars.start_session(session)
+            self._history.start_session()
+            self.service.start_session(self._history)
+
+    def advance(self, trades: Trades, until_ns: int) -> None:
+        """Consume the next ticks: bars for the board, and readings of the regime."""
+        super().advance(trades, until_ns)
+        if self._is_read:
+            self._read(self._regime_bars.advance(trades, until_ns))
+
+    def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:  # noqa: ARG002 - the port's shape
+        """Write the bars on the board."""
+        rows["wake"] = False
+        self._track.known_at.extend(rows["known_at"])
+        self._track.close.extend(rows["close"])
+        self._observe(rows)
+
+    def _close_day(self) -> None:
+        self._track.closes[self.days[-1]] = self.day_closes[-1]
+
+    def _read(self, bars: NDArray[Any]) -> None:
+        from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN
+
+        if not len(bars):
+            return
+        first, last = self._history.append(bars)
+        regimes = self.service.update(self._history, first, last)
+        found = np.zeros(len(bars), REGIME_READING)
+        found["known_at"] = bars["known_at"]
+        found["p_crisis"] = regimes["p_wildest"]
+        found["volatility"] = regimes["volatility"]
+        found["momentum"] = regimes["momentum"]
+        for n, regime in enumerate(regimes):
+            is_known = int(regime["trend"]) != -2 and not np.isnan(regime["p_wildest"])
+            self._latch(is_known, bool(regime["is_crisis"]))
+            found["is_known"][n] = is_known
+            found["is_halted"][n] = self.is_halted
+            state = REGIME_CRISIS if regime["is_crisis"] else REGIME_TREND if int(regime["trend"]) else REGIME_CHOP
+            found["state"][n] = state if is_known else REGIME_UNKNOWN
+        self._board.regimes.extend(found)
+
+    def _latch(self, is_known: bool, is_crisis: bool) -> None:
+        # A halt ends by readings that say so; silence, a refit or a new model that knows nothing yet says nothing.
+        if is_crisis:
+            self.is_halted, self._calm = True, 0
+        elif is_known:
+            self._calm += 1
+            if self._calm >= self._market.release_readings:
+                self.is_halted = False

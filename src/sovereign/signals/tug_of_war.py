@@ -1,0 +1,425 @@
+"""The rows of the tug of war: what institutions and the crowd do in one share, seen against the market.
+
+The market's side comes from the `tug_market.MarketBoard`. What completed sessions say (order of differencing, betas,
+usual volumes, calibration) is worked out at a session's first bar, from sessions before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field as Setting
+from pydantic import model_validator
+
+from sovereign.core.configuration import Configuration
+from sovereign.core.instrument import Instrument
+from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session
+from sovereign.signals.bars import ROW_HEAD
+from sovereign.signals.tug_market import REGIME_READING, MarketBoard, MarketConfig, TugBarStream
+
+Float64 = NDArray[np.float64]
+_DAY_S = NS_PER_DAY // NS_PER_SECOND
+
+
+class MomentumConfig(Configuration):
+    """Momentum of the fractionally differenced price."""
+
+    width_days: int = Setting(
+        default=20, ge=2, le=250, description="Weights of the differencing (days). Source: own choice, a fixed width."
+    )
+    order_step: float = Setting(
+        default=0.1, gt=0, le=1, description="Step in which the least order is sought. Source: definitions 1.1."
+    )
+    max_p: float = Setting(
+        default=0.05, gt=0, lt=1, description="Largest p of a unit root that is ruled out (fraction). Source: definitions 1.1."
+    )
+    test_lags: int = Setting(default=1, ge=0, le=20, description="Lags of the test (days). Source: definitions 1.1.")
+    fit_days: int = Setting(
+        default=250, ge=40, description="Most days the order and the scale are found on (days). Source: own choice, a year."
+    )
+    min_days: int = Setting(
+        default=60, ge=40, description="Least days before momentum is known (days). Source: own choice, 40 beyond the width."
+    )
+    refit_sessions: int = Setting(
+        default=5, ge=1, description="Sessions between two searches of the order (sessions). Source: own choice, weekly."
+    )
+    mean_days: int = Setting(default=5, ge=1, description="Days that are averaged (days). Source: definitions 1.1.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> MomentumConfig:
+        if not self.width_days + 20 <= self.min_days <= self.fit_days:
+            raise ValueError(
+                f"min_days was {self.min_days}; it must lie between width_days + 20 ({self.width_days + 20}) and fit_days "
+                f"({self.fit_days})"
+            )
+        return self
+
+
+class AlphaConfig(Configuration):
+    """Returns that the market does not explain."""
+
+    window_days: int = Setting(
+        default=60, ge=10, description="Days of the regression on the benchmarks (days). Source: own choice, a quarter."
+    )
+    min_days: int = Setting(default=30, ge=8, description="Least days of the regression (days). Source: own choice.")
+    mean_days: int = Setting(default=5, ge=1, description="Residuals that are averaged (days). Source: definitions 1.1.")
+    volatility_days: int = Setting(default=20, ge=2, description="Residuals of the volatility (days). Source: definitions 1.1.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> AlphaConfig:
+        if self.min_days > self.window_days:
+            raise ValueError(f"min_days was {self.min_days}; it must not be above window_days, {self.window_days}")
+        return self
+
+
+class InstitutionConfig(Configuration):
+    """What institutions are thought to do: signals, their weights, and how sure they are together."""
+
+    momentum: MomentumConfig = Setting(default=MomentumConfig(), description="Momentum of the differenced price.")
+    alpha: AlphaConfig = Setting(default=AlphaConfig(), description="Returns that the market does not explain.")
+    range_minutes: int = Setting(
+        default=30, ge=1, le=390, description="Opening range, from the regular open (min). Source: tug of war requirement."
+    )
+    momentum_weight: float = Setting(default=2.0, ge=0, description="Points of momentum. Source: definitions 1.1.")
+    alpha_weight: float = Setting(default=2.0, ge=0, description="Points of alpha. Source: definitions 1.1.")
+    breakout_weight: float = Setting(default=3.0, ge=0, description="Points of the breakout. Source: definitions 1.1.")
+    news_weight: float = Setting(default=2.0, ge=0, description="Points of filings and news. Source: definitions 1.1.")
+    momentum_full: float = Setting(
+        default=1.5, gt=0, description="Momentum that counts in full (deviations). Source: own choice."
+    )
+    alpha_full: float = Setting(
+        default=2.0, gt=0, description="Alpha that counts in full (standard errors). Source: own choice, two."
+    )
+    min_conviction: float = Setting(
+        default=0.05, ge=0, le=1, description="Least weighted mean that is a direction (fraction). Source: own choice."
+    )
+    penalty_share: float = Setting(
+        default=0.5, ge=0, description="Confidence lost per unit of residual volatility a year. Source: definitions 1.1."
+    )
+    max_penalty: float = Setting(default=0.15, ge=0, le=1, description="Most that is lost (fraction). Source: definitions 1.1.")
+    min_confidence: float = Setting(default=0.5, ge=0, le=1, description="Least raw confidence. Source: definitions 1.1.")
+    max_confidence: float = Setting(default=0.95, ge=0, le=1, description="Largest raw confidence. Source: definitions 1.1.")
+    news_age_minutes: float = Setting(
+        default=90.0, gt=0, description="Oldest reading of the news that counts (min). Source: own choice, three readings."
+    )
+
+
+class CrowdConfig(Configuration):
+    """What the crowd is thought to do: greed is +1, fear -1."""
+
+    rsi_days: int = Setting(default=14, ge=2, description="Days of Wilder's index (days). Source: definitions 1.2.")
+    greed_rsi: float = Setting(default=70.0, ge=0, le=100, description="Greed from here. Source: tug of war requirement.")
+    fear_rsi: float = Setting(default=30.0, ge=0, le=100, description="Fear up to here. Source: tug of war requirement.")
+    fade_rsi: float = Setting(default=85.0, ge=0, le=100, description="A fade from here. Source: tug of war requirement.")
+    fade_ofi: float = Setting(
+        default=-1.5, description="Order-flow score below which a fade is one (deviations). Source: tug of war requirement."
+    )
+    tape_age_minutes: float = Setting(
+        default=5.0, gt=0, description="Oldest snapshot of the tape that counts (min). Source: definitions 1.2."
+    )
+    pump_minutes: int = Setting(default=15, ge=1, description="Span of a pump (min). Source: tug of war requirement.")
+    pump_frac: float = Setting(default=0.05, gt=0, description="Least rise of a pump. Source: tug of war requirement.")
+    volume_days: int = Setting(default=20, ge=2, description="Sessions of the usual volume. Source: tug of war requirement.")
+    min_volume_days: int = Setting(default=5, ge=1, description="Least of them (sessions). Source: own choice.")
+    volume_spike: float = Setting(
+        default=2.0, gt=0, description="Volume so far over the usual at this time (times). Source: tug of war requirement."
+    )
+    base_confidence: float = Setting(
+        default=0.5, ge=0, le=1, description="Confidence of the crowd's view without points. Source: definitions 1.2."
+    )
+    share_confidence: float = Setting(
+        default=0.45, ge=0, le=1, description="Confidence that all points on one side add. Source: definitions 1.2."
+    )
+    rsi_points: float = Setting(default=2.0, ge=0, description="Points of the index. Source: definitions 1.2.")
+    pump_points: float = Setting(default=3.0, ge=0, description="Points of a pump. Source: definitions 1.2.")
+    volume_points: float = Setting(default=1.0, ge=0, description="Points of a volume spike. Source: definitions 1.2.")
+    post_points: float = Setting(default=2.0, ge=0, description="Points of what is posted. Source: definitions 1.2.")
+    min_tone: float = Setting(default=0.1, ge=0, le=1, description="Least tone of posts that is one. Source: own choice.")
+
+
+class TugStream(TugBarStream):
+    """One share that is traded.
+
+    Parameters
+    ----------
+    cycle_minutes : entries are looked for on this grid. wake_from : confidence from which a conviction is a candidate.
+    measure : what confidence is: `raw`, `rank` or `probability`.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        seconds: int,
+        board: MarketBoard,
+        institution: InstitutionConfig,
+        crowd: CrowdConfig,
+        market: MarketConfig,
+        *,
+        without: tuple[str, ...] = (),
+        cycle_minutes: int = 15,
+        flip_bars: int = 3,
+        rank_rows: int = 1_000,
+        min_rank_rows: int = 40,
+        wake_from: float = 0.75,
+        measure: Literal["raw", "rank", "probability"] = "rank",
+    ) -> None:
+        from sovereign.kernels.indicator import RSI_STATE, step_rsi
+        from sovereign.kernels.tug_of_war import DAY, ROW_FIELDS, SETTING
+
+        self.row_dtype = np.dtype(ROW_HEAD + ROW_FIELDS, align=True)
+        super().__init__(instrument, seconds, board)
+        self._institution, self._crowd, self._market = institution, crowd, market
+        self._reading = market.reading
+        self._without = frozenset(without)
+        self._is_daily = seconds >= _DAY_S
+        self._seconds = seconds
+        self._step_rsi = step_rsi
+        self._rsi = np.zeros(RSI_STATE)
+        self._day = np.zeros(1, DAY)
+        self._setting = _setting(institution, crowd, self._without, SETTING)
+        self._setting["flip_bars"] = flip_bars
+        self._setting["wake_from"] = wake_from
+        self._setting["measure"] = ("raw", "rank", "probability").index(measure)
+        self._cycle_ns = cycle_minutes * NS_PER_MINUTE
+        self._min_ranked = min_rank_rows
+        self._convictions: deque[float] = deque(maxlen=rank_rows)
+        self._volumes: deque[NDArray[np.float64]] = deque(maxlen=crowd.volume_days)
+        self._residuals: deque[float] = deque(maxlen=max(institution.alpha.volatility_days, institution.alpha.mean_days))
+        self._previous: Session | None = None
+        self._is_prepared = False
+        self._since_fit = institution.momentum.refit_sessions
+        self.order = np.nan
+        self.coefficients: Float64 = np.full(3, np.nan)
+        self._alpha_deviation = np.nan
+        self._usual: Float64 = np.zeros(1)
+        self._today: Float64 = np.zeros(1)
+        self._ranked: Float64 = np.zeros(0)
+        self._levels: Float64 = np.zeros(0)
+
+    def start_session(self, session: Session) -> None:
+        """Begin a trade date; the one before goes into what is remembered."""
+        before = self.session
+        super().start_session(session)
+        self._previous = before
+        self._is_prepared = False
+
+    def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:  # noqa: ARG002 - the port's shape
+        """Measure the next bars."""
+        from sovereign.kernels.tug_of_war import read_bars
+
+        session = self.session
+        if session is None:
+            return
+        if not self._is_prepared:
+            self._prepare(session)
+        self._place_market(rows, session)
+        self._place_evidence(rows)
+        first, second = (self._benchmark_change(n, rows["known_at"], session) for n in (0, 1))
+        read_bars(
+            rows,
+            self._rows[: self._count],
+            self._day,
+            self._setting,
+            first,
+            second,
+            self._usual,
+            self._ranked,
+            self._levels,
+            self._today,
+        )
+        self._observe(rows)
+
+    # What a completed session leaves
+
+    def _close_day(self) -> None:
+        rows = self.rows
+        looked = rows[rows["cycle"] & ~np.isnan(rows["conviction"])]
+        self._convictions.extend(np.abs(looked["conviction"]).tolist())
+        self._board.outcomes.add(
+            self.instrument.symbol,
+            self.days[-1],
+            looked["conviction"],
+            looked["close"],
+            self._last_close,
+            is_daily=self._is_daily,
+        )
+        self._volumes.append(np.maximum.accumulate(self._today))
+        self._step_rsi(self._rsi, self._last_close, self._crowd.rsi_days)
+
+    # What completed sessions say of this one
+
+    def _prepare(self, session: Session) -> None:
+        self._is_prepared = True
+        opens, closes = session.regular_open_ns, session.regular_close_ns
+        width = closes - opens if self._is_daily else self._seconds * NS_PER_SECOND
+        slots = max(1, -(-(closes - opens) // width))
+        day = self._day
+        day["opens_ns"], day["closes_ns"], day["slot_ns"] = opens, closes, width
+        day["range_ns"] = self._institution.range_minutes * NS_PER_MINUTE
+        day["pump_ns"] = self._crowd.pump_minutes * NS_PER_MINUTE
+        day["cycle_ns"], day["is_daily"] = self._cycle_ns, self._is_daily
+        day["range_high"], day["range_low"] = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+        day["volume"], day["last_ns"] = 0, opens
+        day["rsi_period"] = self._crowd.rsi_days
+        day["rsi_state"][0] = self._rsi
+        self._today = np.zeros(slots)
+        self._usual = self._usual_volume(slots)
+        self._ranked = np.sort(np.array(self._convictions)) if len(self._convictions) >= self._min_ranked else np.zeros(0)
+        self._levels = self._board.outcomes.levels(session.trade_date)
+        for name in ("momentum_deviation", "alpha_deviation", "residual_volatility"):
+            day[name] = np.nan
+        day["last_close"] = self.day_closes[-1] if self.day_closes else np.nan
+        if "momentum" not in self._without:
+            self._prepare_momentum()
+        if "alpha" not in self._without:
+            self._prepare_alpha()
+
+    def _usual_volume(self, slots: int) -> Float64:
+        known = [day for day in self._volumes if len(day) >= slots]
+        if len(known) < self._crowd.min_volume_days:
+            return np.full(slots, np.nan)
+        found: Float64 = np.mean([day[:slots] for day in known], axis=0)
+        return found
+
+    def _prepare_momentum(self) -> None:
+        from sovereign.kernels.fractional import fractional_difference, fractional_weights, least_order
+
+        own = self._institution.momentum
+        if len(self.day_closes) < own.min_days:
+            return
+        logs = np.log(np.array(self.day_closes[-own.fit_days :]))
+        self._since_fit += 1
+        if self._since_fit > own.refit_sessions or np.isnan(self.order):
+            self._since_fit = 1
+            self.order = least_order(logs, own.width_days, own.order_step, own.max_p, own.test_lags)
+        if np.isnan(self.order):
+            return
+        series = fractional_difference(logs, self.order, own.width_days)[own.width_days - 1 :]
+        weights = fractional_weights(self.order, own.width_days)
+        day, latest = self._day, own.mean_days - 1
+        day["momentum_base"] = float(weights[1:] @ logs[-1 : -own.width_days : -1])
+        day["momentum_sum"] = float(series[len(series) - latest :].sum()) if latest else 0.0
+        day["momentum_days"] = own.mean_days
+        day["momentum_mean"] = float(series.mean())
+        day["momentum_deviation"] = float(series.std())
+
+    def _prepare_alpha(self) -> None:
+        from sovereign.kernels.fractional import least_squares
+
+        own, board = self._institution.alpha, self._board
+        if len(board.benchmarks) < 2:
+            return
+        one, two = (board.tracks[symbol].closes for symbol in board.benchmarks[:2])
+        pairs = list(zip(self.days, self.day_closes, strict=True))[-own.window_days - 1 :]
+        # Aligned by date: a change counts when share and benchmarks have both of its ends.
+        changes = [
+            (day, np.log(close / last), np.log(one[day] / one[before]), np.log(two[day] / two[before]))
+            for (before, last), (day, close) in pairwise(pairs)
+            if before in one and day in one and before in two and day in two
+        ]
+        if changes and changes[-1][0] == self.days[-1] and not np.isnan(self.coefficients).any():
+            # The last day's residual, by the coefficients that were known before it.
+            _, own_change, first, second = changes[-1]
+            self._residuals.append(float(own_change - self.coefficients @ np.array([1.0, first, second])))
+        self.coefficients = np.full(3, np.nan)
+        if len(changes) < own.min_days:
+            return
+        y = np.array([change[1] for change in changes])
+        x = np.stack([np.full(len(y), 0.01), [c[2] for c in changes], [c[3] for c in changes]], axis=1)
+        beta, inverse = np.zeros(3), np.zeros((3, 3))
+        left = least_squares(x, y, beta, inverse)
+        if np.isnan(left):
+            return
+        self.coefficients = np.array([0.01 * beta[0], beta[1], beta[2]])
+        recent, needed = list(self._residuals), own.mean_days - 1
+        if len(recent) >= own.volatility_days:
+            deviation = float(np.std(recent[-own.volatility_days :]))
+            self._day["residual_volatility"] = deviation * np.sqrt(self._reading.sessions_per_year)
+        if len(recent) < needed:
+            return
+        day = self._day
+        day["alpha"], day["beta_first"], day["beta_second"] = self.coefficients
+        day["alpha_sum"] = sum(recent[len(recent) - needed :])
+        day["alpha_days"] = own.mean_days
+        day["alpha_deviation"] = float(np.sqrt(left / (len(y) - 3)))
+
+    # What others know at a bar's time
+
+    def _benchmark_change(self, number: int, ts: NDArray[np.int64], session: Session) -> Float64:
+        board = self._board
+        if len(board.benchmarks) <= number or not self.days:
+            return np.full(len(ts), np.nan)
+        symbol = board.benchmarks[number]
+        before = board.tracks[symbol].closes.get(self.days[-1], np.nan)
+        found: Float64 = np.log(board.at(symbol, ts, session.regular_open_ns) / before)
+        return found
+
+    def _place_market(self, rows: NDArray[Any], session: Session) -> None:
+        from sovereign.kernels.tug_of_war import REGIME_CRISIS, REGIME_TREND
+
+        if "regime" in self._without:
+            rows["regime"], rows["can_enter"] = REGIME_TREND, True
+            for name in ("p_crisis", "market_volatility", "market_momentum"):
+                rows[name] = np.nan
+            return
+        readings = self._board.regimes.values
+        ts = rows["known_at"]
+        index = np.searchsorted(readings["known_at"], ts, side="right") - 1
+        is_there = index >= 0
+        seen = readings[np.maximum(index, 0)] if len(readings) else np.zeros(len(ts), REGIME_READING)
+        age = self._age(seen["known_at"], ts, session)
+        is_fresh = is_there & (age < self._market.stale_bars) & seen["is_known"]
+        rows["regime"] = np.where(is_fresh, seen["state"], 0)
+        rows["is_halted"] = is_there & seen["is_halted"]
+        rows["can_enter"] = is_fresh & ~seen["is_halted"] & (seen["state"] != REGIME_CRISIS)
+        for name, source in (("p_crisis", "p_crisis"), ("market_volatility", "volatility"), ("market_momentum", "momentum")):
+            rows[name] = np.where(is_there, seen[source], np.nan)
+
+    def _age(self, known: NDArray[np.int64], ts: NDArray[np.int64], session: Session) -> Float64:
+        """Return the age of readings in bars of the regime, counted in trading time of this session and the one before."""
+        width = self._market.bar_seconds * NS_PER_SECOND
+        if self._market.bar_seconds >= _DAY_S:
+            width = session.regular_close_ns - session.regular_open_ns
+        age = np.where(known > session.open_ns, ts - known, np.inf)
+        previous = self._previous
+        if previous is not None:
+            night = np.maximum(previous.regular_close_ns - known, 0) + np.maximum(ts - session.regular_open_ns, 0)
+            age = np.where((known <= session.open_ns) & (known > previous.open_ns), night, age)
+        found: Float64 = age / width
+        return found
+
+    def _place_evidence(self, rows: NDArray[Any]) -> None:
+        for name in ("news_tone", "post_tone", "ofi_z"):
+            rows[name] = np.nan
+        rows["is_absorption"] = -1
+        evidence = self._board.evidence
+        if evidence is None:
+            return
+        symbol = self.instrument.symbol
+        for row in rows:
+            ts = int(row["known_at"])
+            tape = None if "tape" in self._without else evidence.tape(symbol, ts)
+            if tape is not None and ts - tape.ts <= self._crowd.tape_age_minutes * NS_PER_MINUTE:
+                row["ofi_z"], row["is_absorption"] = tape.ofi_z, int(tape.is_absorption)
+            news = None if "news" in self._without else evidence.news(symbol, ts)
+            if news is not None and ts - news.ts <= self._institution.news_age_minutes * NS_PER_MINUTE:
+                row["news_tone"], row["post_tone"] = news.tone, news.post_tone
+
+
+def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozenset[str], dtype: np.dtype[Any]) -> NDArray[Any]:
+    record = np.zeros(1, dtype)
+    for section in (institution, crowd):
+        for name in dtype.names or ():
+            if name in type(section).model_fields:
+                record[name] = getattr(section, name)
+    for part, name in (("breakout", "breakout_weight"), ("momentum", "momentum_weight"), ("alpha", "alpha_weight")):
+        if part in without:
+            record[name] = 0.0
+    if "crowd" in without:
+        for name in ("rsi_points", "pump_points", "volume_points", "post_points"):
+            record[name] = 0.0
+    return record

@@ -1,0 +1,415 @@
+"""The tug of war as a strategy: candidates on a grid of time, exits whenever something that matters has changed.
+
+| Verdict | Institutions | Crowd | Order |
+|---|---|---|---|
+| strong conflict | sure | against them | full size |
+| weak conflict | surer | no direction | 60% |
+| crowded skip | sure | with them | none |
+| no signal | unsure or undecided | any | none |
+
+Stop and target rest at the venue from the fill on, and so come first. Then, in order: institutions have turned (signal flip),
+the crowd has joined (crowded exit), the day ends (the platform's own timer), the market is in crisis. A refusal is a record
+with its numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sovereign.core.decision import Check, Proposal, RefusedColumns
+from sovereign.core.episode import Episode, EpisodeBook
+from sovereign.core.instrument import Instrument
+from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce
+from sovereign.core.port import Moment, SignalStream
+from sovereign.core.position import Trade
+from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, Session
+from sovereign.feeds.earnings import EarningsCalendar, EarningsState, read_earnings
+from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
+from sovereign.signals.tug_of_war import TugStream
+from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
+from sovereign.strategies.tug_of_war.agent import CrowdAgent, InstitutionalAgent
+from sovereign.strategies.tug_of_war.configuration import Part, TugOfWarConfig
+from sovereign.strategies.tug_of_war.kelly import Kelly
+
+_DAY_S = NS_PER_DAY // NS_PER_SECOND
+_UNKNOWN, _CHOP, _TREND, _CRISIS = range(4)
+_REGIMES = {_UNKNOWN: "UNKNOWN", _CHOP: "CHOP", _TREND: "TREND", _CRISIS: "CRISIS"}
+
+ROW_INPUTS = (
+    "close",
+    "volume",
+    "momentum_z",
+    "alpha_z",
+    "residual_volatility",
+    "breakout",
+    "rsi",
+    "pump",
+    "volume_ratio",
+    "news_tone",
+    "post_tone",
+    "ofi_z",
+    "conviction",
+    "raw_confidence",
+    "rank",
+    "probability",
+    "p_crisis",
+    "market_volatility",
+    "market_momentum",
+)
+"""Fields of the bar that a decision records where they are known."""
+
+
+class TugOfWarStrategy:
+    """Institutions against the crowd; see `core.port.Strategy`. It learns of its closed trades through `on_trade`."""
+
+    name = "tug_of_war"
+    gate_names = ("passed",)
+    is_stateless = False
+    market = "portfolio"
+    parts: Sequence[Part] = (
+        "momentum",
+        "alpha",
+        "breakout",
+        "news",
+        "tape",
+        "crowd",
+        "regime",
+        "chop_rule",
+        "veto",
+        "earnings",
+        "kelly",
+        "flip_exit",
+        "crowded_exit",
+    )
+    """What `strategies.tug_of_war.without` can leave out."""
+
+    def __init__(self, config: TugOfWarConfig) -> None:
+        self.config = config
+        self._without = frozenset(config.without)
+        self._rule = ConflictRule(config.conflict)
+        self._institution = InstitutionalAgent(config.confidence)
+        self._crowd = CrowdAgent(config.crowd)
+        self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
+        self._seen: set[str] = set()
+        position = config.position
+        self.kelly = Kelly(position.kelly, position.trend_stop_frac, position.trend_target_frac)
+        self._calendar: EarningsCalendar | None = None
+        self._book: EpisodeBook | None = None
+        self._entries: dict[str, Episode] = {}
+        self._session: Session | None = None
+
+    @staticmethod
+    def without_outside_data(config: TugOfWarConfig) -> TugOfWarConfig:
+        """Return the settings for an invented market: it has no earnings calendar, and is too short for a daily regime."""
+        without = tuple(dict.fromkeys((*config.without, "earnings")))
+        market = config.market.model_copy(update={"bar_seconds": min(config.market.bar_seconds, 1_800)})
+        return config.model_copy(update={"without": without, "market": market})
+
+    def use_book(self, book: EpisodeBook) -> None:
+        """Keep episodes in `book` from now on; at the begin of each session those closed before it are remembered."""
+        self._book = book
+
+    def use_evidence(self, evidence: Evidence) -> None:
+        """Read the tape and the news from `evidence` from now on."""
+        self.board.evidence = evidence
+
+    def signal_stream(self, instrument: Instrument) -> SignalStream:
+        """Create the rows of one symbol; a benchmark's wake nobody."""
+        config, symbol = self.config, instrument.symbol
+        if symbol in self._seen:  # begun anew: nothing may be counted twice
+            evidence = self.board.evidence
+            self.board, self._seen = MarketBoard(config.benchmarks, config.confidence.calibration), set()
+            self.board.evidence = evidence
+        self._seen.add(symbol)
+        if symbol in config.benchmarks:
+            return BenchmarkStream(instrument, config.bar_seconds, self.board, config.market)
+        confidence, conflict = config.confidence, config.conflict
+        return TugStream(
+            instrument,
+            config.bar_seconds,
+            self.board,
+            config.institution,
+            config.crowd,
+            config.market,
+            without=config.without,
+            cycle_minutes=config.entry.cycle_minutes,
+            flip_bars=config.exits.flip_bars,
+            rank_rows=confidence.rank_rows,
+            min_rank_rows=confidence.min_rank_rows,
+            wake_from=min(conflict.min_opposed, conflict.min_alone),
+            measure=confidence.measure,
+        )
+
+    def start_session(self, session: Session, instrument: Instrument) -> None:  # noqa: ARG002 - the port's shape
+        """Remember what earlier sessions have left, once a session."""
+        if session is self._session:
+            return
+        is_first, self._session = self._session is None, session
+        if self._book is None or not is_first:
+            return
+        position = self.config.position
+        # Only what was closed before the session: run again after a crash, it must know what it knew the first time.
+        self.kelly = Kelly(position.kelly, position.trend_stop_frac, position.trend_target_frac)
+        for episode in self._book.closed_before(self.name, session.open_ns, position.kelly.max_trades):
+            self.kelly.add(episode.return_frac or 0.0)
+        for held in self._book.open_at(self.name, session.open_ns):
+            self._entries[held.symbol] = held
+
+    def decide(self, moment: Moment) -> Sequence[Proposal]:
+        """Return the bar's candidate, or the end of a position."""
+        row = moment.row
+        if moment.position_quantity:
+            return self._hold(moment, row)
+        if not row["cycle"]:
+            return ()
+        institution = self._institution.view(row)
+        if not institution.vote or institution.confidence < min(
+            self.config.conflict.min_opposed, self.config.conflict.min_alone
+        ):
+            return ()
+        crowd = self._crowd.view(row)
+        return (self._enter(moment, row, institution, crowd),)
+
+    def on_trade(self, trade: Trade) -> None:
+        """Take a closed trade into the record."""
+        move = trade.side.sign * (trade.exit_ticks - trade.entry_ticks) / trade.entry_ticks
+        self.kelly.add(move)
+        entry = self._entries.pop(trade.instrument.symbol, None)
+        if entry is None or self._book is None or entry.side != trade.side.sign:
+            return
+        closed = replace(
+            entry,
+            closed_ns=trade.exit_ns,
+            outcome=1.0 if trade.net > 0 else 0.0 if trade.net < 0 else 0.5,
+            return_frac=move,
+            exit_reason=trade.exit_role.value,
+            held_ns=trade.exit_ns - trade.entry_ns,
+            lesson=f"{entry.lesson} made {move:+.2%} by {trade.exit_role.value}",
+        )
+        self._book.keep(closed, max(self.config.position.kelly.max_trades, 1))
+
+    def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:  # noqa: ARG002 - the port's shape
+        """Return None: what the strategy refuses itself is a proposal without an order."""
+        return None
+
+    def usual_bracket(self, instrument: Instrument) -> Bracket | None:  # noqa: ARG002 - the port's shape
+        """Return None: stop and target are fractions of the price."""
+        return None
+
+    # Exits
+
+    def _hold(self, moment: Moment, row: Any) -> Sequence[Proposal]:
+        """Return the first exit that is due, in the documented order; stop, target and the day's end are not decided here."""
+        sign = 1 if moment.position_quantity > 0 else -1
+        streak, flip_bars = int(row["streak"]), self.config.exits.flip_bars
+        against = streak if int(row["direction"]) == -sign else 0
+        if "flip_exit" not in self._without and against >= flip_bars:
+            check = Check("signal_flip", float(against), float(flip_bars), "bars", True, "institutions have turned")
+            return (self._exit(moment, row, sign, "signal flip", check),)
+        if "crowded_exit" not in self._without and int(row["crowd"]) == sign:
+            check = Check("crowded", 1.0, 1.0, "flag", True, "the crowd has joined")
+            return (self._exit(moment, row, sign, "crowded exit", check),)
+        if row["is_halted"]:
+            check = Check("crisis", 1.0, 1.0, "flag", True, "the market is in crisis, or was and has not calmed down")
+            return (self._exit(moment, row, sign, "crisis halt", check),)
+        return ()
+
+    def _exit(self, moment: Moment, row: Any, sign: int, reason: str, check: Check) -> Proposal:
+        side = Side.SELL if sign > 0 else Side.BUY
+        intent = OrderIntent(
+            symbol=moment.symbol,
+            side=side,
+            time_in_force=self._time_in_force(),
+            role=OrderRole.EXIT,
+            reduce_only=True,
+            reason=reason,
+        )
+        return Proposal(
+            name=reason,
+            symbol=moment.symbol,
+            side=side,
+            strength=1.0,
+            confidence=1.0,
+            inputs=_inputs(row),
+            checks=(check,),
+            intent=intent,
+        )
+
+    def _time_in_force(self) -> TimeInForce:
+        # A daily bar is known at the close; its order meets the next session's open.
+        return TimeInForce.GTC if self.config.bar_seconds >= _DAY_S else TimeInForce.DAY
+
+    # Entries
+
+    def _enter(self, moment: Moment, row: Any, institution: AgentView, crowd: AgentView) -> Proposal:
+        config = self.config
+        combined = self._rule.combine((institution, crowd))
+        side = Side.BUY if institution.vote == 1 else Side.SELL
+        regime = int(row["regime"])
+        position = config.position
+        is_trend = regime == _TREND
+        stop_frac = position.trend_stop_frac if is_trend else position.chop_stop_frac
+        target_frac = position.trend_target_frac if is_trend else position.chop_target_frac
+        edge = self.kelly.edge
+        fraction = 0.0 if "kelly" in self._without else edge.fraction
+        size_frac = sized(fraction, stop_frac, combined.size_factor, config)
+        close = int(row["close"])
+        stop_ticks, target_ticks = math.ceil(stop_frac * close), max(1, round(target_frac * close))
+        checks = (
+            *combined.checks,
+            Check("crowd_known", float(crowd.vote is not None), 1.0, "flag", crowd.vote is not None, crowd.reason),
+            *self._market_checks(row, regime, side),
+            *self._veto_checks(row, side),
+            self._earnings_check(moment),
+            Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
+        )
+        intent = None
+        if combined.direction and all(check.passed for check in checks):
+            intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
+            self._remember(moment, row, side, institution, crowd, size_frac, combined.verdict)
+        inputs = {
+            "regime": _REGIMES[regime],
+            "rule": combined.verdict,
+            "vote_institutions": institution.word,
+            "confidence_institutions": institution.confidence,
+            "vote_crowd": crowd.word,
+            "confidence_crowd": crowd.confidence,
+            "tug_score": abs(institution.confidence - crowd.confidence),
+            "is_absorption": int(row["is_absorption"]),
+            "size_frac": size_frac,
+            "stop_frac": stop_frac,
+            "kelly_trades": edge.trades,
+            "kelly_win_rate": edge.win_rate,
+            "kelly_odds": edge.odds,
+            "kelly_fraction": fraction,
+            **_inputs(row),
+        }
+        return Proposal(
+            name=combined.verdict,
+            symbol=moment.symbol,
+            side=side,
+            strength=min(1.0, abs(float(row["conviction"]))),
+            confidence=institution.confidence,
+            inputs=inputs,
+            checks=checks,
+            intent=intent,
+        )
+
+    def _market_checks(self, row: Any, regime: int, side: Side) -> tuple[Check, ...]:
+        can_enter, is_halted = bool(row["can_enter"]), bool(row["is_halted"])
+        word = "is stale or unknown" if regime == _UNKNOWN else f"is {_REGIMES[regime].lower()}"
+        checks = [
+            Check("halt", float(is_halted), 0.0, "flag", not is_halted, "the market was in crisis and has not calmed down"),
+            Check("regime", float(can_enter), 1.0, "flag", can_enter or is_halted, f"the regime {word}"),
+        ]
+        if regime == _CHOP and "chop_rule" not in self._without:
+            breakout = float(row["breakout"])
+            ahead = side.sign * breakout
+            checks.append(
+                Check("opening_range", ahead, 0.0, "ranges", ahead > 0.0, "in chop only a breakout on our side is traded")
+            )
+        return tuple(checks)
+
+    def _veto_checks(self, row: Any, side: Side) -> tuple[Check, ...]:
+        if side is Side.SELL or "veto" in self._without:
+            return ()
+        crowd = self.config.crowd
+        rsi, ofi = float(row["rsi"]), float(row["ofi_z"])
+        is_fade = rsi >= crowd.fade_rsi and ofi < crowd.fade_ofi
+        seen = "no data of the tape" if math.isnan(ofi) else f"order flow {ofi:.2f} deviations"
+        absorbed = int(row["is_absorption"])
+        return (
+            Check("fade", _known(rsi), crowd.fade_rsi, "index", not is_fade, seen),
+            Check("absorption", float(max(0, absorbed)), 0.0, "flag", absorbed != 1, seen),
+        )
+
+    def _earnings_check(self, moment: Moment) -> Check:
+        limit = self.config.earnings.blackout_h
+        if "earnings" in self._without:
+            return Check("earnings", 0.0, limit, "h", True, "left out")
+        if self._calendar is None:
+            self._calendar = read_earnings(self.config.earnings)
+        answer = self._calendar.at(moment.symbol, moment.ts)
+        hours = math.nan if answer.report_ns is None else (answer.report_ns - moment.ts) / NS_PER_HOUR
+        is_unknown = answer.state is EarningsState.UNKNOWN
+        passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
+        return Check("earnings", hours, limit, "h", passed, answer.reason)
+
+    def _order(
+        self, moment: Moment, side: Side, stop_ticks: int, target_ticks: int, size_frac: float, combined: Combined
+    ) -> OrderIntent:
+        config = self.config
+        bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
+        multiplier = min(1.0, max(1e-6, round(size_frac / config.position.max_size_frac, 6)))
+        reason = f"{combined.verdict}: {_REGIMES[int(moment.row['regime'])].lower()}"
+        if config.entry.order == "market" or config.bar_seconds >= _DAY_S:
+            return OrderIntent(
+                symbol=moment.symbol,
+                side=side,
+                time_in_force=self._time_in_force(),
+                bracket=bracket,
+                size_multiplier=multiplier,
+                reason=reason,
+            )
+        # At the limit or better, never worse: rounded away from the last price only as far as the setting says.
+        reach = config.entry.slip_frac * moment.last_ticks
+        limit = moment.last_ticks + side.sign * math.floor(reach)
+        return OrderIntent(
+            symbol=moment.symbol,
+            side=side,
+            order_type=OrderType.LIMIT,
+            limit_ticks=max(1, limit),
+            time_in_force=TimeInForce.IOC,
+            bracket=bracket,
+            size_multiplier=multiplier,
+            reason=reason,
+        )
+
+    def _remember(
+        self,
+        moment: Moment,
+        row: Any,
+        side: Side,
+        institution: AgentView,
+        crowd: AgentView,
+        size_frac: float,
+        verdict: str,
+    ) -> None:
+        entry = Episode(
+            episode_id=f"{self.name}-{moment.symbol}-{moment.ts}",
+            strategy=self.name,
+            symbol=moment.symbol,
+            opened_ns=moment.ts,
+            side=side.sign,
+            regime=_REGIMES[int(row["regime"])],
+            features=(float(row["raw_confidence"]), float(row["rank"]), float(row["probability"])),
+            views=tuple((view.agent, view.vote, view.confidence) for view in (institution, crowd)),
+            confidence=institution.confidence,
+            size_frac=size_frac,
+            lesson=verdict,
+        )
+        self._entries[moment.symbol] = entry
+
+
+def _inputs(row: Any) -> Mapping[str, float | int | str]:
+    return {name: value for name in ROW_INPUTS if not math.isnan(value := row[name].item())}
+
+
+def _known(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def sized(fraction: float, stop_frac: float, size_factor: float, config: TugOfWarConfig) -> float:
+    """Return the size of a position as a fraction of equity.
+
+    The floor and what half of Kelly's fraction adds to it, at most the largest size; never more than loses `max_risk_frac` at
+    the stop; times the factor of the verdict. Source: definitions 1.4.
+    """
+    position = config.position
+    size = min(position.min_size_frac + position.kelly_scale * fraction, position.max_size_frac)
+    return min(size, position.max_risk_frac / stop_frac) * size_factor
