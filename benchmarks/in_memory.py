@@ -62,6 +62,7 @@ class Empty:
 
     name = "empty"
     gate_names: Sequence[str] = ("PASSED",)
+    is_stateless = True
 
     def signal_stream(self, instrument: Instrument) -> NoSignals:
         return NoSignals(instrument)

@@ -1,9 +1,9 @@
 """From slice in to order out: `python -m benchmarks.live_latency [--slices N]`.
 
-A venue in a process of its own sends slices of its tape over a WebSocket; for each of them a live session decides on one order.
-What is measured is the time at the venue from the sending of a slice to the arrival of its order, through everything that a paper
-session has: client, I/O thread, inbox, recording, signals, strategy, risk door, write-ahead journal with its audit chain on the
-disk, outbox, client. The venue's own making of slices and reading of orders counts as ours.
+A venue in a process of its own sends slices of its tape over a WebSocket; for each a live session decides on one order.
+Measured is the time at the venue from the sending of a slice to the arrival of its order, through everything that a paper
+session has: client, I/O thread, inbox, recording, signals, strategy, risk door, write-ahead journal with its audit chain on
+the disk, outbox, client. The venue's own making of slices and reading of orders counts as ours.
 
 Beside it, in the same run and process, the venue sends a frame as long as a slice to a bare client of the same library, which
 sends one as long as an order back. The ratio of the two is the figure; the part that the disk takes is given apart.
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 MS = 1_000_000
 SLICE_MS = 250
+EVERY_MS = 20  # of the clock on the wall: slices come as a market brings them, not as fast as they can be worked through
 SLICE_BYTES, ORDER_BYTES = 1_500, 600
 WARM_UP = 50
 BALANCE = Decimal(1_000_000)
@@ -89,7 +90,7 @@ def serve(pipe: Any, slices: int, echoes: int) -> None:
     asyncio.run(_serve(pipe, slices, echoes))
 
 
-async def _serve(pipe: Any, slices: int, echoes: int) -> None:
+async def _serve(pipe: Any, slices: int, echoes: int) -> None:  # noqa: C901 - two servers, and what they note
     from websockets.asyncio.server import serve as listen
 
     from sovereign.execution.matching import warm_up
@@ -105,12 +106,26 @@ async def _serve(pipe: Any, slices: int, echoes: int) -> None:
     class Stamping(VenueServer):
         """Notes when a slice is sent, and when the order that it led to arrives."""
 
-        sent_ns = 0
+        sent_ns = went_ns = 0
+
+        def _may_go_on(self, market: Any) -> bool:
+            now = time.perf_counter_ns()
+            if now - self.went_ns < EVERY_MS * MS or not super()._may_go_on(market):
+                return False
+            self.went_ns = now
+            return True
+
+        async def remind(self) -> None:
+            """Let the market look again whether it may go on."""
+            while True:
+                await asyncio.sleep(EVERY_MS / 4_000)
+                for stirred in self._stirred.values():
+                    stirred.set()
 
         def _send_news(self, line: Any) -> bool:
             at = time.perf_counter_ns()
             has_more = super()._send_news(line)
-            if has_more:
+            if has_more and not self.sent_ns:  # one that waits for its order is not forgotten for the next
                 self.sent_ns = at
             return has_more
 
@@ -127,21 +142,21 @@ async def _serve(pipe: Any, slices: int, echoes: int) -> None:
             await connection.send(frame)
             await connection.recv()
             echoed.append(time.perf_counter_ns() - at)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(EVERY_MS / 1_000)
 
     exchange = Exchange(open_tape, "admin-token", None)
-    spec = MarketSpec(
-        name="main", tape=tape_spec(slices), pace=Pace.LOCKSTEP, slice_ns=SLICE_MS * MS, latency_ns=SLICE_MS * MS
-    )
+    spec = MarketSpec(name="main", tape=tape_spec(slices), pace=Pace.LOCKSTEP, slice_ns=SLICE_MS * MS, latency_ns=SLICE_MS * MS)
     exchange.open_market(spec)
     exchange.open_account("main", "paper", BALANCE, TOKENS)
     server = Stamping(exchange, lambda _: spec, heartbeat_s=1.0)
     port = await server.start(0)
     bare = await listen(echo, "127.0.0.1", 0, compression=None, ping_interval=None)
+    reminder = asyncio.create_task(server.remind())
     pipe.send((port, int(next(iter(bare.sockets)).getsockname()[1])))
     while not await asyncio.to_thread(pipe.poll, 0.5):
         if server.failed.done():
             break
+    reminder.cancel()
     bare.close()
     await server.close()
     pipe.send((orders, echoed))
@@ -187,6 +202,7 @@ class OneOrderASlice:
     """Wants a limit order far away, with a bracket, that is gone at once if it does not fill."""
 
     name = "one_order_a_slice"
+    is_stateless = True
     gate_names: Sequence[str] = ("PASSED",)
 
     def signal_stream(self, instrument: Instrument) -> EverySlice:
@@ -207,7 +223,14 @@ class OneOrderASlice:
         )
         return [
             Proposal(
-                name="EVERY", symbol=moment.symbol, side=Side.BUY, strength=1.0, confidence=1.0, inputs={}, checks=(), intent=intent
+                name="EVERY",
+                symbol=moment.symbol,
+                side=Side.BUY,
+                strength=1.0,
+                confidence=1.0,
+                inputs={},
+                checks=(),
+                intent=intent,
             )
         ]
 
@@ -252,7 +275,7 @@ def trade(url: str, folder: Path) -> list[int]:
     from sovereign.store.store import Store
 
     warm_up()
-    config, strategy = LiveConfig(), OneOrderASlice()
+    config, strategy = LiveConfig(backlog_ms=3_600_000), OneOrderASlice()
     risk = RiskConfig.model_validate(
         {
             "excluded_windows": (),
@@ -387,7 +410,7 @@ def measure(slices: int, folder: Path) -> dict[str, Any]:
     """Measure both sides in one run; times in us."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, slices, slices), daemon=True)
+    process = context.Process(target=serve, args=(theirs, slices, slices // 2), daemon=True)
     process.start()
     try:
         if not mine.poll(120):

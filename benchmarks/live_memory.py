@@ -108,7 +108,9 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(ticks: int, slice_ticks: int, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(  # noqa: PLR0915 - one session, put together by hand
+    ticks: int, slice_ticks: int, folder: Path, tell: Callable[[str], None]
+) -> dict[str, Any]:
     from sovereign.engine.assembly import new_lines, prepare
     from sovereign.engine.engine import Engine
     from sovereign.engine.inputs import Opening

@@ -7,7 +7,7 @@ direction of the delta, with a bracket. Both sides fill at traded prices, withou
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sovereign.core.columns import Trades
 from sovereign.core.decision import Approved, Check, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, OrderFilled, TradeClosed
 from sovereign.core.instrument import Instrument
-from sovereign.core.order import Bracket, OrderIntent, Side
+from sovereign.core.order import Bracket, OrderEvent, OrderIntent, Side
 from sovereign.core.port import AccountView, Moment
 from sovereign.core.position import Trade
 from sovereign.core.session import NEVER, Session
@@ -53,6 +53,7 @@ class DeltaRule:
 
     name = "delta_rule"
     gate_names: Sequence[str] = ("PASSED",)
+    is_stateless = True
 
     def signal_stream(self, instrument: Instrument) -> OrderFlowStream:
         return EveryBar(instrument)
@@ -92,6 +93,11 @@ class EveryBar(OrderFlowStream):
 class OpenDoor:
     """A risk door that lets one contract through whatever happens, as the peer's engine with its risk checks off does."""
 
+    due_ns = NEVER
+
+    def traded_symbol(self, tape: str) -> str:
+        return tape
+
     def start_session(self, session: Session, balance: Decimal) -> Sequence[Event]:
         return ()
 
@@ -101,7 +107,7 @@ class OpenDoor:
     def judge(self, proposal: Proposal, view: AccountView) -> tuple[tuple[Check, ...], Approved | Refused]:
         return (), Approved(1, False, proposal.symbol)
 
-    def guard(self, tape: str, view: AccountView) -> tuple[int, int]:
+    def guard(self, tape: str, view: AccountView, parts: int = 1) -> tuple[int, int]:
         return -_FREE, _FREE
 
     def inspect(self, view: AccountView) -> Sequence[Event]:
@@ -109,6 +115,26 @@ class OpenDoor:
 
     def on_trade(self, trade: Trade, view: AccountView) -> Sequence[Event]:
         return ()
+
+    def on_answer(self, cause: OrderEvent, ts: int) -> Sequence[Event]:
+        return ()
+
+    def halt(self, cause: str, by: str, reason: str, ts: int) -> Sequence[Event]:
+        return ()
+
+    def reduce(self, cause: str, by: str, reason: str, ts: int) -> Sequence[Event]:
+        return ()
+
+    def resume(
+        self, by: str, reason: str, ts: int, *, causes: Collection[str] = (), view: AccountView | None = None
+    ) -> Sequence[Event]:
+        return ()
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        pass
 
 
 def run_rule(trades: Trades) -> dict[str, Any]:

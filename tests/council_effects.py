@@ -116,7 +116,7 @@ effects_of(
 )
 effects_of(
     f"{PLACE}.turn",
-    WyckoffConfig(min_trend=0.0, quiet_ratio=0.6, heavy_ratio=1.2),
+    WyckoffConfig(min_trend=0.0, quiet_ratio=0.6, heavy_ratio=1.2, test_atr=2.0),
     lambda config: rows_under(turn=plain(config)),
     {
         "range_bars": (50, 30),
@@ -127,8 +127,8 @@ effects_of(
         "max_break_atr": (1.0, 0.2),
         "quiet_ratio": (0.6, 0.9),
         "heavy_ratio": (1.2, 0.8),
-        "test_bars": (20, 2),
-        "test_atr": (0.5, 0.0),
+        "test_bars": (20, 1),
+        "test_atr": (2.0, 0.0),
         "phase_efficiency": (0.3, 0.6),
     },
 )

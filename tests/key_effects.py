@@ -28,6 +28,11 @@ EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
     "alpaca": "unit/app/test_alpaca_keys.py",
+    "earnings": "unit/app/test_scout_keys.py",
+    "news": "unit/app/test_scout_keys.py",
+    "tape": "unit/app/test_scout_keys.py",
+    "universe": "unit/app/test_scout_keys.py",
+    "dashboard": "unit/app/dashboard/test_dashboard_keys.py",
     "live": "unit/engine/test_live_keys.py",
     "alerts": "unit/app/notify/test_alert_keys.py",
     "risk": "unit/risk/test_risk_keys.py",

@@ -80,7 +80,7 @@ def wait_for(is_so: Callable[[], object], what: str, seconds: float = 60.0, chec
             raise AssertionError(f"waited {seconds:g} s for {what}")
         if check is not None and not is_so():
             check()
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -104,6 +104,7 @@ class Planted:
     slow: Mapping[int, float] = field(default_factory=dict)  # by order: further ms until the venue has it
     all_slow_ms: float = 0.0
     rejects: frozenset[int] = frozenset()
+    losses: frozenset[int] = frozenset()  # never arrive; the venue says so when asked to cancel them
     pieces: Mapping[int, int] = field(default_factory=dict)
     late_reports: tuple[tuple[float, float], ...] = ()  # what happens between is told at the end
     silences: tuple[tuple[float, float], ...] = ()  # ticks between come at the end; time goes on
@@ -175,6 +176,9 @@ class RecordedSession:
         if isinstance(request, SubmitRequest):
             number, self.orders = self.orders, self.orders + 1
             effective = request.ts + latency + round(planted.slow.get(number, 0.0) * MS)
+            if number in planted.losses:
+                self.book.cancel(request.order.client_order_id, self._now, self._now)
+                return
             refusal = "refused by the test" if number in planted.rejects else ""
             terms = OrderTerms.of(request.order)
             self.book.new(terms, effective, self._now, refusal, planted.pieces.get(number, 1))

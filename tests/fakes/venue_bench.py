@@ -123,7 +123,7 @@ class Trader:
         self.told.append(block)
         self.arrived.set()
 
-    def _on_report(self, report: ExecutionReport, tape: str, row: int) -> None:
+    def _on_report(self, report: ExecutionReport, tape: str, row: int, _number: int) -> None:
         self.reports.append((report, tape, row))
         self.told.append(report)
         self.arrived.set()

@@ -14,9 +14,12 @@ pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
 from fakes.alpaca_bench import AroundNow, MachineClock
 from fakes.alpaca_server import KEYS, AlpacaServer
+from sovereign.core.columns import Trades
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import DecisionMade, Notice, OrderFilled
+from sovereign.core.instrument import find_instrument
 from sovereign.core.order import OrderRole
+from sovereign.core.session import Session
 from sovereign.engine.assembly import new_lines, prepare
 from sovereign.engine.engine import Engine
 from sovereign.engine.inputs import Opening
@@ -24,6 +27,7 @@ from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.account import Account
 from sovereign.execution.brokers.alpaca import AlpacaLink
 from sovereign.execution.fill_model import PerUnitFees
+from sovereign.execution.matching import warm_up
 from sovereign.feeds.alpaca.history import AlpacaHistory
 from sovereign.feeds.alpaca.live import AlpacaFeed
 from sovereign.feeds.vendor import DownloadConfiguration
@@ -41,6 +45,14 @@ RISK = {
     "min_reward_to_cost": 0,
     "hours": "all",
 }
+
+
+def compile_signals(strategy: Any, session: Session) -> None:
+    """Load what the session needs before a market waits for it, as a trading process does."""
+    warm_up()
+    stream = strategy.signal_stream(find_instrument("NVDA"))
+    stream.start_session(session)
+    stream.advance(Trades.empty(), session.open_ns)
 
 
 class Journal:
@@ -67,9 +79,10 @@ class Trading:
         settings = LiveConfig(poll_ms=5, retry_s=0.05, reconcile_s=0.2, in_flight_s=1.0)
         lines = new_lines(settings, feed, link)
         self._script, self._wait = script(self), None
-        self._until: float | None = None  # from the first look on: compiling may come before
+        self._until: float | None = None  # from the first look on
         self._is_over = False
         strategy = load_strategy("order_flow", OrderFlowConfig())
+        compile_signals(strategy, calendar.day)
         lines.start()
         try:
             found = lines.session()
@@ -102,7 +115,7 @@ class Trading:
             lines.stop(2.0)
 
     def _next(self) -> tuple[Command, ...]:
-        self._until = self._until or time.monotonic() + 15
+        self._until = self._until or time.monotonic() + 40
         if time.monotonic() > self._until:
             notices = [event.text for event in self.events if isinstance(event, Notice)]
             refused = [str(event.decision.outcome) for event in self.events if isinstance(event, DecisionMade)]

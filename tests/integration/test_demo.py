@@ -16,10 +16,11 @@ from sovereign.app.console.pacing import PacedFeed, Pacer
 from sovereign.app.console.picture import Head
 from sovereign.app.console.screen import Lines, Screen
 from sovereign.app.console.watch import Pace, watch
-from sovereign.core.event import encode
+from sovereign.core.event import DecisionMade, encode
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.research.backtest import run_backtest
 from sovereign.store.store import Store
+from sovereign.strategies import market_of, strategy_names
 
 SMALL = ("synthetic.ticks_per_session=60000",)
 LIVELY = (*SMALL, "strategies.order_flow.router.min_confidence=0", "strategies.order_flow.router.min_strength=0")
@@ -148,3 +149,28 @@ def test_plan_when_the_warm_up_differs_then_it_counts_as_other_data():
     assert cold.warm_up is None
     assert cold.data_hash != plan.data_hash
     assert replace(cold, warm_up=plan.warm_up, data_hash=plan.data_hash).start == plan.start
+
+
+PORTFOLIOS = [name for name in strategy_names() if market_of(name) == "portfolio"]
+FEW = ("evidence.null_symbols=4", "portfolio_market.step_seconds=60")
+
+
+@pytest.mark.parametrize("strategy", PORTFOLIOS)
+def test_demo_when_a_strategy_trades_a_portfolio_then_simulated_shares_are_traded(capsys, strategy):
+    assert run(["demo", "--strategy", strategy, "--no-evidence", "--json", "--sessions", "2", *options(FEW)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["strategy"], result["is_simulated"], result["seed"]) == (strategy, True, 4)
+    assert len(result["symbols"]) == 4
+    assert Path(result["report"]).is_file()
+
+
+def test_demo_when_lossless_is_shown_then_its_levels_are_known_and_it_decides(capsys):
+    words = (*FEW, "strategies.lossless.volume.capitulation_rank=0.9")
+    settings = load_settings(None, words).settings
+    plan = demo_plan(settings, "lossless", "ES", 4, date(2025, 3, 4), 1, None, is_tested=False)
+    assert len(list(plan.warm_up.sessions())) == 15
+    assert [session.trade_date for session in plan.feed.sessions()] == [date(2025, 3, 4)]
+    decided = []
+    run_backtest(plan.recipe, plan.feed, sinks=(decided.append,), warm_up=plan.warm_up)
+    names = {event.decision.proposal.name for event in decided if isinstance(event, DecisionMade)}
+    assert names & {"BUY", "SHORT"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import date
 from functools import cache
 
@@ -52,21 +53,24 @@ def outcome():
     calendar = calendar_for("XNYS")
     feed = PortfolioMarket(["SPY"], calendar, date(2024, 1, 3), SESSIONS, seed=3)
     stream, rng = LosslessStream(find_instrument("SPY"), 300), np.random.default_rng(8)
-    counts = np.zeros(4, int)
+    counts, known = np.zeros(4, int), Levels(0)
     for n, session in enumerate(feed.sessions()):
         (block,) = feed.blocks(session)
         trades, where = block.trades, None
         stream.start_session(session)
         if n >= WARM_UP:
-            levels = Levels(stream.book.granularity)
-            for chunk in stream.book.history.chunks():
-                for bar in chunk.T.tolist():
-                    levels.bar(*bar)
-            trades, where = planted(trades, session, levels, rng)
+            if known.g != stream.book.granularity:
+                known = Levels(stream.book.granularity)
+                for chunk in stream.book.history.chunks():
+                    for bar in chunk.T.tolist():
+                        known.bar(*bar)
+            trades, where = planted(trades, session, deepcopy(known), rng)
         stream.advance(trades, session.close_ns)
         if n < WARM_UP:
             continue
         rows = stream.rows
+        for bar in zip(*(rows[name].tolist() for name in ("open", "high", "low", "close")), strict=True):
+            known.bar(*bar)
         held = np.where(rows["is_held"], rows["setup"], 0)
         bars = ((rows["open_ns"] - session.regular_open_ns) // BAR_NS).astype(int)
         others = np.ones(len(rows), bool)

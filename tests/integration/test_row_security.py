@@ -11,6 +11,7 @@ from sqlalchemy import inspect
 
 from example_live import example_order, example_session
 from example_run import describe, example_events, example_record
+from example_scouts import ORDER, READING, RESULT, SIGNAL, SNAPSHOT
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.episode import Episode
 from sovereign.core.event import Notice, NoticeCode, Severity
@@ -34,6 +35,16 @@ GRANT ALL ON ALL TABLES IN SCHEMA public TO anon, authenticated, service_role;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO anon, authenticated, service_role;
 """
 """What a Supabase project has before anybody cares: everything is open."""
+
+
+def fill_scouts(store, account):
+    """Leave a row in every table of the tug of war."""
+    store.scouts.add_snapshots([SNAPSHOT])
+    store.scouts.add_reading(READING)
+    store.scouts.add("tug_signals", account, [SIGNAL])
+    store.scouts.add("tug_results", account, [RESULT])
+    store.scouts.add("tug_trades", account, [ORDER])
+    store.scouts.add("regime_states", account, [{"ts": 1, "state": "chop"}])
 
 
 def fill(store, account):
@@ -77,6 +88,7 @@ def fill(store, account):
         size_frac=0.1,
     )
     SqlEpisodeBook(store.database, account).keep(episode, 10)
+    fill_scouts(store, account)
     live.latch(account, by="ann", reason="", ts=1)
     live.beat(f"session:{account}", 1, {})
 
@@ -118,7 +130,7 @@ def as_role(place, role, user, form="claims"):
 
 
 NAMES = sorted([*schema.metadata.tables, "alembic_version", "decisions"])
-HIDDEN = {"meta", "strategy_tests", "heartbeats", "alembic_version"}
+HIDDEN = {"meta", "strategy_tests", "heartbeats", "alembic_version", "ofi_snapshots", "news_readings"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,45 @@ def test_log_when_everything_is_written_then_every_line_is_json_without_secrets(
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert any("the venue has not answered" in line["event"] for line in lines)
     assert_clean(said, "guard")
+
+
+def test_session_when_it_runs_with_secrets_then_none_in_health_answers_log_store_or_files(place):
+    import urllib.error
+    import urllib.request
+
+    from fakes.commands import sovereign as started
+    from fakes.commands import venue, wait_for
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    planted = {"DATABENTO_API_KEY": IN_ENVIRONMENT, "SOVEREIGN__ALERTS__DISCORD__WEBHOOK_URL": WEBHOOK}
+    settings = ("--set", f"venue.state={place}/venue", "--set", f"health.port={port}", "--set", "alerts.discord.enabled=false")
+
+    def answer(path: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+                return str(reply.read().decode())
+        except urllib.error.HTTPError as refusal:
+            return str(refusal.read().decode())
+        except OSError:
+            return ""
+
+    with (
+        venue(place, "--pace", "realtime", "--offset", "7200") as market,
+        started(place, "run", "order_flow", "--once", *settings, **planted) as session,
+    ):
+        session.said("our books equal the broker's", 150)
+        assert sovereign(place, "halt", "--reason", f"they know {IN_FILE}", "--json", *settings)[0] == 0
+        wait_for(lambda: "HALTED" in answer("/readyz"), "the halt in the answer", 20, session.alive)
+        for path in ("/healthz", "/readyz", "/metrics"):
+            said = answer(path)
+            assert said, path
+            assert_clean(said, path)
+        for words in (["status", "--json"], ["orders"], ["positions"]):
+            assert_clean(sovereign(place, *words, *settings)[1], " ".join(words))
+        session.process.terminate()
+        session.ended(60)
+        assert_clean("".join([*session.out, *session.err]), "the session's log")
+        tokens = market["tokens"]["paper"]
+        assert not any(token in "".join([*session.out, *session.err]) for token in tokens.values())

@@ -70,7 +70,7 @@ class CutFeed:
 
 
 @given(st.integers(1, 40), st.data())
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_rows_when_ticks_are_cut_anywhere_then_are_the_same(seed, data):
     cuts = data.draw(st.lists(st.integers(1, 311), max_size=12))
     days = restless(seed, 8)
@@ -85,7 +85,7 @@ def test_rows_when_ticks_come_one_by_one_then_are_the_same():
 
 
 @given(st.integers(1, 30), st.integers(5, 7), st.integers(1, 77))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_rows_when_later_bars_are_others_then_those_before_are_the_same(seed, day, bar):
     """Every field, the filtered probabilities included: nothing that follows a bar changes what was known at it."""
     days, others = restless(seed, 8), restless(seed + 500, 8)

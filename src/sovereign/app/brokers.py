@@ -62,8 +62,12 @@ def is_live_key(key: str) -> bool:
     return key.startswith("AK")
 
 
-def connections(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
+def connections(settings: Settings, task: Task, *, private_since: int | None = None) -> tuple[LiveFeed, BrokerLink]:
     """Return the feed and the link of a task, not started yet; at the simulated venue they are one object.
+
+    Parameters
+    ----------
+    private_since : number of the venue's last report that is known already; None: the comparison says what happened before.
 
     Raises
     ------
@@ -73,8 +77,8 @@ def connections(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
         return _alpaca(settings, task)
     from sovereign.execution.brokers.venue import VenueClient
 
-    # Nothing is told of before: the comparison with the venue says what happened since.
-    client = VenueClient(task.url, task.token, settings.venue.client, name=f"{task.strategy} {task.mode}")
+    name = f"{task.strategy} {task.mode}"
+    client = VenueClient(task.url, task.token, settings.venue.client, private_since=private_since, name=name)
     if task.mode == "live" and client.is_simulated:
         raise ConfigurationError(
             "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker: --broker alpaca"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from sovereign.store.store import Store
 _ANSWERS = {NoticeCode.COMMAND_TAKEN: True, NoticeCode.COMMAND_REFUSED: False}
 _WAITING = 200_000
 _FLUSH_S = 0.5
+_GIVE_WAY_S = 0.02
 _PATIENCE_S = 30.0
 _logger = logging.getLogger("sovereign.session")
 
@@ -49,6 +51,8 @@ class StoreWriter:
         self._now_ns = now_ns
         self._redact = redact
         self._waiting: queue.Queue[Event | Work | None] = queue.Queue(_WAITING)
+        # A recovery says again what was said before; what is kept is not kept twice.
+        self._kept = Counter(_words(stored.notice) for stored in store.live.notices(session_id=session_id))
         self.dropped = 0
         """Events that were not kept because the store was too slow; the recording has them."""
         self._unwritten = False
@@ -89,6 +93,8 @@ class StoreWriter:
             if item is None:
                 self._try(self._flush)
                 return
+            if not self._waiting.qsize():
+                time.sleep(_GIVE_WAY_S)  # what was just decided is leaving: no thread may want the interpreter now
             self._try(self._take, item)
 
     def _try(self, act: Callable[..., object], *arguments: Any) -> None:
@@ -113,7 +119,11 @@ class StoreWriter:
             return
         if item.code in _ANSWERS:
             self._answer(item)
-        self._live.add_notice(replace(item, text=self._redact(item.text)), session_id=self._session_id, account=self._account)
+        notice = replace(item, text=self._redact(item.text))
+        if self._kept[_words(notice)]:
+            self._kept[_words(notice)] -= 1
+            return
+        self._live.add_notice(notice, session_id=self._session_id, account=self._account)
 
     def _answer(self, notice: Notice) -> None:
         # A command of the recovery itself has no row in the queue.
@@ -123,6 +133,10 @@ class StoreWriter:
             )
         except SovereignError as unknown:
             _logger.debug("%s", unknown)
+
+
+def _words(notice: Notice) -> tuple[int, str, str, str]:
+    return notice.ts, notice.code.value, notice.subject, notice.text
 
 
 class CommandPoller:

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +20,14 @@ from sovereign.app.brokers import VENUE, connections
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
 from sovereign.app.readers import CommandPoller, StoreWriter
 from sovereign.core.episode import EpisodeKeeper
-from sovereign.core.errors import ConfigurationError, NotFoundError, RiskHaltError
+from sovereign.core.errors import (
+    BrokerError,
+    ConfigurationError,
+    CorruptFileError,
+    NotFoundError,
+    OperationTimeoutError,
+    RiskHaltError,
+)
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.strategies import load_strategy
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
     from sovereign.engine.lines import Lines
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
+    from sovereign.execution.broker import BrokerSnapshot
     from sovereign.execution.executor import Executor
     from sovereign.execution.protection import ProtectionWatch
     from sovereign.research.backtest import Recipe
@@ -51,6 +59,7 @@ if TYPE_CHECKING:
 
 PAPER, LIVE = "paper", "live"
 _COMMAND_EVERY_S = 0.1
+_ENDED = "ended"
 _logger = logging.getLogger("sovereign.session")
 
 
@@ -79,13 +88,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded:
-    """A session that is over: `exit_code` as the engine said it."""
+    """A session that is over: `exit_code` as the engine said it; `is_late` when it had been cut off, and was only settled."""
 
     session_id: str
     exit_code: int
     reason: str
     is_closed: bool
     recording: Path
+    is_late: bool = False
 
 
 def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str]) -> None:
@@ -112,11 +122,57 @@ def warm_up_recordings(settings: Settings, store: Store, task: Task, before: dat
     """Return the recordings of the sessions before a trade date that warm the signals up, oldest first."""
     ended = [
         kept
-        for kept in store.live.sessions(account=task.account, strategy=task.strategy, status="ended")
+        for kept in store.live.sessions(account=task.account, strategy=task.strategy, status=_ENDED)
         if kept.trade_date < before and Path(kept.recording_path).is_file()
     ]
     ended.sort(key=lambda kept: kept.trade_date)
     return [Path(kept.recording_path) for kept in ended[len(ended) - min(settings.session.warm_up_sessions, len(ended)) :]]
+
+
+def cut_off(store: Store, task: Task, before: date | None) -> tuple[Session, Sequence[Instrument]] | None:
+    """Return the oldest session that was cut off and whose date is over: of a process that died and came back too late.
+
+    Parameters
+    ----------
+    before : trade date of the present session; None when there is none any more.
+    """
+    from sovereign.engine.inputs import SessionOpened, read_inputs
+    from sovereign.store.recording import read_recording
+
+    begun = [
+        kept
+        for kept in store.live.sessions(account=task.account, strategy=task.strategy)
+        if kept.status != _ENDED and (before is None or kept.trade_date < before) and Path(kept.recording_path).is_file()
+    ]
+    for kept in sorted(begun, key=lambda kept: kept.trade_date):
+        try:
+            first = next(read_inputs(read_recording(Path(kept.recording_path))), None)
+        except CorruptFileError as damage:
+            _logger.warning("session %s was cut off and cannot be settled (%s)", kept.id, damage)
+            continue
+        if isinstance(first, SessionOpened):  # one that ended before it was opened has left nothing to settle
+            return first.session, first.instruments
+    return None
+
+
+def last_report(store: Store, task: Task) -> int | None:
+    """Return the number of the last report that the session which goes on has recorded; None when none goes on."""
+    from sovereign.engine.inputs import ReportReceived, SessionOpened
+    from sovereign.store.recording import read_recording
+
+    newest = next(iter(store.live.sessions(account=task.account, strategy=task.strategy, limit=1)), None)
+    if newest is None or newest.status == _ENDED or not Path(newest.recording_path).is_file():
+        return None
+    last: int | None = None
+    try:
+        for frame in read_recording(Path(newest.recording_path)):
+            if frame.kind == SessionOpened.__name__:
+                last = int(frame.header["opening"].get("number", 0))
+            elif frame.kind == ReportReceived.__name__ and last is not None:
+                last = max(last, int(frame.header.get("number", 0)))
+    except CorruptFileError as damage:
+        _logger.warning("session %s cannot be read (%s)", newest.id, damage)
+    return last
 
 
 class TradingProcess:
@@ -174,7 +230,7 @@ class TradingProcess:
                     if traded is None:
                         break
                     done.append(traded)
-                    if task.is_once or traded.exit_code or not traded.is_closed:
+                    if (task.is_once and not traded.is_late) or traded.exit_code or not traded.is_closed:
                         break
             finally:
                 alerts.close()
@@ -249,12 +305,18 @@ class _SessionRun:
         """Trade the present or the next session; None when there is none, or the process is told to stop."""
         from sovereign.engine.assembly import new_lines
 
-        settings = self._settings
-        feed, link = connections(settings, self._task)
+        settings, task = self._settings, self._task
+        # A session that goes on is told what it has missed, in order; to a new one the comparison says how things stand.
+        feed, link = connections(settings, task, private_since=last_report(self._store, task))
         lines = new_lines(settings.live, feed, link)
         lines.start()
         try:
             found = self._present(lines)
+            if self._process.is_stopping.is_set():
+                return None
+            late = cut_off(self._store, task, None if found is None else found[0].trade_date)
+            if late is not None:
+                return self._trade(lines, feed, *late, is_late=True)
             return None if found is None else self._trade(lines, feed, *found)
         finally:
             lines.stop(settings.live.stop_s)
@@ -274,7 +336,16 @@ class _SessionRun:
         task = self._task
         return f"{task.account}-{task.strategy}-{session.trade_date:%Y%m%d}"
 
-    def _trade(self, lines: Lines, feed: LiveFeed, session: Session, instruments: Sequence[Instrument]) -> Traded:
+    def _trade(
+        self,
+        lines: Lines,
+        feed: LiveFeed,
+        session: Session,
+        instruments: Sequence[Instrument],
+        *,
+        is_late: bool = False,
+    ) -> Traded:
+        """Trade a session, or, when it was cut off and its date is over (`is_late`), settle it."""
         from sovereign.app.ops.schedule import Agenda, session_entries
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
@@ -287,7 +358,7 @@ class _SessionRun:
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         header = self._header(session, warm)
         state = self._store.live.states.load(task.account, task.strategy)
-        opening, cursor = self._opening(lines, state)
+        opening = replace(self._opening(lines, state), number=getattr(lines.link, "private_seq", 0))
         record = self._begin(name, session, path, header, instruments, feed.is_simulated)
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())
@@ -308,7 +379,6 @@ class _SessionRun:
                     new_stream=partial(self._warmed, warm),
                     journal=journal,
                     kept=self._store.live.requests(name),
-                    cursor=cursor,
                     now_ns=now_ns(),
                     monotonic=time.monotonic,
                     commands=commands,
@@ -320,7 +390,7 @@ class _SessionRun:
                 process.say(f"{name}: {f'resumed after {replayed:,} recorded inputs' if replayed else 'begun'}")
                 process.is_running(prepared.live)
                 heart.supervisor.ready(f"{task.strategy} {task.mode}")
-                ending = prepared.run(session, instruments, opening)
+                ending = prepared.finish() if is_late else prepared.run(session, instruments, opening)
                 audit.flush()
         finally:
             process.is_running(None)
@@ -336,6 +406,7 @@ class _SessionRun:
             reason=ending.reason,
             is_closed=ending.is_closed,
             recording=path,
+            is_late=is_late,
         )
 
     def _compile(self, session: Session, instruments: Sequence[Instrument]) -> None:
@@ -364,24 +435,45 @@ class _SessionRun:
             "warm_up": [kept.name for kept in warm],
         }
 
-    def _opening(self, lines: Lines, state: SessionState | None) -> tuple[Opening, int]:
+    def _opening(self, lines: Lines, state: SessionState | None) -> Opening:
         """Return what the session begins with: what the last one left, or what the venue says of an account never traded."""
         from sovereign.engine.inputs import Opening, OpenPosition
 
         if state is None:
-            snapshot = lines.call(lines.link.snapshot(0)) if lines.link is not None else None
+            snapshot = self._first_snapshot(lines)
             balance = self._recipe.starting_balance if snapshot is None else snapshot.cash
             cursor = 0 if snapshot is None else snapshot.cursor
-            return Opening(balance=balance, high_water_mark=balance), cursor
+            return Opening(balance=balance, high_water_mark=balance, cursor=cursor)
         positions = tuple(
             OpenPosition(symbol=held.symbol, tape=held.tape, quantity=held.quantity, cost_ticks=held.cost_ticks)
             for held in state.positions
             if held.quantity
         )
-        opening = Opening(
-            balance=state.balance, high_water_mark=state.high_water_mark, positions=positions, door=dict(state.door)
+        return Opening(
+            balance=state.balance,
+            high_water_mark=state.high_water_mark,
+            positions=positions,
+            door=dict(state.door),
+            cursor=state.execution_cursor,
         )
-        return opening, state.execution_cursor
+
+    def _first_snapshot(self, lines: Lines) -> BrokerSnapshot | None:
+        """Ask for the account, again and again while the line is bad; None without a broker.
+
+        Raises
+        ------
+        BrokerError, OperationTimeoutError : it did not answer, and the process is told to stop.
+        """
+        while lines.link is not None:
+            try:
+                snapshot: BrokerSnapshot = lines.call(lines.link.snapshot(0))
+            except (BrokerError, OperationTimeoutError) as silence:
+                _logger.warning("the venue did not tell its side of the account (%s); it is asked again", silence)
+                if self._process.is_stopping.wait(self._settings.live.retry_s):
+                    raise
+            else:
+                return snapshot
+        return None
 
     def _begin(
         self,
@@ -603,7 +695,7 @@ class _SessionRun:
         status = "finished" if ending.is_closed else "stopped" if ending.exit_code == 0 else "failed"
         self._store.finish_run(run_id, finished_ns=ts, summary=summary, status=status)
         self._store.live.end_session(
-            name, ended_ns=ts, status="ended" if ending.is_closed else status, reason=self._redact(ending.reason)
+            name, ended_ns=ts, status=_ENDED if ending.is_closed else status, reason=self._redact(ending.reason)
         )
         if ending.is_closed:
             self._send_digest()  # a tape may end before the hour of the digest

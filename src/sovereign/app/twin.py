@@ -36,6 +36,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     from sovereign.research.twin.plain import summary_to_plain
     from sovereign.research.twin.playback import read_recorded
     from sovereign.research.twin.shadow import Facts, shadow
+    from sovereign.store.episodes import SqlEpisodeBook
     from sovereign.store.recording import read_header
 
     session = store.live.session(name)
@@ -54,6 +55,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
         is_simulated_data=run.is_simulated,
         warm_up=warm_up,
         late_notice_ns=round(own.live.late_notice_s * 1e9),
+        book=SqlEpisodeBook(store.database, session.account),
     )
     facts = Facts(
         session_id=session.id,

@@ -223,8 +223,32 @@ def _digest(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+_AS_IT_IS = frozenset({type(None), bool, int, str})
+
+
+_NAMES: dict[type[Any], tuple[str, ...]] = {}  # by dataclass: looking its fields up anew would take as long as the rest
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return _NAMES[kind]
+
+
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, str)):
+    # An order does not leave before the events ahead of it are kept, so the usual types come first.
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if kind is float:
+        return repr(value)
+    if kind is Check or kind is dict or kind is tuple:
+        return _plain_group(value)
+    return _plain_other(value)
+
+
+def _plain_other(value: Any) -> Any:
+    if isinstance(value, (int, str)):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
@@ -248,7 +272,7 @@ def _plain_group(value: Any) -> Any:
         return {name: _plain(part) for name, part in value._asdict().items()}
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
-    return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return {name: _plain(getattr(value, name)) for name in _names(type(value))}
 
 
 def to_plain(event: Event) -> dict[str, Any]:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +60,48 @@ class NoData:
     source: str
     reason: str
     ts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseCluster:
+    """Distinct posts that share a phrase."""
+
+    phrase: str
+    post_ids: tuple[int, ...]
+    authors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewsReading:
+    """What was known of a symbol at `ts`, with the evidence.
+
+    Parameters
+    ----------
+    probability : that what is posted is real; NaN when a source that decides it is down.
+    terms : log-odds by name, whose sum gives the probability.
+    tone : weighted mean of the known tones in [-1, 1]; NaN when none is known. Posts count when they are accepted.
+    filing_tone, headline_tone, post_tone : NaN for a source that is down or silent.
+    missing : sources that are down, with their reasons.
+    """
+
+    symbol: str
+    ts: int
+    probability: float
+    is_accepted: bool
+    terms: Mapping[str, float]
+    clusters: tuple[PhraseCluster, ...]
+    posts: int
+    authors: int
+    filings: tuple[str, ...]
+    items: tuple[str, ...]
+    headlines: int
+    tone: float
+    filing_tone: float
+    headline_tone: float
+    post_tone: float
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the probability could be formed."""
+        return not math.isnan(self.probability)

@@ -46,10 +46,21 @@ class Prepared:
         """Trade the session to its end; see `LiveSession.run`."""
         try:
             if self.conductor.is_closed:
-                return Ending(exit_code=0, reason="the recording ends with the session's close", is_closed=True, cursor=0)
+                return self._closed()
             return self.live.run(session, instruments, opening, self.recovered.after)
         finally:
             self.recovered.recording.close()
+
+    def finish(self) -> Ending:
+        """Settle a session that was cut off, and whose date is over by now; see `LiveSession.finish`."""
+        try:
+            return self._closed() if self.conductor.is_closed else self.live.finish(self.recovered.after)
+        finally:
+            self.recovered.recording.close()
+
+    def _closed(self) -> Ending:
+        reason = "the recording ends with the session's close"
+        return Ending(exit_code=0, reason=reason, is_closed=True, cursor=self.conductor.cursor)
 
 
 def prepare(
@@ -64,7 +75,6 @@ def prepare(
     margins: Mapping[str, Decimal] | None = None,
     journal: OrderJournal | None = None,
     kept: Sequence[KeptRequest] = (),
-    cursor: int = 0,
     now_ns: int,
     monotonic: Callable[[], float],
     commands: NextCommands = no_commands,
@@ -79,7 +89,6 @@ def prepare(
     path, header : of the recording; see `recovery.start`, also for `finish` and `sinks`.
     simulated : the broker when it is in this process; else one is made for the lines' link, with `margins` until it is asked.
     journal, kept : where requests are made durable, and those kept for this session so far.
-    cursor : of the broker's last execution that the opening knows of.
     monotonic, commands, on_heartbeat : see `LiveSession`.
 
     Raises
@@ -116,6 +125,5 @@ def prepare(
         monotonic=monotonic,
         commands=commands,
         on_heartbeat=on_heartbeat,
-        cursor=cursor,
     )
     return Prepared(config, conductor, gate, recovered, live)

@@ -47,6 +47,11 @@ class TakesReports(Protocol):
         """Hand in a report that became known at `ts`."""
         ...
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a report that was handed in waits for its tick or its time."""
+        ...
+
     def set_margins(self, margins: Mapping[str, Decimal]) -> None:
         """Take the margins per unit that are charged now."""
         ...
@@ -76,6 +81,8 @@ class Conductor:
         self.late_ticks: dict[str, int] = {}
         self.ticks: dict[str, int] = {}
         self.is_closed = False
+        self.cursor = 0
+        """The broker's last execution that the opening, and once it is closed the session, knows of."""
         self._new_stream = new_stream
         self._remote = broker if isinstance(broker, TakesReports) else None
         self._late_notice_ns = late_notice_ns
@@ -99,6 +106,11 @@ class Conductor:
     def until_ns(self) -> int:
         """Up to where all market data has been walked (UTC ns); 0 before the session is opened."""
         return 0 if self._walk is None else self._walk.until_ns
+
+    @property
+    def is_told_more(self) -> bool:
+        """Whether reports were received that wait for their tick: our books lag behind what we were told."""
+        return self._remote is not None and self._remote.is_waiting
 
     def promised_ns(self, symbol: str) -> int:
         """Return up to when a tape has promised to be complete (UTC ns); 0 before the session is opened."""
@@ -150,6 +162,7 @@ class Conductor:
             stream = streams[instrument.symbol] = self._new_stream(instrument)
             stream.start_session(item.session)
         self.session = item.session
+        self.cursor = opening.cursor
         self.ticks = dict.fromkeys(streams, 0)
         self.late_ticks = dict.fromkeys(streams, 0)
         self._walk = SessionWalk(item.session, streams, (engine,))
@@ -194,11 +207,15 @@ class Conductor:
         self._need().promise(item.ts)
 
     def _report(self, item: ReportReceived) -> None:
-        self._need_remote().deliver(item.report, item.ts, tape=item.tape, row=item.row)
+        # A tick before what was promised over will not come any more, and nothing can wait for it.
+        row = item.row if item.report.ts >= self.until_ns else 0
+        self._need_remote().deliver(item.report, item.ts, tape=item.tape, row=row)
         self._catch_up()
 
     def _margins(self, item: MarginsChanged) -> None:
         self._need_remote().set_margins(item.margins)
+        self.engine.at(item.ts)
+        self.engine.inspect()  # a day of high margins is known before anything is traded
 
     def _connection(self, item: ConnectionChanged) -> None:
         self.engine.at(item.ts)
@@ -230,8 +247,9 @@ class Conductor:
         self.engine.at(item.ts)
         self._say(item.code, item.severity, item.subject, item.text, item.values)
 
-    def _close(self, _: SessionClosed) -> None:
+    def _close(self, item: SessionClosed) -> None:
         walk = self._need()
+        self.cursor = max(self.cursor, item.cursor)
         walk.close()
         self.engine.end_session()
         self._walk = None

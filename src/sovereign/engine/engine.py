@@ -230,6 +230,11 @@ class Engine(Desk):
         """Clear halts in a person's name; see `OneDoor.resume`."""
         self._absorb(self._door.resume(by, reason, self._now, causes=causes, view=self._view()))
 
+    def inspect(self) -> None:
+        """Let the door look at the account now; nothing between sessions."""
+        if self._session is not None:
+            self._inspect()
+
     def cancel(self, order: Order) -> None:
         """Ask for the cancel of a working order."""
         self._executor.cancel(order, self._now)

@@ -19,11 +19,12 @@ from sovereign.execution.report import ExecutionReport
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A report as it came, with the tick that made it happen where the venue says so."""
+    """A report as it came, with the tick that made it happen and its number where the venue says so."""
 
     report: ExecutionReport
     tape: str = ""
     row: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,12 +42,18 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a session begins with: money, positions, and what the risk door remembers (`RiskDoor.state`; empty: nothing)."""
+    """What a session begins with: money, positions, and what the risk door remembers (`RiskDoor.state`; empty: nothing).
+
+    `cursor` is the broker's last execution that money and positions know of: whatever follows it belongs to this session;
+    `number` is that of its last report before, where it numbers them.
+    """
 
     balance: Decimal
     high_water_mark: Decimal
     positions: tuple[OpenPosition, ...] = ()
     door: Mapping[str, Any] = field(default_factory=dict)
+    cursor: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +81,15 @@ class TimePromised(Input):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReceived(Input):
-    """The broker has said something; `tape` and `row` name the tick that made it happen, where the venue says so (from 1)."""
+    """The broker has said something; `tape` and `row` name the tick that made it happen, where the venue says so (from 1).
+
+    `number` is the venue's own of this message, where it numbers them: a restart asks for what came after the last.
+    """
 
     report: ExecutionReport
     tape: str = ""
     row: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +149,9 @@ class NoticeRaised(Input):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClosed(Input):
-    """The trade date is over."""
+    """The trade date is over; `cursor` is the broker's last execution that was compared with our books."""
+
+    cursor: int = 0
 
 
 INPUTS: Mapping[str, type[Input]] = {
@@ -168,7 +180,8 @@ def to_frame(item: Input) -> Frame:
     kind = type(item).__name__
     if isinstance(item, Slice):
         columns = {name: column for name in _COLUMNS if (column := getattr(item.trades, name)) is not None}
-        return Frame(kind, item.ts, {"symbol": item.symbol, "until_ns": item.until_ns}, columns)
+        header = {"symbol": item.symbol, "until_ns": item.until_ns} | ({"is_path": True} if item.trades.is_path else {})
+        return Frame(kind, item.ts, header, columns)
     plain = to_plain(item)
     plain.pop("ts", None)
     return Frame(kind, item.ts, plain, {})
@@ -189,7 +202,7 @@ def from_frame(frame: Frame) -> Input:
         return item
     try:
         columns: dict[str, Any] = {name: frame.arrays[name] for name in _COLUMNS if name in frame.arrays}
-        trades = Trades(**columns)
+        trades = Trades(**columns, is_path=bool(frame.header.get("is_path", False)))
         return Slice(ts=frame.ts, symbol=frame.header["symbol"], trades=trades, until_ns=frame.header["until_ns"])
     except (KeyError, TypeError) as cause:
         raise CorruptFileError(f"a recorded slice could not be read: {cause!r}") from cause

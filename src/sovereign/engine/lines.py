@@ -147,8 +147,8 @@ class Lines:
     def _on_report(self, report: ExecutionReport) -> None:
         self.inbox.put(Reported(report))
 
-    def _on_report_at(self, report: ExecutionReport, tape: str, row: int) -> None:
-        self.inbox.put(Reported(report, tape, row))
+    def _on_report_at(self, report: ExecutionReport, tape: str, row: int, number: int) -> None:
+        self.inbox.put(Reported(report, tape, row, number))
 
     def _on_feed(self, is_connected: bool, reason: str) -> None:
         self.inbox.put(Connected(FEED, is_connected, reason))

@@ -94,7 +94,6 @@ class LiveSession:
     lines : started; their inbox is drained here. outbox : of the engine's remote broker; None with a broker in this process.
     monotonic : seconds of the machine that only grow; for what silence means, never for decisions.
     commands, on_heartbeat : asked and called by the decision thread; must not wait.
-    cursor : of the broker's last execution that the opening knows of.
     """
 
     def __init__(
@@ -108,7 +107,6 @@ class LiveSession:
         monotonic: Callable[[], float],
         commands: NextCommands = no_commands,
         on_heartbeat: Callable[[Heartbeat], None] = ignore_heartbeat,
-        cursor: int = 0,
     ) -> None:
         self.config = config
         self.conductor = conductor
@@ -129,7 +127,9 @@ class LiveSession:
         self._is_connected: dict[str, bool] = {}
         self._beat = self._polled = float("-inf")
         self._told_ns = 0
-        self._reconciler = None if lines.link is None else Reconciler(self, lines, config, cursor)
+        self._is_late = False
+        self._waiting: tuple[Session, tuple[Instrument, ...]] | None = None  # for a comparison, before data are asked for
+        self._reconciler = None if lines.link is None else Reconciler(self, lines, config)
 
     # Who runs it
 
@@ -141,8 +141,20 @@ class LiveSession:
         opening : what a new session begins with; not looked at when the recording has begun it already.
         after : inputs that a recovery adds before anything else happens.
         """
+        return self._run(lambda: self._begin(first, instruments, opening, after))
+
+    def finish(self, after: Sequence[Input] = ()) -> Ending:
+        """Settle a session that was cut off and whose date is over: compare with the broker, run to the close, and close it.
+
+        Nothing is opened any more, and the rest of its market data is not asked for; what had to be closed at the bell is
+        closed now.
+        """
+        self._is_late = True
+        return self._run(lambda: self._begin_late(after))
+
+    def _run(self, begin: Callable[[], None]) -> Ending:
         try:
-            self._begin(first, instruments, opening, after)
+            begin()
             while self._ended is None:
                 self._step()
         except Exception as error:  # noqa: BLE001 - told, and turned into the exit code
@@ -176,6 +188,27 @@ class LiveSession:
     def _begin(self, session: Session, instruments: Sequence[Instrument], opening: Opening, after: Sequence[Input]) -> None:
         if self.conductor.session is None:
             self.apply(opened(session, instruments, opening))
+        self._begin_lines(after)
+        self._waiting = (session, tuple(instruments))
+        self._resume()
+
+    def _resume(self) -> None:
+        """Ask for market data; a venue that is feed and broker in one is compared with first, as its market waits for us."""
+        if self._waiting is None or (self._lines.is_one and not self._is_compared()):
+            return
+        (session, instruments), self._waiting = self._waiting, None
+        self._heard = dict.fromkeys((instrument.symbol for instrument in instruments), self._monotonic())
+        for instrument in instruments:
+            ticks = self.conductor.ticks.get(instrument.symbol, 0)
+            self._lines.resume_from(session, instrument.symbol, self.conductor.promised_ns(instrument.symbol), ticks)
+        self._say_worked()  # a venue in lockstep may have nothing new before it hears that
+
+    def _begin_late(self, after: Sequence[Input]) -> None:
+        reason = "the session was cut off, and its date is over; it is only settled"
+        self.apply(HealthChanged(ts=self.now(), subject="session", is_well=False, reason=reason))
+        self._begin_lines(after)
+
+    def _begin_lines(self, after: Sequence[Input]) -> None:
         for line in (FEED,) if self._reconciler is None else (FEED, BROKER):
             self._is_connected[line] = False
             self.apply(HealthChanged(ts=self.now(), subject=f"connection:{line}", is_well=False, reason="not connected yet"))
@@ -184,13 +217,7 @@ class LiveSession:
         for item in after:
             self.apply(item)
         if self._reconciler is not None:
-            self._reconciler.begin()
-        heard = self._monotonic()
-        self._heard = {instrument.symbol: heard for instrument in instruments}
-        for instrument in instruments:
-            ticks = self.conductor.ticks.get(instrument.symbol, 0)
-            self._lines.resume_from(session, instrument.symbol, self.conductor.promised_ns(instrument.symbol), ticks)
-        self._tell_worked_through()  # a venue that waits for it may have heard nothing of it before the process died
+            self._reconciler.begin(self.conductor.cursor)
 
     def _step(self) -> None:
         item = self._inbox.take(self.config.poll_ms / 1_000)
@@ -210,7 +237,7 @@ class LiveSession:
         elif isinstance(item, Reported):
             # On one line the venue's time is the tape's; else a venue whose clock is ahead must not make a report wait.
             ts = item.report.ts if self._lines.is_one else min(item.report.ts, self.now())
-            self.apply(ReportReceived(ts=ts, report=item.report, tape=item.tape, row=item.row))
+            self.apply(ReportReceived(ts=ts, report=item.report, tape=item.tape, row=item.row, number=item.number))
         elif isinstance(item, Connected):
             self._on_connection(item)
         elif isinstance(item, Answered):
@@ -230,13 +257,16 @@ class LiveSession:
                 self._say_data(block.symbol, is_well=True, reason="data flow again")
             if len(block.trades) or block.until_ns > self.conductor.promised_ns(block.symbol):
                 self.apply(Slice(ts=self.now(), symbol=block.symbol, trades=block.trades, until_ns=block.until_ns))
-        self._tell_worked_through()
+        self._say_worked()
 
-    def _tell_worked_through(self) -> None:
+    def _say_worked(self) -> None:
         until = self.conductor.until_ns
         if until > self._told_ns:
             self._told_ns = until
             self._lines.worked_through(until)
+
+    def _is_compared(self) -> bool:
+        return self._reconciler is None or self._reconciler.has_compared(self._monotonic())
 
     def _on_connection(self, item: Connected) -> None:
         if self._is_connected.get(item.subject) == item.is_connected:
@@ -257,6 +287,7 @@ class LiveSession:
         self._watch_data(now)
         if self._reconciler is not None:
             self._reconciler.look(now)
+        self._resume()
         if now - self._beat >= self.config.heartbeat_s:
             self._beat = now
             self._on_heartbeat(self.heartbeat())
@@ -271,9 +302,11 @@ class LiveSession:
     def _promise(self) -> None:
         """The feed is silent: time itself goes on, so that timers fire and bars close."""
         session, until = self.conductor.session, self.conductor.until_ns
-        if session is None:
+        if session is None or (self._lines.is_one and not self._is_compared()):
             return
         certain = min(self._clock.now_ns() - self.config.promise_delay_ms * _NS_PER_MS, session.close_ns)
+        if self._is_late:
+            certain = session.close_ns  # a date that is over; the feed may have none any more that could tell the time
         step = 1 if self.conductor.held_ticks or certain == session.close_ns else self.config.promise_every_ms * _NS_PER_MS
         if certain - until >= step:
             self.apply(TimePromised(ts=certain))
@@ -346,7 +379,8 @@ class LiveSession:
             return
         if self._reconciler is not None and not self._reconciler.is_done(self._monotonic()):
             return
-        self.apply(SessionClosed(ts=max(self.now(), session.close_ns)))
+        cursor = self.conductor.cursor if self._reconciler is None else self._reconciler.cursor
+        self.apply(SessionClosed(ts=max(self.now(), session.close_ns), cursor=cursor))
         self._ended = (0, "the session closed")
 
     def _fail(self, error: Exception) -> None:

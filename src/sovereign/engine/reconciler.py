@@ -41,15 +41,10 @@ def policy_of(config: LiveConfig) -> ReconcilePolicy:
 
 
 class Reconciler:
-    """Compares one session with its broker.
+    """Compares one session with its broker; `cursor` is the broker's last execution that our books are known to hold."""
 
-    Parameters
-    ----------
-    cursor : the broker's last execution that our opening knows of.
-    """
-
-    def __init__(self, session: LiveSession, lines: Lines, config: LiveConfig, cursor: int) -> None:
-        self.cursor = cursor
+    def __init__(self, session: LiveSession, lines: Lines, config: LiveConfig) -> None:
+        self.cursor = 0
         self._session = session
         self._lines = lines
         self._config = config
@@ -59,11 +54,18 @@ class Reconciler:
         self._due = float("-inf")
         self._first_seen: dict[tuple[str, str, int], float] = {}
         self._margins: Mapping[str, Decimal] = {}
+        self._begun: float | None = None
+        self._has_compared = False
         self._closing: float | None = None
+        self._lags: float | None = None  # since when reports wait for their tick
+        self._last_ns: int | None = None  # when the latest comparison that was settled had been asked for
+        self._is_last_clean = False
 
-    def begin(self) -> None:
-        """Refuse entries until the first comparison is clean."""
+    def begin(self, cursor: int) -> None:
+        """Refuse entries until the first comparison is clean; `cursor` is what the opening knows of."""
+        self.cursor = cursor
         self._is_well = False
+        self._begun = self._session.seconds()
         reason = "the account has not been compared with the broker's yet"
         self._session.apply(HealthChanged(ts=self._session.now(), subject=_SUBJECT, is_well=False, reason=reason))
 
@@ -83,14 +85,30 @@ class Reconciler:
             self._lines.ask_margins(self._on_margins)
             self._lines.ask_snapshot(self.cursor, self._on_snapshot)
 
+    def has_compared(self, now: float) -> bool:
+        """Say whether a comparison was clean since the beginning, was of no use before data come, or took too long."""
+        if not self._has_compared and self._begun is not None:
+            self._has_compared = self._is_well or now - self._begun >= self._config.answer_s
+        return self._has_compared
+
     def is_done(self, now: float) -> bool:
-        """Say whether the session may be closed: nothing is unanswered and no day order works, or time enough has passed."""
+        """Say whether the session may be closed.
+
+        Nothing is unanswered, no day order works, and the books were compared after the last fill and are the broker's; after
+        `live.answer_s` it is enough that they were compared. Without that it stays open: the next session would not know which
+        executions are booked.
+        """
         executor = self._session.conductor.engine.executor
-        is_open = any(order.time_in_force is TimeInForce.DAY for order in executor.working())
-        if not is_open and not executor.in_flight(self._session.now()):
+        if self._closing is None:
+            self._closing, self._last_ns = now, None
+            self.ask("the session is about to close")
+        books = executor.books(0, self._session.now())
+        if self._last_ns is None or books.last_fill_ns > self._last_ns:
+            return False
+        if now - self._closing >= self._config.answer_s:
             return True
-        self._closing = self._closing or now
-        return now - self._closing >= self._config.answer_s
+        is_open = any(order.time_in_force is TimeInForce.DAY for order in books.working.values())
+        return self._is_last_clean and not is_open and not books.in_flight
 
     def _watch_in_flight(self, now: float) -> None:
         market = self._session.now()
@@ -98,7 +116,7 @@ class Reconciler:
         for entry in self._session.conductor.engine.executor.in_flight(market):
             key = (entry.order.client_order_id, entry.request, entry.since_ns)
             found[key] = self._first_seen.get(key, now)
-            if now - found[key] >= self._config.in_flight_s:
+            if now - found[key] >= self._config.in_flight_s and self._session.is_connected(BROKER):
                 found[key] = now
                 self._say_in_flight(*key)
                 self._lines.ask_order(key[0], lambda answer, asked=key[0]: self._on_order(asked, answer))  # type: ignore[misc]
@@ -127,6 +145,15 @@ class Reconciler:
             self._due = self._session.seconds() + self._config.retry_s
             self._say(is_well=False, reason=f"the broker did not answer: {answer}")
             return
+        seconds = self._session.seconds()
+        lags, self._lags = self._session.conductor.is_told_more, self._lags or seconds
+        if not lags:
+            self._lags = None
+        elif seconds - (self._lags or seconds) < self._config.answer_s:
+            # What we were told explains what we would find: the tape first, which brings our books up to it.
+            self._has_compared = True
+            self._due = seconds + self._config.retry_s
+            return
         engine, now = self._session.conductor.engine, self._session.now()
         tapes = self._session.conductor.tape_of()
         found = reconcile(engine.executor.books(asked, now), answer, self._policy, tapes)
@@ -134,17 +161,18 @@ class Reconciler:
             self._tell(finding)
         for correction in found.corrections:
             self._session.apply(CorrectionMade(ts=self._session.now(), correction=correction))
+        if found.is_settled:
+            self.cursor = max(self.cursor, found.cursor)
+            self._last_ns, self._is_last_clean = now if found.corrections else asked, found.is_clean
         self._conclude(found)
 
     def _conclude(self, found: Reconciliation) -> None:
-        if found.is_settled:
-            self.cursor = max(self.cursor, found.cursor)
         if found.is_clean and found.is_settled:
             self._say(is_well=True, reason="our books equal the broker's")
             return
         self._due = self._session.seconds() + self._config.retry_s
-        if not found.is_clean:
-            loud = [finding.text for finding in found.findings if finding.kind not in _SILENT]
+        loud = [finding.text for finding in found.findings if finding.kind not in _SILENT]
+        if loud or found.corrections:  # a fill between question and answer contradicts nothing: it is asked again
             self._say(is_well=False, reason="; ".join(loud) or "our books differed from the broker's")
 
     def _tell(self, finding: Finding) -> None:

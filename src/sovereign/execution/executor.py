@@ -105,7 +105,7 @@ class Executor:
         self._orders: dict[str, Order] = {}
         self._closed: dict[str, Order] = {}  # oldest first
         self._labels: dict[str, dict[str, str]] = {}
-        self._applied: dict[str, set[str]] = {}  # trade ids by order
+        self._applied: dict[str, set[str]] = {}  # trade ids by order, of forgotten orders too: a restart is told of all again
         self._asked: dict[str, int] = {}  # when the last request about a working order was sent
         self._unheard: set[str] = set()  # working orders the venue has said nothing about
         self._surprises: deque[Surprise] = deque(maxlen=remembered)
@@ -447,4 +447,3 @@ class Executor:
                 oldest = next(iter(self._closed))
                 del self._closed[oldest]
                 self._labels.pop(oldest, None)
-                self._applied.pop(oldest, None)

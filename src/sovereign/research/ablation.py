@@ -1,8 +1,10 @@
 """What each part of a strategy is worth: the same data with and without it, day by day.
 
-A strategy takes part by naming its `parts` and having a setting `without`. Every variant runs on its own account over the
-same sessions; a day's difference is paired with the same day of the whole strategy, and its mean is given with a bootstrap
-interval of blocks of days, so that days that hang together are drawn together.
+A strategy takes part by naming its `parts` and having a setting `without`; settings that stand for each other are its
+`rivals`. Neither may change its signals: all variants see the same rows. Every variant has an account of its own over the
+same sessions. A day's difference is paired with the same day of the whole strategy, and its mean is given with a bootstrap
+interval of blocks of days, so that days that hang together are drawn together. Of rivals, the better one on the first days is
+judged on the last.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from numpy.typing import NDArray
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.errors import UsageError, suggestion
-from sovereign.core.event import AccountSnapshot, Event, SessionEnded
-from sovereign.core.port import Feed
+from sovereign.core.instrument import Instrument
+from sovereign.core.port import Feed, SignalStream
 from sovereign.core.session import Session
-from sovereign.research.backtest import Recipe, main_lane, run_backtest
+from sovereign.engine.recipe import Run
+from sovereign.research.backtest import Recipe, TradeList, main_lane, new_engine
 from sovereign.research.configuration import MetricsConfig
 from sovereign.strategies import load_strategy
 
@@ -47,6 +50,7 @@ class VariantResult:
     days: int
     mean: float
     judged_days: int
+    judged_trades: int
     judged_net: Decimal
     difference: float
     low: float
@@ -68,24 +72,33 @@ class VariantResult:
             "net": str(self.net),
             "days": self.days,
             "judged_days": self.judged_days,
+            "judged_trades": self.judged_trades,
             "judged_net": str(self.judged_net),
             **{name: None if math.isnan(value) else value for name, value in numbers.items()},
             "is_clear": self.is_clear,
         }
 
 
-class _Equities:
-    """A sink that keeps the equity at the end of each session."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One of several rival settings, chosen on the first days and judged on the rest.
 
-    def __init__(self, first: Decimal) -> None:
-        self._last = first
-        self.equities = [first]
+    `earned` is what each made a day on the first days, by variant; `chosen` the best of them, `other` the next. `difference` is
+    what the chosen made a day on the judged days less the other, `low` and `high` the interval of that mean.
+    """
 
-    def __call__(self, event: Event) -> None:
-        if type(event) is AccountSnapshot:
-            self._last = event.equity
-        elif type(event) is SessionEnded:
-            self.equities.append(self._last)
+    key: str
+    earned: Mapping[str, float]
+    chosen: str
+    other: str
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the difference is more than chance would make."""
+        return self.low > 0.0 or self.high < 0.0
 
 
 def parts_of(strategy: str, section: Configuration) -> tuple[str, ...]:
@@ -147,16 +160,15 @@ def compare_variants(
     config: MetricsConfig,
     *,
     judged_frac: float = 1.0,
-    on_session: Callable[[str, Session], Any] | None = None,
+    on_session: Callable[[Session], Any] | None = None,
 ) -> list[VariantResult]:
     """Run every variant over the feed, the first one being what the others are compared with.
 
     Parameters
     ----------
-    feed : may be gone through any number of times.
     config : bootstrap: samples, seed, confidence; its block is `round(days ** (1 / 3))` days.
     judged_frac : share of the days, the last ones, on which the differences are taken.
-    on_session : called with the variant's name after each session, for progress.
+    on_session : called after each session, for progress.
 
     Raises
     ------
@@ -167,34 +179,44 @@ def compare_variants(
     if not 0.0 < judged_frac <= 1.0:
         raise UsageError(f"judged share was {judged_frac}; allowed is above 0 up to 1")
     lane = main_lane(recipe.execution)
+    lists = {name: TradeList() for name in variants}
+    engines = [
+        new_engine(
+            replace(recipe, strategy_config=section), lane, (lists[name],), is_simulated_data=feed.is_simulated, is_brief=True
+        )
+        for name, section in variants.items()
+    ]
+    strategy = load_strategy(recipe.strategy, next(iter(variants.values())))
+
+    def new_stream(instrument: Instrument) -> SignalStream:
+        return strategy.signal_stream(instrument)
+
+    opens: list[int] = []
+    for session in Run(feed, new_stream, engines).sessions():
+        opens.append(session.open_ns)
+        if on_session is not None:
+            on_session(session)
     results: list[VariantResult] = []
     base: Float64 | None = None
-    for name, section in variants.items():
-        kept = _Equities(recipe.starting_balance)
-        outcome = run_backtest(
-            replace(recipe, strategy_config=section),
-            feed,
-            lanes=(lane,),
-            sinks=(kept,),
-            on_session=None if on_session is None else _named(on_session, name),
-        )
-        trades = outcome.lanes[lane.name].trades
-        daily = np.diff(np.array([float(equity) for equity in kept.equities]))
+    for name, kept in lists.items():
+        equities = [recipe.starting_balance, *kept.equity]
+        daily = np.diff(np.array([float(equity) for equity in equities]))
         base = daily if base is None else base
-        judged = max(1, round(len(daily) * judged_frac))
-        difference = (daily - base)[-judged:]
+        judged = min(len(daily), max(1, round(len(daily) * judged_frac)))
+        difference = (daily - base)[len(daily) - judged :]
         is_whole = not results
         low, high = (math.nan, math.nan) if is_whole else block_bootstrap_mean(difference, config)
         results.append(
             VariantResult(
                 name=name,
-                trades=len(trades),
-                wins=sum(1 for trade in trades if trade.net > 0),
-                net=kept.equities[-1] - kept.equities[0],
+                trades=len(kept.trades),
+                wins=sum(1 for trade in kept.trades if trade.net > 0),
+                net=equities[-1] - equities[0],
                 days=len(daily),
                 mean=float(daily.mean()) if len(daily) else math.nan,
-                judged_days=min(judged, len(daily)),
-                judged_net=kept.equities[-1] - kept.equities[-1 - min(judged, len(daily))],
+                judged_days=judged,
+                judged_trades=sum(1 for trade in kept.trades if trade.exit_ns >= opens[len(opens) - judged]),
+                judged_net=equities[-1] - equities[-1 - judged],
                 difference=math.nan if is_whole or not len(daily) else float(difference.mean()),
                 low=low,
                 high=high,
@@ -204,8 +226,44 @@ def compare_variants(
     return results
 
 
-def _named(on_session: Callable[[str, Session], Any], name: str) -> Callable[[Session], Any]:
-    return lambda session: on_session(name, session)
+def choices_of(
+    strategy: str, section: Configuration, results: Sequence[VariantResult], config: MetricsConfig
+) -> tuple[Choice, ...]:
+    """Return, for each rival setting, which value the first days would have chosen and what that was worth on the judged days.
+
+    Nothing is chosen where no day lies before the judged ones, or where only one of the values was run.
+    """
+    rivals: Mapping[str, Sequence[Any]] = getattr(load_strategy(strategy, section), "rivals", {})
+    by_name, found = {result.name: result for result in results}, []
+    for key in rivals:
+        own = [by_name[WHOLE], *(result for name, result in by_name.items() if name.startswith(f"{key} = "))]
+        first = own[0].days - own[0].judged_days
+        if len(own) < 2 or first < 1:
+            continue
+        names = {result.name: f"{key} = {_value(section, key)}" if result.name == WHOLE else result.name for result in own}
+        earned = {names[result.name]: float(np.mean(result.daily[:first])) for result in own}
+        chosen, other, *_ = sorted(own, key=lambda result: -earned[names[result.name]])
+        difference = np.array(chosen.daily[first:]) - np.array(other.daily[first:])
+        low, high = block_bootstrap_mean(difference, config)
+        found.append(
+            Choice(
+                key=key,
+                earned=earned,
+                chosen=names[chosen.name],
+                other=names[other.name],
+                difference=float(difference.mean()),
+                low=low,
+                high=high,
+            )
+        )
+    return tuple(found)
+
+
+def _value(section: Configuration, key: str) -> Any:
+    inner: Any = section
+    for name in key.split("."):
+        inner = getattr(inner, name)
+    return inner
 
 
 def block_bootstrap_mean(values: Float64, config: MetricsConfig) -> tuple[float, float]:

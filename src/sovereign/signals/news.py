@@ -11,14 +11,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import Field
 
 from sovereign.core.configuration import Configuration
-from sovereign.core.news import Filing, Headline, NoData, Post
+from sovereign.core.news import Filing, Headline, NewsReading, NoData, PhraseCluster, Post
 from sovereign.core.session import NS_PER_HOUR
 from sovereign.signals.lexicon import OWN, Lexicon
 from sovereign.signals.sentiment import Tone, tone_of
@@ -61,51 +60,6 @@ class NewsConfig(Configuration):
     filing_weight: float = Field(3.0, ge=0, description="Weight of the filings' tone in the whole. Own choice.")
     headline_weight: float = Field(2.0, ge=0, description="Weight of the headlines' tone in the whole. Own choice.")
     post_weight: float = Field(1.0, ge=0, description="Weight of accepted posts' tone in the whole. Own choice.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhraseCluster:
-    """Distinct posts that share a phrase."""
-
-    phrase: str
-    post_ids: tuple[int, ...]
-    authors: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewsReading:
-    """What was known of a symbol at `ts`, with the evidence.
-
-    Parameters
-    ----------
-    probability : that what is posted is real; NaN when a source that decides it is down.
-    terms : log-odds by name, whose sum gives the probability.
-    tone : weighted mean of the known tones in [-1, 1]; NaN when none is known. Posts count when they are accepted.
-    filing_tone, headline_tone, post_tone : NaN for a source that is down or silent.
-    missing : sources that are down, with their reasons.
-    """
-
-    symbol: str
-    ts: int
-    probability: float
-    is_accepted: bool
-    terms: Mapping[str, float]
-    clusters: tuple[PhraseCluster, ...]
-    posts: int
-    authors: int
-    filings: tuple[str, ...]
-    items: tuple[str, ...]
-    headlines: int
-    tone: float
-    filing_tone: float
-    headline_tone: float
-    post_tone: float
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the probability could be formed."""
-        return not math.isnan(self.probability)
 
 
 T = TypeVar("T", Filing, Headline, Post)

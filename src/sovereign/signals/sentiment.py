@@ -1,7 +1,6 @@
 """The tone of a text by a list of words: whole words, a negation before a positive word turned around, few words damped.
 
-The tone is (positive - negative) / (positive + negative + prior): a text with one word of tone is not as sure as one with
-fifty.
+The tone is (positive - negative) / (positive + negative + prior): a text with one word of tone is not as sure as one of fifty.
 Negation is looked for before positive words alone, as negative words are hardly ever negated to mean something good (Loughran
 and McDonald 2011, Journal of Finance 66, section II).
 """

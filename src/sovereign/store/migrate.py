@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sovereign.core.errors import ConfigurationError
 from sovereign.store import live_schema as _live_schema  # noqa: F401 - its tables belong to the same metadata
 from sovereign.store import schema
+from sovereign.store import scout_schema as _scout_schema  # noqa: F401 - and so do these
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory

@@ -82,9 +82,12 @@ def _decode(kind_length: int, plain_length: int, ts: int, body: bytes) -> Frame:
     return Frame(kind, ts, header, arrays)
 
 
-def _frames(file: BinaryIO) -> Iterator[tuple[Frame, int]]:
-    """Yield whole frames with the position behind each; stop at the first that is broken or incomplete."""
-    position = len(MAGIC)
+def frames_from(file: BinaryIO, position: int = 0) -> Iterator[tuple[Frame, int]]:
+    """Yield whole frames from a position on, with the position behind each; stop at the first that is broken or incomplete.
+
+    A reader that follows a recording while it is written goes on from the last position it was given; 0 is the beginning.
+    """
+    position = max(position, len(MAGIC))
     file.seek(position)
     while True:
         head = file.read(_FRAME.size)
@@ -119,7 +122,7 @@ def read_recording(path: Path) -> Iterator[Frame]:
     CorruptFileError : the file is no recording.
     """
     with _open(path) as file:
-        for frame, _ in _frames(file):
+        for frame, _ in frames_from(file):
             if frame.kind != HEADER:
                 yield frame
 
@@ -132,7 +135,7 @@ def read_header(path: Path) -> Mapping[str, Any]:
     CorruptFileError : the file is no recording, or broke off before its header was whole.
     """
     with _open(path) as file:
-        for frame, _ in _frames(file):
+        for frame, _ in frames_from(file):
             if frame.kind == HEADER:
                 return frame.header
             break
@@ -189,7 +192,7 @@ class Recording:
         end = 0
         if begin == MAGIC:
             with path.open("rb") as file:
-                for _, behind in _frames(file):
+                for _, behind in frames_from(file):
                     end = behind
                     self.records += 1
         return end

@@ -43,6 +43,7 @@ from sovereign.store.runs import (
 
 if TYPE_CHECKING:
     from sovereign.store.live import LiveStore
+    from sovereign.store.scouts import ScoutStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,13 @@ class Store:
         if self._live is None:
             self._live = LiveStore(self._database)
         return self._live
+
+    @property
+    def scouts(self) -> ScoutStore:
+        """What scouts saw, and the record of the tug of war."""
+        from sovereign.store.scouts import ScoutStore
+
+        return ScoutStore(self._database)
 
     def close(self) -> None:
         """Close all connections."""

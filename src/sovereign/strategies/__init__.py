@@ -4,10 +4,11 @@ A folder becomes a strategy by defining, in its `__init__`, `STRATEGY` (a class 
 from its configuration alone) and `CONFIGURATION` (a subclass of `core.configuration.Configuration`). It may define `DEFAULTS`:
 settings of other sections, by dotted key, that it assumes unless the user says otherwise. Nothing else is to be registered.
 
-Two names are understood where they occur. A class attribute `market` of the strategy is "futures" (one product, the default) or
-"portfolio" (several shares on one clock): it chooses the driftless market of its null test. A field `benchmarks` of the
+Some names are understood where they occur. A class attribute `market` of the strategy is "futures" (one product, the default)
+or "portfolio" (several shares on one clock): it chooses the driftless market of its null test. A field `benchmarks` of the
 configuration lists symbols that are fed first and never traded; a field `bar_seconds` says that the strategy decides on bars of
-that width, and so may be run on recorded bars.
+that width, and so may be run on recorded bars. An attribute `warm_up_sessions` of the strategy says how many sessions its
+signals must have seen before they say anything (1 where it does not occur).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ __all__ = [
     "load_strategy",
     "market_of",
     "strategy_names",
+    "warm_up_sessions_of",
 ]
 
 Market = Literal["futures", "portfolio"]
@@ -109,6 +111,11 @@ def bar_seconds_of(section: Configuration) -> int | None:
     """Return the width of the bars that a strategy decides on (s); None when it needs ticks."""
     seconds = getattr(section, "bar_seconds", None)
     return None if seconds is None else int(seconds)
+
+
+def warm_up_sessions_of(name: str, section: Configuration) -> int:
+    """Return how many sessions a strategy's signals must have seen before they say anything."""
+    return int(getattr(load_strategy(name, section), "warm_up_sessions", 1))
 
 
 def load_strategy(name: str, section: Configuration | Mapping[str, Any] | None = None) -> Strategy:

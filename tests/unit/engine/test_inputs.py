@@ -54,6 +54,7 @@ EXAMPLES = [
     ),
     inputs.Slice(ts=9, symbol="ESH5", trades=TRADES, until_ns=2),
     inputs.Slice(ts=9, symbol="ESH5", trades=replace(TRADES, bid=TRADES.price - 1, ask=TRADES.price + 1), until_ns=2),
+    inputs.Slice(ts=9, symbol="ESH5", trades=replace(TRADES, is_path=True), until_ns=2),
     inputs.TimePromised(ts=10),
     inputs.ReportReceived(
         ts=11,
@@ -121,3 +122,10 @@ def test_frame_when_its_kind_is_unknown_or_its_values_do_not_fit_then_is_corrupt
         from_frame(Frame("ConnectionChanged", 0, {"surprise": 1}))
     with pytest.raises(CorruptFileError, match="slice"):
         from_frame(Frame("Slice", 0, {"symbol": "ES", "until_ns": 1}))
+
+
+@pytest.mark.parametrize("is_path", [True, False])
+def test_slice_when_it_stands_for_bars_then_the_recording_says_so(is_path):
+    # the order of a bar's extremes is unknown; fills are judged by it when the session is replayed
+    item = inputs.Slice(ts=9, symbol="ESH5", trades=replace(TRADES, is_path=is_path), until_ns=2)
+    assert from_frame(to_frame(item)).trades.is_path is is_path

@@ -124,6 +124,12 @@ def test_twin_when_reports_came_late_then_latency():
     assert "reports were known up to" in share(result, Cause.LATENCY).evidence[0]
 
 
+def test_twin_when_an_order_never_arrived_then_latency():
+    result = twin_of(Planted(losses=frozenset({2})))
+    assert causes(result) == {Cause.LATENCY}
+    assert share(result, Cause.LATENCY).evidence[0] == "orders that never arrived: order_flow-20251117-ES-00004-E"
+
+
 def test_twin_when_an_order_was_rejected_then_fill():
     result = twin_of(Planted(rejects=frozenset({2})))
     assert causes(result) == {Cause.FILL}
@@ -137,7 +143,7 @@ def test_twin_when_an_order_was_rejected_then_fill():
 def test_twin_when_an_order_filled_in_pieces_then_fill():
     result = twin_of(Planted(pieces={1: 2}))
     assert causes(result) == {Cause.FILL}
-    assert share(result, Cause.FILL).evidence == ("1 orders filled in another number of pieces",)
+    assert share(result, Cause.FILL).evidence == ("orders that filled in another number of pieces: 1",)
 
 
 def test_twin_when_the_feed_fell_silent_then_data():

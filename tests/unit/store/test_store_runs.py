@@ -38,6 +38,17 @@ def test_run_when_begun_and_finished_then_comes_back_as_it_was(store):
     )
 
 
+def test_summary_when_something_is_found_out_afterwards_then_is_kept_beside_the_rest(store):
+    name = store.begin_run(example_record())
+    store.finish_run(name, finished_ns=5, summary={"metrics": {}})
+    store.add_to_summary(name, "twin", {"verdict": "explained"})
+    store.add_to_summary(name, "twin", {"verdict": "identical"})
+    assert store.run(name).summary == {"metrics": {}, "twin": {"verdict": "identical"}}
+    assert store.run(name).status == "finished"
+    with pytest.raises(NotFoundError, match="nowhere"):
+        store.add_to_summary("nowhere", "twin", {})
+
+
 def test_run_when_its_name_is_taken_then_gets_a_number(store):
     names = [store.begin_run(example_record()) for _ in range(3)]
     assert names == ["flow-20240401T120000-abc123", "flow-20240401T120000-abc123-2", "flow-20240401T120000-abc123-3"]

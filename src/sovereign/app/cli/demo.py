@@ -28,8 +28,14 @@ def command(
     start: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
     sessions: Annotated[int, typer.Option("--sessions", min=1, max=100_000, help="Number of sessions.")] = 1,
     warm_up: Annotated[
-        int, typer.Option("--warm-up", min=0, help="Earlier sessions that indicators see first and nobody trades.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--warm-up",
+            min=0,
+            max=100_000,
+            help="Earlier sessions that indicators see first and nobody trades; default: as many as the strategy needs.",
+        ),
+    ] = None,
     speed: Annotated[
         float | None, typer.Option("--speed", min=0, help="Market seconds a second; 0 as fast as it goes; default: --seconds.")
     ] = None,
@@ -70,9 +76,17 @@ def command(
 
 
 def demo_plan(
-    settings: Settings, strategy: str, symbol: str, seed: int, start: date, sessions: int, warm_up: int, *, is_tested: bool
+    settings: Settings,
+    strategy: str,
+    symbol: str,
+    seed: int,
+    start: date,
+    sessions: int,
+    warm_up: int | None,
+    *,
+    is_tested: bool,
 ) -> Plan:
-    """Plan a run over simulated sessions.
+    """Plan a run over simulated sessions; `warm_up` of None takes as many before them as the strategy needs.
 
     Raises
     ------
@@ -81,13 +95,15 @@ def demo_plan(
     from dataclasses import replace
     from datetime import timedelta
 
-    from sovereign.app.plan import plan_of
+    from sovereign.app.plan import plan_of, strategy_section
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
     from sovereign.store.runs import digest
-    from sovereign.strategies import market_of
+    from sovereign.strategies import market_of, warm_up_sessions_of
 
+    if warm_up is None:
+        warm_up = warm_up_sessions_of(strategy, strategy_section(settings, strategy))
     if market_of(strategy) == "portfolio":
         return _portfolio_plan(settings, strategy, seed, start, sessions, warm_up, is_tested=is_tested)
     instrument = find_instrument(symbol)
@@ -120,6 +136,7 @@ def _portfolio_plan(
     settings: Settings, strategy: str, seed: int, start: date, sessions: int, warm_up: int, *, is_tested: bool
 ) -> Plan:
     from dataclasses import replace
+    from datetime import timedelta
 
     from sovereign.app.plan import plan_of, recipe_of
     from sovereign.core.instrument import find_instrument
@@ -131,7 +148,10 @@ def _portfolio_plan(
 
     recipe, config = recipe_of(settings, strategy), settings.portfolio_market
     names = null_symbols(recipe, settings.evidence.null_symbols)
-    market = PortfolioMarket(names, calendar_for("XNYS"), start, warm_up + sessions, seed, config)
+    calendar = calendar_for("XNYS")
+    before = calendar.sessions(start - timedelta(days=14 + 2 * warm_up), start - timedelta(days=1))
+    first = before[-warm_up].trade_date if warm_up else start
+    market = PortfolioMarket(names, calendar, first, warm_up + sessions, seed, config)
     dates = [session.trade_date for session in market.sessions()]
     benchmarks = benchmarks_of(recipe.strategy_config)
     what = ["demo", config.model_dump(mode="json"), seed, names, warm_up, [day.isoformat() for day in dates]]

@@ -1,4 +1,4 @@
-"""`sovereign evidence null | future | costs STRATEGY`: the honesty checks, on any strategy."""
+"""`sovereign evidence null | future | costs | ablation STRATEGY`: the honesty checks, on any strategy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sovereign.app.cli import ablation
 from sovereign.app.cli.backtest import DEFAULT_SYMBOL, IntervalOption, SymbolsOption, chosen_market
 from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, command_app, emit, settings_from
 
 if TYPE_CHECKING:
     from sovereign.research.evidence import CostResult, FutureResult, NullResult
 
-app = command_app("Honesty checks on a strategy: null, future, costs.")
+app = command_app("Honesty checks on a strategy: null, future, costs, ablation.")
+app.command("ablation")(ablation.command)
 
 StrategyArgument = Annotated[str, typer.Argument(help="Name of the strategy, for example order_flow.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate, of a strategy on one symbol.")]

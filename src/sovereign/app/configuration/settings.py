@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sovereign.app.dashboard.configuration import DashboardConfig
 from sovereign.app.data_settings import DataSettings
 from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.app.ops.configuration import (
@@ -22,15 +23,19 @@ from sovereign.app.ops.configuration import (
     LogConfig,
     ScheduleConfig,
 )
+from sovereign.app.scout_settings import NewsSettings
 from sovereign.app.session_settings import SessionSettings
 from sovereign.core.configuration import Configuration
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.execution.venue.configuration import VenueConfig
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
+from sovereign.feeds.earnings import EarningsConfig
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
+from sovereign.feeds.universe import UniverseConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
+from sovereign.signals.tape import TapeConfig
 from sovereign.store.configuration import StoreConfig
 from sovereign.strategies.council.configuration import CouncilConfig
 from sovereign.strategies.lossless.configuration import LosslessConfig
@@ -71,8 +76,10 @@ class Settings(Configuration):
     account: AccountConfig = Field(AccountConfig(), description="The simulated account.")
     alerts: AlertsConfig = Field(AlertsConfig(), description="Alerts: who is told what, and how often.")
     alpaca: AlpacaConfig = Field(AlpacaConfig(), description="Alpaca: market data, and broker of paper and live accounts.")
+    dashboard: DashboardConfig = Field(DashboardConfig(), description="The dashboard and its API.")
     data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
     doctor: DoctorConfig = Field(DoctorConfig(), description="What the doctor holds things against.")
+    earnings: EarningsConfig = Field(EarningsConfig(), description="The earnings calendar and its blackout.")
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="How hard a result is tested before it is believed.")
     execution: ExecutionConfig = Field(ExecutionConfig(), description="Assumptions of the simulated broker.")
     guard: GuardConfig = Field(GuardConfig(), description="The dead-man guard.")
@@ -82,6 +89,7 @@ class Settings(Configuration):
     log: LogConfig = Field(LogConfig(), description="What is logged, and how.")
     live: LiveConfig = Field(LiveConfig(), description="Paper and live sessions: how they watch lines, broker and themselves.")
     metrics: MetricsConfig = Field(MetricsConfig(), description="How ratios are annualized and intervals made.")
+    news: NewsSettings = Field(NewsSettings(), description="News: where they come from, and how they are judged.")
     portfolio_market: PortfolioMarketConfig = Field(
         PortfolioMarketConfig(), description="The driftless market of several symbols, for the null test."
     )
@@ -93,4 +101,8 @@ class Settings(Configuration):
     strategies: StrategySettings = Field(StrategySettings(), description="Settings of the trading systems.")
     stress: StressConfig = Field(StressConfig(), description="What a stressed run must survive.")
     synthetic: SyntheticConfig = Field(SyntheticConfig(), description="The simulated market.")
+    tape: TapeConfig = Field(TapeConfig(), description="How the tape is cut and scored.")
+    universe: UniverseConfig = Field(
+        UniverseConfig(), description="The watchlist: symbols, sector groups, benchmarks, numbers at the SEC."
+    )
     venue: VenueConfig = Field(VenueConfig(), description="The stand-alone simulated venue.")

@@ -105,6 +105,11 @@ class RemoteBroker:
                 due = min(due, report.ts + 1)
         return due
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a report was handed in that has not come out: our books lag behind what we were told."""
+        return bool(self._due) or any(place.waiting for place in self._tapes.values())
+
     def deliver(self, report: ExecutionReport, ts: int, *, tape: str = "", row: int = 0) -> int:
         """Hand in a report that became known at `ts`; return the time at which it will come out.
 

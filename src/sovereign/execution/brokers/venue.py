@@ -99,8 +99,8 @@ class VenueClient:
 
     Attributes
     ----------
-    on_report_at : if set, called instead of `on_report` with the report, the tape, and the row of the session's tape that made
-        it happen (the first is 1; 0 when none did).
+    on_report_at : if set, called instead of `on_report` with the report, the tape, the row of the session's tape that made it
+        happen (the first is 1; 0 when none did), and the number of the private message (0: it is none of the venue's).
     """
 
     is_simulated = True
@@ -112,7 +112,7 @@ class VenueClient:
         self.capabilities = BrokerCapabilities(holds_brackets=True, can_replace=True, order_types=frozenset(OrderType))
         self.on_block: Callable[[Block], None] = _nothing
         self.on_report: Callable[[ExecutionReport], None] = _nothing
-        self.on_report_at: Callable[[ExecutionReport, str, int], None] | None = None
+        self.on_report_at: Callable[[ExecutionReport, str, int, int], None] | None = None
         self.on_connection: Callable[[bool, str], None] = _nothing
         self.is_connected = False
         self.clock_skew_ns = 0
@@ -348,14 +348,15 @@ class VenueClient:
             kind, client_order_id = order
             reason = f"{reply.code}: {reply.reason}"
             ts = self.clock.now_ns()
-            self._report(ExecutionReport(cause=_REFUSALS[kind], client_order_id=client_order_id, ts=ts, reason=reason), "", 0)
+            refusal = ExecutionReport(cause=_REFUSALS[kind], client_order_id=client_order_id, ts=ts, reason=reason)
+            self._report(refusal, "", 0, 0)
 
     def _tell_report(self, message: Report) -> None:
-        self._report(message.report(), message.tape, message.row)
+        self._report(message.report(), message.tape, message.row, message.seq)
 
-    def _report(self, report: ExecutionReport, tape: str, row: int) -> None:
+    def _report(self, report: ExecutionReport, tape: str, row: int, number: int) -> None:
         if self.on_report_at is not None:
-            self.on_report_at(report, tape, row)
+            self.on_report_at(report, tape, row, number)
         else:
             self.on_report(report)
 

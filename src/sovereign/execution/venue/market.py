@@ -286,6 +286,8 @@ class Market:
                 book.new(terms, record["at"], now, record["no"], record["pieces"])
             case "cancel":
                 book.cancel(record["id"], record["at"], now, record["price"])
+                if self.is_over:  # there is no later moment for which it could wait
+                    book.take(book.matching.on_time(record["at"]))
             case "replace":
                 book.replace(record["id"], record["at"], now, record["quantity"], record["limit"], record["stop"])
 

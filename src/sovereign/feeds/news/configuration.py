@@ -33,7 +33,7 @@ class NewsSourceConfig(Configuration):
     yahoo_url: str = Field("https://feeds.finance.yahoo.com", description="Address of Yahoo's headlines (RSS).")
     stocktwits_url: str = Field("https://api.stocktwits.com", description="Address of StockTwits.")
     stocktwits_per_hour: float = Field(
-        180.0, gt=0, description="Requests to StockTwits an hour at most; without an account it answers about 200."
+        180.0, gt=0, description="Requests to StockTwits an hour at most, those of ten minutes at once; it answers about 200."
     )
     request_s: float = Field(10.0, gt=0, description="A request that is not answered for this long is given up, in seconds.")
     attempts: int = Field(3, ge=1, description="How often a request is made when a source is busy (429) or fails (5xx).")

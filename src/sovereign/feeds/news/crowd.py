@@ -93,4 +93,5 @@ def yahoo_source(config: NewsSourceConfig, **timing: Callable[..., float | None]
 
 def stocktwits_source(config: NewsSourceConfig, **timing: Callable[..., float | None]) -> Source:
     """Return the source of posts."""
-    return Source(STOCKTWITS, config, config.stocktwits_per_hour / 3_600, _AGENT, **timing)  # type: ignore[arg-type]
+    burst = max(1, round(config.stocktwits_per_hour / 6))
+    return Source(STOCKTWITS, config, config.stocktwits_per_hour / 3_600, _AGENT, burst=burst, **timing)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ class Source:
     Parameters
     ----------
     name : for messages. per_s : requests a second at most.
-    headers : sent with each request.
+    headers : sent with each request. burst : requests that may follow each other at once, after a pause long enough.
     sleep, monotonic : seconds of the machine.
     """
 
@@ -36,6 +36,7 @@ class Source:
         per_s: float,
         headers: Mapping[str, str],
         *,
+        burst: int = 1,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -43,7 +44,8 @@ class Source:
         self._config, self._headers = config, dict(headers)
         self._gap = 1 / per_s
         self._sleep, self._monotonic = sleep, monotonic
-        self._next = float("-inf")
+        self._burst = burst
+        self._due = float("-inf")  # when the requests so far would be done, were they spaced evenly
         self._client: httpx.Client | None = None
         self._kept: dict[str, tuple[str, bytes]] = {}  # by address: ETag and body
 
@@ -83,10 +85,10 @@ class Source:
 
     def _pace(self) -> None:
         now = self._monotonic()
-        if now < self._next:
-            self._sleep(self._next - now)
-            now = self._next
-        self._next = now + self._gap
+        early = self._due - (self._burst - 1) * self._gap - now
+        if early > 0:
+            self._sleep(early)
+        self._due = max(self._due, now) + self._gap
 
     def _once(self, url: str) -> tuple[int, bytes, float]:
         import httpx

@@ -216,8 +216,6 @@ class _Reader:
             "ts": fill["ts"],
             "fee": fill["fee"],
             "liquidity": fill["liquidity"],
-            "slippage_ticks": fill["slippage_ticks"],
-            "is_ambiguous": fill["is_ambiguous"],
         }
         item = Item(kind=ItemKind.FILL, ts=order.ts, name=f"{order.name} #{order.fills}", values=values, fee=fee)
         self._items[ItemKind.FILL, f"{order.key} #{order.fills}"] = item

@@ -19,7 +19,7 @@ from sovereign.core.columns import Trades
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderEvent
 from sovereign.core.session import NEVER
-from sovereign.engine.inputs import Input, ReportReceived
+from sovereign.engine.inputs import CorrectionMade, Input, ReportReceived
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.fill_model import FillModel
 from sovereign.execution.report import ExecutionReport
@@ -89,6 +89,8 @@ def observe(inputs: Sequence[Input], changes: Iterable[Mapping[str, Any]]) -> Ob
     for item in inputs:
         if isinstance(item, ReportReceived):
             observer.theirs(item.report)
+        elif isinstance(item, CorrectionMade) and item.correction.report is not None:
+            observer.missed(item.correction.report)
     return observer.observed(holds_brackets(inputs))
 
 
@@ -126,7 +128,8 @@ class _Observer:
         if mark in self._said:
             return
         self._said.add(mark)
-        self._arrived.add(name)
+        if cause is not OrderEvent.CANCEL:
+            self._arrived.add(name)  # one that was only ever canceled was never active: lost, or overtaken by its cancel
         if report.child is not None:
             return
         number = self._counts[name, cause]
@@ -138,9 +141,25 @@ class _Observer:
         self._action(report)
         if cause is OrderEvent.REJECT:
             self._rejected.append(f"{name}: {report.reason}")
-        if cause in _FILLS and report.fee is not None and report.quantity:
+        self._charge(report)
+
+    def missed(self, report: ExecutionReport) -> None:
+        """Take what reconciliation found out: when it happened nobody said, when it became known is sure."""
+        name, cause = report.client_order_id, report.cause
+        if cause not in _ARRIVED:
+            return
+        self._arrived.add(name)
+        number = self._counts[name, cause]
+        self._counts[name, cause] += 1
+        times = self._heard[name, cause]
+        if number < len(times):
+            self._known[name, cause, number] = times[number]
+        self._charge(report)
+
+    def _charge(self, report: ExecutionReport) -> None:
+        if report.cause in _FILLS and report.fee is not None and report.quantity:
             with localcontext(EXACT):
-                self._fees[name] = report.fee / report.quantity
+                self._fees[report.client_order_id] = report.fee / report.quantity
 
     def _action(self, report: ExecutionReport) -> None:
         """Note when the venue acted on what was asked of it."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ import numpy as np
 
 from sovereign.core.columns import Trades
 from sovereign.core.command import Command, CommandKind
+from sovereign.core.episode import Episode, EpisodeBook, EpisodeKeeper
 from sovereign.core.errors import CorruptFileError, SovereignError
 from sovereign.core.event import Event, NoticeCode, to_plain
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderType
-from sovereign.core.port import SignalStream, Sink
+from sovereign.core.port import SignalStream, Sink, Strategy
 from sovereign.core.session import NS_PER_MINUTE
 from sovereign.engine.conductor import Conductor
 from sovereign.engine.engine import Engine
@@ -69,7 +69,7 @@ class Recorded:
     Parameters
     ----------
     inputs : all of them, in order. warm_up : recordings of the sessions before, from which signals are warmed up.
-    late_notice_ns : `live.late_notice_s` of the session.
+    late_notice_ns : `live.late_notice_s` of the session. book : what the strategy remembers; it is read and never written.
     """
 
     recipe: Recipe
@@ -77,6 +77,7 @@ class Recorded:
     is_simulated_data: bool
     warm_up: tuple[Path, ...] = ()
     late_notice_ns: int = NS_PER_MINUTE
+    book: EpisodeBook | None = None
 
     @property
     def opened(self) -> SessionOpened:
@@ -109,6 +110,7 @@ def read_recorded(
     is_simulated_data: bool,
     warm_up: Sequence[Path] = (),
     late_notice_ns: int = NS_PER_MINUTE,
+    book: EpisodeBook | None = None,
 ) -> Recorded:
     """Read a recording; see `Recorded` for the parameters.
 
@@ -123,6 +125,7 @@ def read_recorded(
         is_simulated_data=is_simulated_data,
         warm_up=tuple(warm_up),
         late_notice_ns=late_notice_ns,
+        book=book,
     )
     _ = recorded.opened
     return recorded
@@ -134,12 +137,6 @@ class Played:
 
     conductor: Conductor
     events: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def equity_change(self) -> Decimal:
-        """Equity now less the balance at the start, as the account itself says."""
-        engine = self.conductor.engine
-        return engine.account.equity(engine.last_ticks()) - engine.account.day_start_balance
 
 
 def exact(recorded: Recorded, *sinks: Sink) -> Played:
@@ -176,7 +173,8 @@ def backtest(recorded: Recorded, until_ns: int) -> Played:
     recipe = recorded.recipe
 
     def build(sinks: Sequence[Sink]) -> Engine:
-        return new_engine(recipe, main_lane(recipe.execution), sinks, is_simulated_data=recorded.is_simulated_data)
+        lane, is_simulated = main_lane(recipe.execution), recorded.is_simulated_data
+        return new_engine(recipe, lane, sinks, is_simulated_data=is_simulated, strategy=_strategy(recorded))
 
     return _play(recorded, market_alone(recorded.inputs, until_ns), object(), build)
 
@@ -258,7 +256,8 @@ def in_order(trades: Trades) -> Trades:
     order = np.argsort(trades.ts, kind="stable")
     quotes = None if trades.bid is None or trades.ask is None else (trades.bid[order], trades.ask[order])
     bid, ask = quotes or (None, None)
-    return Trades(trades.ts[order], trades.price[order], trades.size[order], trades.side[order], bid, ask)
+    columns = (trades.ts[order], trades.price[order], trades.size[order], trades.side[order], bid, ask)
+    return Trades(*columns, is_path=trades.is_path)
 
 
 def last_ticks(inputs: Iterable[Input]) -> dict[str, int]:
@@ -279,6 +278,24 @@ def _nowhere(_: object) -> None:
     """Nothing leaves."""
 
 
+class _ReadBook:
+    """A book of episodes as it is; what a play would write down is not kept."""
+
+    def __init__(self, book: EpisodeBook) -> None:
+        self.closed_before = book.closed_before
+        self.open_at = book.open_at
+
+    def keep(self, episode: Episode, limit: int) -> None:
+        """Keep nothing."""
+
+
+def _strategy(recorded: Recorded) -> Strategy:
+    strategy = load_strategy(recorded.recipe.strategy, recorded.recipe.strategy_config)
+    if recorded.book is not None and isinstance(strategy, EpisodeKeeper):
+        strategy.use_book(_ReadBook(recorded.book))
+    return strategy
+
+
 def _plain_broker(recipe: Recipe) -> Broker:
     return SimulatedBroker(main_lane(recipe.execution).model, recipe.execution.latency_ns, recipe.execution.margins)
 
@@ -291,7 +308,7 @@ def _live_engine(recorded: Recorded, broker: Broker, sinks: Sequence[Sink]) -> E
         return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
 
     return Engine(
-        strategy=load_strategy(recipe.strategy, recipe.strategy_config),
+        strategy=_strategy(recorded),
         door=OneDoor(recipe.risk, find=partial(charged_instrument, execution)),
         broker=broker,
         account=Account(recipe.starting_balance),

@@ -268,7 +268,7 @@ def _on_pieces(session: Books, modeled: Books) -> list[str]:
 
     ours, theirs = pieces(session), pieces(modeled)
     split = [order for order, count in ours.items() if theirs[order] and count != theirs[order]]
-    return [f"{len(split)} orders filled in another number of pieces"] if split else []
+    return [f"orders that filled in another number of pieces: {len(split)}"] if split else []
 
 
 def _on_latency(recorded: Recorded, observed: Observed) -> list[str]:
@@ -282,7 +282,7 @@ def _on_latency(recorded: Recorded, observed: Observed) -> list[str]:
     if late:
         lines.append(f"{len(late)} reports were known up to {max(late) / _MS:g} ms after they happened")
     if observed.lost:
-        lines.append(f"{len(observed.lost)} orders never arrived: {', '.join(_some(list(observed.lost)))}")
+        lines.append(f"orders that never arrived: {', '.join(_some(list(observed.lost)))}")
     outages = sum(isinstance(i, ConnectionChanged) and i.subject == "broker" and not i.is_connected for i in recorded.inputs)
     if outages:
         lines.append(f"the line to the broker was lost {outages} times")

@@ -29,6 +29,7 @@ from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
 from sovereign.strategies.lossless.configuration import LosslessConfig
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
+_MINUTE_S = 60
 
 ROW_INPUTS = ("open", "high", "low", "close", "volume", "granularity", "volume_rank", "conviction", "gap_s")
 """Fields of the bar that every decision records, beside those of its level."""
@@ -45,6 +46,13 @@ class LosslessStrategy:
     def __init__(self, config: LosslessConfig) -> None:
         self.config = config
         self._symbols: set[str] = set()
+
+    @property
+    def warm_up_sessions(self) -> int:
+        """Sessions until buckets have a width and every time of day enough volumes to rank one, whichever is later."""
+        config = self.config
+        volumes_a_day = max(1, config.volume.slot_minutes * _MINUTE_S // config.bar_seconds)
+        return max(config.level.atr_days + 1, -(-config.volume.warm_up // volumes_a_day))
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the levels and volumes of one symbol.
@@ -102,6 +110,14 @@ class LosslessStrategy:
                 "ticks",
                 bool(row["is_held"]),
                 f"the close against the edge of the {level} at {edge}",
+            ),
+            Check(
+                "gap",
+                float(row["gap_s"]),
+                float(config.gap.alert_s),
+                "s",
+                bool(row["gap_s"] < config.gap.alert_s),
+                "bars before this one are missing",
             ),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1, "the close lies beyond the stop already"),
             Check("target", float(target_ticks), 1.0, "ticks", target_ticks >= 1, "no opposite level as strong as this one"),

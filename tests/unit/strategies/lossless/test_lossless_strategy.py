@@ -21,7 +21,7 @@ from sovereign.core.port import Moment
 from sovereign.feeds.calendar import calendar_for
 from sovereign.kernels.lossless import ROW_FIELDS
 from sovereign.signals.bars import ROW_HEAD
-from sovereign.strategies import assumed_settings, load_strategy
+from sovereign.strategies import assumed_settings, load_strategy, warm_up_sessions_of
 from sovereign.strategies.lossless import DEFAULTS, LosslessConfig, LosslessStrategy
 from sovereign.strategies.lossless.tier import TIERS, tier_of
 from sovereign.strategies.lossless.universe import SECTORS, symbols_of
@@ -94,6 +94,7 @@ def test_decide_when_capitulation_is_rejected_at_a_resistance_then_shorts_with_t
     [
         ({"is_held": False, "close": 9_970}, "held"),
         ({"has_target": False}, "target"),
+        ({"gap_s": 300}, "gap"),
         ({"is_held": False, "close": 9_940}, "held"),
     ],
 )
@@ -196,6 +197,10 @@ def test_defaults_when_merged_then_the_portfolio_of_the_requirement_stands() -> 
     settings, sources = merge(Settings, file=None, environment={}, assumed=assumed, assumed_by="default of lossless")
     assert settings.risk.max_positions == 20
     assert settings.risk.risk_frac == Decimal("0.01")
+    assert settings.risk.max_side_exposure_frac == 2
+    assert settings.risk.flatten_before_close_minutes is None
+    config = settings.strategies.lossless  # what is a gap of the bars is one of the live feed
+    assert (settings.live.stale_data_s, settings.risk.breakers.stale_position_s) == (config.gap.note_s, config.gap.alert_s)
     assert sources["risk.max_positions"] == "default of lossless"
     assert load_strategy("lossless").name == "lossless"
 
@@ -222,3 +227,17 @@ def test_sectors_when_read_then_every_symbol_can_be_traded() -> None:
     assert all(find_instrument(symbol).symbol == symbol for symbol in SECTORS)
     assert symbols_of("energy") == ("CVX", "XLE", "XOM")
     assert symbols_of("nothing") == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "sessions"),
+    [
+        ({}, 15),  # the daily range; 39 volumes of half an hour come in 7 days of 6 bars
+        ({"bar_seconds": 3_600}, 39),  # one bar a time of day
+        ({"bar_seconds": 86_400}, 39),
+        ({"level": {"atr_days": 50}}, 51),
+    ],
+)
+def test_warm_up_sessions_when_asked_then_both_levels_and_ranks_are_known_after_them(config: Any, sessions: int) -> None:
+    assert LosslessStrategy(LosslessConfig.model_validate(config)).warm_up_sessions == sessions
+    assert warm_up_sessions_of("lossless", LosslessConfig.model_validate(config)) == sessions

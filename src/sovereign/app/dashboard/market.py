@@ -1,0 +1,266 @@
+"""The market of any run: read from the recording of a session, or made again from the run's own data.
+
+A demonstration is made again from its seed, a backtest or replay from the catalog; a run of neither shows the bars that the
+store keeps. What was made again says so in `source`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sovereign.app.dashboard.replica import Health, NewStream, Replica, Tape
+from sovereign.core.columns import Trades
+from sovereign.core.errors import SovereignError
+from sovereign.core.instrument import Instrument
+from sovereign.core.port import SignalStream
+from sovereign.core.session import NS_PER_MINUTE
+
+if TYPE_CHECKING:
+    from sovereign.app.configuration import Settings
+    from sovereign.core.port import Feed
+    from sovereign.core.session import Session
+    from sovereign.store.runs import StoredRun
+    from sovereign.store.store import Store
+
+_KEPT = 6
+_SESSION_KINDS = ("paper", "live")
+_NEEDED = ("risk", "strategies", "synthetic", "schedule", "execution")
+
+
+def settings_of(run: StoredRun) -> Settings | None:
+    """Return the settings a run was made with; None when this version cannot read them."""
+    from pydantic import ValidationError
+
+    from sovereign.app.configuration import Settings
+
+    config = run.record.config
+    try:
+        return Settings.model_validate(config)
+    except ValidationError:
+        pass
+    # Of another version: whatever of it still means something.
+    kept = {}
+    for name in _NEEDED:
+        try:
+            Settings.model_validate({name: config[name]})
+            kept[name] = config[name]
+        except (ValidationError, KeyError):
+            continue
+    return Settings.model_validate(kept) if "risk" in kept and "strategies" in kept else None
+
+
+def new_stream_of(settings: Settings | None, strategy_name: str, warm: tuple[Path, ...] = ()) -> NewStream | None:
+    """Return what makes the signals of a strategy, as the sessions before have left them; None for one without."""
+    from sovereign.app.plan import strategy_section
+    from sovereign.strategies import load_strategy
+
+    if settings is None:
+        return None
+    try:
+        strategy = load_strategy(strategy_name, strategy_section(settings, strategy_name))
+    except SovereignError:
+        return None
+    make = getattr(strategy, "signal_stream", None)
+    return None if make is None else partial(_warmed, make, warm)
+
+
+def _warmed(make: NewStream, warm: tuple[Path, ...], instrument: Instrument) -> SignalStream:
+    from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
+    from sovereign.store.recording import read_recording
+
+    stream = make(instrument)
+    for path in warm:
+        session: Session | None = None
+        for item in read_inputs(read_recording(path)):
+            if isinstance(item, SessionOpened):
+                session = item.session
+                stream.start_session(session)
+            elif isinstance(item, Slice) and item.symbol == instrument.symbol:
+                stream.advance(item.trades, item.until_ns)
+        if session is not None:
+            stream.advance(Trades.empty(), session.close_ns)
+    return stream
+
+
+class Rebuilt(Replica):
+    """The market of one session of a run, made again from a feed. It is whole from the start."""
+
+    def __init__(self, session: Session, feed: Feed, new_stream: NewStream | None) -> None:
+        super().__init__(Path(), new_stream)
+        self.session = session
+        self.is_over = True
+        for instrument in feed.instruments(session):
+            stream = None if new_stream is None else new_stream(instrument)
+            if stream is not None:
+                stream.start_session(session)
+            self.tapes[instrument.symbol] = Tape(instrument, stream)
+        for block in feed.blocks(session):
+            self._cut(self.tapes[block.symbol], block.trades)
+        for tape in self.tapes.values():
+            tape.promise(session.close_ns)
+            tape.flush()
+        self.now_ns = session.close_ns
+
+    @staticmethod
+    def _cut(tape: Tape, trades: Trades) -> None:
+        # In minutes, so that no footprint is forgotten before it was copied.
+        if not len(trades):
+            return
+        begin = 0
+        for edge in range(int(trades.ts[0]) + NS_PER_MINUTE, int(trades.ts[-1]) + NS_PER_MINUTE, NS_PER_MINUTE):
+            end = int(np.searchsorted(trades.ts, edge))
+            until = min(edge, int(trades.ts[-1]))
+            tape.take(trades.slice(begin, end), 0, until)
+            tape.flush()
+            begin = end
+
+    def look(self) -> bool:
+        """Nothing is ever new."""
+        return False
+
+    def parts(self, _: int | None = None) -> dict[str, Health]:
+        """Nothing was said of any part."""
+        return {}
+
+
+class Markets:
+    """Markets of runs, the latest few kept. Safe to use from several threads.
+
+    Parameters
+    ----------
+    settings : of the dashboard itself: where the catalog lies.
+    """
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], Replica] = OrderedDict()
+        self._making: dict[tuple[str, str], threading.Lock] = {}
+
+    def close(self) -> None:
+        """Close every file."""
+        with self._lock:
+            for replica in self._kept.values():
+                replica.close()
+            self._kept.clear()
+
+    def of(self, run: StoredRun, day: date | None = None, *, budget_s: float | None = None) -> Replica | None:
+        """Return the market of a run's session (default: its last); None when nothing of it can be had.
+
+        It is up to date, unless reading took longer than `budget_s` (None: as long as it takes): then `is_behind` is set, and
+        the next call reads on.
+        """
+        wanted = day or run.record.end
+        key = (run.id, "" if wanted is None else wanted.isoformat())
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                replica = self._kept.get(key)
+                if replica is not None:
+                    self._kept.move_to_end(key)
+            if replica is None:
+                replica = self._make(run, wanted)
+                if replica is None:
+                    return None
+                with self._lock:
+                    self._kept[key] = replica
+                    while len(self._kept) > _KEPT:
+                        self._kept.popitem(last=False)[1].close()
+        begin = time.monotonic()
+        while replica.look() and replica.is_behind:
+            if budget_s is not None and time.monotonic() - begin >= budget_s:
+                break
+        return replica
+
+    def _make(self, run: StoredRun, day: date | None) -> Replica | None:
+        record = run.record
+        own = settings_of(run)
+        if record.kind in _SESSION_KINDS:
+            return self._recorded(run, own)
+        if own is None or day is None:
+            return None
+        try:
+            return self._again(run, own, day)
+        except SovereignError:  # data that is gone, or of another version: the bars of the store have to do
+            return None
+
+    def _recorded(self, run: StoredRun, own: Settings | None) -> Replica | None:
+        from sovereign.store.recording import read_header
+
+        try:
+            session = self._store.live.session(run.id)
+            path = Path(session.recording_path)
+            warm = tuple(path.parent / name for name in read_header(path).get("warm_up", ()))
+        except SovereignError:
+            return None
+        present = tuple(file for file in warm if file.is_file())
+        return Replica(path, new_stream_of(own, run.record.strategy, present))
+
+    def _again(self, run: StoredRun, own: Settings, day: date) -> Replica | None:
+        from sovereign.app.plan import open_catalog
+        from sovereign.feeds.calendar import calendar_for
+        from sovereign.feeds.historical import HistoricalFeed
+        from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
+
+        record = run.record
+        if not record.instruments or len(record.symbols) != 1:
+            return None
+        from sovereign.core.instrument import find_instrument
+
+        instrument = find_instrument(record.symbols[0])
+        calendar = calendar_for(instrument.calendar)
+        feed: Feed
+        if record.seed is not None and record.is_simulated:
+            feed = SyntheticFeed(SyntheticMarket(own.synthetic, record.seed), instrument, calendar, day, 1)
+        elif not record.is_simulated:
+            feed = HistoricalFeed(open_catalog(self._settings), record.symbols[0], day, day, calendar)
+        else:
+            return None
+        session = next(iter(feed.sessions()), None)
+        return None if session is None else Rebuilt(session, feed, new_stream_of(own, record.strategy))
+
+
+def stored_bars(store: Store, run: StoredRun, symbol: str, day: date | None, at: int | None) -> list[dict[str, Any]]:
+    """Return the bars that the store keeps of a symbol in a run's session, without footprints; prices in ticks."""
+    from sqlalchemy import select
+
+    from sovereign.store import schema
+    from sovereign.store.outcome import BAR
+
+    table = schema.bars
+    query = select(table.c.data, table.c.trade_date).where(table.c.run_key == run.key, table.c.symbol == symbol)
+    if day is not None:
+        query = query.where(table.c.trade_date == day.isoformat())
+    with store.database.reading() as connection:
+        row = connection.execute(query.order_by(table.c.trade_date.desc()).limit(1)).first()
+    if row is None:
+        return []
+    bars = np.frombuffer(row.data, BAR)
+    if at is not None:
+        bars = bars[: int(np.searchsorted(bars["known_at"], at, side="right"))]
+    empty = dict.fromkeys(
+        ("volume", "trades", "delta", "cumulative_delta", "poc", "value_area_low", "value_area_high", "vwap", "regime")
+    )
+    return [
+        {
+            "index": index,
+            "is_open": False,
+            "open_ms": None,
+            "close_ms": int(bar["known_at"]) / 1e6,
+            **{name: int(bar[name]) for name in ("open", "high", "low", "close")},
+            **empty,
+            "cells": [],
+            "patterns": [],
+        }
+        for index, bar in enumerate(bars)
+    ]

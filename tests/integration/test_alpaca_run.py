@@ -1,0 +1,62 @@
+"""`sovereign run --broker alpaca` as a process of its own: it connects, waits for the market or trades, and ends when told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
+
+from fakes.alpaca_server import KEYS, AlpacaServer
+from sovereign.store.store import Store
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def server() -> Iterator[AlpacaServer]:
+    with AlpacaServer(cash="25000") as running:
+        yield running
+
+
+def test_run_when_the_broker_is_alpaca_then_it_subscribes_takes_the_cash_and_ends_when_told(
+    server: AlpacaServer, tmp_path: Path
+) -> None:
+    config = server.config()
+    sets = [f"alpaca.{name}={getattr(config, name)}" for name in ("data_url", "stream_url", "paper_url")]
+    words = ["run", "order_flow", "--broker", "alpaca", "--symbol", "NVDA", "--once", *(w for s in sets for w in ("--set", s))]
+    environment = {**os.environ, "ALPACA_API_KEY": KEYS.key, "ALPACA_SECRET_KEY": KEYS.secret}
+    output = tmp_path / "out.txt"
+    with output.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sovereign.app.cli.main", *words],
+            cwd=tmp_path,
+            env=environment,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            end = time.monotonic() + PATIENCE_S
+            while "begun" not in output.read_text() or not server.listeners("data") or not server.listeners("updates"):
+                assert process.poll() is None, output.read_text()
+                assert time.monotonic() < end, f"waited {PATIENCE_S} s for a session; it said {output.read_text()}"
+                time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0, output.read_text()
+        finally:
+            process.kill()
+            process.wait(10)
+    assert KEYS.secret not in output.read_text()
+    assert server.subscribed[0] == {"trades": ["NVDA"], "quotes": ["NVDA"]}
+    assert server.posted() == []
+    with Store(f"sqlite:///{tmp_path}/sovereign.sqlite") as store:
+        session = store.live.session("last")
+        assert (session.account, session.strategy, session.mode) == ("paper", "order_flow", "paper")
+        assert session.status == "stopped"

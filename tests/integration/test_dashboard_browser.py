@@ -1,0 +1,331 @@
+"""The pages in a real browser: every page with live data, commands, a restart, time travel, themes, a phone, the keyboard."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from dashboard_stage import (
+    DAY,
+    FINISHED,
+    KEY,
+    SESSION,
+    Stage,
+    decided,
+    notice,
+    served,
+    staged,
+    ticks_between,
+    wait_for,
+    write_slices,
+)
+from sovereign.core.session import NS_PER_MINUTE
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'sovereign[dev]'")
+
+PAGES = ("overview", "flow", "tug", "council", "decisions", "trades", "execution", "runs", "operations")
+WORDS = {
+    "overview": "Room left",
+    "flow": "Footprint ES",
+    "tug": "No tug of war in this run",
+    "council": "No council sits in this run",
+    "decisions": "buy imbalance",
+    "trades": "Closed trades",
+    "execution": "Acknowledged in",
+    "runs": "weak",
+    "operations": "Audit stream",
+}
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    with sync_api.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        except sync_api.Error as missing:
+            pytest.skip(f"no Chromium could be started ({str(missing).splitlines()[0]}); run 'playwright install chromium'")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("stage"), "dashboard.requests_per_s=5000", "dashboard.logins_per_minute=600") as found:
+        found.answering()
+        found.say(notice("data of ES are late"))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(stage: Stage) -> Iterator[httpx.Client]:
+    with served(stage) as found:
+        yield found
+
+
+class Errors(list[str]):
+    """What a page complained about."""
+
+
+@pytest.fixture
+def open_page(browser: Any, client: httpx.Client) -> Iterator[Any]:
+    contexts: list[Any] = []
+    said = Errors()
+
+    def opening(
+        name: str = "overview", *, width: int = 1440, height: int = 900, theme: str = "dark", run: str = "", base: str = ""
+    ) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(f"localStorage.setItem('sovereign.theme', '{theme}')")
+        page = context.new_page()
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.goto(f"{base or str(client.base_url)}/{f'?run={run}' if run else ''}#{name}&key={KEY}")
+        page.wait_for_selector("nav.rail")
+        return page
+
+    yield opening
+    for context in contexts:
+        context.close()
+    cut_off = (
+        "ERR_CONNECTION_REFUSED",
+        "WebSocket connection",
+        "404 (Not Found)",
+        "ERR_CONNECTION_RESET",
+        "ERR_EMPTY_RESPONSE",
+    )
+    assert [text for text in said if not any(word in text for word in cut_off)] == []
+
+
+def expect(page: Any, text: str) -> None:
+    """Wait for a text on the page."""
+    page.wait_for_function("text => document.body.innerText.toLowerCase().includes(text.toLowerCase())", arg=text)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_pages_when_opened_one_after_the_other_then_each_shows_its_data(open_page: Any, theme: str) -> None:
+    page = open_page(theme=theme)
+    for name in PAGES:
+        page.evaluate("name => { location.hash = name }", name)
+        expect(page, WORDS[name])
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+
+
+def test_overview_when_opened_then_answers_the_four_questions(open_page: Any) -> None:
+    page = open_page()
+    for words in ("ACTIVE", "flat", "10,295.50", "daily loss", "data of ES are late", "What it is thinking", "refused"):
+        expect(page, words)
+    tip = page.locator(".tile .fig").first.get_attribute("data-tip")
+    assert "unit: USD" in tip
+    assert "source:" in tip
+
+
+def test_figures_when_the_session_goes_on_then_change_without_reloading(open_page: Any, stage: Stage) -> None:
+    page = open_page("decisions")
+    expect(page, "shown")
+    stage.say(decided(7))
+    page.wait_for_selector('tr[data-key="order_flow-20240311-ES-00007x"]')
+    assert page.locator('tr[data-key="order_flow-20240311-ES-00007x"]').count() == 1
+
+
+def test_decision_when_clicked_then_every_check_with_limit_and_value(open_page: Any) -> None:
+    page = open_page("decisions", run=FINISHED)
+    page.locator("tr.open", has_text="margin").first.click()
+    for words in ("Refused by margin", "500", "400", "Would have made", "254.50"):
+        expect(page, words)
+
+
+def test_commands_when_given_from_the_page_then_halt_resume_and_flatten_reach_the_session(open_page: Any, stage: Stage) -> None:
+    page = open_page()
+    expect(page, "ACTIVE")
+    for kind, label in (("HALT", "Halt trading"), ("FLATTEN", "Flatten"), ("RESUME", "Resume trading")):
+        page.locator(f".controls button[data-kind={kind}]").click()
+        send = page.locator("dialog button[type=submit]")
+        page.fill("#confirm-field", kind.lower())
+        assert send.is_disabled()
+        page.fill("#confirm-field", kind)
+        page.fill("#why-field", "a test")
+        assert send.inner_text() == label
+        send.click()
+        page.wait_for_selector(".toast.ok")
+        stored = stage.store.live.commands.listed(limit=1)[0]
+        assert (stored.command.kind.value, stored.command.reason, stored.is_done) == (kind, "a test", True)
+        expect(page, {"HALT": "HALTED", "FLATTEN": "HALTED", "RESUME": "ACTIVE"}[kind])
+        page.evaluate("document.querySelectorAll('.toast').forEach((one) => one.remove())")
+
+
+def test_page_when_the_server_restarts_then_loses_and_doubles_no_event(browser: Any, stage: Stage) -> None:
+    with served(stage) as first:
+        port = first.base_url.port
+        context = browser.new_context()
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.goto(f"{first.base_url}/#operations&key={KEY}")
+        page.wait_for_function("() => window.sovereign?.events.rows.length > 0")
+        before = page.evaluate("window.sovereign.events.next")
+        stage.say(notice("before the restart"))
+        page.wait_for_function("next => window.sovereign.events.next > next", arg=before)
+    page.wait_for_function("() => ['down', 'polling'].includes(window.sovereign.stream.state)")
+    expect(page, "disconnected")
+    stage.say(notice("while nobody served"), notice("and once more"))
+    with served(stage, port=port):
+        page.wait_for_function("() => window.sovereign.stream.state === 'live'")
+        page.wait_for_function("next => window.sovereign.events.next >= next", arg=before + 3)
+        stage.say(notice("after the restart"))
+        page.wait_for_function("next => window.sovereign.events.next >= next", arg=before + 4)
+        numbers = page.evaluate("window.sovereign.events.rows.map((row) => row.seq)")
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert page.evaluate("window.sovereign.events.doubled") == 0
+        context.close()
+
+
+def test_time_travel_when_opened_then_shows_what_was_known_and_steps_plays_and_comes_back(
+    open_page: Any, client: httpx.Client
+) -> None:
+    page = open_page("overview")
+    expect(page, "10,295.50")
+    page.keyboard.press("t")
+    page.wait_for_selector(".travel:not([hidden])")
+    page.wait_for_function("() => window.sovereign.at !== null && window.sovereign.overview?.clock_ns === window.sovereign.at")
+    assert page.locator(".controls button[data-kind=HALT]").is_hidden()
+    page.fill(".jump", "09:40")
+    page.press(".jump", "Enter")
+    page.wait_for_function(
+        "() => window.sovereign.overview?.money.balance === '10000'|| window.sovereign.overview?.money.balance === '10000.00'"
+    )
+    expect(page, "PAST")
+    at = page.evaluate("window.sovereign.at")
+    assert int(at) == DAY.regular_open_ns + 10 * NS_PER_MINUTE
+    moments = [one["ts"] for one in client.get("/api/v1/timeline").json()["moments"] if int(one["ts"]) > int(at)]
+    page.locator(".travel").click(position={"x": 3, "y": 3})
+    page.keyboard.press("n")
+    page.wait_for_function("ts => window.sovereign.at === ts", arg=moments[0])
+    page.select_option(".travel select[aria-label=Speed]", "1000")
+    page.locator(".travel button[aria-label=Play]").click()
+    page.wait_for_function("ts => BigInt(window.sovereign.at) > BigInt(ts)", arg=moments[0])
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => window.sovereign.at === null && window.sovereign.overview?.money.balance === '10295.50'")
+
+
+def test_footprint_when_traveling_then_no_bar_is_later(open_page: Any) -> None:
+    page = open_page("flow")
+    page.wait_for_function("() => window.sovereign.mounted?.page.id === 'flow'")
+    page.keyboard.press("t")
+    page.wait_for_selector(".travel:not([hidden])")
+    page.fill(".jump", "10:12:30")
+    page.press(".jump", "Enter")
+    wanted = DAY.regular_open_ns + 42 * NS_PER_MINUTE + NS_PER_MINUTE // 2
+    page.wait_for_function("ts => window.sovereign.at === ts", arg=str(wanted))
+    expect(page, "8 bars")
+
+
+def test_footprint_when_ticks_come_then_the_open_bar_grows(open_page: Any, stage: Stage) -> None:
+    page = open_page("flow")
+    expect(page, "source: recording")
+    price = "window.sovereign.overview?.quotes[0]?.ts"
+    before = page.evaluate(price)
+    begin = max(DAY.regular_open_ns + 100 * NS_PER_MINUTE, int(before) + 1)
+    write_slices(stage.recording, ticks_between(begin, begin + NS_PER_MINUTE, 9, 100))
+    page.wait_for_function(f"before => {price} !== before", arg=before)
+
+
+def test_phone_when_opened_then_nothing_is_wider_than_the_screen(open_page: Any) -> None:
+    page = open_page(width=390, height=844)
+    for name in PAGES:
+        page.evaluate("name => { location.hash = name }", name)
+        expect(page, WORDS[name])
+        page.wait_for_timeout(150)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+        assert page.locator("nav.rail").bounding_box()["y"] > 700
+
+
+def test_keyboard_when_used_alone_then_reaches_pages_rows_and_commands(open_page: Any) -> None:
+    page = open_page()
+    expect(page, "Room left")
+    page.keyboard.press("5")
+    page.wait_for_selector("tr.open")
+    page.locator("tr.open").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page, "Checks")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+    expect(page, "Keyboard")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.keyboard.press("h")
+    page.wait_for_selector("#confirm-field")
+    assert page.evaluate("document.activeElement.id") == "confirm-field"
+    page.keyboard.press("Escape")
+    before = page.evaluate("document.documentElement.dataset.theme")
+    page.keyboard.press("d")
+    assert page.evaluate("document.documentElement.dataset.theme") != before
+    page.keyboard.press("2")
+    page.wait_for_function("() => location.hash === '#flow'")
+
+
+def test_note_when_it_holds_a_script_then_shown_as_text(open_page: Any) -> None:
+    page = open_page("trades", run=FINISHED)
+    page.locator("tr.open").first.click()
+    page.fill("#note-field", '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>')
+    page.fill("#tags-field", "<b>late</b>, A-setup")
+    page.locator("form.review button[type=submit]").click()
+    page.wait_for_selector(".toast.ok")
+    page.reload()
+    page.wait_for_selector("tr.open")
+    expect(page, "<b>late</b>")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_runs_when_two_are_ticked_then_compared_side_by_side(open_page: Any) -> None:
+    page = open_page("runs")
+    page.wait_for_selector("tr.open")
+    for at in range(2):
+        page.locator("input[type=checkbox]").nth(at).check()
+    page.locator("button", has_text="Compare two").click()
+    expect(page, "Two runs side by side")
+    expect(page, "only in A")
+
+
+def test_page_when_nothing_has_ever_run_then_says_what_to_do(browser: Any, tmp_path: Any) -> None:
+    stage = Stage(tmp_path)
+    try:
+        with served(stage) as client:
+            context = browser.new_context()
+            context.set_default_timeout(PATIENCE_MS)
+            page = context.new_page()
+            page.goto(str(client.base_url))
+            expect(page, "Nothing has run yet")
+            context.close()
+    finally:
+        stage.close()
+
+
+@pytest.mark.parametrize("pages", [PAGES[:3], PAGES[3:6], PAGES[6:]], ids=lambda pages: pages[0])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_accessibility_when_checked_by_axe_then_nothing_serious_on_any_page(open_page: Any, theme: str, pages: Any) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed; pip install 'sovereign[dev]'"
+    )
+    page = open_page(theme=theme)
+    found = {}
+    for name in pages:
+        page.evaluate("name => { location.hash = name }", name)
+        expect(page, WORDS[name])
+        page.wait_for_timeout(200)
+        violations = axe.Axe().run(page).response["violations"]
+        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
+        if serious:
+            found[name] = [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in serious]
+    assert found == {}
+
+
+def test_stage_when_left_then_the_session_is_still_that_of_this_process(stage: Stage) -> None:
+    assert wait_for("the session", lambda: stage.store.live.session(SESSION)).status == "running"

@@ -1,0 +1,93 @@
+"""The whole OpenAPI description against the running server: no 5xx, and no answer that is not described."""
+
+import re
+import warnings
+
+import pytest
+
+from dashboard_stage import KEY, SESSION, served, staged
+
+with warnings.catch_warnings():  # its own dependencies are not our defects
+    warnings.simplefilter("ignore")
+    schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+import hypothesis
+
+CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
+PARTS = 8  # so that none takes long
+LIMITS = ("dashboard.requests_per_s=100000", "dashboard.writes_per_minute=1000000", "dashboard.logins_per_minute=1000000")
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    words = ("dashboard.command_timeout_s=0.3", "store.busy_timeout_ms=5000")
+    with staged(tmp_path_factory.mktemp("stage"), *LIMITS, *words) as found:
+        found.answering()
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(stage):
+    with served(stage) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def described(client):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
+
+
+def operations(described):
+    found = {}
+    for result in described.get_all_operations():
+        operation = result.ok()
+        found[f"{operation.method.upper()} {operation.path}"] = operation
+    return found
+
+
+def check(operation, headers, examples=5):
+    names = set(CHECKS)
+    chosen = [one for one in schemathesis.checks.CHECKS.get_all() if one.__name__ in names]
+    assert {one.__name__ for one in chosen} == names
+
+    @hypothesis.given(case=operation.as_strategy())
+    @hypothesis.settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    def holds(case):
+        case.call_and_validate(headers=headers, checks=chosen)
+
+    holds()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_description_when_asked_any_way_then_every_answer_is_a_described_one(client, described, part):
+    token = client.post("/api/v1/token", json={"key": KEY}).json()["token"]
+    found = operations(described)
+    assert len(found) > 45
+    for name in sorted(found)[part::PARTS]:
+        if "session/start" in name or name.endswith("/kill"):
+            continue  # these act outside; they have tests of their own
+        check(found[name], {"Authorization": f"Bearer {token}"})
+
+
+def test_description_when_without_a_token_then_no_write_gets_through(client, described, stage):
+    before = len(stage.store.live.commands.listed())
+    for name, operation in operations(described).items():
+        if name.startswith("GET"):
+            continue
+        check(operation, {}, examples=2)
+    assert len(stage.store.live.commands.listed()) == before
+
+
+def test_description_when_read_then_every_route_is_told_with_its_answers(client):
+    description = client.get("/openapi.json").json()
+    for path, methods in description["paths"].items():
+        for method, route in methods.items():
+            assert route.get("description"), f"{method} {path}"
+            assert "200" in route["responses"], f"{method} {path}"
+            if method != "get":
+                assert {"401", "403", "413", "422", "429"} <= set(route["responses"]), f"{method} {path}"
+    assert SESSION not in re.sub(r"\s", "", str(description))
