@@ -47,7 +47,7 @@ class Fault:
     """
 
     status: int = 0
-    body: dict[str, Any] = field(default_factory=dict)
+    body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     swallow: bool = False
     keep: bool = False

@@ -515,6 +515,48 @@ def test_snapshot_when_alpaca_fails_then_nothing_is_known(server):
     asyncio.run(script())
 
 
+OPTION = "AAPL260116C00200000"
+
+
+@pytest.mark.parametrize("symbol", [OPTION, "BTCUSD", "CL", "GC"])
+def test_link_when_account_holds_and_trades_what_is_no_equity_here_then_left_alone_and_said_once(server, caplog, symbol):
+    server.hold(symbol, 2, "3.10")
+    server.hold("NVDA", 5, "150")
+    server.prices[symbol] = "3.20"
+
+    def sell() -> None:
+        fields = {"symbol": symbol, "qty": 1, "side": "sell", "type": "market", "time_in_force": "day"}
+        server._call(lambda: server._arrive(server._make(fields, "new")))
+
+    async def script() -> None:
+        sell()
+        async with connected(server) as desk:
+            sell()
+            await desk.link.submit(entry())
+            await desk.told("e-1", "FILL")
+            found = await desk.link.snapshot(0)
+            assert {(position.symbol, position.quantity) for position in found.positions} == {("NVDA", 15)}
+            assert [execution.client_order_id for execution in found.executions] == ["e-1"]
+            assert {order.symbol for order in found.orders} == {"NVDA"}
+            assert [is_up for is_up, _ in desk.connections] == [True]
+            assert {report.client_order_id for report in desk.reports} == {"e-1"}
+
+    asyncio.run(script())
+    assert [symbol in record.getMessage() for record in caplog.records if record.name == "sovereign.alpaca"] == [True]
+
+
+def test_snapshot_when_an_answer_is_not_as_documented_then_nothing_is_known_and_the_next_is_read(server):
+    async def script() -> None:
+        async with connected(server) as desk:
+            for body in ({"what": "is this"}, [{"symbol": "NVDA"}], [{"symbol": "NVDA", "qty": "many"}]):
+                server.fail("GET", "/v2/positions", Fault(status=200, body=body))
+                with pytest.raises(BrokerError, match="not understood"):
+                    await desk.link.snapshot(0)
+            assert (await desk.link.snapshot(0)).cash == 100_000
+
+    asyncio.run(script())
+
+
 def test_margins_when_asked_then_the_larger_of_maintenance_and_leverage(server):
     async def script() -> None:
         async with connected(server) as desk:
@@ -540,6 +582,75 @@ class TestKill:
         assert done.before is not None
         assert dict(done.before.positions) == {"NVDA": 10}
         assert server.position("NVDA") == 0
+
+    @pytest.mark.parametrize("symbol", [OPTION, "BTCUSD", "CL"])
+    def test_kill_when_something_unknown_is_held_then_it_is_seen_and_closed_with_the_rest(self, server, symbol):
+        server.hold(symbol, 2, "3.10")
+        server.hold("NVDA", 5, "150")
+        fields = {"symbol": symbol, "qty": 1, "side": "buy", "type": "limit", "limit_price": "1.00", "time_in_force": "day"}
+        server._call(server._make, fields, "new")
+        server.prices[symbol] = "3.20"
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        found = account.snapshot()
+        assert {(held.symbol, held.quantity, held.cost_ticks) for held in found.positions} == {
+            (symbol, 2, 0),
+            ("NVDA", 5, 75_000),
+        }
+        assert [(order.symbol, order.limit_ticks) for order in found.orders] == [(symbol, None)]
+        done = flatten_account(account, attempts=2, wait_s=3.0)
+        account.close()
+        assert done.is_flat
+        assert done.before is not None
+        assert dict(done.before.positions) == {symbol: 2, "NVDA": 5}
+        assert (server.position(symbol), server.position("NVDA")) == (0, 0)
+
+    def test_kill_when_only_a_part_of_a_coin_is_held_then_it_is_not_taken_for_nothing(self, server):
+        body = {"symbol": "BTCUSD", "qty": "0.25", "side": "long", "avg_entry_price": "90000"}
+        server.fail("GET", "/v2/positions", Fault(status=200, body=[body]))
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        found = account.snapshot()
+        account.close()
+        assert [(held.symbol, held.quantity) for held in found.positions] == [("BTCUSD", 1)]
+
+    def test_kill_when_the_list_of_positions_cannot_be_read_then_it_cancels_and_closes_all_the_same(self, server):
+        server.hold("NVDA", 5, "150")
+        server.fail("GET", "/v2/positions", *[Fault(status=200, body={"what": "is this"})] * 2)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        with pytest.raises(BrokerError, match="list of positions was not understood"):
+            account.snapshot()
+        done = flatten_account(account, attempts=1, wait_s=3.0)
+        account.close()
+        assert server.position("NVDA") == 0
+        assert done.is_flat
+
+    def test_kill_when_asking_for_the_account_fails_in_a_way_nobody_expected_then_it_cancels_and_closes_all_the_same(self):
+        class Broken:
+            name = "paper"
+
+            def __init__(self) -> None:
+                self.asked: list[str] = []
+
+            def snapshot(self) -> Any:
+                raise RuntimeError("a defect")
+
+            def cancel_all(self) -> None:
+                self.asked.append("cancel")
+                raise RuntimeError("another defect")
+
+            def flatten(self) -> None:
+                self.asked.append("flatten")
+
+            def wait_flat(self, seconds: float) -> bool:
+                raise RuntimeError("a defect")
+
+            def close(self) -> None:
+                pass
+
+        access = Broken()
+        done = flatten_account(access, attempts=2, wait_s=0.0)
+        assert access.asked == ["cancel", "flatten"] * 2
+        assert not done.is_flat
+        assert "a defect" in done.error
 
     def test_kill_when_alpaca_does_not_answer_then_not_flat_and_said_so(self, server):
         server.fail("GET", "/v2/orders", *[500] * 4)
@@ -573,6 +684,11 @@ class TestChoice:
     def test_connections_when_no_symbol_is_named_then_refused(self):
         with pytest.raises(ConfigurationError, match="no symbol was named"):
             connections(Settings(), self.task(symbols=()))
+
+    @pytest.mark.parametrize("symbol", ["CL", "ES", "GC", "YM", "ESH6", "BTCUSD", OPTION])
+    def test_connections_when_a_symbol_is_no_equity_here_then_refused_with_what_to_do(self, symbol):
+        with pytest.raises(ConfigurationError, match=f"symbols were {symbol}; .*take them out of --symbol"):
+            connections(Settings(), self.task(symbols=("NVDA", symbol)))
 
     def test_connections_when_a_key_is_missing_then_refused_with_its_name(self, monkeypatch):
         monkeypatch.delenv("ALPACA_SECRET_KEY")

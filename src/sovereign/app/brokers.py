@@ -71,7 +71,8 @@ def connections(settings: Settings, task: Task, *, private_since: int | None = N
 
     Raises
     ------
-    ConfigurationError : live trading was asked of a simulated venue, no symbol was named, or keys are missing.
+    ConfigurationError : live trading was asked of a simulated venue, no symbol was named, one of them is not traded there, or
+        keys are missing.
     """
     if task.broker == ALPACA:
         return _alpaca(settings, task)
@@ -90,10 +91,12 @@ def _alpaca(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
     from sovereign.execution.brokers.alpaca import AlpacaLink
     from sovereign.feeds.alpaca.history import AlpacaHistory
     from sovereign.feeds.alpaca.live import AlpacaFeed
+    from sovereign.feeds.alpaca.symbols import need_equities
     from sovereign.feeds.calendar import calendar_for
 
     if not task.symbols:
         raise ConfigurationError("no symbol was named; give --symbol for each, or set session.symbols")
+    need_equities(task.symbols)
     keys, config, clock = alpaca_keys(), settings.alpaca, MachineClock()
     if is_live_key(keys.key) != (task.mode == "live"):
         raise ConfigurationError(

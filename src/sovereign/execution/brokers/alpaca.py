@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
-from random import Random
+from logging import getLogger
 from typing import Any
 
 from sovereign.core.errors import BrokerError
@@ -32,6 +32,7 @@ from sovereign.execution.brokers.alpaca_wire import (
     follows_fill,
     own_id,
     position_of,
+    readable,
     remainder,
     request_of,
     sent_id,
@@ -44,7 +45,9 @@ from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.history import time_ns
 from sovereign.feeds.alpaca.stream import SupervisedStream, socket_terms
+from sovereign.feeds.alpaca.symbols import equity_of, need_equities
 
+_LOGGER = getLogger("sovereign.alpaca")
 _CLOSES = {
     OrderStatus.CANCELED: OrderEvent.CANCEL,
     OrderStatus.EXPIRED: OrderEvent.EXPIRE,
@@ -68,6 +71,12 @@ class AlpacaLink:
     keys, config : whose, and how patiently. is_paper : which of the two services.
     clock : market time. symbols : what will be traded, for margins.
     last_price : of a symbol, where a feed knows it; margins of a symbol without one are not known.
+
+    Orders, fills and positions in what is no US equity (options, coins) belong to somebody else: they are left alone.
+
+    Raises
+    ------
+    ConfigurationError : one of the symbols is no US equity.
     """
 
     def __init__(
@@ -80,6 +89,7 @@ class AlpacaLink:
         symbols: tuple[str, ...] = (),
         last_price: Callable[[str], Decimal | None] = lambda _: None,
     ) -> None:
+        need_equities(symbols)
         self.capabilities = BrokerCapabilities(holds_brackets=True, can_replace=False, order_types=frozenset(OrderType))
         self.on_report: Callable[[ExecutionReport], None] = _nothing
         self.on_connection: Callable[[bool, str], None] = _nothing
@@ -109,7 +119,7 @@ class AlpacaLink:
         self._work: dict[str, asyncio.Queue[Callable[[], Awaitable[None]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._margin_rates: dict[str, Decimal] = {}
-        self._random = Random(len(url))  # noqa: S311 - spreads attempts
+        self._foreign: set[str] = set()  # symbols that are no equities, and that we have said so of
         self.is_connected = False
 
     # The line
@@ -177,11 +187,12 @@ class AlpacaLink:
     async def _connected(self) -> None:
         """Learn what happened meanwhile; only then is the line said to be up."""
         try:
-            if self._has_begun:
-                await self._catch_up()
-            else:
-                await self._begin()
-                self._has_begun = True
+            with readable("account of what happened meanwhile"):
+                if self._has_begun:
+                    await self._catch_up()
+                else:
+                    await self._begin()
+                    self._has_begun = True
         except BrokerError as fault:
             self._line.drop(str(fault))
             return
@@ -193,8 +204,8 @@ class AlpacaLink:
         """Take over what the account is; what happened before is for a comparison to tell, not for reports."""
         now = self._clock.now_ns()
         await self._read_orders()
-        fills = await self._desk.fills(day_before(now, self._config.lookback_days))
-        positions = await self._desk.query("/positions")
+        fills = self._ours(await self._desk.fills(day_before(now, self._config.lookback_days)))
+        positions = self._ours(await self._desk.query("/positions"))
         for body in fills:
             self._told.add(trade_id(str(body["order_id"]), body["cum_qty"]))
             self._last_fill_ns = max(self._last_fill_ns, time_ns(str(body["transaction_time"])))
@@ -210,7 +221,7 @@ class AlpacaLink:
         """Report what the stream did not."""
         await self._read_orders()
         start = day_before(self._last_fill_ns or self._clock.now_ns(), 1)
-        for body in await self._desk.fills(start):
+        for body in self._ours(await self._desk.fills(start)):
             tid = trade_id(str(body["order_id"]), body["cum_qty"])
             if tid not in self._told:
                 known = await self._known(str(body["order_id"]))
@@ -221,8 +232,23 @@ class AlpacaLink:
             self._exits.follow(known)
 
     async def _read_orders(self) -> None:
-        for body in await self._desk.orders(day_before(self._clock.now_ns(), self._config.lookback_days)):
+        for body in self._ours(await self._desk.orders(day_before(self._clock.now_ns(), self._config.lookback_days))):
             self._names.learn(body)
+
+    def _ours(self, bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return what is in equities; of any other symbol it is said once that it is left alone."""
+        return [body for body in bodies if self._is_ours(str(body["symbol"]))]
+
+    def _is_ours(self, symbol: str) -> bool:
+        if equity_of(symbol) is not None:
+            return True
+        if symbol not in self._foreign:
+            self._foreign.add(symbol)
+            _LOGGER.warning(
+                "the account holds or trades '%s', which is no US equity known here: it is left alone, guard and kill see it",
+                symbol,
+            )
+        return False
 
     async def _known(self, venue_id: str) -> Known:
         known = self._names.of_venue(venue_id)
@@ -242,12 +268,15 @@ class AlpacaLink:
         while True:
             data = await self._updates.get()
             try:
-                await self._take(data)
+                with readable("trade update"):
+                    await self._take(data)
             except BrokerError as fault:
                 self._line.drop(str(fault))  # what was not understood is read anew when the line is back
 
     async def _take(self, data: Mapping[str, Any]) -> None:
         body, event = data["order"], str(data["event"])
+        if not self._is_ours(str(body["symbol"])):
+            return
         known = self._names.of_venue(str(body["id"]))
         if known is None and own_id(str(body["client_order_id"]))[0] not in self._names.by_id:
             await self._known(str(body["id"]))
@@ -442,28 +471,33 @@ class AlpacaLink:
     async def order_state(self, client_order_id: str) -> VenueOrder | None:
         """Return what Alpaca knows of an order; None when it says that it never got it."""
         known = self._names.by_id.get(client_order_id)
-        if known is not None and known.venue_id:
-            body = await self._desk.order(known.venue_id)
-        else:
-            body = await self._desk.find(sent_id(client_order_id, None if known is None else known.follows))
-        if body is not None:
-            return self._names.learn(body).seen()
-        await self._read_orders()  # a leg, or an entry of an earlier process whose bracket is in its id
+        with readable("answer about an order"):
+            if known is not None and known.venue_id:
+                body = await self._desk.order(known.venue_id)
+            else:
+                body = await self._desk.find(sent_id(client_order_id, None if known is None else known.follows))
+            if body is not None:
+                return self._names.learn(body).seen()
+            await self._read_orders()  # a leg, or an entry of an earlier process whose bracket is in its id
         known = self._names.by_id.get(client_order_id)
         return known.seen() if known is not None and known.venue_id else None
 
     async def snapshot(self, since_cursor: int) -> BrokerSnapshot:
         """Return the account as Alpaca sees it; read again when something happened while it was read."""
+        with readable("account"):
+            return await self._snapshot(since_cursor)
+
+    async def _snapshot(self, since_cursor: int) -> BrokerSnapshot:
         for _ in range(_TRIES):
             heard, now = self._heard, self._clock.now_ns()
             after = day_before(now, self._config.lookback_days)
             fills = await self._desk.fills(after)
             await self._read_orders()
-            positions = [position_of(body) for body in await self._desk.query("/positions")]
+            positions = [position_of(body) for body in self._ours(await self._desk.query("/positions"))]
             account = await self._desk.query("/account")
             if heard == self._heard and len(await self._desk.fills(after)) == len(fills):
                 break
-        found = [execution_of(body, (await self._known(str(body["order_id"]))).client_order_id) for body in fills]
+        found = [execution_of(body, (await self._known(str(body["order_id"]))).client_order_id) for body in self._ours(fills)]
         kept = tuple(self._as_booked(position) for position in positions)
         cost = sum((find_instrument(p.symbol).value(p.cost_ticks) for p in kept), Decimal(0))
         return BrokerSnapshot(
@@ -486,6 +520,10 @@ class AlpacaLink:
 
     async def margins(self) -> Mapping[str, Decimal]:
         """Return the margin per share: the larger of Alpaca's maintenance rate and what the account's leverage leaves."""
+        with readable("margins"):
+            return await self._margins()
+
+    async def _margins(self) -> Mapping[str, Decimal]:
         account = await self._desk.query("/account")
         leverage = max(Decimal(1), Decimal(str(account.get("multiplier") or 1)))
         found: dict[str, Decimal] = {}

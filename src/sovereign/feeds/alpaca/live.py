@@ -26,6 +26,7 @@ from sovereign.feeds.alpaca.client import AlpacaKeys
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.history import AlpacaHistory, is_skipped, time_ns
 from sovereign.feeds.alpaca.stream import MarketStream, back_off
+from sovereign.feeds.alpaca.symbols import need_equities
 from sovereign.feeds.importing.aggressor import quote_rule, tick_rule
 
 _OVERLAP_NS = 5 * NS_PER_SECOND  # prints may come this late; what is fetched again is known by its id
@@ -76,6 +77,10 @@ class AlpacaFeed:
     keys : of the account. symbols : what to subscribe to.
     clock : market time, which is the machine's. calendar : of the sessions.
     on_quote : called with every quote as it comes (Alpaca's plain dictionary), for tape scouts.
+
+    Raises
+    ------
+    ConfigurationError : one of the symbols is no US equity.
     """
 
     is_simulated = False
@@ -90,6 +95,7 @@ class AlpacaFeed:
         history: AlpacaHistory,
         on_quote: Callable[[dict[str, Any]], None] = _nothing,
     ) -> None:
+        need_equities(symbols)
         self.clock = clock
         self.on_block: Callable[[Block], None] = _nothing
         self.on_connection: Callable[[bool, str], None] = _nothing
