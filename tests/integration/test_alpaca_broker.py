@@ -515,6 +515,164 @@ def test_snapshot_when_alpaca_fails_then_nothing_is_known(server):
     asyncio.run(script())
 
 
+def leave(name: str = "x-1", **changes: Any) -> Order:
+    """Return an order that closes ten shares of NVDA at the market."""
+    fields = {"side": Side.SELL, "order_type": OrderType.MARKET, "limit_ticks": None, "role": OrderRole.FLATTEN}
+    return entry(name, **{**fields, "reduce_only": True, "time_in_force": TimeInForce.DAY, **changes})
+
+
+class TestDoubleClose:
+    def test_exit_when_kill_has_closed_the_position_then_refused_and_nothing_is_opened(self, server):
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+                done = await asyncio.to_thread(flatten_account, account, attempts=2, wait_s=3.0)
+                account.close()
+                assert done.is_flat
+                await desk.link.submit(leave())
+                refused = await desk.told("x-1", "REJECT")
+                assert refused.reason == "nothing is open that it could close: the account holds +0 NVDA"
+
+        asyncio.run(script())
+        assert [body["client_order_id"] for body in server.posted()] == ["e-1"]
+        assert server.position("NVDA") == 0
+
+    def test_exit_when_alpaca_was_busy_and_kill_closed_meanwhile_then_it_is_not_sent_again(self, server):
+        server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
+
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                await desk.link.submit(leave())
+                await desk.until(lambda: len(server.posted()) == 2, "the first attempt")
+                server.hold("NVDA", 0, "0")
+                assert "nothing is open" in (await desk.told("x-1", "REJECT")).reason
+
+        asyncio.run(script())
+        assert len(server.posted()) == 2
+
+    def test_exit_when_the_position_is_on_the_other_side_then_refused(self, server):
+        async def script() -> None:
+            async with connected(server) as desk:
+                server.hold("NVDA", -10, "150")
+                await desk.link.submit(leave())
+                assert "the account holds -10 NVDA" in (await desk.told("x-1", "REJECT")).reason
+                await desk.link.submit(leave("x-2", side=Side.BUY))
+                await desk.told("x-2", "FILL")
+
+        asyncio.run(script())
+        assert server.position("NVDA") == 0
+
+    @pytest.mark.parametrize("status", [500, 429, 403])
+    def test_exit_when_alpaca_does_not_say_what_is_open_then_it_is_sent(self, server, status):
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                server.fail("GET", "/v2/positions/", *[status] * 50)
+                await desk.link.submit(leave())
+                await desk.told("x-1", "FILL")
+
+        asyncio.run(script())
+        assert server.position("NVDA") == 0
+
+
+class TestFreshness:
+    def test_entry_when_alpaca_is_busy_for_longer_than_it_is_fresh_then_refused_and_never_sent(self, server):
+        server.fail("POST", "/v2/orders", *[Fault(status=429, headers={"Retry-After": "0.3"})] * 4)
+
+        async def script() -> None:
+            async with connected(server, entry_fresh_s=0.5) as desk:
+                await desk.link.submit(entry())
+                assert "could not be sent within 0.5 s" in (await desk.told("e-1", "REJECT")).reason
+                await asyncio.sleep(0.3)
+
+        asyncio.run(script())
+        assert len(server.posted()) == 2  # at 0 and 0.3 s
+        assert server.orders() == []
+
+    def test_entry_when_it_was_decided_too_long_ago_then_not_sent_at_all(self, server):
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry(submitted_ns=time.time_ns() - 6 * 10**9))
+                assert "not sent late" in (await desk.told("e-1", "REJECT")).reason
+
+        asyncio.run(script())
+        assert server.posted() == []
+
+    def test_entry_when_a_busy_answer_hid_that_it_was_taken_then_it_is_found_though_it_is_not_fresh_any_more(self, server):
+        server.fail("POST", "/v2/orders", Fault(status=429, keep=True, headers={"Retry-After": "0.6"}))
+
+        async def script() -> None:
+            async with connected(server, entry_fresh_s=0.2) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "ACCEPT")
+                await desk.told("e-1", "FILL")
+                assert "REJECT" not in desk.causes("e-1")
+
+        asyncio.run(script())
+        assert len(server.posted()) == 1
+
+    def test_exit_when_it_was_decided_long_ago_then_it_is_sent_all_the_same(self, server):
+        server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
+
+        async def script() -> None:
+            async with connected(server, entry_fresh_s=0.2) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                await desk.link.submit(leave(submitted_ns=time.time_ns() - 60 * 10**9))
+                await desk.told("x-1", "FILL")
+
+        asyncio.run(script())
+        assert server.position("NVDA") == 0
+
+
+def test_bracket_when_alpaca_fails_at_the_pair_for_ever_then_it_is_an_alarm_and_the_exit_goes_on(server, caplog):
+    async def script() -> None:
+        async with connected(server, protect_s=0.4) as desk:
+            server.fail("POST", "/v2/orders", Fault(), *[503] * 999)
+            await desk.link.submit(entry(bracket=BRACKET))
+            await desk.told("e-1-S", "SUBMIT")
+            await desk.link.submit(leave())
+            await desk.until(lambda: server.asked("/v2/positions/NVDA") > 0, "the exit's turn")
+            server._faults.clear()
+            await desk.link.submit(leave("x-2"))
+            await desk.told("x-2", "FILL")
+            # In flight, as law 8 wants it: neither refused nor accepted, and the question says that it never came.
+            assert desk.causes("e-1-S") == ["SUBMIT"]
+            assert await desk.link.order_state("e-1-S") is None
+
+    asyncio.run(script())
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert "stop and target of e-1 (10 NVDA) could not be placed within 0.4 s" in errors[0]
+    assert server.position("NVDA") == 0
+
+
+def test_exit_when_the_pair_arrived_though_its_answers_were_lost_then_it_is_found_and_taken_away_first(server):
+    async def script() -> None:
+        async with connected(server, protect_s=0.4) as desk:
+            server.fail("POST", "/v2/orders", Fault(), Fault(status=503, keep=True))
+            server.fail("GET", "/v2/orders:by_client_order_id", *[503] * 999)
+            server.is_shut = True
+            await desk.link.submit(entry(bracket=BRACKET))
+            await desk.told("e-1-S", "SUBMIT")
+            server.drop("updates")
+            await desk.link.submit(leave())
+            await desk.until(lambda: len(server.orders()) == 3, "the pair")
+            await asyncio.sleep(0.5)
+            server._faults.clear()
+            server.is_shut = False
+            await desk.told("x-1", "FILL")
+
+    asyncio.run(script())
+    assert server.position("NVDA") == 0
+    assert all(body["status"] in ("filled", "canceled") for body in server.orders())
+
+
 OPTION = "AAPL260116C00200000"
 
 
@@ -689,6 +847,11 @@ class TestChoice:
     def test_connections_when_a_symbol_is_no_equity_here_then_refused_with_what_to_do(self, symbol):
         with pytest.raises(ConfigurationError, match=f"symbols were {symbol}; .*take them out of --symbol"):
             connections(Settings(), self.task(symbols=("NVDA", symbol)))
+
+    def test_connections_when_an_entry_may_be_older_than_the_grace_of_our_books_then_refused(self):
+        settings = Settings.model_validate({"alpaca": {"entry_fresh_s": 10}, "live": {"in_flight_grace_s": 10}})
+        with pytest.raises(ConfigurationError, match=r"alpaca.entry_fresh_s was 10 and live.in_flight_grace_s 10"):
+            connections(settings, self.task())
 
     def test_connections_when_a_key_is_missing_then_refused_with_its_name(self, monkeypatch):
         monkeypatch.delenv("ALPACA_SECRET_KEY")

@@ -103,6 +103,12 @@ def _alpaca(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
             f"--mode was {task.mode}, and ALPACA_API_KEY is of a {'live' if is_live_key(keys.key) else 'paper'} account; "
             f"use the key of the account that is meant"
         )
+    grace_s = settings.live.in_flight_grace_s
+    if config.entry_fresh_s >= grace_s:
+        raise ConfigurationError(
+            f"alpaca.entry_fresh_s was {config.entry_fresh_s:g} and live.in_flight_grace_s {grace_s:g}; the first must be "
+            f"below the second, or an entry could leave after our books closed it; lower the first or raise the second"
+        )
     history = AlpacaHistory(keys, config, settings.data.download, time.sleep)
     feed = AlpacaFeed(keys, config, task.symbols, clock, calendar_for("XNYS"), history)
     link = AlpacaLink(keys, config, clock, is_paper=task.mode != "live", symbols=task.symbols, last_price=feed.last_price)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
@@ -20,6 +21,7 @@ from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType
 from sovereign.core.port import Clock
+from sovereign.core.session import NS_PER_SECOND
 from sovereign.execution.broker import BrokerCapabilities, BrokerSnapshot, VenueExecution, VenueOrder, VenuePosition
 from sovereign.execution.brokers.alpaca_exits import AlpacaExits
 from sovereign.execution.brokers.alpaca_rest import AlpacaDesk
@@ -410,16 +412,24 @@ class AlpacaLink:
         trails = order.bracket is not None and order.bracket.trail_ticks is not None
         if follows_fill(order.order_type, order.time_in_force) or trails:
             known.follows = order.bracket
-        self.do(order.instrument.symbol, partial(self._new, order, known))
+        self.do(order.instrument.symbol, partial(self._new, order, known, self._fresh_until(order)))
 
-    async def _new(self, order: Order, known: Known) -> None:
+    def _fresh_until(self, order: Order) -> float | None:
+        """Return the `time.monotonic()` until which an entry may be sent; None for what closes, which is never too late."""
+        if order.reduce_only:
+            return None
+        age_s = max(0, self._clock.now_ns() - order.submitted_ns) / NS_PER_SECOND
+        return time.monotonic() + self._config.entry_fresh_s - age_s
+
+    async def _new(self, order: Order, known: Known, until: float | None) -> None:
         is_closing = order.reduce_only and order.role not in (OrderRole.STOP, OrderRole.TARGET)
         end = asyncio.get_running_loop().time() + self._config.release_s
         if is_closing:
             await self._release(order.instrument.symbol, end)
         name = sent_id(order.client_order_id, known.follows)
+        objection = partial(self._nothing_to_close, order) if order.reduce_only else None
         while True:
-            answer = await self._desk.post(request_of(order), name)
+            answer = await self._desk.post(request_of(order), name, until=until, objection=objection)
             is_held = isinstance(answer, Refusal) and "insufficient qty" in answer.text
             if not (is_closing and is_held and asyncio.get_running_loop().time() < end):
                 break
@@ -433,16 +443,41 @@ class AlpacaLink:
             self._tell_closed(learned)
             self._exits.follow(learned)
 
+    async def _nothing_to_close(self, order: Order) -> str:
+        """Return why an order that may only close would open; empty when it closes, or when nobody knows.
+
+        Somebody else, such as the kill switch, may have closed the position already. Alpaca is asked; if it does not say, our
+        own books count while the line is up, and else it is sent, for leaving must not be harder than entering.
+        """
+        symbol = order.instrument.symbol
+        held = await self._desk.position(symbol, self._config.release_s)
+        if held is None and self.is_connected:
+            held = self._costs.get(symbol, (0, 0))[0]
+        if held is None or held * order.side.sign < 0:
+            return ""
+        return f"nothing is open that it could close: the account holds {held:+d} {symbol}"
+
     async def _release(self, symbol: str, end: float) -> None:
         """Take away the stops and targets that hold shares which are to be sold; Alpaca sells no share twice."""
         for known in self._names.open_exits(symbol):
+            if not known.venue_id:
+                await self._look_up(known, end)
+        for known in self._names.open_exits(symbol):
             if known.venue_id and known.is_open and known.status is not OrderStatus.PENDING_CANCEL:
                 await self._desk.cancel(known.venue_id)
-        while self._names.open_exits(symbol) and asyncio.get_running_loop().time() < end:
+        while any(known.venue_id for known in self._names.open_exits(symbol)) and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(_POLL_S)
             if not self._line.is_up:
                 with contextlib.suppress(BrokerError):
                     await self._read_orders()
+
+    async def _look_up(self, known: Known, end: float) -> None:
+        """Learn of an order whose answer was lost; until the loop's time `end`."""
+        with contextlib.suppress(BrokerError, TimeoutError):
+            async with asyncio.timeout_at(end):
+                body = await self._desk.find(known.client_order_id)
+            if body is not None:
+                self._names.learn(body)
 
     async def cancel(self, client_order_id: str) -> None:
         """Ask for a cancel; one leg of a pair takes the other with it."""
