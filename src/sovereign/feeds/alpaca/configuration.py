@@ -61,7 +61,7 @@ class AlpacaConfig(Configuration):
         description="How long after a subscription the gap before it is fetched, so that history holds it. In seconds.",
     )
     waiting_ticks: int = Field(
-        50_000,
+        100_000,
         ge=1,
         description="While a gap cannot be fetched, at most this many later trades of a symbol wait in memory (about 0.4 kB "
         "each); the oldest beyond are let go and fetched with the gap.",
