@@ -8,6 +8,7 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,3 +193,35 @@ def test_account_when_the_council_trades_both_ways_then_caps_hold_and_exits_are_
             assert move < 0, trade
         if trade.exit_role.value == "TARGET":
             assert move > 0, trade
+
+
+@pytest.mark.parametrize("seconds", [300, 3_600])
+def test_rows_when_shares_trade_before_and_after_hours_then_are_those_of_the_regular_hours(seconds):
+    """A live tape has early and late prints, recorded bars have none: the council knows and decides the same."""
+    config = CONFIG.model_copy(update={"bar_seconds": seconds})
+    days, rng = restless(3, 8), np.random.default_rng(9)
+    longer = tuple((session, with_outside(session, trades, rng)) for session, trades in days)
+    regular = rows_of(stream_of(config), days)
+    assert len(regular) == 8 * (78 if seconds == 300 else 7)
+    for cuts in (None, lambda n: range(1, n, 37)):
+        rows = rows_of(stream_of(config), longer, cuts)
+        for name in rows.dtype.names:
+            if name != "seq":  # counts ticks, and there are more of them
+                np.testing.assert_array_equal(rows[name], regular[name], err_msg=name)
+
+
+def with_outside(session, trades, rng):
+    """The same tape with prints for hours before the open and after the close, far from it in price."""
+    minute = 60 * 10**9
+    early = session.regular_open_ns - np.arange(150, 0, -1) * minute
+    late = session.regular_close_ns + np.arange(120) * minute
+    outside = [
+        type(trades)(
+            ts,
+            (int(trades.price[0]) + rng.integers(-900, 900, len(ts))).astype(np.int32),
+            rng.integers(1, 9_000, len(ts)).astype(np.int32),
+            rng.choice(np.array([-1, 1], np.int8), len(ts)),
+        )
+        for ts in (early, late)
+    ]
+    return type(trades).concat([outside[0], trades, outside[1]])

@@ -47,6 +47,8 @@ ROW = np.dtype(
 class CouncilStream(BarStream):
     """Bars of one instrument with what the council knows at each.
 
+    Bars are of the regular hours, live as on recorded bars: what trades before and after them is left out.
+
     Parameters
     ----------
     seconds : width of the bars; from 86,400 on they are daily.
@@ -62,7 +64,7 @@ class CouncilStream(BarStream):
         wyckoff: WyckoffConfig,
         liquidity: LiquidityConfig,
     ) -> None:
-        super().__init__(instrument, seconds)
+        super().__init__(instrument, seconds, is_regular=True)
         self._regime_config = regime
         self._liquidity = liquidity
         self.regime = RegimeService(regime, seconds)
