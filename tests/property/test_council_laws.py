@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from council_cases import SPY, restless, rows_of, stream_of
+from council_cases import SPY, restless, rows_of, stream_of, tape_of
 from sovereign.app.cli.common import settings_from
 from sovereign.app.plan import recipe_of
 from sovereign.core.event import DecisionMade, OrderFilled, SessionEnded, encode
+from sovereign.core.instrument import find_instrument
 from sovereign.core.port import Block
 from sovereign.engine.recipe import Run
+from sovereign.feeds.calendar import calendar_for
 from sovereign.kernels.hmm import filter_forward
 from sovereign.research.backtest import main_lane, new_engine
 from sovereign.research.evidence import collect_audit
@@ -25,7 +28,7 @@ from sovereign.signals.market_regime import first_guess
 from sovereign.store.episodes import SqlEpisodeBook
 from sovereign.store.store import Store
 from sovereign.strategies import load_strategy
-from sovereign.strategies.council import CouncilConfig
+from sovereign.strategies.council import CouncilConfig, CouncilStrategy
 
 CONFIG = CouncilConfig.model_validate({"regime": {"hidden": {"min_fit_bars": 200, "fit_bars": 600, "refit_sessions": 2}}})
 EAGER = ("strategies.council.position.min_confidence=0.2", "strategies.council.position.max_bars=9")
@@ -225,3 +228,18 @@ def with_outside(session, trades, rng):
         for ts in (early, late)
     ]
     return type(trades).concat([outside[0], trades, outside[1]])
+
+
+def test_rows_when_a_session_has_more_bars_than_shares_have_then_any_cut_gives_the_same():
+    """288 bars a session, as pairs of coins have: ranks reach seven sessions of them, however the ticks come."""
+    config = CONFIG.model_copy(update={"regime": CONFIG.regime.model_copy(update={"history_sessions": 7})})
+    coin = find_instrument("BTCUSD")
+    rng, price, days = np.random.default_rng(4), 40_000, []
+    for session in calendar_for("CRYPTO").sessions(date(2025, 3, 3), date(2025, 3, 14)):
+        trades = tape_of(session, price, rng, 288, 20.0)
+        price = int(trades.price[-1])
+        days.append((session, trades))
+    whole, cut = (CouncilStrategy(config).signal_stream(coin) for _ in range(2))
+    one = rows_of(whole, days)
+    assert len(one) == 12 * 288
+    same(one, rows_of(cut, days, lambda n: range(40, n, 40)))

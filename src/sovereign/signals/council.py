@@ -70,7 +70,8 @@ class CouncilStream(BarStream):
         self.regime = RegimeService(regime, seconds)
         self._wyckoff = WyckoffReader(wyckoff)
         keep = max(self.regime.history_bars, self._wyckoff.history_bars, liquidity.window_bars) + 2
-        self._history = BarHistory(keep, is_linked=self.regime.is_daily)
+        sessions = 0 if self.regime.is_daily else regime.history_sessions
+        self._history = BarHistory(keep, is_linked=self.regime.is_daily, sessions=sessions)
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date: rows anew, the hidden model refitted when it is due."""
