@@ -231,15 +231,15 @@ def with_outside(session, trades, rng):
 
 
 def test_rows_when_a_session_has_more_bars_than_shares_have_then_any_cut_gives_the_same():
-    """288 bars a session, as pairs of coins have: ranks reach seven sessions of them, however the ticks come."""
-    config = CONFIG.model_copy(update={"regime": CONFIG.regime.model_copy(update={"history_sessions": 7})})
+    """288 bars a session, as pairs of coins have: ranks reach five sessions of them, however the ticks come."""
+    config = CONFIG.model_copy(update={"regime": CONFIG.regime.model_copy(update={"history_sessions": 5})})
     coin = find_instrument("BTCUSD")
     rng, price, days = np.random.default_rng(4), 40_000, []
-    for session in calendar_for("CRYPTO").sessions(date(2025, 3, 3), date(2025, 3, 14)):
+    for session in calendar_for("CRYPTO").sessions(date(2025, 3, 3), date(2025, 3, 10)):
         trades = tape_of(session, price, rng, 288, 20.0)
         price = int(trades.price[-1])
         days.append((session, trades))
     whole, cut = (CouncilStrategy(config).signal_stream(coin) for _ in range(2))
     one = rows_of(whole, days)
-    assert len(one) == 12 * 288
+    assert len(one) == 8 * 288
     same(one, rows_of(cut, days, lambda n: range(40, n, 40)))
