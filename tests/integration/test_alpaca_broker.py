@@ -18,7 +18,7 @@ from fakes.alpaca_server import KEYS, AlpacaServer, Fault
 from sovereign.app.brokers import connections
 from sovereign.app.cli.main import run
 from sovereign.app.configuration import Settings
-from sovereign.app.ops.account import flatten_account, guarded_accounts
+from sovereign.app.ops.account import flatten_account, guarded_accounts, mark_broker
 from sovereign.app.session import Task
 from sovereign.core.errors import BrokerError, ConfigurationError
 from sovereign.core.instrument import find_instrument
@@ -593,3 +593,20 @@ class TestChoice:
         settings = Settings.model_validate({"session": {"broker": "alpaca", "account": "mine"}})
         found = guarded_accounts(settings)
         assert [(type(account).__name__, account.name) for account in found] == [("AlpacaAccount", "mine")]
+
+    def test_guard_when_a_session_traded_elsewhere_than_configured_then_looks_there_too(self, tmp_path):
+        settings = Settings.model_validate(
+            {"session": {"folder": tmp_path}, "guard": {"token": "t", "url": "ws://127.0.0.1:1"}}
+        )
+        assert [type(account).__name__ for account in guarded_accounts(settings)] == ["VenueAccess"]
+        mark_broker(settings, "alpaca")
+        found = [type(account).__name__ for account in guarded_accounts(settings)]
+        assert found == ["AlpacaAccount", "VenueAccess"]
+
+    def test_guard_when_credentials_of_one_account_are_missing_then_it_is_not_taken_for_flat(self, tmp_path):
+        settings = Settings.model_validate({"session": {"folder": tmp_path, "broker": "alpaca"}, "venue": {"state": tmp_path}})
+        mark_broker(settings, "venue")
+        lost = guarded_accounts(settings)[1]
+        assert lost.name == "venue"
+        with pytest.raises(BrokerError, match="cannot be reached"):
+            lost.snapshot()

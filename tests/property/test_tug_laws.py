@@ -43,9 +43,9 @@ def same(one, other):
 
 @cache
 def recipe(config=EAGER):
-    overrides = ("risk.stale_data_s=2000", "risk.first_entry_after_open_minutes=0", "risk.can_short=true")
-    loaded = load_settings(environment={}, strategy="tug_of_war", overrides=overrides).settings
-    return replace(recipe_of(loaded, "tug_of_war"), strategy_config=config)
+    overrides = ("risk.first_entry_after_open_minutes=0", "risk.can_short=true")
+    plain = recipe_of(load_settings(environment={}, strategy="tug_of_war", overrides=overrides).settings, "tug_of_war")
+    return replace(plain, strategy_config=config, risk=plain.risk.no_fresher_than(2_000))
 
 
 class CutFeed:

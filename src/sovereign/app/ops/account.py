@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sovereign.core.errors import BrokerError, OperationTimeoutError
+from sovereign.core.errors import BrokerError, ConfigurationError, OperationTimeoutError
 from sovereign.execution.broker import BrokerSnapshot
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sovereign.app.configuration import Settings
     from sovereign.execution.brokers.venue_account import VenueAccount
 
@@ -208,18 +210,79 @@ def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float) -> F
     )
 
 
+class Unreachable:
+    """An account that was traded at and whose credentials are not here: never reported as flat, never in the way of others."""
+
+    def __init__(self, broker: str, reason: str) -> None:
+        self.name = broker
+        self._reason = reason
+
+    def _refuse(self) -> BrokerError:
+        return BrokerError(f"the account at '{self.name}' cannot be reached: {self._reason}")
+
+    def snapshot(self) -> BrokerSnapshot:
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def cancel_all(self) -> None:
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def flatten(self) -> None:
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def wait_flat(self, seconds: float) -> bool:  # noqa: ARG002 - the port's word
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def guarded_accounts(settings: Settings) -> list[AccountAccess]:
-    """Return every account that is configured, each reached with the guard's own credentials.
+    """Return every account that is configured, or has been traded at, each reached with the guard's own credentials.
+
+    `sovereign run --broker` may trade elsewhere than `session.broker` says; it leaves a mark of where (`mark_broker`).
 
     Raises
     ------
-    ConfigurationError : the credentials are missing.
+    ConfigurationError : the credentials of all of them are missing. Of some: these are in the list, and every call says why.
     """
-    from sovereign.app.brokers import ALPACA, alpaca_account
+    from sovereign.app.brokers import ALPACA, VENUE, alpaca_account
+
+    used = {settings.session.broker.value, *(mark.name for mark in _marks(settings).glob("*"))}
+    found: list[AccountAccess] = []
+    missing: list[tuple[str, ConfigurationError]] = []
+    parts: tuple[tuple[str, Callable[[], list[AccountAccess]]], ...] = (
+        (ALPACA, lambda: [alpaca_account(settings, settings.session.account)]),
+        (VENUE, lambda: _venue_accounts(settings)),
+    )
+    for broker, accounts in parts:
+        if broker in used:
+            try:
+                found += accounts()
+            except ConfigurationError as cause:
+                missing.append((broker, cause))
+    if not found and missing:
+        raise missing[0][1]
+    return [*found, *(Unreachable(broker, str(cause)) for broker, cause in missing)]
+
+
+def mark_broker(settings: Settings, broker: str) -> None:
+    """Leave a mark that a session has traded at a broker, so that guard and kill look there as well."""
+    folder = _marks(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / broker).touch()
+
+
+def _marks(settings: Settings) -> Path:
+    return settings.session.folder / "brokers"
+
+
+def _venue_accounts(settings: Settings) -> list[AccountAccess]:
     from sovereign.app.venue import account_names, venue_token, venue_url
 
-    if settings.session.broker.value == ALPACA:
-        return [alpaca_account(settings, settings.session.account)]
     url, wait_s = settings.guard.url or venue_url(settings), settings.kill.wait_s
     if given := settings.guard.token.get_secret_value():
         return [VenueAccess(url, given, "paper", wait_s)]

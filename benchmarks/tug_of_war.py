@@ -1,0 +1,154 @@
+"""Ten symbols and a year of minute bars through the whole tug of war, against a crossing of averages elsewhere.
+
+`python -m benchmarks.tug_of_war` prints a table. Ours: every signal, the regime, the risk door, brackets and the account, on
+one clock, the two benchmarks read beside the ten; from bars in memory to the last session's end, after a run of a few sessions
+that is not timed. Peers: two averages and an order when they cross, on the same ten symbols. Nobody is timed on other bars: the
+digest of the bars that our strategy's rows hold must be that of the peers'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+
+from benchmarks import environment, peer
+from sovereign.app.configuration import load_settings
+from sovereign.app.plan import recipe_of
+from sovereign.core.columns import Bars
+from sovereign.core.event import DecisionMade, RowsClosed
+from sovereign.core.session import NS_PER_MINUTE
+from sovereign.feeds.bars import path_of
+from sovereign.feeds.calendar import calendar_for
+from sovereign.research.backtest import main_lane, run_backtest
+from sovereign.research.portfolio import GivenSessions
+
+BENCHMARKS = ("SPY", "QQQ")
+SHARES = ("NVDA", "CRWD", "LLY", "TSM", "JPM", "NEE", "CAT", "SONY", "PLTR", "MSTR")
+FIELDS = ("open", "high", "low", "close", "volume")
+FAST, SLOW = 10, 20
+LEAST = 10.0
+
+
+def make_bars(sessions: list[Any], seed: int = 1) -> list[dict[str, Bars]]:
+    """Return correlated walks with volume, minute by minute, full sessions only."""
+    rng = np.random.default_rng(seed)
+    symbols = (*BENCHMARKS, *SHARES)
+    price = dict.fromkeys(symbols, 20_000)
+    found = []
+    for number, session in enumerate(sessions):
+        count = int((session.regular_close_ns - session.regular_open_ns) // NS_PER_MINUTE)
+        ts = session.regular_open_ns + NS_PER_MINUTE * np.arange(1, count + 1, dtype=np.int64)
+        scale = (6.0, 6.0, 12.0)[number // 20 % 3]
+        common, day = rng.normal(0, scale, count), {}
+        for symbol in symbols:
+            steps = (0.7 * common + rng.normal(0, scale, count)) * price[symbol] / 20_000
+            close = np.maximum(100, price[symbol] + np.cumsum(steps)).round().astype(np.int32)
+            opens = np.concatenate([[price[symbol]], close[:-1]]).astype(np.int32)
+            reach = rng.integers(0, 8, (2, count)).astype(np.int32)
+            volume = rng.lognormal(8, 0.6, count).astype(np.int64) + 4
+            high, low = np.maximum(opens, close) + reach[0], np.minimum(opens, close) - reach[1]
+            day[symbol] = Bars(ts, opens, high.astype(np.int32), low.astype(np.int32), close, volume)
+            price[symbol] = int(close[-1])
+        found.append(day)
+    return found
+
+
+def digest_of(columns: dict[str, dict[str, list[np.ndarray]]]) -> str:
+    digest = hashlib.sha256()
+    for symbol in SHARES:
+        for name in FIELDS:
+            digest.update(np.concatenate(columns[symbol][name]).astype(np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def ours(sessions: list[Any], days: list[dict[str, Bars]]) -> dict[str, Any]:
+    """Run the strategy with its defaults; the regime is read on half hours, since a year is too short for daily ones."""
+    settings = load_settings(environment={}, strategy="tug_of_war").settings
+    recipe = recipe_of(settings, "tug_of_war")
+    config = recipe.strategy_config.model_copy(
+        update={
+            "bar_seconds": 60,
+            "without": ("earnings",),
+            "market": recipe.strategy_config.market.model_copy(update={"bar_seconds": 1_800}),
+        }
+    )
+    recipe = replace(recipe, strategy_config=config, risk=recipe.risk.no_fresher_than(60))
+    columns: dict[str, dict[str, list[np.ndarray]]] = {s: {f: [] for f in FIELDS} for s in SHARES}
+    counts = {"decisions": 0, "entries": 0}
+
+    def sink(event: Any) -> None:
+        if type(event) is RowsClosed and event.symbol in columns:
+            for name in FIELDS:
+                columns[event.symbol][name].append(event.rows[name].copy())
+        elif type(event) is DecisionMade:
+            counts["decisions"] += 1
+
+    few = GivenSessions(sessions[:3], [{s: path_of(b, 60) for s, b in day.items()} for day in days[:3]])
+    run_backtest(recipe, few, lanes=(main_lane(recipe.execution),))
+    began = time.perf_counter()
+    feed = GivenSessions(sessions, [{s: path_of(b, 60) for s, b in day.items()} for day in days])
+    outcome = run_backtest(recipe, feed, lanes=(main_lane(recipe.execution),), sinks=(sink,))
+    seconds = time.perf_counter() - began
+    trades = len(next(iter(outcome.lanes.values())).trades)
+    bars = sum(len(part) for symbol in SHARES for part in columns[symbol]["close"])
+    return {"seconds": seconds, "bars": bars, "digest": digest_of(columns), "trades": trades, **counts}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tug_of_war", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=252, help="sessions of 390 minutes")
+    parser.add_argument("--repeat", type=int, default=3, help="rounds in alternation; figures are medians")
+    args = parser.parse_args()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    held = calendar_for("XNYS").sessions(date(2024, 1, 2), date(2026, 6, 30))
+    sessions = [session for session in held if not session.is_early_close][: args.sessions]
+    days = make_bars(sessions)
+    with tempfile.TemporaryDirectory(prefix="sovereign-tug-") as scratch:
+        file = Path(scratch) / "bars.npz"
+        given = {n: np.stack([np.concatenate([getattr(day[s], n) for day in days]) for s in SHARES]) for n in FIELDS}
+        ts = np.concatenate([day[SHARES[0]].ts for day in days])
+        np.savez(file, ts=ts, **{n: v if n == "volume" else v / 100 for n, v in given.items()})
+        found: dict[str, list[dict[str, Any]]] = {"ours": [], "backtesting": [], "vectorbt": []}
+        for _ in range(args.repeat):
+            found["ours"].append(ours(sessions, days))
+            for name in ("backtesting", "vectorbt"):
+                try:
+                    found[name].append(peer.run(environment.ensure(name), f"{name}_cross.py", file, str(FAST), str(SLOW)))
+                except environment.PeerUnavailableError as why:
+                    print(f"{name}: {why}")
+    return show(found)
+
+
+def show(found: dict[str, list[dict[str, Any]]]) -> int:
+    mine = sorted(found["ours"], key=lambda one: one["seconds"])[len(found["ours"]) // 2]
+    print(f"ours: {mine['seconds']:.2f} s, {mine['bars']:,} bars, {mine['decisions']:,} decisions, {mine['trades']} trades")
+    is_met = True
+    for name in ("backtesting", "vectorbt"):
+        if not found[name]:
+            continue
+        one = sorted(found[name], key=lambda run: run["seconds"])[len(found[name]) // 2]
+        if one["digest"] != mine["digest"] or one["bars"] != mine["bars"]:
+            print(f"{name}: not compared, its bars differ ({one['bars']:,} against {mine['bars']:,})")
+            is_met = False
+            continue
+        ratio = one["seconds"] / mine["seconds"]
+        wanted = f" (wanted at least {LEAST:g})" if name == "backtesting" else ""
+        is_met &= name != "backtesting" or ratio >= LEAST
+        print(f"{name} {one['version']}: {one['seconds']:.2f} s, {one['trades']} trades; peer/ours {ratio:.2f}{wanted}")
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
