@@ -59,6 +59,8 @@ class Reconciler:
         self._has_compared = False
         self._closing: float | None = None
         self._prolonged = 0
+        self._is_priced = False  # margins were told
+        self._is_margin_due = False
         self._lags: float | None = None  # since when reports wait for their tick
         self._last_ns: int | None = None  # when the latest comparison that was settled had been asked for
         self._is_last_clean = False
@@ -84,6 +86,9 @@ class Reconciler:
         if self._lags is not None and not self._session.conductor.is_told_more:
             self._lags = None
             self.ask("our books have caught up with what we were told")
+        if self._asked_ns is None and self._is_margin_due:
+            self._is_margin_due = False
+            self._due = min(self._due, now + self._config.retry_s)
         if self._asked_ns is None and now >= self._due and self._session.is_connected(BROKER):
             self._due = now + self._config.reconcile_s
             self._asked_ns = self._session.now()
@@ -91,9 +96,10 @@ class Reconciler:
             self._lines.ask_snapshot(self.cursor, self._on_snapshot)
 
     def has_compared(self, now: float) -> bool:
-        """Say whether a comparison was clean since the beginning, or was waited for long enough."""
+        """Say whether a comparison was clean and margins are known since the beginning, or were waited for long enough."""
         if not self._has_compared and self._begun is not None:
-            self._has_compared = self._is_well or now - self._begun >= self._config.answer_s
+            is_ready = self._is_well and self._is_priced
+            self._has_compared = is_ready or now - self._begun >= self._config.answer_s
         return self._has_compared
 
     def may_read(self, now: float) -> bool:
@@ -144,7 +150,11 @@ class Reconciler:
         self.ask(f"the broker says of {order}: {'never received' if answer is None else answer.status}")
 
     def _on_margins(self, answer: object) -> None:
-        if isinstance(answer, Mapping) and dict(answer) != self._margins:
+        if not isinstance(answer, Mapping):
+            self._is_margin_due = True  # unknown margins refuse entries: the next comparison, which asks again, comes soon
+            return
+        self._is_priced = True
+        if dict(answer) != self._margins:
             self._margins = dict(answer)
             self._session.margins(self._margins)
 

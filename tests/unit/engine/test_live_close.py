@@ -6,6 +6,7 @@ from decimal import Decimal
 from live_bench import BALANCE, SESSION, TEN, Bench, Journal, S, buy, play
 
 from fakes.hand_fed import HandLink
+from sovereign.core.errors import BrokerError
 from sovereign.core.order import OrderEvent
 from sovereign.engine.conductor import opened
 from sovereign.engine.inputs import Opening, ReportReceived, SessionClosed, SessionOpened, Slice, TimePromised, read_inputs
@@ -144,3 +145,22 @@ def test_report_when_it_is_of_the_next_sessions_tape_then_is_taken_at_the_close(
     conductor.apply(ReportReceived(ts=report.ts, report=report, tape="ES", row=3))
     assert not conductor.is_told_more
     assert bench.engine.now_ns == SESSION.close_ns
+
+
+def test_margins_when_not_told_then_are_asked_for_again_soon(tmp_path):
+    class Forgetful(HandLink):
+        asked = 0
+
+        async def margins(self):
+            self.asked += 1
+            if self.asked == 1:
+                raise BrokerError("no answer")
+            return {"ES": Decimal(301)}
+
+    link = Forgetful()
+
+    def script(bench):
+        yield ready(bench)
+        yield lambda: link.asked >= 2
+
+    assert play(tmp_path, script, link, reconcile_s=60).ending.exit_code == 0
