@@ -149,11 +149,11 @@ def test_report_when_it_is_of_the_next_sessions_tape_then_is_taken_at_the_close(
 
 def test_margins_when_not_told_then_are_asked_for_again_soon(tmp_path):
     class Forgetful(HandLink):
-        asked = 0
+        questions = 0
 
         async def margins(self):
-            self.asked += 1
-            if self.asked == 1:
+            self.questions += 1
+            if self.questions == 1:
                 raise BrokerError("no answer")
             return {"ES": Decimal(301)}
 
@@ -161,6 +161,6 @@ def test_margins_when_not_told_then_are_asked_for_again_soon(tmp_path):
 
     def script(bench):
         yield ready(bench)
-        yield lambda: link.asked >= 2
+        yield lambda: link.questions >= 2
 
     assert play(tmp_path, script, link, reconcile_s=60).ending.exit_code == 0
