@@ -87,6 +87,8 @@ class TugOfWarStrategy:
         "crowded_exit",
     )
     """What `strategies.tug_of_war.without` can leave out."""
+    parts_change_signals = True
+    """Some of them are columns of the rows, so that variants cannot share them."""
 
     def __init__(self, config: TugOfWarConfig) -> None:
         self.config = config
@@ -102,6 +104,11 @@ class TugOfWarStrategy:
         self._book: EpisodeBook | None = None
         self._entries: dict[str, Episode] = {}
         self._session: Session | None = None
+
+    @property
+    def warm_up_sessions(self) -> int:
+        """Sessions before the slowest of a symbol's own signals says anything."""
+        return self.config.institution.momentum.min_days + 5
 
     @staticmethod
     def without_outside_data(config: TugOfWarConfig) -> TugOfWarConfig:
