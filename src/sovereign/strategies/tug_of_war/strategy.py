@@ -290,6 +290,8 @@ class TugOfWarStrategy:
             "is_absorption": int(row["is_absorption"]),
             "size_frac": size_frac,
             "stop_frac": stop_frac,
+            "stop_ticks": stop_ticks,
+            "target_ticks": target_ticks,
             "kelly_trades": edge.trades,
             "kelly_win_rate": edge.win_rate,
             "kelly_odds": edge.odds,
