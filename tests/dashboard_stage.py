@@ -41,6 +41,7 @@ from sovereign.core.event import (
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.engine.conductor import opened
 from sovereign.engine.inputs import HealthChanged, Opening, Slice, to_frame
+from sovereign.signals.order_flow import OrderFlowStream
 from sovereign.store.live import LiveSession
 from sovereign.store.recording import Recording
 from sovereign.store.store import Store
@@ -87,6 +88,16 @@ def _empty_store() -> Path:
     return folder / "store.sqlite"
 
 
+@cache
+def _compile() -> None:
+    """Load the kernels, which the first time are compiled: no test's deadline is to pay for that."""
+    stream = OrderFlowStream(ES)
+    stream.start_session(DAY)
+    stream.advance(
+        ticks_between(DAY.regular_open_ns, DAY.regular_open_ns + 30 * NS_PER_MINUTE), DAY.regular_open_ns + 30 * NS_PER_MINUTE
+    )
+
+
 _STATES = {CommandKind.HALT: TradingState.HALTED, CommandKind.RESUME: TradingState.ACTIVE}
 
 
@@ -129,6 +140,7 @@ class Stage:
 
     def session(self) -> None:
         """Begin the session with its first ninety minutes."""
+        _compile()
         path = self.folder / f"{SESSION}.rec"
         self.recording = Recording(path, {"strategy": "order_flow", "warm_up": []}, DAY.open_ns)
         self.recording.append(to_frame(opened(DAY, [ES], Opening(balance=START, high_water_mark=START))))

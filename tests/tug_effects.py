@@ -372,12 +372,23 @@ def of_position(name: str, other: float, **seen: Any) -> None:
 
 
 of_position("min_size_frac", 0.01)
-of_position("max_size_frac", 0.08)
 of_position("max_risk_frac", 0.0001)
 of_position("trend_stop_frac", 0.03)
 of_position("trend_target_frac", 0.05)
 of_position("chop_stop_frac", 0.03, regime=1, breakout=0.5)
 of_position("chop_target_frac", 0.05, regime=1, breakout=0.5)
+
+
+@effect(f"{PLACE}.position.max_size_frac")
+def _() -> tuple[object, object]:
+    def entered(largest: float) -> object:
+        strategy = TugOfWarStrategy(config_of(position={"max_size_frac": largest}))
+        for move in [0.04, 0.04, -0.02] * 60:
+            strategy.kelly.add(move)  # an edge that asks for more than the largest size
+        (proposal,) = strategy.decide(moment_of(row(), symbol="NVDA"))
+        return proposal.intent and proposal.intent.size_multiplier
+
+    return entered(0.05), entered(0.03)
 
 
 @effect(f"{PLACE}.position.kelly_scale")

@@ -164,6 +164,22 @@ def test_demo_when_a_strategy_trades_a_portfolio_then_simulated_shares_are_trade
     assert Path(result["report"]).is_file()
 
 
+def test_demo_when_tug_of_war_is_shown_then_it_decides_and_what_is_kept_says_how():
+    settings = load_settings(
+        None, ("evidence.null_symbols=4", "portfolio_market.step_seconds=300"), strategy="tug_of_war"
+    ).settings
+    plan = demo_plan(settings, "tug_of_war", "ES", 4, date(2025, 3, 4), 5, None, is_tested=False)
+    assert len(list(plan.warm_up.sessions())) == 60
+    kept = plan.settings["strategies"]["tug_of_war"]
+    assert kept == plan.recipe.strategy_config.model_dump(mode="json")
+    assert "earnings" in kept["without"]  # nobody reports the earnings of invented shares
+    decided = []
+    run_backtest(plan.recipe, plan.feed, sinks=(decided.append,), warm_up=plan.warm_up)
+    proposals = [event.decision.proposal for event in decided if isinstance(event, DecisionMade)]
+    assert proposals
+    assert any(proposal.intent is not None for proposal in proposals)
+
+
 def test_demo_when_lossless_is_shown_then_its_levels_are_known_and_it_decides(capsys):
     words = (*FEW, "strategies.lossless.volume.capitulation_rank=0.9")
     settings = load_settings(None, words).settings

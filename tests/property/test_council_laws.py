@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from council_cases import SPY, restless, rows_of, stream_of
+from council_cases import SPY, restless, rows_of, stream_of, tape_of
 from sovereign.app.cli.common import settings_from
 from sovereign.app.plan import recipe_of
 from sovereign.core.event import DecisionMade, OrderFilled, SessionEnded, encode
+from sovereign.core.instrument import find_instrument
 from sovereign.core.port import Block
 from sovereign.engine.recipe import Run
+from sovereign.feeds.calendar import calendar_for
 from sovereign.kernels.hmm import filter_forward
 from sovereign.research.backtest import main_lane, new_engine
 from sovereign.research.evidence import collect_audit
@@ -24,7 +28,7 @@ from sovereign.signals.market_regime import first_guess
 from sovereign.store.episodes import SqlEpisodeBook
 from sovereign.store.store import Store
 from sovereign.strategies import load_strategy
-from sovereign.strategies.council import CouncilConfig
+from sovereign.strategies.council import CouncilConfig, CouncilStrategy
 
 CONFIG = CouncilConfig.model_validate({"regime": {"hidden": {"min_fit_bars": 200, "fit_bars": 600, "refit_sessions": 2}}})
 EAGER = ("strategies.council.position.min_confidence=0.2", "strategies.council.position.max_bars=9")
@@ -192,3 +196,50 @@ def test_account_when_the_council_trades_both_ways_then_caps_hold_and_exits_are_
             assert move < 0, trade
         if trade.exit_role.value == "TARGET":
             assert move > 0, trade
+
+
+@pytest.mark.parametrize("seconds", [300, 3_600])
+def test_rows_when_shares_trade_before_and_after_hours_then_are_those_of_the_regular_hours(seconds):
+    """A live tape has early and late prints, recorded bars have none: the council knows and decides the same."""
+    config = CONFIG.model_copy(update={"bar_seconds": seconds})
+    days, rng = restless(3, 8), np.random.default_rng(9)
+    longer = tuple((session, with_outside(session, trades, rng)) for session, trades in days)
+    regular = rows_of(stream_of(config), days)
+    assert len(regular) == 8 * (78 if seconds == 300 else 7)
+    for cuts in (None, lambda n: range(1, n, 37)):
+        rows = rows_of(stream_of(config), longer, cuts)
+        for name in rows.dtype.names:
+            if name != "seq":  # counts ticks, and there are more of them
+                np.testing.assert_array_equal(rows[name], regular[name], err_msg=name)
+
+
+def with_outside(session, trades, rng):
+    """The same tape with prints for hours before the open and after the close, far from it in price."""
+    minute = 60 * 10**9
+    early = session.regular_open_ns - np.arange(150, 0, -1) * minute
+    late = session.regular_close_ns + np.arange(120) * minute
+    outside = [
+        type(trades)(
+            ts,
+            (int(trades.price[0]) + rng.integers(-900, 900, len(ts))).astype(np.int32),
+            rng.integers(1, 9_000, len(ts)).astype(np.int32),
+            rng.choice(np.array([-1, 1], np.int8), len(ts)),
+        )
+        for ts in (early, late)
+    ]
+    return type(trades).concat([outside[0], trades, outside[1]])
+
+
+def test_rows_when_a_session_has_more_bars_than_shares_have_then_any_cut_gives_the_same():
+    """288 bars a session, as pairs of coins have: ranks reach five sessions of them, however the ticks come."""
+    config = CONFIG.model_copy(update={"regime": CONFIG.regime.model_copy(update={"history_sessions": 5})})
+    coin = find_instrument("BTCUSD")
+    rng, price, days = np.random.default_rng(4), 40_000, []
+    for session in calendar_for("CRYPTO").sessions(date(2025, 3, 3), date(2025, 3, 10)):
+        trades = tape_of(session, price, rng, 288, 20.0)
+        price = int(trades.price[-1])
+        days.append((session, trades))
+    whole, cut = (CouncilStrategy(config).signal_stream(coin) for _ in range(2))
+    one = rows_of(whole, days)
+    assert len(one) == 8 * 288
+    same(one, rows_of(cut, days, lambda n: range(40, n, 40)))

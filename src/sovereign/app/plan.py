@@ -40,6 +40,11 @@ def strategy_section(settings: Settings, strategy: str) -> Configuration:
     return section
 
 
+def with_section(settings: Settings, strategy: str, section: Configuration) -> Settings:
+    """Return the settings with another section of a strategy."""
+    return settings.model_copy(update={"strategies": settings.strategies.model_copy(update={strategy: section})})
+
+
 def recipe_of(settings: Settings, strategy: str) -> Recipe:
     """Return what a lane of a strategy is built from."""
     from sovereign.research.backtest import Recipe

@@ -211,6 +211,7 @@ class TradingProcess:
         ------
         RiskHaltError : the account was killed, and nobody has cleared it.
         """
+        from sovereign.app.ops.account import mark_broker
         from sovereign.app.ops.health import HealthServer, Vitals
         from sovereign.app.ops.metrics import Metrics
         from sovereign.store.store import Store
@@ -219,6 +220,7 @@ class TradingProcess:
         done: list[Traded] = []
         with Store(settings.store) as store:
             self._check_latch(store)
+            mark_broker(settings, task.broker)
             vitals = Vitals(Metrics())
             server = HealthServer(settings.health, vitals)
             alerts = self._alerts()
@@ -363,10 +365,12 @@ class _SessionRun:
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())
         writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
-        commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S)
+        taken = self._store.live.commands.unanswered(name, now_ns())  # by a life of this session that died over them
+        commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S, taken=taken)
         heart = self._heartbeat(writer, name)
         agenda = Agenda(session_entries(settings.schedule, session.calendar), session.open_ns)
         self._send_digest = once(partial(self._digest, record, session))
+        is_orderly = False
         quiet = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
         try:
             with self._store.live.journal(name, audit) as journal:
@@ -391,10 +395,11 @@ class _SessionRun:
                 process.is_running(prepared.live)
                 heart.supervisor.ready(f"{task.strategy} {task.mode}")
                 ending = prepared.finish() if is_late else prepared.run(session, instruments, opening)
+                is_orderly = ending.exit_code == 0
                 audit.flush()
         finally:
             process.is_running(None)
-            heart.close()
+            heart.close(is_orderly=is_orderly)
             commands.close()
             writer.close()
             run.close()

@@ -170,9 +170,7 @@ def start(
     if not is_remote:
         for order, request in journal.never_left:
             journal.record(order, request, conductor.engine.now_ns)
-    after: tuple[Input, ...] = ()
-    if replayed and not conductor.is_closed:
-        after = _after(conductor, journal, recording, replayed, differs, is_remote=is_remote)
+    after = _after(conductor, journal, recording, replayed, differs, is_remote=is_remote)
     return Recovered(recording=recording, is_new=replayed == 0, replayed=replayed, after=after)
 
 
@@ -192,6 +190,11 @@ def _after(
 ) -> tuple[Input, ...]:
     """Return what the restart adds to the recording."""
     ts = max(conductor.engine.now_ns, conductor.until_ns)
+    if not replayed and differs:
+        # Halts, losses and order numbers of the lives before are unknown here: a person has to look first.
+        return _warned(ts, 0, "the session was begun before, and its recording is not here: " + "; ".join(differs))
+    if not replayed or conductor.is_closed:
+        return ()
     # An earlier restart may have put some right already: what matters is what still waits for an answer.
     waiting = [(order, request) for order, request in journal.never_left if order.status in _WAITS[request]]
     never = len(waiting) if is_remote else 0
@@ -201,14 +204,17 @@ def _after(
         NoticeRaised(ts=ts, code=NoticeCode.RECOVERED, severity=Severity.WARNING, subject="session", text=text, values=values)
     ]
     if differs:
-        reason = "; ".join(differs)
-        items.append(
-            NoticeRaised(ts=ts, code=NoticeCode.REPLAY_DIFFERS, severity=Severity.ALARM, subject="session", text=reason)
-        )
-        items.append(_command(ts, f"replay-{replayed}", CommandKind.REDUCE, reason, {"cause": "replay"}))
+        items += _warned(ts, replayed, "; ".join(differs))
     if is_remote:
         items += _undo(ts, replayed, waiting)
     return tuple(items)
+
+
+def _warned(ts: int, replayed: int, reason: str) -> tuple[Input, ...]:
+    return (
+        NoticeRaised(ts=ts, code=NoticeCode.REPLAY_DIFFERS, severity=Severity.ALARM, subject="session", text=reason),
+        _command(ts, f"replay-{replayed}", CommandKind.REDUCE, reason, {"cause": "replay"}),
+    )
 
 
 def _undo(ts: int, replayed: int, never_left: Sequence[tuple[Order, str]]) -> list[Input]:

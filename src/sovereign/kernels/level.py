@@ -2,8 +2,8 @@
 
 Prices lie in buckets `[k*g, (k+1)*g)` of `g` ticks. A leg from `a` to `b` that leaves its bucket takes one from every bucket it
 travels, `floor(min/g) .. ceil(max/g) - 1`, at most once each. A bucket never crossed has score 0 and is the strongest; every
-crossing weakens it (pftq's counting method; requirement: lossless; definitions 3.2). A bar is walked as the path open, nearer
-extreme, farther extreme, close, after the leg from the close before it.
+crossing weakens it (pftq's counting method; requirement: lossless; definitions 3.2). A bar is walked low first when it rises or
+stands (o-l-h-c), else high first (o-h-l-c), after the leg from the close before it.
 
 Two searches. Over the whole span (`best_below`, `best_above`) the best bucket is, once the history is long, always one that was
 never crossed: the margin beyond the lowest or the highest price. What a bar can meet on its way are the buckets that are
@@ -228,10 +228,10 @@ def opposite_above(state: Any, scores: Any, price: int, score: int) -> int:
 
 @kernel
 def opposite_below(state: Any, scores: Any, price: int, score: int) -> int:
-    """Return the nearest support whose top is at or below `price` that has at least this score, or first - 1."""
+    """Return the nearest support whose top is below `price` that has at least this score, or first - 1."""
     base = state[0]["base"]
     first, last = span(state)
-    for bucket in range(min(last, price // state[0]["granularity"] - 1), first - 1, -1):
+    for bucket in range(min(last, (price - 1) // state[0]["granularity"] - 1), first - 1, -1):
         if scores[bucket - base] >= score and _supports(scores, base, first, last, bucket):
             return bucket
     return first - 1

@@ -148,7 +148,7 @@ def _set_up(r: Any, reader: Any, levels: Any, scores: Any) -> None:
         r["stop"] = r["resistance"] + beyond
         target = opposite_below(levels, scores, r["close"], r["resistance_score"])
         if s["searches_whole"]:
-            target = best_below(levels, scores, r["close"])
+            target = best_below(levels, scores, r["close"] - 1)  # its top is below the close: a target lies ahead
         r["has_target"] = target >= first
         r["target"] = (target + 1) * g
 

@@ -108,7 +108,8 @@ class GapConfig(Configuration):
         90,
         "One and a half minute bars: a single minute without a trade is common in quiet stocks, two in a row are not.",
         gt=0,
-        description="Time in the hours without a bar that is noted (s). Source: definitions 3.4.",
+        description="Time in the hours without a bar that is noted (s). It only counts; live, `live.stale_data_s` acts. "
+        "Source: definitions 3.4.",
     )
     alert_s: int = justified(
         300,

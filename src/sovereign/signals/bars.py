@@ -45,14 +45,16 @@ class BarBuilder:
     ----------
     seconds : width; bars lie on the clock's grid and never reach over the regular or the session's close. From 86,400 on a bar
         is the regular day session; ticks outside it are left out.
+    is_regular : leave out ticks outside the regular day session from bars of any width.
     """
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, *, is_regular: bool = False) -> None:
         from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, start_bars
 
         if seconds < 1:
             raise UsageError(f"bar width was {seconds} s; allowed is 1 s or more")
         self.seconds = seconds
+        self._is_regular = is_regular or seconds >= _DAY_S
         self._bar = BAR
         self._build = build_bars
         self._start = start_bars
@@ -64,13 +66,13 @@ class BarBuilder:
         opens, closes = session.regular_open_ns, session.regular_close_ns
         length = max(1, closes - opens) if is_daily else self.seconds * NS_PER_SECOND
         self._start(self._state, length, opens if is_daily else 0, closes, session.close_ns)
-        self._span = (opens, closes) if is_daily else None
+        self._span = (opens, closes) if self._is_regular else None
 
     def advance(self, trades: Trades, until_ns: int) -> NDArray[Any]:
         """Take the next ticks and return the bars that became certain (`kernels.ohlcv.BAR`), a fresh array."""
         if self._span is not None:
             # Ticks before and after the day session count for `seq`, and make no bar of their own.
-            return self._advance_daily(trades, until_ns, *self._span)
+            return self._advance_regular(trades, until_ns, *self._span)
         return self._built(trades, until_ns)
 
     def _built(self, trades: Trades, until_ns: int) -> NDArray[Any]:
@@ -82,7 +84,7 @@ class BarBuilder:
         out = np.zeros(rows + 1, self._bar)
         return out[: self._build(trades.ts, trades.price, trades.size, trades.side, until_ns, self._state, out)]
 
-    def _advance_daily(self, trades: Trades, until_ns: int, opens: int, closes: int) -> NDArray[Any]:
+    def _advance_regular(self, trades: Trades, until_ns: int, opens: int, closes: int) -> NDArray[Any]:
         first, last = np.searchsorted(trades.ts, [opens, closes], side="left").tolist()
         self._state["seq"] += first
         bars = self._built(trades.slice(first, last), until_ns if last == len(trades) else closes)
@@ -100,14 +102,15 @@ class BarStream(ABC):
     ----------
     instrument : whose ticks are coming.
     seconds : width of the bars.
+    is_regular : leave out ticks outside the regular day session; see `BarBuilder`.
     """
 
     row_dtype: np.dtype[Any]
 
-    def __init__(self, instrument: Instrument, seconds: int) -> None:
+    def __init__(self, instrument: Instrument, seconds: int, *, is_regular: bool = False) -> None:
         self.instrument = instrument
         self.session: Session | None = None
-        self._builder = BarBuilder(seconds)
+        self._builder = BarBuilder(seconds, is_regular=is_regular)
         self._rows = np.zeros(64, self.row_dtype)
         self._count = 0
 

@@ -47,6 +47,8 @@ ROW = np.dtype(
 class CouncilStream(BarStream):
     """Bars of one instrument with what the council knows at each.
 
+    Bars are of the regular hours, live as on recorded bars: what trades before and after them is left out.
+
     Parameters
     ----------
     seconds : width of the bars; from 86,400 on they are daily.
@@ -62,13 +64,14 @@ class CouncilStream(BarStream):
         wyckoff: WyckoffConfig,
         liquidity: LiquidityConfig,
     ) -> None:
-        super().__init__(instrument, seconds)
+        super().__init__(instrument, seconds, is_regular=True)
         self._regime_config = regime
         self._liquidity = liquidity
         self.regime = RegimeService(regime, seconds)
         self._wyckoff = WyckoffReader(wyckoff)
         keep = max(self.regime.history_bars, self._wyckoff.history_bars, liquidity.window_bars) + 2
-        self._history = BarHistory(keep, is_linked=self.regime.is_daily)
+        sessions = 0 if self.regime.is_daily else regime.history_sessions
+        self._history = BarHistory(keep, is_linked=self.regime.is_daily, sessions=sessions)
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date: rows anew, the hidden model refitted when it is due."""

@@ -188,10 +188,12 @@ class BarHistory:
     ----------
     keep : how many bars at least are kept.
     is_linked : a session's first bar follows the last session's close (daily bars do, intraday bars have no night).
+    sessions : keep all bars of so many sessions before the present one as well, however many they are; 0 keeps no more.
     """
 
-    def __init__(self, keep: int, *, is_linked: bool) -> None:
+    def __init__(self, keep: int, *, is_linked: bool, sessions: int = 0) -> None:
         self._keep = keep
+        self._sessions = sessions
         self._is_linked = is_linked
         self.values: Float64 = np.full((FIELDS, 2 * keep + 64), np.nan)
         self.count = 0
@@ -207,7 +209,11 @@ class BarHistory:
 
         if self.count + len(bars) > self.values.shape[1]:
             kept = min(self.count, self._keep)
-            larger = np.full((FIELDS, max(self.values.shape[1], kept + 2 * len(bars))), np.nan)
+            if self._sessions:
+                # A session may have any number of bars; what is kept must not depend on how its ticks are cut.
+                oldest = np.searchsorted(self.values[Field.SESSION, : self.count], self.session - self._sessions)
+                kept = max(kept, self.count - int(oldest))
+            larger = np.full((FIELDS, max(self.values.shape[1], 2 * (kept + len(bars)))), np.nan)
             larger[:, :kept] = self.values[:, self.count - kept : self.count]
             self.values, self.count = larger, kept
         first = self.count

@@ -233,7 +233,9 @@ class BenchmarkStream(TugBarStream):
         self._market = market
         self._is_read = instrument.symbol == board.benchmarks[0]
         self.service = RegimeService(market.reading, market.bar_seconds)
-        self._history = BarHistory(self.service.history_bars + 2, is_linked=self.service.is_daily)
+        is_daily = self.service.is_daily
+        sessions = 0 if is_daily else market.reading.history_sessions
+        self._history = BarHistory(self.service.history_bars + 2, is_linked=is_daily, sessions=sessions)
         self._regime_bars = BarBuilder(market.bar_seconds)
         self.is_halted = False
         self._calm = 0

@@ -95,14 +95,19 @@ class CommandQueue:
                 connection.execute(table.update().where(table.c.key == row.key).values(**change))
         return taken
 
-    def unanswered(self, session_id: str) -> list[Command]:
-        """Return what a session took and has not answered: after a restart, what its recording may lack."""
+    def unanswered(self, session_id: str, now_ns: int | None = None) -> list[Command]:
+        """Return what a session took and has not answered: after a restart, what its recording may lack.
+
+        Parameters
+        ----------
+        now_ns : what has expired by then is left out; None leaves nothing out.
+        """
         table = live_schema.commands
         with self._database.reading() as connection:
             rows = connection.execute(
                 select(table).where(table.c.taken_by == session_id, table.c.answered_ns.is_(None)).order_by(table.c.key)
             ).all()
-        return [_to_command(row) for row in rows]
+        return [_to_command(row) for row in rows if now_ns is None or row.expires_ns is None or row.expires_ns > now_ns]
 
     def answer(self, command_id: str, *, is_done: bool, text: str, ts: int) -> None:
         """Keep what became of a command; the first answer stands.

@@ -198,9 +198,9 @@ class ConflictRule:
             Check("crowded", float(crowd * direction), 0.0, "agreement", crowd != direction, "the crowd is there already"),
             Check("conviction", confidence, limit, "fraction", confidence >= limit, "alone" if is_alone else "opposed"),
         )
-        if crowd == direction:
+        if crowd == direction and confidence >= config.min_opposed:
             return _none("crowded skip", checks)
-        if confidence < limit:
+        if crowd == direction or confidence < limit:
             return _none("no signal", checks)
         return Combined(
             direction=direction,

@@ -349,6 +349,23 @@ def test_restart_when_the_journal_holds_what_the_replay_does_not_make_then_is_sa
     assert "00099" in bench.seen("REPLAY_DIFFERS", "ALARM")[0].text
 
 
+def test_restart_when_the_recording_is_gone_then_nothing_is_opened_until_a_person_has_looked(tmp_path):
+    # the journal knows of a request of this session; the halts, losses and order numbers before it are unknown here
+    kept = [type("Kept", (), {"client_order_id": "order_flow-20250304-ES-00001-E", "request": "NEW"})()]
+
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: bench.seen("COMMAND_REFUSED")
+
+    bench = Bench(tmp_path / "elsewhere.rec", script, HandLink(), journal=Journal(), kept=kept)
+    ending = bench.run()
+    assert ending.exit_code == 0, ending.reason
+    assert "its recording is not here" in bench.seen("REPLAY_DIFFERS", "ALARM")[0].text
+    assert bench.engine.state is TradingState.REDUCING
+    assert not bench.link.orders
+
+
 def test_restart_when_repeated_many_times_then_the_books_stay_what_they_are(tmp_path):
     link, journal = HandLink(), Journal()
     bench = Bench(tmp_path / "a.rec", entered, link, journal=journal)

@@ -146,9 +146,18 @@ def test_opposite_level_when_asked_for_a_score_then_is_the_nearest_that_has_it(p
     first, last = span(state)
     price = path[-1]
     above = [k for k in plain.resistances() if k > price // g and plain.score(k) >= score]
-    below = [k for k in plain.supports() if k < price // g and plain.score(k) >= score]
+    below = [k for k in plain.supports() if (k + 1) * g < price and plain.score(k) >= score]
     assert opposite_above(state, scores, price, score) == min(above, default=last + 1)
     assert opposite_below(state, scores, price, score) == max(below, default=first - 1)
+
+
+def test_opposite_below_when_the_price_stands_on_the_top_of_a_support_then_looks_further_down() -> None:
+    # Bucket 6 ends at 70: from 70 there is no way down to it, and a target of no distance is none.
+    state, scores = new(10, 0, 20)
+    scores[:11] = [0, 0, -3, -1, -5, -6, -4, -7, -7, -2, 0]
+    state["bars"], state["low"], state["high"], state["last"] = 9, 15, 95, 85
+    assert opposite_below(state, scores, 71, -9) == 6
+    assert opposite_below(state, scores, 70, -9) == 3
 
 
 def test_touched_below_when_several_are_met_then_the_score_decides_before_the_distance() -> None:

@@ -104,6 +104,7 @@ def test_session_when_its_process_was_killed_then_is_dead_and_can_be_taken_up(li
     assert [beat.is_gone for beat in live.heartbeats()] == [True]
     # What the dead one had taken and not answered is open to another session, or to itself after a restart.
     assert [c.command_id for c in live.commands.unanswered(SESSION.id)] == ["c1"]
+    assert [c.command_id for c in live.commands.unanswered(SESSION.id, 10**18)] == ["c1"]  # it never expires
     assert [c.command_id for c in live.commands.take("next", "A1", "flow", 9)] == ["c1"]
     assert live.begin_session(SESSION).status == "running"
 
@@ -203,6 +204,13 @@ def test_command_when_answered_then_first_answer_stands(live):
     assert (found.is_done, found.answer, found.answered_ns, found.taken_by, found.taken_ns) == (True, "halted", 30, "s", 20)
     assert live.commands.unanswered("s") == []
     assert live.commands.listed(is_open=True) == []
+
+
+def test_command_when_it_expired_after_it_was_taken_then_a_restart_does_not_carry_it_out(live):
+    live.commands.put(command(1, CommandKind.TRADE), "A1", ts=10, expires_ns=50)
+    live.commands.take("s", "A1", "flow", 20)
+    assert [c.command_id for c in live.commands.unanswered("s", 49)] == ["c1"]
+    assert live.commands.unanswered("s", 50) == []
 
 
 def test_command_when_expired_then_is_answered_so_and_not_taken(live):

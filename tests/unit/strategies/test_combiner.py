@@ -94,6 +94,9 @@ def two_camps(smart, smart_confidence, crowd, crowd_confidence=0.6):
         (-1, 0.90, 1, "strong conflict", -1, 1.0),
         (1, 0.74, -1, "no signal", 0, 0.0),
         (1, 0.95, 1, "crowded skip", 0, 0.0),
+        (1, 0.75, 1, "crowded skip", 0, 0.0),
+        (1, 0.74, 1, "no signal", 0, 0.0),  # unsure institutions say nothing, whoever else is there
+        (-1, 0.74, -1, "no signal", 0, 0.0),
         (1, 0.80, 0, "weak conflict", 1, 0.6),
         (1, 0.80, None, "weak conflict", 1, 0.6),
         (1, 0.79, 0, "no signal", 0, 0.0),

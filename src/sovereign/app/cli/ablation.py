@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,10 +48,17 @@ def command(
     """Leave out one part after the other, and try rival rules: profit a day against the whole, with bootstrap intervals."""
     from sovereign.app.cli.progress import sessions_bar
     from sovereign.app.plan import bars_plan, recipe_of, strategy_section
+    from sovereign.core.errors import UsageError
     from sovereign.research.ablation import choices_of, compare_variants, variants_of
 
     settings = settings_from(config, overrides, strategy).settings
     section = strategy_section(settings, strategy)
+    given = {"--symbol": symbol, "--symbols": symbols, "--interval": interval, "--from": start, "--to": end}
+    if sessions is not None and (recorded := [f"{name} {value}" for name, value in given.items() if value is not None]):
+        raise UsageError(
+            f"--sessions was {sessions}, which is for driftless ones, and {', '.join(recorded)} for recorded ones; "
+            f"give one or the other"
+        )
     names = tuple(name for part in (only or "").split(",") if (name := part.strip()))
     variants = variants_of(strategy, section, names)
     feed: Feed
@@ -66,10 +73,13 @@ def command(
         from sovereign.feeds.calendar import calendar_for
         from sovereign.feeds.synthetic import PortfolioMarket
         from sovereign.research.evidence import TEST_START
-        from sovereign.research.portfolio import null_symbols
+        from sovereign.research.portfolio import for_invented_market, null_symbols
 
+        step = settings.portfolio_market.step_seconds
         recipe = recipe_of(settings, strategy)
-        wanted = settings.evidence
+        recipe = for_invented_market(replace(recipe, risk=recipe.risk.no_fresher_than(step)))
+        section, wanted = recipe.strategy_config, settings.evidence
+        variants = variants_of(strategy, section, names)
         traded = null_symbols(recipe, wanted.null_symbols)
         market_feed = PortfolioMarket(
             traded, calendar_for("XNYS"), TEST_START, sessions, wanted.null_seed, settings.portfolio_market

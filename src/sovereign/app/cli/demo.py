@@ -95,16 +95,22 @@ def demo_plan(
     from dataclasses import replace
     from datetime import timedelta
 
-    from sovereign.app.plan import plan_of, strategy_section
+    from sovereign.app.plan import plan_of, recipe_of, strategy_section, with_section
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import SyntheticFeed, SyntheticMarket
     from sovereign.store.runs import digest
     from sovereign.strategies import market_of, warm_up_sessions_of
 
+    is_portfolio = market_of(strategy) == "portfolio"
+    if is_portfolio:
+        from sovereign.research.portfolio import for_invented_market
+
+        # In the settings, so that what is kept of the run says what ran.
+        settings = with_section(settings, strategy, for_invented_market(recipe_of(settings, strategy)).strategy_config)
     if warm_up is None:
         warm_up = warm_up_sessions_of(strategy, strategy_section(settings, strategy))
-    if market_of(strategy) == "portfolio":
+    if is_portfolio:
         return _portfolio_plan(settings, strategy, seed, start, sessions, warm_up, is_tested=is_tested)
     instrument = find_instrument(symbol)
     market = SyntheticMarket(settings.synthetic, seed)

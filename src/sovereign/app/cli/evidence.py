@@ -150,7 +150,7 @@ def costs(
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import PortfolioMarket, SyntheticFeed, SyntheticMarket
     from sovereign.research.evidence import TEST_START, costs_test
-    from sovereign.research.portfolio import null_symbols
+    from sovereign.research.portfolio import for_invented_market, null_symbols
     from sovereign.strategies import market_of
 
     settings = settings_from(config, overrides, strategy).settings
@@ -168,7 +168,7 @@ def costs(
         names = null_symbols(recipe, wanted.null_symbols)
         driftless = settings.portfolio_market
         feed = PortfolioMarket(names, calendar_for("XNYS"), TEST_START, count, number, driftless)
-        recipe = replace(recipe, risk=recipe.risk.no_fresher_than(driftless.step_seconds))
+        recipe = for_invented_market(replace(recipe, risk=recipe.risk.no_fresher_than(driftless.step_seconds)))
     else:
         instrument = find_instrument(symbol or DEFAULT_SYMBOL)
         synthetic = SyntheticMarket(settings.synthetic, number)

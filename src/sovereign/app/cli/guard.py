@@ -113,6 +113,8 @@ def watch(
         while not stop.is_set():
             # Account beside account: one whose venue does not answer keeps no other from being flattened.
             looks = list(pool.map(lambda guard: guard.step(), guards))
+            for guard in guards:
+                guard.looked()
             trouble = [finding.text for findings in looks for finding in findings if finding.must_flatten]
             keeper.beat("guard", time.time_ns(), {"accounts": {guard.access.name: _held(guard) for guard in guards}})
             supervisor.watchdog(f"{len(guards)} accounts, {len(trouble)} in trouble")

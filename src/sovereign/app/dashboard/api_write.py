@@ -150,7 +150,7 @@ def trade(desk: DeskGiven, who: Writer, body: TradeRequest) -> Response:
 @write.post("/session/cancel", responses=done(model.Answers), tags=["commands"])
 def cancel(desk: DeskGiven, who: Writer, body: CancelRequest) -> Response:
     """Cancel one working order."""
-    return _ask(desk, CommandKind.CANCEL, who, body, {"client_order_id": body.client_order_id})
+    return _ask(desk, CommandKind.CANCEL, who, body, {"order": body.client_order_id})
 
 
 @write.post("/session/start", responses=done(model.Started), tags=["commands"])

@@ -131,6 +131,26 @@ class Book:
         names = ("balance", "equity", "day_pnl", "high_water_mark")
         return Money(ts=row["ts"], **{name: Decimal(row[name]) for name in names})
 
+    def live_money(self, told: Money, floating: Sequence[Decimal | None]) -> Money:
+        """Return the account with the floating profit of its open positions; as it was told last where a price is unknown.
+
+        Sessions tell of their account when something happens to it; between two tellings prices go on.
+        """
+        if not floating or any(one is None for one in floating):
+            return told
+        fills = self._rows(schema.fills, "ts", newest=1)
+        snapshots = self._rows(schema.account_snapshots, "ts", newest=1)
+        is_newer = bool(fills) and (not snapshots or fills[0]["ts"] >= snapshots[0]["ts"])
+        balance = Decimal(fills[0]["balance"]) if is_newer else told.balance
+        equity = balance + sum((one for one in floating if one is not None), Decimal(0))
+        return Money(
+            ts=told.ts,
+            balance=balance,
+            equity=equity,
+            day_pnl=equity - (told.equity - told.day_pnl),
+            high_water_mark=max(told.high_water_mark, equity),
+        )
+
     def _start_balance(self) -> Decimal | None:
         rows = self._rows(schema.sessions, "open_ns", newest=1)
         return Decimal(rows[0]["start_balance"]) if rows else None

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sovereign.store.store import Store
 
 _DAY_ROWS = 400
+_RECORDED = ("paper", "live")
 _LOOK_S = 0.25  # a page is shown what there is rather than kept waiting for a long recording
 
 
@@ -80,10 +81,16 @@ class View:
         return self._own[run.id]
 
     def market(self, run: StoredRun, day: date | None = None, *, is_quick: bool = False) -> Replica | None:
-        """Return the market of a run; `is_quick` only where it is a recording, which takes no making."""
+        """Return the market of a run; `is_quick` only where it is a recording, as far as it has been read."""
         if not is_quick:
             return self.markets.of(run, day)
-        return self.markets.of(run, day, budget_s=_LOOK_S) if run.record.kind in ("paper", "live") else None
+        return self.markets.of(run, day, budget_s=_LOOK_S) if run.record.kind in _RECORDED else None
+
+    def _recorded(self, run: StoredRun, at: int | None) -> Replica | None:
+        """Return the market of a recorded run; the past is shown whole or not at all, so a moment waits for all of it."""
+        if run.record.kind not in _RECORDED:
+            return None
+        return self.market(run, is_quick=True) if at is None else self.market(run)
 
     def book(self, run: StoredRun, at: int | None, market: Replica | None) -> Book:
         """Return the book of a run at a moment."""
@@ -95,7 +102,7 @@ class View:
 
     def overview(self, run: StoredRun, at: int | None = None) -> dict[str, Any]:
         """Return everything that says in five seconds how it stands."""
-        market = self.market(run, is_quick=True)
+        market = self._recorded(run, at)
         book = self.book(run, at, market)
         record, session = run.record, self.session(run)
         beat = None if session is None else self._beat(session.id)
@@ -106,6 +113,7 @@ class View:
         state, halts = self._state(book, beat, at, is_running=session is not None and session.status == "running")
         working = book.orders(working=True, newest=_DAY_ROWS)
         positions = self._positions(book, market, at, working)
+        money = book.live_money(money, [one["open_pnl"] for one in positions])
         is_live = session is not None and session.status == "running" and at is None
         found: dict[str, Any] = plain(
             {
@@ -241,7 +249,7 @@ class View:
 
     def positions(self, run: StoredRun, at: int | None) -> list[dict[str, Any]]:
         """Return the open positions of a run with live profit and their protection."""
-        market = self.market(run, is_quick=True)
+        market = self._recorded(run, at)
         book = self.book(run, at, market)
         found: list[dict[str, Any]] = plain(self._positions(book, market, at, book.orders(working=True, newest=_DAY_ROWS)))
         return found
@@ -294,7 +302,7 @@ class View:
         }
 
     def _quote_of(self, symbol: str, instrument: Instrument | None, market: Replica | None, at: int | None) -> Quote | None:
-        if market is None:
+        if market is None or market.is_behind:
             return None
         root = symbol if instrument is None else instrument.root
         for tape in market.tapes.values():
@@ -304,7 +312,7 @@ class View:
         return None
 
     def _quotes(self, market: Replica | None, at: int | None) -> list[dict[str, Any]]:
-        if market is None:
+        if market is None or market.is_behind:  # an old price would be worse than none
             return []
         now = at if at is not None else market.now_ns
         found = []
@@ -319,7 +327,7 @@ class View:
 
     def _regimes(self, book: Book, market: Replica | None, at: int | None) -> list[dict[str, Any]]:
         found = []
-        for symbol, tape in ({} if market is None else market.tapes).items():
+        for symbol, tape in ({} if market is None or market.is_behind else market.tapes).items():
             rows = tape.rows(at)
             regime = regime_of(rows[-1]) if len(rows) else None
             if regime is not None:
@@ -498,7 +506,7 @@ class View:
 
     def equity(self, run: StoredRun, at: int | None) -> dict[str, Any]:
         """Return the account's curve: milliseconds, equity, high-water mark and balance as columns."""
-        market = self.market(run, is_quick=True)
+        market = self._recorded(run, at)
         book = self.book(run, at, market)
         points = book.equity()
         if market is not None and market.session is not None:

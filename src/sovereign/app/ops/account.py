@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sovereign.core.errors import BrokerError, OperationTimeoutError
+from sovereign.core.errors import BrokerError, ConfigurationError, OperationTimeoutError
 from sovereign.execution.broker import BrokerSnapshot
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sovereign.app.configuration import Settings
     from sovereign.execution.brokers.venue_account import VenueAccount
 
@@ -154,7 +156,7 @@ def _attempt(access: AccountAccess, wait_s: float, steps: list[str]) -> str:
     try:
         access.cancel_all()
         steps.append("asked to cancel every order")
-    except BrokerError as error:
+    except Exception as error:  # noqa: BLE001 - a defect on the way to canceling keeps nobody from closing either
         trouble = f"cancel: {error}"
         steps.append(trouble)
     try:
@@ -163,7 +165,7 @@ def _attempt(access: AccountAccess, wait_s: float, steps: list[str]) -> str:
         if not access.wait_flat(wait_s):
             trouble = f"not flat after {wait_s:g} s"
             steps.append(trouble)
-    except BrokerError as error:
+    except Exception as error:  # noqa: BLE001 - the wait asks for the account as well; the next attempt is made
         trouble = f"flatten: {error}"
         steps.append(trouble)
     return trouble
@@ -184,15 +186,15 @@ def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float) -> F
             before = before or after
             if after.is_flat:
                 break
-        except BrokerError as fault:
-            error = str(fault)
+        except Exception as fault:  # noqa: BLE001 - whatever the question ran into, the account is canceled and closed
+            error = str(fault) or type(fault).__name__
             steps.append(error)
         # Also without an answer to the question: a venue may obey though it does not tell.
         error = _attempt(access, wait_s, steps) or error
         try:
             after, error = holding_of(access.snapshot()), ""
-        except BrokerError as fault:
-            after, error = None, str(fault)
+        except Exception as fault:  # noqa: BLE001 - what is left is not known then, and the next attempt is made
+            after, error = None, str(fault) or type(fault).__name__
         if after is not None and after.is_flat:
             break
     is_flat = after is not None and after.is_flat
@@ -208,18 +210,79 @@ def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float) -> F
     )
 
 
+class Unreachable:
+    """An account that was traded at and whose credentials are not here: never reported as flat, never in the way of others."""
+
+    def __init__(self, broker: str, reason: str) -> None:
+        self.name = broker
+        self._reason = reason
+
+    def _refuse(self) -> BrokerError:
+        return BrokerError(f"the account at '{self.name}' cannot be reached: {self._reason}")
+
+    def snapshot(self) -> BrokerSnapshot:
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def cancel_all(self) -> None:
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def flatten(self) -> None:
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def wait_flat(self, seconds: float) -> bool:  # noqa: ARG002 - the port's word
+        """Raise BrokerError."""
+        raise self._refuse()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def guarded_accounts(settings: Settings) -> list[AccountAccess]:
-    """Return every account that is configured, each reached with the guard's own credentials.
+    """Return every account that is configured, or has been traded at, each reached with the guard's own credentials.
+
+    `sovereign run --broker` may trade elsewhere than `session.broker` says; it leaves a mark of where (`mark_broker`).
 
     Raises
     ------
-    ConfigurationError : the credentials are missing.
+    ConfigurationError : the credentials of all of them are missing. Of some: these are in the list, and every call says why.
     """
-    from sovereign.app.brokers import ALPACA, alpaca_account
+    from sovereign.app.brokers import ALPACA, VENUE, alpaca_account
+
+    used = {settings.session.broker.value, *(mark.name for mark in _marks(settings).glob("*"))}
+    found: list[AccountAccess] = []
+    missing: list[tuple[str, ConfigurationError]] = []
+    parts: tuple[tuple[str, Callable[[], list[AccountAccess]]], ...] = (
+        (ALPACA, lambda: [alpaca_account(settings, settings.session.account)]),
+        (VENUE, lambda: _venue_accounts(settings)),
+    )
+    for broker, accounts in parts:
+        if broker in used:
+            try:
+                found += accounts()
+            except ConfigurationError as cause:
+                missing.append((broker, cause))
+    if not found and missing:
+        raise missing[0][1]
+    return [*found, *(Unreachable(broker, str(cause)) for broker, cause in missing)]
+
+
+def mark_broker(settings: Settings, broker: str) -> None:
+    """Leave a mark that a session has traded at a broker, so that guard and kill look there as well."""
+    folder = _marks(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / broker).touch()
+
+
+def _marks(settings: Settings) -> Path:
+    return settings.session.folder / "brokers"
+
+
+def _venue_accounts(settings: Settings) -> list[AccountAccess]:
     from sovereign.app.venue import account_names, venue_token, venue_url
 
-    if settings.session.broker.value == ALPACA:
-        return [alpaca_account(settings, settings.session.account)]
     url, wait_s = settings.guard.url or venue_url(settings), settings.kill.wait_s
     if given := settings.guard.token.get_secret_value():
         return [VenueAccess(url, given, "paper", wait_s)]

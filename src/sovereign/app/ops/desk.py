@@ -244,7 +244,9 @@ class StoreDesk:
             idle = [
                 pair for pair in known if pair not in targets and account in (None, pair[0]) and strategy in (None, pair[1])
             ]
-        cleared = self._clear(account, by) if kind is CommandKind.RESUME else ()
+        causes = [part.strip() for part in str((arguments or {}).get("causes", "")).split(",") if part.strip()]
+        is_for_kill = kind is CommandKind.RESUME and (not causes or "kill" in causes)
+        cleared = self._clear(account, by) if is_for_kill else ()
         if not targets and not idle:
             if cleared:
                 return Posted(cleared=cleared)

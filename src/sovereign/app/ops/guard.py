@@ -191,6 +191,10 @@ class Guard:
             self._flatten("; ".join(finding.text for finding in found if finding.must_flatten))
         return found
 
+    def looked(self) -> None:
+        """Take note that a look is over, at every account: the time it took was no sleep of the machine."""
+        self._looked_ns = self._wall_ns()
+
     def _beat(self) -> Beat | None:
         try:
             return read_beat(self._file)

@@ -167,7 +167,8 @@ class Heartbeat:
             self._store(beat)
         self.supervisor.watchdog(f"{beat.strategy} {beat.mode} {beat.state}")
 
-    def close(self) -> None:
-        """Say that the process ends in good order, and take the file away: what is not there is not stale."""
+    def close(self, *, is_orderly: bool = True) -> None:
+        """Say that the process ends. In good order the file goes: nothing is stale then; else it ages, for the guard."""
         self.supervisor.stopping()
-        self._file.unlink(missing_ok=True)
+        if is_orderly:
+            self._file.unlink(missing_ok=True)

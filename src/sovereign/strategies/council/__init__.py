@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sovereign.strategies.council.configuration import CouncilConfig
+from sovereign.strategies.council.configuration import FULL_SIZE_FRAC, CouncilConfig
 from sovereign.strategies.council.strategy import CouncilStrategy
 
 __all__ = ["CONFIGURATION", "DEFAULTS", "STRATEGY", "CouncilConfig", "CouncilStrategy"]
@@ -20,11 +20,11 @@ DEFAULTS: dict[str, object] = {
     "risk.max_positions": 3,
     "risk.max_working_entries": 3,
     "risk.max_position_frac": 0.15,
-    "risk.value_frac": 0.15,
-    "session.warm_up_sessions": 25,
+    "risk.value_frac": FULL_SIZE_FRAC,
+    "session.warm_up_sessions": 10_000,
     "risk.breakers.max_losses_in_a_row": "none",
 }
 """Portfolio of the requirement: 3 positions, 30% of the balance in all, -5% a day and -10% from the high with floating losses.
-The money limit is set out of the way of the fraction. `risk.value_frac` is the largest position, which is what a full size
-multiplier asks for; it goes with `strategies.council.position.max_size_frac`. Sessions warm the signals for longer than the
-history that percentiles and the hidden model look at."""
+The money limit is set out of the way of the fraction. `risk.value_frac` is what a full size multiplier asks for; smaller
+positions are multipliers below 1. A session that is traded live first reads all that was recorded before it, as a backtest
+does, so that the hidden model is fitted on the same bars."""

@@ -12,6 +12,9 @@ from sovereign.signals.market_regime import MarketRegimeConfig
 from sovereign.signals.wyckoff import WyckoffConfig
 from sovereign.strategies.combiner import CombinerConfig
 
+FULL_SIZE_FRAC = 0.15
+"""Share of equity that a size multiplier of 1 asks for: `risk.value_frac` of the folder's assumptions."""
+
 Part = Literal["hedge", "liquidity", "sentiment", "wyckoff", "markov", "memory", "regime_gating"]
 
 
@@ -135,7 +138,10 @@ class PositionConfig(Configuration):
         default=0.5, ge=0, le=1, description="Least confidence of an entry (fraction). Source: definitions 4.3."
     )
     max_size_frac: float = Field(
-        default=0.15, gt=0, le=1, description="Largest position (fraction of the balance). Source: council requirement."
+        default=0.15,
+        gt=0,
+        le=FULL_SIZE_FRAC,
+        description="Largest position (fraction of the balance); no more is allowed. Source: council requirement.",
     )
     min_size_frac: float = Field(
         default=0.01, gt=0, le=1, description="Smallest position (fraction of the balance). Source: definitions 4.3."

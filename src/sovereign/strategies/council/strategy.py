@@ -24,7 +24,7 @@ from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
 from sovereign.kernels.market_row import MarketRegime
 from sovereign.strategies.combiner import AgentView, Combined, new_combiner
 from sovereign.strategies.council.agent import AGENTS, Reading, is_called
-from sovereign.strategies.council.configuration import CouncilConfig, PositionConfig
+from sovereign.strategies.council.configuration import FULL_SIZE_FRAC, CouncilConfig, PositionConfig
 from sovereign.strategies.council.memory import Memory, Recall
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
@@ -99,6 +99,14 @@ class CouncilStrategy:
         self._book: EpisodeBook | None = None
         self._holdings: dict[str, _Holding] = {}
         self._session: Session | None = None
+
+    @property
+    def warm_up_sessions(self) -> int:
+        """Sessions until the hidden model can be fitted, ranks be given and turns be found, whichever is last."""
+        regime, turn = self.config.regime, self.config.turn
+        windows = regime.window_bars + regime.prior_bars
+        bars = max(windows + max(regime.hidden.min_fit_bars, regime.min_history_bars), turn.range_bars + turn.trend_bars)
+        return -(-bars // regime.bars_per_session(self.config.bar_seconds))
 
     def use_book(self, book: EpisodeBook) -> None:
         """Keep episodes in `book` from now on; at the begin of each session those closed before it are remembered."""
@@ -247,7 +255,7 @@ class CouncilStrategy:
                 side=side,
                 time_in_force=self._time_in_force(),
                 bracket=Bracket(stop_ticks=stop_ticks, target_ticks=max(1, round(stop_ticks * position.reward_ratio))),
-                size_multiplier=multiplier(size, position),
+                size_multiplier=multiplier(size),
                 reason=f"{combined.verdict}: {', '.join(combined.agreeing)}",
             )
         inputs: dict[str, float | int | str] = {
@@ -323,9 +331,9 @@ def sized(confidence: float, volatility: float, others: int, size_factor: float,
     return _Size(size, min(config.max_stop_frac, stop))
 
 
-def multiplier(size: _Size, config: PositionConfig) -> float:
-    """Return the fraction of the door's size, of which 1 is the largest position; see `council.DEFAULTS`."""
-    return min(1.0, max(1e-6, round(size.size_frac / config.max_size_frac, 6)))
+def multiplier(size: _Size) -> float:
+    """Return the fraction of the door's size, of which 1 is `FULL_SIZE_FRAC` of equity; see `council.DEFAULTS`."""
+    return min(1.0, max(1e-6, round(size.size_frac / FULL_SIZE_FRAC, 6)))
 
 
 def closed(entry: Episode, trade: Trade) -> Episode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sovereign.strategies.tug_of_war.configuration import TugOfWarConfig
+from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, TugOfWarConfig
 from sovereign.strategies.tug_of_war.strategy import TugOfWarStrategy
 
 __all__ = ["CONFIGURATION", "DEFAULTS", "STRATEGY", "TugOfWarConfig", "TugOfWarStrategy"]
@@ -40,10 +40,10 @@ DEFAULTS: dict[str, object] = {
         "TSM": ["international"],
         "SONY": ["international"],
     },
-    "risk.value_frac": 0.05,
+    "risk.value_frac": FULL_SIZE_FRAC,
     "session.warm_up_sessions": 520,
 }
 """Portfolio of the requirement: 4 positions, 2 of a sector group, no shorts, nothing after 15:45, at most 5% of equity each.
-`risk.value_frac` is the largest position, which is what a full size multiplier asks for; it goes with
-`strategies.tug_of_war.position.max_size_frac`. Entries begin at 10:00: the opening range must be over. Sessions warm up for as
-long as the daily hidden model needs. The driftless market is long enough for daily signals to be known."""
+`risk.value_frac` is what a full size multiplier asks for; smaller positions are multipliers below 1. Entries begin at 10:00:
+the opening range must be over. Sessions warm up for as long as the daily hidden model needs. The driftless market is long
+enough for daily signals to be known."""

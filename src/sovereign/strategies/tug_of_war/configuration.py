@@ -13,6 +13,9 @@ from sovereign.signals.tug_market import MarketConfig
 from sovereign.signals.tug_of_war import CrowdConfig, InstitutionConfig
 from sovereign.strategies.combiner import ConflictConfig
 
+FULL_SIZE_FRAC = 0.05
+"""Share of equity that a size multiplier of 1 asks for: `risk.value_frac` of the folder's assumptions."""
+
 Part = Literal[
     "momentum",
     "alpha",
@@ -75,7 +78,10 @@ class PositionConfig(Configuration):
         default=0.02, gt=0, le=1, description="Size without an edge of its own (fraction of equity). Source: definitions 1.4."
     )
     max_size_frac: float = Field(
-        default=0.05, gt=0, le=1, description="Largest size (fraction of equity). Source: tug of war requirement."
+        default=0.05,
+        gt=0,
+        le=FULL_SIZE_FRAC,
+        description="Largest size (fraction of equity); no more is allowed. Source: tug of war requirement.",
     )
     kelly_scale: float = Field(
         default=2.0, ge=0, description="Size added for half of Kelly's fraction (factor). Source: definitions 1.4."

@@ -33,7 +33,7 @@ from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
 from sovereign.signals.tug_of_war import TugStream
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CrowdAgent, InstitutionalAgent
-from sovereign.strategies.tug_of_war.configuration import Part, TugOfWarConfig
+from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
 from sovereign.strategies.tug_of_war.kelly import Kelly
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
@@ -107,8 +107,16 @@ class TugOfWarStrategy:
 
     @property
     def warm_up_sessions(self) -> int:
+<<<<<<< HEAD
         """Sessions before the slowest of a symbol's own signals says anything."""
         return self.config.institution.momentum.min_days + 5
+=======
+        """Sessions until the market's hidden model can be fitted and the daily signals of a share are known."""
+        reading = self.config.market.reading
+        bars = reading.window_bars + reading.prior_bars + max(reading.hidden.min_fit_bars, reading.min_history_bars)
+        fitted = -(-bars // reading.bars_per_session(self.config.market.bar_seconds))
+        return max(fitted, self.config.institution.momentum.min_days, self.config.institution.alpha.min_days)
+>>>>>>> main
 
     @staticmethod
     def without_outside_data(config: TugOfWarConfig) -> TugOfWarConfig:
@@ -354,7 +362,7 @@ class TugOfWarStrategy:
     ) -> OrderIntent:
         config = self.config
         bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
-        multiplier = min(1.0, max(1e-6, round(size_frac / config.position.max_size_frac, 6)))
+        multiplier = min(1.0, max(1e-6, round(size_frac / FULL_SIZE_FRAC, 6)))
         reason = f"{combined.verdict}: {_REGIMES[int(moment.row['regime'])].lower()}"
         if config.entry.order == "market" or config.bar_seconds >= _DAY_S:
             return OrderIntent(

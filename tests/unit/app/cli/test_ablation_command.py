@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from sovereign.app.cli.ablation import Ablation, text
 from sovereign.app.cli.main import run
 from sovereign.research.ablation import VariantResult
@@ -55,6 +57,27 @@ def test_ablation_when_asked_for_json_then_gives_every_figure(capsys):
     assert [variant["name"] for variant in found["variants"]] == ["whole", "without memory", "combiner.rule = conflict"]
     assert found["variants"][0]["low"] is None
     assert found["choices"][0]["key"] == "combiner.rule"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--symbol", "SPY"), ("--symbols", "SPY,QQQ"), ("--interval", "1h"), ("--from", "2025-01-02"), ("--to", "2025-02-03")],
+    ids=lambda words: words[0],
+)
+def test_ablation_when_recorded_data_is_asked_for_beside_driftless_sessions_then_is_refused(capsys, words):
+    assert run([*WORDS, *words]) == 2
+    told = capsys.readouterr().err
+    assert "--sessions was 4" in told
+    assert " ".join(words) in told
+
+
+def test_ablation_when_the_driftless_market_is_slow_then_its_data_is_not_stale(capsys):
+    """Prints every five minutes, and a limit of 60 s: without regard to that nothing would ever be entered."""
+    eager = ("strategies.council.position.min_confidence=0.1", "strategies.council.regime.hold_bars=1")
+    slow = ("portfolio_market.step_seconds=300", "risk.stale_data_s=60", *eager)
+    words = [part for word in slow for part in ("--set", word)]
+    assert run([*WORDS, *QUICK, *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["variants"][0]["trades"] > 0
 
 
 def test_ablation_when_a_strategy_has_no_parts_then_says_so(capsys):

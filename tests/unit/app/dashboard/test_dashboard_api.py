@@ -113,6 +113,10 @@ def test_position_when_traveled_to_then_valued_at_the_price_known_then(client, s
     assert one["average_ticks"] == fill["price_ticks"]
     expected = 12.5 * (one["last_ticks"] - one["average_ticks"]) * one["quantity"]
     assert float(one["open_pnl"]) == pytest.approx(expected)
+    money = get(client, "/overview", at=str(at))["money"]
+    assert float(money["open_pnl"]) == pytest.approx(expected)
+    assert float(money["equity"]) == pytest.approx(float(fill["balance"]) + expected)
+    assert float(money["day_pnl"]) == pytest.approx(float(fill["balance"]) + expected - 10_000)
 
 
 def test_overview_when_traveled_to_then_nothing_later_is_in_it(client):
@@ -127,6 +131,25 @@ def test_overview_when_traveled_to_then_nothing_later_is_in_it(client):
     assert stamps
     started = int(get(client, "/runs")["rows"][0]["started_ns"])
     assert max(stamp for stamp in stamps if stamp < started) <= at
+
+
+def test_overview_when_the_recording_is_still_being_read_then_shows_no_old_price(stage, monkeypatch):
+    from sovereign.app.dashboard import view as module
+    from sovereign.app.dashboard.view import View
+
+    monkeypatch.setattr(module, "_LOOK_S", 0.0)
+    monkeypatch.setattr("sovereign.app.dashboard.replica._FRAMES_A_LOOK", 5)
+    view = View(stage.store, stage.settings)
+    try:
+        run = stage.store.run(SESSION)
+        first = view.overview(run)
+        assert first["is_catching_up"]
+        assert first["quotes"] == first["regimes"] == []
+        # A moment of the past waits until everything has been read.
+        assert view.overview(run, DAY.regular_open_ns + 10 * NS_PER_MINUTE)["quotes"]
+        assert not view.overview(run)["is_catching_up"]
+    finally:
+        view.markets.close()
 
 
 def test_bars_when_paged_then_join_without_gap(client):
@@ -247,6 +270,13 @@ def test_write_when_token_is_of_another_instance_then_refused(client, stage):
         token = other.post("/api/v1/token", json={"key": KEY}).json()["token"]
     answer = client.post("/api/v1/session/reconcile", json={}, headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
+
+
+def test_cancel_when_asked_for_then_the_session_gets_the_order_under_the_name_it_reads(client, allowed, stage):
+    body = {"client_order_id": "order_flow-20251117-ES-00001-E", "reason": "too late"}
+    assert client.post("/api/v1/session/cancel", json=body, headers=allowed).status_code in (200, 202)
+    asked = [one.command for one in stage.store.live.commands.listed() if one.command.kind == "CANCEL"]
+    assert [dict(one.arguments) for one in asked] == [{"order": body["client_order_id"]}]
 
 
 def test_login_when_key_is_wrong_then_refused(client):

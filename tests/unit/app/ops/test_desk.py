@@ -127,6 +127,16 @@ def test_resume_when_accounts_are_killed_then_clears_them_in_the_name_of_who_ask
     assert {latch.cleared_by for latch in store.live.latches(is_open=False)} == {"me"}
 
 
+def test_resume_when_it_names_other_causes_then_a_kill_stays(store):
+    begin(store)
+    store.live.latch("*", by="them", reason="storm", ts=1)
+    other = desk_with(store).ask(CommandKind.RESUME, by="me", reason="", timeout_s=2, arguments={"causes": "drawdown"})
+    assert other.cleared == ()
+    assert store.live.latched("paper") is not None
+    named = {"causes": "drawdown, kill"}
+    assert desk_with(store).ask(CommandKind.RESUME, by="me", reason="", timeout_s=2, arguments=named).cleared == ("*",)
+
+
 def test_resume_when_nothing_ever_traded_but_a_kill_holds_then_clears_it(store):
     store.live.latch("*", by="them", reason="storm", ts=1)
     answers = desk_with(store).ask(CommandKind.RESUME, by="me", reason="", timeout_s=2)

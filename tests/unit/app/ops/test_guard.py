@@ -239,6 +239,18 @@ def test_guard_when_the_machine_slept_then_starts_counting_anew(tmp_path):
     assert bench.account.positions == {}
 
 
+def test_guard_when_looking_takes_long_then_is_not_taken_for_sleep_and_flattens_in_time(tmp_path):
+    # three attempts at a slow venue, this account's or another's, take longer than `stale_s`
+    bench = Bench(tmp_path, HeldAccount(NOON, {"ESZ5": 1}), stale_s=60, stale_flatten_s=300)
+    bench.beat()
+    for _ in range(4):
+        bench.wall += 10 * NS_PER_SECOND
+        bench.guard.step()
+        bench.wall += 70 * NS_PER_SECOND
+        bench.guard.looked()
+    assert bench.account.positions == {}
+
+
 def test_guard_when_the_venue_is_silent_then_warns_then_alarms_and_more_so_with_a_position(tmp_path):
     bench = Bench(tmp_path, HeldAccount(NOON, {"ESZ5": 1}), silent_s=30)
     bench.beat()

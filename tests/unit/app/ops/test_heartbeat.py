@@ -58,6 +58,13 @@ def test_beat_when_written_then_read_back_whole(tmp_path):
     assert os.listdir(config.file.parent) == ["heartbeat.json"]
 
 
+def test_beat_when_process_fails_then_file_stays_and_ages_for_the_guard(tmp_path):
+    heartbeat = Heartbeat(HeartbeatConfig(file=tmp_path / "h.json"), supervisor=Supervisor({}))
+    heartbeat.beat(BEAT)
+    heartbeat.close(is_orderly=False)
+    assert read_beat(tmp_path / "h.json") == BEAT
+
+
 def test_beat_when_process_ends_then_file_is_gone(tmp_path):
     heartbeat = Heartbeat(HeartbeatConfig(file=tmp_path / "h.json"), supervisor=Supervisor({}))
     heartbeat.beat(BEAT)

@@ -101,8 +101,30 @@ def test_size_when_anything_is_given_then_within_caps(confidence, volatility, ot
     assert 0 < found.size_frac <= 0.15
     assert 0.02 <= found.stop_frac <= 0.05
     # What the door makes of it: value_frac x multiplier is the size.
-    value = float(str(assumed_settings("council")["risk.value_frac"])) * multiplier(found, POSITION)
+    value = float(str(assumed_settings("council")["risk.value_frac"])) * multiplier(found)
     assert value == pytest.approx(found.size_frac, rel=1e-3)
+
+
+def test_largest_size_when_halved_then_the_order_asks_for_half():
+    """The door multiplies by its own fraction, which does not follow the setting: the multiplier has to."""
+    whole, half = (
+        only(strategy_of(position={"max_size_frac": largest}).decide(moment_of(row(**UP)))).intent.size_multiplier
+        for largest in (0.15, 0.075)
+    )
+    assert half == pytest.approx(whole / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "sessions"),
+    [
+        ({}, 8),  # 70 bars of the windows and 500 of the hidden model, 78 a session
+        ({"bar_seconds": 86_400}, 570),
+        ({"bar_seconds": 3_600}, 82),  # 7 a session
+        ({"regime": {"hidden": {"min_fit_bars": 100}}, "turn": {"range_bars": 200}}, 4),  # 250 bars of the turns
+    ],
+)
+def test_warm_up_sessions_when_asked_then_the_hidden_model_can_be_fitted_after_them(config, sessions):
+    assert strategy_of(**config).warm_up_sessions == sessions
 
 
 def test_size_when_volatility_is_unknown_then_unknown_and_nothing_is_entered():

@@ -18,7 +18,7 @@ export const page = {
     let tick = null;
     let isLoading = false;
     const chart = new Footprint({ onNeedEarlier: () => earlier(), onPick: (bar) => bar && details(bar) });
-    const symbols = h("select", { "aria-label": "Symbol", onChange: () => { symbol = symbols.value; load(); } });
+    const symbols = h("select", { hidden: true, "aria-label": "Symbol", onChange: () => { symbol = symbols.value; load(); } });
     const toggle = (name, text, tip) => {
       const button = h("button", { "aria-pressed": String(chart.show[name]), "data-tip": tip, onClick: () => { chart.show[name] = !chart.show[name]; button.setAttribute("aria-pressed", String(chart.show[name])); chart.draw(); } }, text);
       return button;

@@ -11,6 +11,13 @@ function find(inputs, ...names) {
   return null;
 }
 
+// How hard one side pulls: its confidence, with the sign of what it votes for.
+function pull(inputs, who) {
+  const [word, confidence] = [String(inputs[`vote_${who}`] ?? ""), inputs[`confidence_${who}`]];
+  if (typeof confidence !== "number") return null;
+  return /buy|long|bull/i.test(word) ? confidence : /sell|short|bear/i.test(word) ? -confidence : 0;
+}
+
 // A rope between two scores of -1..1: the knot lies where their mean does, its width says how far they disagree.
 export function tension(institutional, crowd, label) {
   const make = (tag, props) => { const element = document.createElementNS(SPACE, tag); for (const [key, value] of Object.entries(props)) element.setAttribute(key, String(value)); return element; };
@@ -44,9 +51,9 @@ export const page = {
     history.body.append(lines.element);
 
     function card(one) {
-      const institutional = find(one.inputs, "institutional_score", "institutional", "institution", "madman_score");
-      const crowd = find(one.inputs, "crowd_score", "crowd", "retail_score");
-      const z = find(one.inputs, "imbalance_z", "ofi_z", "book_imbalance_z");
+      const institutional = pull(one.inputs, "institutions");
+      const crowd = pull(one.inputs, "crowd");
+      const z = find(one.inputs, "imbalance_z", "ofi_z", "imbalance_score");
       const absorption = find(one.inputs, "absorption", "is_absorption", "iceberg");
       return h("section.panel.tug-card", { "aria-label": one.symbol }, h("header", null, h("h2", null, one.symbol), h("span.grow"), verdict(one.verdict)), h("div.panel-body", null,
         tension(institutional, crowd, `${one.symbol}: institutions ${f.fixed(institutional, 2)}, crowd ${f.fixed(crowd, 2)}`),

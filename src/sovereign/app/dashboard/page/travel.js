@@ -40,16 +40,19 @@ export class TravelBar {
     if (!this.app.run) { toast("nothing has run yet; there is no past to travel to"); return; }
     this.isOpen = true;
     this.element.hidden = false;
+    this.days.hidden = true;
     await this.load(null);
     this.playButton.focus();
   }
 
   async load(day) {
     this.pause();
+    this.line = null;
     fill(this.shown, "loading ...");
     try {
       this.line = await get("/timeline", { run: this.app.run, day });
     } catch (error) { toast(error.message, "bad"); this.close(); return; }
+    if (!this.isOpen) return;
     fill(this.days, this.line.days.map((one) => h("option", { value: one }, one)));
     this.days.hidden = this.line.days.length < 2;
     if (this.line.day) this.days.value = this.line.day;
@@ -98,9 +101,10 @@ export class TravelBar {
     put(this.what, last ? `${past.length}/${this.line.moments.length}  ${f.clock(last.ts, zone)} ${f.words(last.text)}` : "nothing had been decided yet");
   }
 
-  slide() { this.pause(); this.go(this.begin + (this.end - this.begin) * BigInt(this.slider.value) / 1000n); }
+  slide() { if (!this.line) return; this.pause(); this.go(this.begin + (this.end - this.begin) * BigInt(this.slider.value) / 1000n); }
 
   step(dir) {
+    if (!this.line) return;
     this.pause();
     const now = BigInt(this.wanted ?? this.line.begin_ns);
     const found = dir > 0 ? this.line.moments.find((one) => BigInt(one.ts) > now) : this.line.moments.findLast((one) => BigInt(one.ts) < now);
@@ -109,6 +113,7 @@ export class TravelBar {
   }
 
   jump() {
+    if (!this.line) { toast("the session is still being read"); return; }
     const found = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(this.clock.value.trim());
     if (!found) { toast("write the time as hh:mm or hh:mm:ss, in exchange time", "bad"); return; }
     const asked = Number(found[1]) * 3600 + Number(found[2]) * 60 + Number(found[3] ?? 0);
@@ -124,6 +129,7 @@ export class TravelBar {
   toggle_play() { if (this.isPlaying) this.pause(); else this.play(); }
 
   play() {
+    if (!this.line) return;
     this.isPlaying = true;
     fill(this.playButton, svg(PAUSE));
     this.playButton.setAttribute("aria-label", "Pause");
