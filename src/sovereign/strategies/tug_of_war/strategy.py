@@ -107,16 +107,11 @@ class TugOfWarStrategy:
 
     @property
     def warm_up_sessions(self) -> int:
-<<<<<<< HEAD
-        """Sessions before the slowest of a symbol's own signals says anything."""
-        return self.config.institution.momentum.min_days + 5
-=======
         """Sessions until the market's hidden model can be fitted and the daily signals of a share are known."""
         reading = self.config.market.reading
         bars = reading.window_bars + reading.prior_bars + max(reading.hidden.min_fit_bars, reading.min_history_bars)
         fitted = -(-bars // reading.bars_per_session(self.config.market.bar_seconds))
         return max(fitted, self.config.institution.momentum.min_days, self.config.institution.alpha.min_days)
->>>>>>> main
 
     @staticmethod
     def without_outside_data(config: TugOfWarConfig) -> TugOfWarConfig:
