@@ -5,6 +5,8 @@ VENV ?= .venv
 PYTHON ?=
 JOBS ?= 2
 ARGS ?=
+KILLS ?= 500
+FAULTS ?= 2000
 
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-stamp
@@ -12,7 +14,7 @@ DEVELOPMENT := $(VENV)/.development-stamp
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test install check bench format clean
+.PHONY: help demo test install check bench chaos format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +34,9 @@ check: $(DEVELOPMENT) ## Check format, lint, types and import contracts
 
 bench: $(DEVELOPMENT) ## Measure against peers, which get environments of their own in .venvs
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(CORE) ## Kill sessions and break their venue, by the hundred (make chaos KILLS=500 FAULTS=2000)
+	@$(BIN)/python -m sovereign.app.rehearsal --kills $(KILLS) --faults $(FAULTS) $(ARGS)
 
 format: $(DEVELOPMENT) ## Format the code and apply safe lint fixes
 	@$(BIN)/ruff format && $(BIN)/ruff check --fix

@@ -47,7 +47,7 @@ class Fault:
     """
 
     status: int = 0
-    body: dict[str, Any] = field(default_factory=dict)
+    body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     swallow: bool = False
     keep: bool = False
@@ -284,7 +284,8 @@ class AlpacaServer:
         if float(fields["qty"]) % 1:
             return 422, {"code": 42210000, "message": "fractional orders must be DAY orders"}
         quantity = int(float(fields["qty"]))
-        if fields["side"] == "sell" and quantity > (free := self._available(fields["symbol"])):
+        is_long = self.position(fields["symbol"]) > 0  # without shares, a sale is a short one
+        if fields["side"] == "sell" and is_long and quantity > (free := self._available(fields["symbol"])):
             text = f"insufficient qty available for order (requested: {quantity}, available: {free})"
             return 403, {"code": 40310000, "message": text}
         price = fields.get("limit_price") or self.prices.get(fields["symbol"], 0)
@@ -407,17 +408,12 @@ class AlpacaServer:
             after = time_ns(fields["after"])
             return 200, [body for body in self._activities if time_ns(body["transaction_time"]) > after]
         if path == "/v2/positions":
-            return 200, [
-                {
-                    "symbol": symbol,
-                    "qty": str(quantity),
-                    "side": "long" if quantity > 0 else "short",
-                    "avg_entry_price": str(price),
-                    "cost_basis": str(price * quantity),
-                }
-                for symbol, (quantity, price) in self._positions.items()
-                if quantity
-            ]
+            return 200, [self._held(symbol) for symbol, (quantity, _) in self._positions.items() if quantity]
+        if path.startswith("/v2/positions/"):
+            symbol = path.rpartition("/")[2]
+            if not self.position(symbol):
+                return 404, {"code": 40410000, "message": "position does not exist"}
+            return 200, self._held(symbol)
         if path == "/v2/account":
             return 200, {"id": str(uuid.uuid4()), "cash": str(self.cash), "multiplier": "4", "status": "ACTIVE"}
         if path.startswith("/v2/assets/"):
@@ -425,6 +421,16 @@ class AlpacaServer:
         if path.startswith("/v2/stocks/"):
             return 200, self._page(path.rpartition("/")[2], fields)
         return 404, {"code": 40410000, "message": f"no such path {path}"}
+
+    def _held(self, symbol: str) -> dict[str, str]:
+        quantity, price = self._positions[symbol]
+        return {
+            "symbol": symbol,
+            "qty": str(quantity),
+            "side": "long" if quantity > 0 else "short",
+            "avg_entry_price": str(price),
+            "cost_basis": str(price * quantity),
+        }
 
     def _close_all(self, *, is_flat: bool) -> None:
         for body in list(self._orders.values()):

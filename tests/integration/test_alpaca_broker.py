@@ -515,6 +515,206 @@ def test_snapshot_when_alpaca_fails_then_nothing_is_known(server):
     asyncio.run(script())
 
 
+def leave(name: str = "x-1", **changes: Any) -> Order:
+    """Return an order that closes ten shares of NVDA at the market."""
+    fields = {"side": Side.SELL, "order_type": OrderType.MARKET, "limit_ticks": None, "role": OrderRole.FLATTEN}
+    return entry(name, **{**fields, "reduce_only": True, "time_in_force": TimeInForce.DAY, **changes})
+
+
+class TestDoubleClose:
+    def test_exit_when_kill_has_closed_the_position_then_refused_and_nothing_is_opened(self, server):
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+                done = await asyncio.to_thread(flatten_account, account, attempts=2, wait_s=3.0)
+                account.close()
+                assert done.is_flat
+                await desk.link.submit(leave())
+                refused = await desk.told("x-1", "REJECT")
+                assert refused.reason == "nothing is open that it could close: the account holds +0 NVDA"
+
+        asyncio.run(script())
+        assert [body["client_order_id"] for body in server.posted()] == ["e-1"]
+        assert server.position("NVDA") == 0
+
+    def test_exit_when_alpaca_was_busy_and_kill_closed_meanwhile_then_it_is_not_sent_again(self, server):
+        server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
+
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                await desk.link.submit(leave())
+                await desk.until(lambda: len(server.posted()) == 2, "the first attempt")
+                server.hold("NVDA", 0, "0")
+                assert "nothing is open" in (await desk.told("x-1", "REJECT")).reason
+
+        asyncio.run(script())
+        assert len(server.posted()) == 2
+
+    def test_exit_when_the_position_is_on_the_other_side_then_refused(self, server):
+        async def script() -> None:
+            async with connected(server) as desk:
+                server.hold("NVDA", -10, "150")
+                await desk.link.submit(leave())
+                assert "the account holds -10 NVDA" in (await desk.told("x-1", "REJECT")).reason
+                await desk.link.submit(leave("x-2", side=Side.BUY))
+                await desk.told("x-2", "FILL")
+
+        asyncio.run(script())
+        assert server.position("NVDA") == 0
+
+    @pytest.mark.parametrize("status", [500, 429, 403])
+    def test_exit_when_alpaca_does_not_say_what_is_open_then_it_is_sent(self, server, status):
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                server.fail("GET", "/v2/positions/", *[status] * 50)
+                await desk.link.submit(leave())
+                await desk.told("x-1", "FILL")
+
+        asyncio.run(script())
+        assert server.position("NVDA") == 0
+
+
+class TestFreshness:
+    def test_entry_when_alpaca_is_busy_for_longer_than_it_is_fresh_then_refused_and_never_sent(self, server):
+        server.fail("POST", "/v2/orders", *[Fault(status=429, headers={"Retry-After": "0.3"})] * 4)
+
+        async def script() -> None:
+            async with connected(server, entry_fresh_s=0.5) as desk:
+                await desk.link.submit(entry())
+                assert "could not be sent within 0.5 s" in (await desk.told("e-1", "REJECT")).reason
+                await asyncio.sleep(0.3)
+
+        asyncio.run(script())
+        assert len(server.posted()) == 2  # at 0 and 0.3 s
+        assert server.orders() == []
+
+    def test_entry_when_it_was_decided_too_long_ago_then_not_sent_at_all(self, server):
+        async def script() -> None:
+            async with connected(server) as desk:
+                await desk.link.submit(entry(submitted_ns=time.time_ns() - 6 * 10**9))
+                assert "not sent late" in (await desk.told("e-1", "REJECT")).reason
+
+        asyncio.run(script())
+        assert server.posted() == []
+
+    def test_entry_when_a_busy_answer_hid_that_it_was_taken_then_it_is_found_though_it_is_not_fresh_any_more(self, server):
+        server.fail("POST", "/v2/orders", Fault(status=429, keep=True, headers={"Retry-After": "0.6"}))
+
+        async def script() -> None:
+            async with connected(server, entry_fresh_s=0.2) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "ACCEPT")
+                await desk.told("e-1", "FILL")
+                assert "REJECT" not in desk.causes("e-1")
+
+        asyncio.run(script())
+        assert len(server.posted()) == 1
+
+    def test_exit_when_it_was_decided_long_ago_then_it_is_sent_all_the_same(self, server):
+        server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
+
+        async def script() -> None:
+            async with connected(server, entry_fresh_s=0.2) as desk:
+                await desk.link.submit(entry())
+                await desk.told("e-1", "FILL")
+                await desk.link.submit(leave(submitted_ns=time.time_ns() - 60 * 10**9))
+                await desk.told("x-1", "FILL")
+
+        asyncio.run(script())
+        assert server.position("NVDA") == 0
+
+
+def test_bracket_when_alpaca_fails_at_the_pair_for_ever_then_it_is_an_alarm_and_the_exit_goes_on(server, caplog):
+    async def script() -> None:
+        async with connected(server, protect_s=0.4) as desk:
+            server.fail("POST", "/v2/orders", Fault(), *[503] * 999)
+            await desk.link.submit(entry(bracket=BRACKET))
+            await desk.told("e-1-S", "SUBMIT")
+            await desk.link.submit(leave())
+            await desk.until(lambda: server.asked("/v2/positions/NVDA") > 0, "the exit's turn")
+            server._faults.clear()
+            await desk.link.submit(leave("x-2"))
+            await desk.told("x-2", "FILL")
+            # In flight, as law 8 wants it: neither refused nor accepted, and the question says that it never came.
+            assert desk.causes("e-1-S") == ["SUBMIT"]
+            assert await desk.link.order_state("e-1-S") is None
+
+    asyncio.run(script())
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert "stop and target of e-1 (10 NVDA) could not be placed within 0.4 s" in errors[0]
+    assert server.position("NVDA") == 0
+
+
+def test_exit_when_the_pair_arrived_though_its_answers_were_lost_then_it_is_found_and_taken_away_first(server):
+    async def script() -> None:
+        async with connected(server, protect_s=0.4) as desk:
+            server.fail("POST", "/v2/orders", Fault(), Fault(status=503, keep=True))
+            server.fail("GET", "/v2/orders:by_client_order_id", *[503] * 999)
+            server.is_shut = True
+            await desk.link.submit(entry(bracket=BRACKET))
+            await desk.told("e-1-S", "SUBMIT")
+            server.drop("updates")
+            await desk.link.submit(leave())
+            await desk.until(lambda: len(server.orders()) == 3, "the pair")
+            await asyncio.sleep(0.5)
+            server._faults.clear()
+            server.is_shut = False
+            await desk.told("x-1", "FILL")
+
+    asyncio.run(script())
+    assert server.position("NVDA") == 0
+    assert all(body["status"] in ("filled", "canceled") for body in server.orders())
+
+
+OPTION = "AAPL260116C00200000"
+
+
+@pytest.mark.parametrize("symbol", [OPTION, "BTCUSD", "CL", "GC"])
+def test_link_when_account_holds_and_trades_what_is_no_equity_here_then_left_alone_and_said_once(server, caplog, symbol):
+    server.hold(symbol, 2, "3.10")
+    server.hold("NVDA", 5, "150")
+    server.prices[symbol] = "3.20"
+
+    def sell() -> None:
+        fields = {"symbol": symbol, "qty": 1, "side": "sell", "type": "market", "time_in_force": "day"}
+        server._call(lambda: server._arrive(server._make(fields, "new")))
+
+    async def script() -> None:
+        sell()
+        async with connected(server) as desk:
+            sell()
+            await desk.link.submit(entry())
+            await desk.told("e-1", "FILL")
+            found = await desk.link.snapshot(0)
+            assert {(position.symbol, position.quantity) for position in found.positions} == {("NVDA", 15)}
+            assert [execution.client_order_id for execution in found.executions] == ["e-1"]
+            assert {order.symbol for order in found.orders} == {"NVDA"}
+            assert [is_up for is_up, _ in desk.connections] == [True]
+            assert {report.client_order_id for report in desk.reports} == {"e-1"}
+
+    asyncio.run(script())
+    assert [symbol in record.getMessage() for record in caplog.records if record.name == "sovereign.alpaca"] == [True]
+
+
+def test_snapshot_when_an_answer_is_not_as_documented_then_nothing_is_known_and_the_next_is_read(server):
+    async def script() -> None:
+        async with connected(server) as desk:
+            for body in ({"what": "is this"}, [{"symbol": "NVDA"}], [{"symbol": "NVDA", "qty": "many"}]):
+                server.fail("GET", "/v2/positions", Fault(status=200, body=body))
+                with pytest.raises(BrokerError, match="not understood"):
+                    await desk.link.snapshot(0)
+            assert (await desk.link.snapshot(0)).cash == 100_000
+
+    asyncio.run(script())
+
+
 def test_margins_when_asked_then_the_larger_of_maintenance_and_leverage(server):
     async def script() -> None:
         async with connected(server) as desk:
@@ -540,6 +740,75 @@ class TestKill:
         assert done.before is not None
         assert dict(done.before.positions) == {"NVDA": 10}
         assert server.position("NVDA") == 0
+
+    @pytest.mark.parametrize("symbol", [OPTION, "BTCUSD", "CL"])
+    def test_kill_when_something_unknown_is_held_then_it_is_seen_and_closed_with_the_rest(self, server, symbol):
+        server.hold(symbol, 2, "3.10")
+        server.hold("NVDA", 5, "150")
+        fields = {"symbol": symbol, "qty": 1, "side": "buy", "type": "limit", "limit_price": "1.00", "time_in_force": "day"}
+        server._call(server._make, fields, "new")
+        server.prices[symbol] = "3.20"
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        found = account.snapshot()
+        assert {(held.symbol, held.quantity, held.cost_ticks) for held in found.positions} == {
+            (symbol, 2, 0),
+            ("NVDA", 5, 75_000),
+        }
+        assert [(order.symbol, order.limit_ticks) for order in found.orders] == [(symbol, None)]
+        done = flatten_account(account, attempts=2, wait_s=3.0)
+        account.close()
+        assert done.is_flat
+        assert done.before is not None
+        assert dict(done.before.positions) == {symbol: 2, "NVDA": 5}
+        assert (server.position(symbol), server.position("NVDA")) == (0, 0)
+
+    def test_kill_when_only_a_part_of_a_coin_is_held_then_it_is_not_taken_for_nothing(self, server):
+        body = {"symbol": "BTCUSD", "qty": "0.25", "side": "long", "avg_entry_price": "90000"}
+        server.fail("GET", "/v2/positions", Fault(status=200, body=[body]))
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        found = account.snapshot()
+        account.close()
+        assert [(held.symbol, held.quantity) for held in found.positions] == [("BTCUSD", 1)]
+
+    def test_kill_when_the_list_of_positions_cannot_be_read_then_it_cancels_and_closes_all_the_same(self, server):
+        server.hold("NVDA", 5, "150")
+        server.fail("GET", "/v2/positions", *[Fault(status=200, body={"what": "is this"})] * 2)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        with pytest.raises(BrokerError, match="list of positions was not understood"):
+            account.snapshot()
+        done = flatten_account(account, attempts=1, wait_s=3.0)
+        account.close()
+        assert server.position("NVDA") == 0
+        assert done.is_flat
+
+    def test_kill_when_asking_for_the_account_fails_in_a_way_nobody_expected_then_it_cancels_and_closes_all_the_same(self):
+        class Broken:
+            name = "paper"
+
+            def __init__(self) -> None:
+                self.asked: list[str] = []
+
+            def snapshot(self) -> Any:
+                raise RuntimeError("a defect")
+
+            def cancel_all(self) -> None:
+                self.asked.append("cancel")
+                raise RuntimeError("another defect")
+
+            def flatten(self) -> None:
+                self.asked.append("flatten")
+
+            def wait_flat(self, seconds: float) -> bool:
+                raise RuntimeError("a defect")
+
+            def close(self) -> None:
+                pass
+
+        access = Broken()
+        done = flatten_account(access, attempts=2, wait_s=0.0)
+        assert access.asked == ["cancel", "flatten"] * 2
+        assert not done.is_flat
+        assert "a defect" in done.error
 
     def test_kill_when_alpaca_does_not_answer_then_not_flat_and_said_so(self, server):
         server.fail("GET", "/v2/orders", *[500] * 4)
@@ -573,6 +842,16 @@ class TestChoice:
     def test_connections_when_no_symbol_is_named_then_refused(self):
         with pytest.raises(ConfigurationError, match="no symbol was named"):
             connections(Settings(), self.task(symbols=()))
+
+    @pytest.mark.parametrize("symbol", ["CL", "ES", "GC", "YM", "ESH6", "BTCUSD", OPTION])
+    def test_connections_when_a_symbol_is_no_equity_here_then_refused_with_what_to_do(self, symbol):
+        with pytest.raises(ConfigurationError, match=f"symbols were {symbol}; .*take them out of --symbol"):
+            connections(Settings(), self.task(symbols=("NVDA", symbol)))
+
+    def test_connections_when_an_entry_may_be_older_than_the_grace_of_our_books_then_refused(self):
+        settings = Settings.model_validate({"alpaca": {"entry_fresh_s": 10}, "live": {"in_flight_grace_s": 10}})
+        with pytest.raises(ConfigurationError, match=r"alpaca.entry_fresh_s was 10 and live.in_flight_grace_s 10"):
+            connections(settings, self.task())
 
     def test_connections_when_a_key_is_missing_then_refused_with_its_name(self, monkeypatch):
         monkeypatch.delenv("ALPACA_SECRET_KEY")

@@ -218,3 +218,55 @@ def test_stream_when_keys_are_wrong_then_never_up_and_tried_with_pauses(server):
         assert "auth failed" in reason
 
     asyncio.run(run())
+
+
+def test_gap_when_it_cannot_be_fetched_for_long_then_few_trades_wait_and_none_is_lost(server, caplog):
+    async def run() -> None:
+        async with listening(server, waiting_ticks=5) as one:
+            server.trade("NVDA", 150.0)
+            await one.until(lambda: len(one.ticks()) == 1, "a trade")
+            server.fail("GET", "/v2/stocks/trades", *[503] * 9_999)
+            server.drop("data")
+            await one.until(lambda: server.listeners("data") == 1 and len(server.subscribed) == 2, "the line")
+            tape = one.feed._tapes["NVDA"]
+            for k in range(40):
+                server.trade("NVDA", 151 + k)
+            await one.until(lambda: tape.lost == 35, "trades that are let go")
+            assert len(tape.waiting) == 5
+            assert one.ticks() == [15_000]
+            server._faults.clear()
+            await one.until(lambda: len(one.ticks()) == 41, "the whole gap")
+            server.trade("NVDA", 200.0)
+            await one.until(lambda: len(one.ticks()) == 42, "what follows")
+            assert one.ticks() == [15_000, *(100 * (151 + k) for k in range(40)), 20_000]
+            assert one.times() == sorted(one.times())
+
+    asyncio.run(run())
+    said = [record.getMessage() for record in caplog.records if record.name == "sovereign.alpaca"]
+    assert said == ["more than 5 trades of NVDA wait for a gap before them; the oldest are let go, and fetched with the gap"]
+
+
+def test_gap_when_trades_are_let_go_while_it_is_fetched_then_it_is_fetched_again(server):
+    async def run() -> None:
+        async with listening(server, waiting_ticks=5) as one:
+            server.trade("NVDA", 150.0)
+            await one.until(lambda: len(one.ticks()) == 1, "a trade")
+            fetch, asked = one.feed._missing, []
+
+            def slow(tape: Any, now: int) -> Any:
+                rows = fetch(tape, now)
+                if tape.instrument.symbol == "NVDA":
+                    asked.append(len(rows))
+                    if len(asked) == 1:  # they print behind what was asked for
+                        for k in range(20):
+                            server.trade("NVDA", 151 + k)
+                        time.sleep(0.3)
+                return rows
+
+            one.feed._missing = slow  # type: ignore[method-assign]
+            server.drop("data")
+            await one.until(lambda: len(one.ticks()) == 21, "the whole gap")
+            assert one.ticks() == [15_000, *(100 * (151 + k) for k in range(20))]
+            assert len(asked) > 1
+
+    asyncio.run(run())

@@ -71,7 +71,8 @@ def connections(settings: Settings, task: Task, *, private_since: int | None = N
 
     Raises
     ------
-    ConfigurationError : live trading was asked of a simulated venue, no symbol was named, or keys are missing.
+    ConfigurationError : live trading was asked of a simulated venue, no symbol was named, one of them is not traded there, or
+        keys are missing.
     """
     if task.broker == ALPACA:
         return _alpaca(settings, task)
@@ -90,15 +91,23 @@ def _alpaca(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
     from sovereign.execution.brokers.alpaca import AlpacaLink
     from sovereign.feeds.alpaca.history import AlpacaHistory
     from sovereign.feeds.alpaca.live import AlpacaFeed
+    from sovereign.feeds.alpaca.symbols import need_equities
     from sovereign.feeds.calendar import calendar_for
 
     if not task.symbols:
         raise ConfigurationError("no symbol was named; give --symbol for each, or set session.symbols")
+    need_equities(task.symbols)
     keys, config, clock = alpaca_keys(), settings.alpaca, MachineClock()
     if is_live_key(keys.key) != (task.mode == "live"):
         raise ConfigurationError(
             f"--mode was {task.mode}, and ALPACA_API_KEY is of a {'live' if is_live_key(keys.key) else 'paper'} account; "
             f"use the key of the account that is meant"
+        )
+    grace_s = settings.live.in_flight_grace_s
+    if config.entry_fresh_s >= grace_s:
+        raise ConfigurationError(
+            f"alpaca.entry_fresh_s was {config.entry_fresh_s:g} and live.in_flight_grace_s {grace_s:g}; the first must be "
+            f"below the second, or an entry could leave after our books closed it; lower the first or raise the second"
         )
     history = AlpacaHistory(keys, config, settings.data.download, time.sleep)
     feed = AlpacaFeed(keys, config, task.symbols, clock, calendar_for("XNYS"), history)

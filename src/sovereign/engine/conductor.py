@@ -47,11 +47,6 @@ class TakesReports(Protocol):
         """Hand in a report that became known at `ts`."""
         ...
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a report that was handed in waits for its tick or its time."""
-        ...
-
     def set_margins(self, margins: Mapping[str, Decimal]) -> None:
         """Take the margins per unit that are charged now."""
         ...
@@ -110,7 +105,7 @@ class Conductor:
     @property
     def is_told_more(self) -> bool:
         """Whether reports were received that wait for their tick: our books lag behind what we were told."""
-        return self._remote is not None and self._remote.is_waiting
+        return bool(getattr(self._remote, "is_waiting", False))
 
     def promised_ns(self, symbol: str) -> int:
         """Return up to when a tape has promised to be complete (UTC ns); 0 before the session is opened."""
@@ -207,9 +202,10 @@ class Conductor:
         self._need().promise(item.ts)
 
     def _report(self, item: ReportReceived) -> None:
-        # A tick before what was promised over will not come any more, and nothing can wait for it.
-        row = item.row if item.report.ts >= self.until_ns else 0
-        self._need_remote().deliver(item.report, item.ts, tape=item.tape, row=row)
+        # Ticks before what was promised over, and those of the next session, do not come: nothing can wait for them.
+        close = item.ts if self.session is None else self.session.close_ns
+        row = item.row if self.until_ns <= item.report.ts < close else 0
+        self._need_remote().deliver(item.report, min(item.ts, close), tape=item.tape, row=row)
         self._catch_up()
 
     def _margins(self, item: MarginsChanged) -> None:

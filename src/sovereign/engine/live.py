@@ -194,7 +194,7 @@ class LiveSession:
 
     def _resume(self) -> None:
         """Ask for market data; a venue that is feed and broker in one is compared with first, as its market waits for us."""
-        if self._waiting is None or (self._lines.is_one and not self._is_compared()):
+        if self._waiting is None or not self._may_read():
             return
         (session, instruments), self._waiting = self._waiting, None
         self._heard = dict.fromkeys((instrument.symbol for instrument in instruments), self._monotonic())
@@ -261,12 +261,20 @@ class LiveSession:
 
     def _say_worked(self) -> None:
         until = self.conductor.until_ns
-        if until > self._told_ns:
+        if until > self._told_ns and self._is_compared():
             self._told_ns = until
             self._lines.worked_through(until)
 
     def _is_compared(self) -> bool:
-        return self._reconciler is None or self._reconciler.has_compared(self._monotonic())
+        """Say whether the market of a venue that is feed and broker in one may go on: our books were held against its own."""
+        if self._reconciler is None or not self._lines.is_one:
+            return True
+        return self._reconciler.has_compared(self._monotonic())
+
+    def _may_read(self) -> bool:
+        if self._reconciler is None or not self._lines.is_one:
+            return True
+        return self._reconciler.may_read(self._monotonic())
 
     def _on_connection(self, item: Connected) -> None:
         if self._is_connected.get(item.subject) == item.is_connected:
@@ -288,6 +296,7 @@ class LiveSession:
         if self._reconciler is not None:
             self._reconciler.look(now)
         self._resume()
+        self._say_worked()
         if now - self._beat >= self.config.heartbeat_s:
             self._beat = now
             self._on_heartbeat(self.heartbeat())
@@ -302,7 +311,7 @@ class LiveSession:
     def _promise(self) -> None:
         """The feed is silent: time itself goes on, so that timers fire and bars close."""
         session, until = self.conductor.session, self.conductor.until_ns
-        if session is None or (self._lines.is_one and not self._is_compared()):
+        if session is None or not self._may_read():
             return
         certain = min(self._clock.now_ns() - self.config.promise_delay_ms * _NS_PER_MS, session.close_ns)
         if self._is_late:

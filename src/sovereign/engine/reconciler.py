@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sovereign.engine.live import LiveSession
 
 _SUBJECT = "reconciliation"
+_PROLONGED_MOST = 3
 _CODES = {
     FindingKind.ORDER_UNKNOWN: NoticeCode.ORDER_UNKNOWN,
     FindingKind.IN_FLIGHT: NoticeCode.ORDER_IN_FLIGHT,
@@ -57,6 +58,7 @@ class Reconciler:
         self._begun: float | None = None
         self._has_compared = False
         self._closing: float | None = None
+        self._prolonged = 0
         self._lags: float | None = None  # since when reports wait for their tick
         self._last_ns: int | None = None  # when the latest comparison that was settled had been asked for
         self._is_last_clean = False
@@ -79,6 +81,9 @@ class Reconciler:
         if self._session.conductor.engine.executor.pop_surprises():
             self.ask("a report contradicted our books")
         self._watch_in_flight(now)
+        if self._lags is not None and not self._session.conductor.is_told_more:
+            self._lags = None
+            self.ask("our books have caught up with what we were told")
         if self._asked_ns is None and now >= self._due and self._session.is_connected(BROKER):
             self._due = now + self._config.reconcile_s
             self._asked_ns = self._session.now()
@@ -86,10 +91,14 @@ class Reconciler:
             self._lines.ask_snapshot(self.cursor, self._on_snapshot)
 
     def has_compared(self, now: float) -> bool:
-        """Say whether a comparison was clean since the beginning, was of no use before data come, or took too long."""
+        """Say whether a comparison was clean since the beginning, or was waited for long enough."""
         if not self._has_compared and self._begun is not None:
             self._has_compared = self._is_well or now - self._begun >= self._config.answer_s
         return self._has_compared
+
+    def may_read(self, now: float) -> bool:
+        """Say whether market data may come: our books were compared, or can only be once the tape has brought them up."""
+        return self.has_compared(now) or self._lags is not None
 
     def is_done(self, now: float) -> bool:
         """Say whether the session may be closed.
@@ -146,14 +155,12 @@ class Reconciler:
             self._say(is_well=False, reason=f"the broker did not answer: {answer}")
             return
         seconds = self._session.seconds()
-        lags, self._lags = self._session.conductor.is_told_more, self._lags or seconds
-        if not lags:
-            self._lags = None
-        elif seconds - (self._lags or seconds) < self._config.answer_s:
+        if self._session.conductor.is_told_more:
             # What we were told explains what we would find: the tape first, which brings our books up to it.
-            self._has_compared = True
-            self._due = seconds + self._config.retry_s
-            return
+            self._lags = self._lags or seconds
+            if seconds - self._lags < self._config.answer_s:
+                self._due = seconds + self._config.retry_s
+                return
         engine, now = self._session.conductor.engine, self._session.now()
         tapes = self._session.conductor.tape_of()
         found = reconcile(engine.executor.books(asked, now), answer, self._policy, tapes)
@@ -164,6 +171,9 @@ class Reconciler:
         if found.is_settled:
             self.cursor = max(self.cursor, found.cursor)
             self._last_ns, self._is_last_clean = now if found.corrections else asked, found.is_clean
+        if found.corrections and self._closing is not None and self._prolonged < _PROLONGED_MOST:
+            self._prolonged += 1
+            self._closing = seconds  # what the correction began is to be answered before the close
         self._conclude(found)
 
     def _conclude(self, found: Reconciliation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -14,7 +15,7 @@ import pytest
 pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
 from fakes.alpaca_bench import AroundNow, MachineClock
-from fakes.alpaca_server import KEYS, AlpacaServer, stamp
+from fakes.alpaca_server import KEYS, AlpacaServer, Fault, stamp
 from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderRole, OrderType, Side, TimeInForce
@@ -143,7 +144,7 @@ def order_of(**changes: Any) -> Order:
         "side": Side.BUY,
         "order_type": OrderType.MARKET,
         "quantity": 5,
-        "submitted_ns": 0,
+        "submitted_ns": time.time_ns(),
         "active_ns": 0,
         "role": OrderRole.ENTRY,
     }
@@ -189,6 +190,37 @@ def released(server: AlpacaServer, of: AlpacaConfig) -> Any:
     return ("x", "REJECT") in told
 
 
+def entered_late(server: AlpacaServer, of: AlpacaConfig) -> Any:
+    """Return what became of an entry that Alpaca was too busy to take for a while."""
+    server.fail("POST", "/v2/orders", Fault(status=429, headers={"Retry-After": "0.6"}))
+    told, _ = traded(server, of, [order_of()], 1.0)
+    return told[-1]
+
+
+def unprotected(server: AlpacaServer, of: AlpacaConfig) -> Any:
+    """Return whether an exit goes on within a second although Alpaca fails at stop and target for ever."""
+    server.fail("POST", "/v2/orders", Fault(), *[Fault(status=503)] * 999)
+    told: list[Any] = []
+
+    async def trade() -> None:
+        link = AlpacaLink(KEYS, of, MachineClock(), is_paper=True)
+        link.on_report = lambda report: told.append((report.client_order_id, str(report.cause)))
+        await link.start()
+        end = time.monotonic() + 5
+        while not link.is_connected and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        await link.submit(order_of(bracket=Bracket(stop_ticks=100), time_in_force=TimeInForce.IOC))
+        while ("e-S", "SUBMIT") not in told and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        await link.submit(order_of(client_order_id="x", side=Side.SELL, role=OrderRole.EXIT, reduce_only=True))
+        await asyncio.sleep(0.6)
+        await link.close()
+
+    server.prices["NVDA"] = "150.00"
+    asyncio.run(trade())
+    return server.asked("/v2/positions/NVDA") > 0
+
+
 def looked_back(server: AlpacaServer, of: AlpacaConfig) -> Any:
     server._make({"symbol": "NVDA", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}, "filled")
     next(iter(server._orders.values()))["submitted_at"] = stamp(time.time_ns() - 10 * NS_PER_DAY)
@@ -211,6 +243,30 @@ def burst(server: AlpacaServer) -> None:
         time.sleep(0.02)
 
 
+def behind_a_gap(server: AlpacaServer) -> None:
+    server.fail("GET", "/v2/stocks/trades", *[503] * 999)
+    server.drop("data")
+    end = time.monotonic() + 5
+    while server.listeners("data") == 0 and time.monotonic() < end:
+        time.sleep(0.01)
+    for k in range(10):
+        server.trade("NVDA", 150 + k / 100)
+
+
+def let_go(server: AlpacaServer, of: AlpacaConfig) -> Any:
+    """Return what is said of trades that wait for a gap which is never fetched."""
+    said: list[str] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("sovereign.alpaca")
+    logger.addHandler(listener)
+    try:
+        fed(server, of, 0.3, behind_a_gap)
+    finally:
+        logger.removeHandler(listener)
+    return len(said)
+
+
 def mute(server: AlpacaServer) -> None:
     server.is_mute = True
 
@@ -229,10 +285,13 @@ PROBES: dict[str, tuple[Any, Any, Probe]] = {
     "backoff_first_s": (1.0, 2.0, waits),
     "backoff_most_s": (4.0, 8.0, waits),
     "settle_s": (0.0, 5.0, lambda s, c: bool(fed(s, c, 0.3)["lags"])),
+    "waiting_ticks": (3, 30, let_go),
     "flush_ms": (5, 400, lambda s, c: sum(1 for n in fed(s, c, 0.6, burst)["counts"] if n) > 2),
     "promise_delay_ms": (10, 900, lambda s, c: min(fed(s, c, 0.3)["lags"]) > 800_000_000),
     "skipped_conditions": ((), ("I",), lambda s, c: fed(s, c, 0.3, odd)["ticks"]),
     "release_s": (0.1, 5.0, released),
+    "entry_fresh_s": (0.3, 5.0, entered_late),
+    "protect_s": (0.1, 30.0, unprotected),
     "lookback_days": (5, 30, looked_back),
     "bracket_life": ("day", "gtc", bracket_life),
 }

@@ -76,6 +76,17 @@ def test_fill_when_repeated_after_the_order_closed_then_is_booked_once():
     assert ours._account.positions["ES"].quantity == 1
 
 
+def test_fill_when_its_order_is_forgotten_then_is_still_known_as_booked():
+    ours, _ = executor(remembered=1)
+    for name in ("A", "B"):
+        send(ours, name)
+        ours.on_report(fill(order_id=name))
+    assert ours.find("A") is None
+    is_applied = ours.books(0, 0).is_applied
+    assert is_applied("A", fill(order_id="A").trade_id)
+    assert not is_applied("A", "another")
+
+
 def test_fill_when_nobody_sent_the_order_then_is_a_surprise_that_names_it_and_nothing_is_booked():
     ours, _ = executor()
     assert ours.on_report(fill()) == []

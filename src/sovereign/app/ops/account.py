@@ -156,7 +156,7 @@ def _attempt(access: AccountAccess, wait_s: float, steps: list[str]) -> str:
     try:
         access.cancel_all()
         steps.append("asked to cancel every order")
-    except BrokerError as error:
+    except Exception as error:  # noqa: BLE001 - a defect on the way to canceling keeps nobody from closing either
         trouble = f"cancel: {error}"
         steps.append(trouble)
     try:
@@ -165,7 +165,7 @@ def _attempt(access: AccountAccess, wait_s: float, steps: list[str]) -> str:
         if not access.wait_flat(wait_s):
             trouble = f"not flat after {wait_s:g} s"
             steps.append(trouble)
-    except BrokerError as error:
+    except Exception as error:  # noqa: BLE001 - the wait asks for the account as well; the next attempt is made
         trouble = f"flatten: {error}"
         steps.append(trouble)
     return trouble
@@ -186,15 +186,15 @@ def flatten_account(access: AccountAccess, *, attempts: int, wait_s: float) -> F
             before = before or after
             if after.is_flat:
                 break
-        except BrokerError as fault:
-            error = str(fault)
+        except Exception as fault:  # noqa: BLE001 - whatever the question ran into, the account is canceled and closed
+            error = str(fault) or type(fault).__name__
             steps.append(error)
         # Also without an answer to the question: a venue may obey though it does not tell.
         error = _attempt(access, wait_s, steps) or error
         try:
             after, error = holding_of(access.snapshot()), ""
-        except BrokerError as fault:
-            after, error = None, str(fault)
+        except Exception as fault:  # noqa: BLE001 - what is left is not known then, and the next attempt is made
+            after, error = None, str(fault) or type(fault).__name__
         if after is not None and after.is_flat:
             break
     is_flat = after is not None and after.is_flat

@@ -16,7 +16,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=0, help="number of fault schedules")
     parser.add_argument("--seed", type=int, default=1, help="of the kills, and the first of the schedules")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="processors to keep busy")
-    parser.add_argument("--folder", type=Path, default=Path("rehearsal"), help="what the processes leave; kept where it broke")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("data/rehearsal"), help="what the processes leave; kept where it broke"
+    )
     parser.add_argument("--drill-only", action="store_true", help="without order flow, which has to be compiled first")
     asked = parser.parse_args(words)
 

@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sovereign.core.event import Event, Notice, NoticeCode, OrderChanged, OrderFilled, TradeClosed, encode
+from sovereign.core.decision import Refused
+from sovereign.core.event import DecisionMade, Event, Notice, NoticeCode, OrderChanged, OrderFilled, TradeClosed, encode
 from sovereign.core.order import OrderStatus
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Ours:
     statuses: dict[str, OrderStatus] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     trades: list[Any] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
     events: int = 0
     chain: bytes = b""
 
@@ -63,6 +65,8 @@ class Ours:
             self.fills.append(event.fill)
         elif isinstance(event, OrderChanged):
             self.statuses[event.client_order_id] = event.status
+        elif isinstance(event, DecisionMade) and isinstance(event.decision.outcome, Refused):
+            self.refusals[event.decision.outcome.check] += 1
         elif isinstance(event, Notice):
             self.notices.append(event)
         elif isinstance(event, TradeClosed):

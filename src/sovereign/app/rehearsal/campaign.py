@@ -37,7 +37,9 @@ class Report:
 # Kills
 
 
-def kill_campaign(folder: Path, kills: int, seed: int, workers: int, say: Say, *, with_order_flow: bool = True) -> Report:
+def kill_campaign(
+    folder: Path, kills: int, seed: int, workers: int, say: Say, *, with_order_flow: bool = True, sessions: int = 2
+) -> Report:
     """Kill trading processes `kills` times; see `rehearsal.kills`.
 
     Parameters
@@ -63,7 +65,8 @@ def kill_campaign(folder: Path, kills: int, seed: int, workers: int, say: Say, *
         place = folder / f"worker-{number}"
         try:
             with Forge(place / "forge.log", strategies) as forge:
-                campaign = Campaign(forge, place, share, seed * 1_000 + number, progress, with_order_flow=with_order_flow)
+                kind: dict[str, Any] = {"with_order_flow": with_order_flow, "sessions": sessions}
+                campaign = Campaign(forge, place, share, seed * 1_000 + number, progress, **kind)
                 results.append(campaign.result)
                 campaign.run()
         except BaseException as fault:  # noqa: BLE001 - handed to the caller, who waits for every worker

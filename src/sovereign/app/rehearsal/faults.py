@@ -103,6 +103,7 @@ class Outcome:
     fills: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     notices: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
     restarts: int = 0
     bare_s: float = 0.0
     stalled_s: float = 0.0
@@ -113,7 +114,8 @@ class Outcome:
 
 def plain_outcome(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as JSON-ready values."""
-    return {**asdict(outcome), "faults": dict(outcome.faults), "notices": dict(outcome.notices)}
+    counts = {name: dict(getattr(outcome, name)) for name in ("faults", "notices", "refusals")}
+    return {**asdict(outcome), **counts}
 
 
 def schedule_of(seed: int, *, with_order_flow: bool = True) -> Schedule:
@@ -328,12 +330,13 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     outcome.bare_s = bare
     outcome.orders, outcome.fills = len(venue.orders), len(venue.executions)
     outcome.notices = Counter(code.value for code, count in ours.codes().items() for _ in range(count))
+    outcome.refusals = ours.refusals
     outcome.trades, outcome.net = len(ours.trades), float(sum(trade.net for trade in ours.trades))
     outcome.rejected = sum(status is OrderStatus.REJECTED for status in ours.statuses.values())
 
 
 def _out_of_hand_s(schedule: Schedule, settings: Settings, stalled_s: float) -> float:
-    """Return for how long (market s) nothing could be done: the line was dead or not yet known to be, or the machine stood still.
+    """Return for how long (market s) nothing could be done: the line was dead or not known to be, or the machine stood still.
 
     In lockstep the market waits meanwhile.
     """

@@ -35,6 +35,7 @@ from sovereign.app.rehearsal.processes import ACCOUNT, POINTS, is_rare, settings
 from sovereign.app.rehearsal.settings import DRILL, add_drill
 from sovereign.app.rehearsal.venue_books import books_of, wait_listening
 from sovereign.core.event import NoticeCode
+from sovereign.core.order import OrderStatus
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from sovereign.execution.broker import BrokerSnapshot
 
 _SIGKILL = -9
+_BY_A_TICK = (OrderStatus.FILLED, OrderStatus.CANCELED)
 _KILLS_A_ROUND = 12
 """Kills after which a round is left alone: where coming back takes longer than the time between two kills, it never ends."""
 _END_S = 60.0
@@ -96,7 +98,7 @@ class Story:
 Progress = Callable[[Result, Round], object]
 
 
-def round_of(number: int, seed: int, *, with_order_flow: bool = True) -> Round:
+def round_of(number: int, seed: int, *, with_order_flow: bool = True, sessions: int = 2) -> Round:
     """Return a round of a campaign; the same numbers give the same one."""
     random = Random(f"{seed}/{number}")  # noqa: S311 - a plan to repeat, not a secret
     if with_order_flow and number % 8 == 5:
@@ -114,7 +116,7 @@ def round_of(number: int, seed: int, *, with_order_flow: bool = True) -> Round:
         number=number,
         strategy=DRILL,
         seed=random.randrange(6),
-        sessions=2,
+        sessions=sessions,
         seconds=120.0,
         pace="lockstep" if random.random() < 0.8 else "fast",
         holds_brackets=number % 3 != 2,
@@ -128,10 +130,19 @@ class Campaign:
     ----------
     folder : for everything the processes leave behind; a round without a violation is removed.
     with_order_flow : an eighth of the rounds trade order flow, whose kernels take a minute to compile on a new machine.
+    sessions : of each round's tape, one after the other.
     """
 
     def __init__(
-        self, forge: Forge, folder: Path, kills: int, seed: int, progress: Progress, *, with_order_flow: bool = True
+        self,
+        forge: Forge,
+        folder: Path,
+        kills: int,
+        seed: int,
+        progress: Progress,
+        *,
+        with_order_flow: bool = True,
+        sessions: int = 2,
     ) -> None:
         add_drill()
         self.result = Result()
@@ -139,7 +150,7 @@ class Campaign:
         self._folder = folder
         self._kills = kills
         self._seed = seed
-        self._with_order_flow = with_order_flow
+        self._kind: dict[str, Any] = {"with_order_flow": with_order_flow, "sessions": sessions}
         self._progress = progress
         self._unkilled: dict[tuple[Any, ...], Story] = {}
 
@@ -147,7 +158,7 @@ class Campaign:
         """Play rounds until enough kills are done."""
         begun, number, result = time.monotonic(), 0, self.result
         while result.kills < self._kills:
-            plan = round_of(number, self._seed, with_order_flow=self._with_order_flow)
+            plan = round_of(number, self._seed, **self._kind)
             self._play(plan)
             number += 1
             result.rounds = number
@@ -359,7 +370,8 @@ def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: Brok
     """Return the market time of a kill that swallowed something, so that the rest must differ from a run without kills.
 
     Swallowed is a request that was decided and never kept, or kept and never sent; what the venue said meanwhile is told again.
-    With a fill nobody heard of, the books agree only after the slice that brought it: nothing is opened on that slice.
+    What a slice brought about (a fill, a bracket, an expiry) is told with it, and until it was read the books differ: nothing
+    is opened on that slice.
     """
     theirs = {order.client_order_id: order for order in venue.orders}
     filled = {(entry.client_order_id, entry.trade_id) for entry in venue.executions}
@@ -371,7 +383,10 @@ def swallowed_ns(told: Mapping[str, Ours], kept: Mapping[str, Kept], venue: Brok
         is_swallowed = (
             any(order.parent_id is None and order_id not in sent for order_id, order in working.items())
             or any(order_id not in theirs for order_id in working)
+            or ours.conductor.is_told_more
             or bool(filled - booked)
+            or any(theirs[order_id].status in _BY_A_TICK for order_id in working if order_id in theirs)
+            or any(one.client_order_id not in ours.statuses and not one.status.is_closed for one in theirs.values())
             or any(entry.request != "NEW" for entry in executor.in_flight(ours.conductor.engine.now_ns))
         )
         if is_swallowed and name == list(told)[-1]:

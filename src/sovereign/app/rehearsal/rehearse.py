@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +24,8 @@ _SLICE_MS = 1_000.0
 _FAULTS = 6
 _AT_ONCE = 4
 _END_S = 60.0
+_SILENCE_S, _STALE_S = 1.5, 5.0
+"""A machine that plays four acts at once is silent for longer than a network is."""
 
 DOES: Mapping[str, str] = {
     CALM: "nothing goes wrong",
@@ -62,6 +64,7 @@ class Act:
     corrections: int
     unprotected_s: float
     restarts: int
+    refusals: Mapping[str, int]
     violations: tuple[str, ...]
 
     @property
@@ -92,8 +95,15 @@ class Rehearsal:
         if broken:
             return f"not whole: a promise was broken by {', '.join(broken)}"
         if not any(act.orders for act in self.acts):
-            return "inconclusive: the strategy sent no order, so no fault met one; rehearse longer, or on another symbol"
+            return f"inconclusive: the strategy sent no order ({self._why_none()}), so no fault met one; rehearse longer"
         return "whole: after every fault the books were the venue's, and no position was left without protection"
+
+    def _why_none(self) -> str:
+        refusals = self.acts[0].refusals
+        if not refusals:
+            return "it proposed none"
+        check, count = next(iter(refusals.items()))
+        return f"of {sum(refusals.values())} candidates check '{check}' refused {count}"
 
 
 def rehearse(
@@ -104,6 +114,7 @@ def rehearse(
     symbol: str = "ES",
     minutes: float = 60.0,
     seed: int = 7,
+    kinds: Sequence[str] = tuple(DOES),
     told: Callable[[Act], object] = lambda _: None,
 ) -> Rehearsal:
     """Play a strategy under its own settings through every kind of fault.
@@ -112,6 +123,7 @@ def rehearse(
     ----------
     folder : for the venue's books, recordings and stores of the acts; those of an act that came out whole can be removed.
     minutes : of the synthetic day session from 10:00 on. seed : of the market and the faults.
+    kinds : of faults, an act each; `none` is the calm one.
     told : called with each act when it is over.
     """
     tape = TapeSpec(symbol=symbol, start=_DAY, seed=seed, offset_s=1_800, seconds=minutes * 60)
@@ -132,7 +144,7 @@ def rehearse(
             deadline_s=3 * minutes * 60 / _SPEED + _END_S,
             unprotected_s=6 * given.execution.unprotected_alarm_s + 60.0,
         )
-        for kind in DOES
+        for kind in kinds
     }
     acts: dict[str, Act] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -144,12 +156,13 @@ def rehearse(
             kind = waiting[done]
             acts[kind] = _act(kind, done.result())
             told(acts[kind])
-    return Rehearsal(strategy=strategy, symbol=symbol, minutes=minutes, seed=seed, acts=tuple(acts[kind] for kind in DOES))
+    return Rehearsal(strategy=strategy, symbol=symbol, minutes=minutes, seed=seed, acts=tuple(acts[kind] for kind in kinds))
 
 
 def _settings(given: Settings, folder: Path) -> Settings:
     # What is measured in market time passes so many times as fast.
-    return user_settings(given, folder, live={"backlog_ms": round(given.live.backlog_ms * _SPEED)})
+    live = {"backlog_ms": round(given.live.backlog_ms * _SPEED), "stale_data_s": _STALE_S}
+    return user_settings(given, folder, live=live, venue={"client": {"silence_s": _SILENCE_S}})
 
 
 def _act(kind: str, outcome: Outcome) -> Act:
@@ -168,6 +181,7 @@ def _act(kind: str, outcome: Outcome) -> Act:
         corrections=notices["MISMATCH"] + notices["ORDER_UNKNOWN"],
         unprotected_s=round(outcome.bare_s, 3),
         restarts=outcome.restarts,
+        refusals=dict(outcome.refusals.most_common()),
         violations=tuple(f"{found.kind}: {found.text}" for found in outcome.violations),
     )
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
-from random import Random
+from logging import getLogger
 from typing import Any
 
 from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType
 from sovereign.core.port import Clock
+from sovereign.core.session import NS_PER_SECOND
 from sovereign.execution.broker import BrokerCapabilities, BrokerSnapshot, VenueExecution, VenueOrder, VenuePosition
 from sovereign.execution.brokers.alpaca_exits import AlpacaExits
 from sovereign.execution.brokers.alpaca_rest import AlpacaDesk
@@ -32,6 +34,7 @@ from sovereign.execution.brokers.alpaca_wire import (
     follows_fill,
     own_id,
     position_of,
+    readable,
     remainder,
     request_of,
     sent_id,
@@ -44,7 +47,9 @@ from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.history import time_ns
 from sovereign.feeds.alpaca.stream import SupervisedStream, socket_terms
+from sovereign.feeds.alpaca.symbols import equity_of, need_equities
 
+_LOGGER = getLogger("sovereign.alpaca")
 _CLOSES = {
     OrderStatus.CANCELED: OrderEvent.CANCEL,
     OrderStatus.EXPIRED: OrderEvent.EXPIRE,
@@ -68,6 +73,12 @@ class AlpacaLink:
     keys, config : whose, and how patiently. is_paper : which of the two services.
     clock : market time. symbols : what will be traded, for margins.
     last_price : of a symbol, where a feed knows it; margins of a symbol without one are not known.
+
+    Orders, fills and positions in what is no US equity (options, coins) belong to somebody else: they are left alone.
+
+    Raises
+    ------
+    ConfigurationError : one of the symbols is no US equity.
     """
 
     def __init__(
@@ -80,6 +91,7 @@ class AlpacaLink:
         symbols: tuple[str, ...] = (),
         last_price: Callable[[str], Decimal | None] = lambda _: None,
     ) -> None:
+        need_equities(symbols)
         self.capabilities = BrokerCapabilities(holds_brackets=True, can_replace=False, order_types=frozenset(OrderType))
         self.on_report: Callable[[ExecutionReport], None] = _nothing
         self.on_connection: Callable[[bool, str], None] = _nothing
@@ -109,7 +121,7 @@ class AlpacaLink:
         self._work: dict[str, asyncio.Queue[Callable[[], Awaitable[None]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._margin_rates: dict[str, Decimal] = {}
-        self._random = Random(len(url))  # noqa: S311 - spreads attempts
+        self._foreign: set[str] = set()  # symbols that are no equities, and that we have said so of
         self.is_connected = False
 
     # The line
@@ -177,11 +189,12 @@ class AlpacaLink:
     async def _connected(self) -> None:
         """Learn what happened meanwhile; only then is the line said to be up."""
         try:
-            if self._has_begun:
-                await self._catch_up()
-            else:
-                await self._begin()
-                self._has_begun = True
+            with readable("account of what happened meanwhile"):
+                if self._has_begun:
+                    await self._catch_up()
+                else:
+                    await self._begin()
+                    self._has_begun = True
         except BrokerError as fault:
             self._line.drop(str(fault))
             return
@@ -193,8 +206,8 @@ class AlpacaLink:
         """Take over what the account is; what happened before is for a comparison to tell, not for reports."""
         now = self._clock.now_ns()
         await self._read_orders()
-        fills = await self._desk.fills(day_before(now, self._config.lookback_days))
-        positions = await self._desk.query("/positions")
+        fills = self._ours(await self._desk.fills(day_before(now, self._config.lookback_days)))
+        positions = self._ours(await self._desk.query("/positions"))
         for body in fills:
             self._told.add(trade_id(str(body["order_id"]), body["cum_qty"]))
             self._last_fill_ns = max(self._last_fill_ns, time_ns(str(body["transaction_time"])))
@@ -210,7 +223,7 @@ class AlpacaLink:
         """Report what the stream did not."""
         await self._read_orders()
         start = day_before(self._last_fill_ns or self._clock.now_ns(), 1)
-        for body in await self._desk.fills(start):
+        for body in self._ours(await self._desk.fills(start)):
             tid = trade_id(str(body["order_id"]), body["cum_qty"])
             if tid not in self._told:
                 known = await self._known(str(body["order_id"]))
@@ -221,8 +234,23 @@ class AlpacaLink:
             self._exits.follow(known)
 
     async def _read_orders(self) -> None:
-        for body in await self._desk.orders(day_before(self._clock.now_ns(), self._config.lookback_days)):
+        for body in self._ours(await self._desk.orders(day_before(self._clock.now_ns(), self._config.lookback_days))):
             self._names.learn(body)
+
+    def _ours(self, bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return what is in equities; of any other symbol it is said once that it is left alone."""
+        return [body for body in bodies if self._is_ours(str(body["symbol"]))]
+
+    def _is_ours(self, symbol: str) -> bool:
+        if equity_of(symbol) is not None:
+            return True
+        if symbol not in self._foreign:
+            self._foreign.add(symbol)
+            _LOGGER.warning(
+                "the account holds or trades '%s', which is no US equity known here: it is left alone, guard and kill see it",
+                symbol,
+            )
+        return False
 
     async def _known(self, venue_id: str) -> Known:
         known = self._names.of_venue(venue_id)
@@ -242,12 +270,15 @@ class AlpacaLink:
         while True:
             data = await self._updates.get()
             try:
-                await self._take(data)
+                with readable("trade update"):
+                    await self._take(data)
             except BrokerError as fault:
                 self._line.drop(str(fault))  # what was not understood is read anew when the line is back
 
     async def _take(self, data: Mapping[str, Any]) -> None:
         body, event = data["order"], str(data["event"])
+        if not self._is_ours(str(body["symbol"])):
+            return
         known = self._names.of_venue(str(body["id"]))
         if known is None and own_id(str(body["client_order_id"]))[0] not in self._names.by_id:
             await self._known(str(body["id"]))
@@ -381,16 +412,24 @@ class AlpacaLink:
         trails = order.bracket is not None and order.bracket.trail_ticks is not None
         if follows_fill(order.order_type, order.time_in_force) or trails:
             known.follows = order.bracket
-        self.do(order.instrument.symbol, partial(self._new, order, known))
+        self.do(order.instrument.symbol, partial(self._new, order, known, self._fresh_until(order)))
 
-    async def _new(self, order: Order, known: Known) -> None:
+    def _fresh_until(self, order: Order) -> float | None:
+        """Return the `time.monotonic()` until which an entry may be sent; None for what closes, which is never too late."""
+        if order.reduce_only:
+            return None
+        age_s = max(0, self._clock.now_ns() - order.submitted_ns) / NS_PER_SECOND
+        return time.monotonic() + self._config.entry_fresh_s - age_s
+
+    async def _new(self, order: Order, known: Known, until: float | None) -> None:
         is_closing = order.reduce_only and order.role not in (OrderRole.STOP, OrderRole.TARGET)
         end = asyncio.get_running_loop().time() + self._config.release_s
         if is_closing:
             await self._release(order.instrument.symbol, end)
         name = sent_id(order.client_order_id, known.follows)
+        objection = partial(self._nothing_to_close, order) if order.reduce_only else None
         while True:
-            answer = await self._desk.post(request_of(order), name)
+            answer = await self._desk.post(request_of(order), name, until=until, objection=objection)
             is_held = isinstance(answer, Refusal) and "insufficient qty" in answer.text
             if not (is_closing and is_held and asyncio.get_running_loop().time() < end):
                 break
@@ -404,16 +443,41 @@ class AlpacaLink:
             self._tell_closed(learned)
             self._exits.follow(learned)
 
+    async def _nothing_to_close(self, order: Order) -> str:
+        """Return why an order that may only close would open; empty when it closes, or when nobody knows.
+
+        Somebody else, such as the kill switch, may have closed the position already. Alpaca is asked; if it does not say, our
+        own books count while the line is up, and else it is sent, for leaving must not be harder than entering.
+        """
+        symbol = order.instrument.symbol
+        held = await self._desk.position(symbol, self._config.release_s)
+        if held is None and self.is_connected:
+            held = self._costs.get(symbol, (0, 0))[0]
+        if held is None or held * order.side.sign < 0:
+            return ""
+        return f"nothing is open that it could close: the account holds {held:+d} {symbol}"
+
     async def _release(self, symbol: str, end: float) -> None:
         """Take away the stops and targets that hold shares which are to be sold; Alpaca sells no share twice."""
         for known in self._names.open_exits(symbol):
+            if not known.venue_id:
+                await self._look_up(known, end)
+        for known in self._names.open_exits(symbol):
             if known.venue_id and known.is_open and known.status is not OrderStatus.PENDING_CANCEL:
                 await self._desk.cancel(known.venue_id)
-        while self._names.open_exits(symbol) and asyncio.get_running_loop().time() < end:
+        while any(known.venue_id for known in self._names.open_exits(symbol)) and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(_POLL_S)
             if not self._line.is_up:
                 with contextlib.suppress(BrokerError):
                     await self._read_orders()
+
+    async def _look_up(self, known: Known, end: float) -> None:
+        """Learn of an order whose answer was lost; until the loop's time `end`."""
+        with contextlib.suppress(BrokerError, TimeoutError):
+            async with asyncio.timeout_at(end):
+                body = await self._desk.find(known.client_order_id)
+            if body is not None:
+                self._names.learn(body)
 
     async def cancel(self, client_order_id: str) -> None:
         """Ask for a cancel; one leg of a pair takes the other with it."""
@@ -442,28 +506,33 @@ class AlpacaLink:
     async def order_state(self, client_order_id: str) -> VenueOrder | None:
         """Return what Alpaca knows of an order; None when it says that it never got it."""
         known = self._names.by_id.get(client_order_id)
-        if known is not None and known.venue_id:
-            body = await self._desk.order(known.venue_id)
-        else:
-            body = await self._desk.find(sent_id(client_order_id, None if known is None else known.follows))
-        if body is not None:
-            return self._names.learn(body).seen()
-        await self._read_orders()  # a leg, or an entry of an earlier process whose bracket is in its id
+        with readable("answer about an order"):
+            if known is not None and known.venue_id:
+                body = await self._desk.order(known.venue_id)
+            else:
+                body = await self._desk.find(sent_id(client_order_id, None if known is None else known.follows))
+            if body is not None:
+                return self._names.learn(body).seen()
+            await self._read_orders()  # a leg, or an entry of an earlier process whose bracket is in its id
         known = self._names.by_id.get(client_order_id)
         return known.seen() if known is not None and known.venue_id else None
 
     async def snapshot(self, since_cursor: int) -> BrokerSnapshot:
         """Return the account as Alpaca sees it; read again when something happened while it was read."""
+        with readable("account"):
+            return await self._snapshot(since_cursor)
+
+    async def _snapshot(self, since_cursor: int) -> BrokerSnapshot:
         for _ in range(_TRIES):
             heard, now = self._heard, self._clock.now_ns()
             after = day_before(now, self._config.lookback_days)
             fills = await self._desk.fills(after)
             await self._read_orders()
-            positions = [position_of(body) for body in await self._desk.query("/positions")]
+            positions = [position_of(body) for body in self._ours(await self._desk.query("/positions"))]
             account = await self._desk.query("/account")
             if heard == self._heard and len(await self._desk.fills(after)) == len(fills):
                 break
-        found = [execution_of(body, (await self._known(str(body["order_id"]))).client_order_id) for body in fills]
+        found = [execution_of(body, (await self._known(str(body["order_id"]))).client_order_id) for body in self._ours(fills)]
         kept = tuple(self._as_booked(position) for position in positions)
         cost = sum((find_instrument(p.symbol).value(p.cost_ticks) for p in kept), Decimal(0))
         return BrokerSnapshot(
@@ -486,6 +555,10 @@ class AlpacaLink:
 
     async def margins(self) -> Mapping[str, Decimal]:
         """Return the margin per share: the larger of Alpaca's maintenance rate and what the account's leverage leaves."""
+        with readable("margins"):
+            return await self._margins()
+
+    async def _margins(self) -> Mapping[str, Decimal]:
         account = await self._desk.query("/account")
         leverage = max(Decimal(1), Decimal(str(account.get("multiplier") or 1)))
         found: dict[str, Decimal] = {}

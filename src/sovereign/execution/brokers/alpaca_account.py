@@ -9,7 +9,7 @@ from typing import Any
 from sovereign.core.errors import BrokerError
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.execution.broker import BrokerSnapshot
-from sovereign.execution.brokers.alpaca_wire import OrderNames, position_of
+from sovereign.execution.brokers.alpaca_wire import OrderNames, position_of, readable
 from sovereign.feeds.alpaca.client import AlpacaKeys, harden, need_package, refusal_of
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 
@@ -43,22 +43,30 @@ class AlpacaAccount:
     def snapshot(self) -> BrokerSnapshot:
         """Return open orders (their legs among them), positions and cash as Alpaca has them; no executions.
 
+        Options, coins and whatever else is unknown here are among them; their positions have a cost of 0.
+
         Raises
         ------
-        BrokerError : Alpaca did not answer.
+        BrokerError : Alpaca did not answer, or not what it documents.
         """
         names = OrderNames()
-        for body in self._ask("GET", "/orders", {"status": "open", "nested": "true", "limit": _ORDERS}):
-            names.learn(body)
-        positions = tuple(position_of(body) for body in self._ask("GET", "/positions"))
+        orders = self._ask("GET", "/orders", {"status": "open", "nested": "true", "limit": _ORDERS})
+        with readable("list of orders"):
+            for body in orders:
+                names.learn(body)
+        held = self._ask("GET", "/positions")
+        with readable("list of positions"):
+            positions = tuple(position_of(body, is_counted_up=True) for body in held)
         account = self._ask("GET", "/account")
+        with readable("account"):
+            cash = Decimal(str(account["cash"]))
         return BrokerSnapshot(
             now_ns=time_now(),
             cursor=0,
             orders=tuple(known.seen() for known in names.by_id.values()),
             executions=(),
             positions=positions,
-            cash=Decimal(str(account["cash"])),
+            cash=cash,
         )
 
     def cancel_all(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
 from functools import partial
+from logging import getLogger
 from typing import Protocol
 
 from sovereign.core.instrument import find_instrument
@@ -15,6 +16,8 @@ from sovereign.execution.brokers.alpaca_wire import Known, OrderNames, exit_name
 from sovereign.execution.report import ExecutionReport
 from sovereign.feeds.alpaca.client import Refusal
 from sovereign.feeds.alpaca.configuration import AlpacaBracketLife, AlpacaConfig
+
+_LOGGER = getLogger("sovereign.alpaca")
 
 
 class Teller(Protocol):
@@ -148,7 +151,11 @@ class AlpacaExits:
         return min(entry.filled_qty - entry.placed, unsold)
 
     async def _protect(self, entry: Known) -> None:
-        """Send stop and target for what was filled and has none; until it is known that they are there, or refused."""
+        """Send stop and target for what was filled and has none; until it is known that they are there, or refused.
+
+        If that is not known in time, they are in flight: the session asks for them and sees to a position without a stop, and
+        the symbol's next order, which may close it, goes on.
+        """
         quantity, bracket = self._bare(entry), entry.follows
         if quantity <= 0 or bracket is None:
             return
@@ -160,7 +167,17 @@ class AlpacaExits:
             self._teller.expect(order)
             self._tell_child(order)
         request, leader = exit_request(stop, target), stop if target is None else target
-        answer = await self._desk.post_until_known(request, leader.client_order_id)
+        answer = await self._desk.post_until_known(request, leader.client_order_id, self._config.protect_s)
+        if answer is None:
+            _LOGGER.error(
+                "stop and target of %s (%d %s) could not be placed within %g s: whether they arrived is not known, and the "
+                "position may have no stop",
+                entry.client_order_id,
+                quantity,
+                entry.symbol,
+                self._config.protect_s,
+            )
+            return
         if isinstance(answer, Refusal):
             for order in orders:
                 self._teller.refuse(order, answer.text)

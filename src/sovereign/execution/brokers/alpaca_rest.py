@@ -1,18 +1,21 @@
 """Alpaca's trading service over REST: queries asked again until they are answered, an order sent once or found out about.
 
-The client is synchronous, so it runs in two threads of its own: one for orders and cancels, one for queries, which may be slow.
+The client is synchronous, so it runs in threads of its own: one for orders and cancels, one for queries, which may be slow, and
+one for the question before a closing order, which must not wait for those.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
 from typing import Any
 
 from sovereign.core.errors import BrokerError
+from sovereign.execution.brokers.alpaca_wire import position_of, readable
 from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal, harden, need_package, refusal_of
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.stream import back_off
@@ -42,16 +45,18 @@ class AlpacaDesk:
             return harden(made, config.request_s)
 
         self._keys, self._config = keys, config
-        self._orders, self._queries = client(), client()
+        self._url = url
+        self._orders, self._queries, self._checks = client(), client(), client()
         self._order_thread = ThreadPoolExecutor(1, thread_name_prefix="alpaca-orders")
         self._query_thread = ThreadPoolExecutor(1, thread_name_prefix="alpaca-queries")
+        self._check_thread = ThreadPoolExecutor(1, thread_name_prefix="alpaca-checks")
         self._refused: type[Any] = APIError
         self._broken: tuple[type[Exception], ...] = (RequestException, ValueError)
         self._random = Random(len(url))  # noqa: S311 - spreads attempts
 
     def close(self) -> None:
         """Let the threads end."""
-        for thread in (self._order_thread, self._query_thread):
+        for thread in (self._order_thread, self._query_thread, self._check_thread):
             thread.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, thread: ThreadPoolExecutor, call: Callable[[], Any]) -> Any:
@@ -109,15 +114,41 @@ class AlpacaDesk:
         found: dict[str, Any] | None = await self.query(f"/orders/{venue_id}", {"nested": "true"}, may_miss=True)
         return found
 
-    async def post(self, request: Any, sent_id: str) -> dict[str, Any] | Refusal | None:
+    async def position(self, symbol: str, within_s: float) -> int | None:
+        """Return the signed shares of a symbol, asked once; None when there was no answer within a time."""
+        try:
+            async with asyncio.timeout(within_s):
+                found = await self._run(self._check_thread, partial(self._checks.get, f"/positions/{symbol}"))
+            if isinstance(found, Refusal):
+                return 0 if found.status == _NOT_FOUND else None
+            with readable("position"):
+                return None if found is None else position_of(found).quantity
+        except (TimeoutError, BrokerError):
+            return None
+
+    async def post(
+        self,
+        request: Any,
+        sent_id: str,
+        *,
+        until: float | None = None,
+        objection: Callable[[], Awaitable[str]] | None = None,
+    ) -> dict[str, Any] | Refusal | None:
         """Send an order; return it as Alpaca took it, the refusal, or None when what became of it is not known.
 
         After 429, nothing was done: it is looked up all the same before it is sent again, and an id that is taken already is
         looked up as well, so there is never a second order.
+
+        Parameters
+        ----------
+        until : `time.monotonic()` from which it is not sent any more, but refused.
+        objection : asked before each time it is sent; what it returns, if anything, is why it is refused instead.
         """
         said: Refusal | None = None
         for wait in self._waits():
-            answer = await self._run(self._order_thread, partial(self._orders.submit_order, request))
+            if objection is not None and (reason := await objection()):
+                return Refusal(0, 0, reason, is_unsent=True)
+            answer = await self._run(self._order_thread, partial(self._submit, request, until))
             if not isinstance(answer, Refusal):
                 return answer  # type: ignore[no-any-return]
             said = answer
@@ -127,7 +158,8 @@ class AlpacaDesk:
             if not answer.is_busy and not is_duplicate:
                 return answer
             if answer.is_busy:
-                await asyncio.sleep(max(wait, answer.wait_s or 0.0))
+                pause = max(wait, answer.wait_s or 0.0)
+                await asyncio.sleep(pause if until is None else min(pause, max(0.0, until - time.monotonic())))
             try:
                 found = await self.find(sent_id)
             except BrokerError:
@@ -136,8 +168,28 @@ class AlpacaDesk:
                 return found
         return said
 
-    async def post_until_known(self, request: Any, sent_id: str) -> dict[str, Any] | Refusal:
-        """Send an order, however long it takes to learn what became of it: asked for by its id before it is sent again."""
+    def _submit(self, request: Any, until: float | None) -> Any:
+        """Send an order in the orders' thread, whatever it waited for before; a connection is made in time or not at all."""
+        adapter = self._orders._session.get_adapter(self._url)
+        left = self._config.request_s if until is None else until - time.monotonic()
+        if left <= 0:
+            text = f"it could not be sent within {self._config.entry_fresh_s:g} s (alpaca.entry_fresh_s) and is not sent late"
+            return Refusal(0, 0, text, is_unsent=True)
+        adapter.connect_s = left
+        return self._orders.submit_order(request)
+
+    async def post_until_known(self, request: Any, sent_id: str, within_s: float) -> dict[str, Any] | Refusal | None:
+        """Send an order until it is known what became of it: asked for by its id before it is sent again.
+
+        None when that was not known within a time; it may have arrived then.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._post_until_known(request, sent_id)
+        except TimeoutError:
+            return None
+
+    async def _post_until_known(self, request: Any, sent_id: str) -> dict[str, Any] | Refusal:
         waits = back_off(self._config, self._random)
         while True:
             answer = await self.post(request, sent_id)

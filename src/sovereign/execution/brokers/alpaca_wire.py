@@ -8,17 +8,20 @@ target 400 ticks from its average fill. Legs that Alpaca itself makes have ids o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+from sovereign.core.errors import BrokerError, SovereignError
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import Bracket, Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce
 from sovereign.core.session import from_ns
 from sovereign.execution.broker import VenueExecution, VenueOrder, VenuePosition
 from sovereign.feeds.alpaca.history import time_ns
+from sovereign.feeds.alpaca.symbols import equity_of
 
 _SUFFIX = re.compile(r"~s(?P<stop>\d+)(?:~t(?P<target>\d+))?(?:~r(?P<trail>\d+))?$")
 _TYPES = {
@@ -38,6 +41,25 @@ _CLOSED = {
 _LIVES = {TimeInForce.DAY: "day", TimeInForce.GTC: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}
 _FOLLOWED = (TimeInForce.IOC, TimeInForce.FOK)
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Read an answer of Alpaca's inside the block.
+
+    Raises
+    ------
+    BrokerError : it was not what Alpaca documents; nothing is known then.
+    """
+    try:
+        yield
+    except BrokerError:
+        raise
+    except (SovereignError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as cause:
+        raise BrokerError(
+            f"Alpaca's {what} was not understood ({type(cause).__name__}: {cause}); nothing is known, ask again, and look at "
+            f"Alpaca's own page if it stays so"
+        ) from cause
 
 
 def follows_fill(order_type: OrderType, life: TimeInForce) -> bool:
@@ -243,7 +265,7 @@ class OrderNames:
         known = self._by_venue.get(str(body["id"])) or self._meet(body, parent)
         known.venue_id = str(body["id"])
         self._by_venue[known.venue_id] = known
-        instrument = find_instrument(known.symbol)
+        instrument = equity_of(known.symbol)
         filled = whole(body.get("filled_qty"))
         if filled >= known.filled_qty:
             known.filled_qty = filled
@@ -253,8 +275,8 @@ class OrderNames:
                 known.status = status_of(body)
         known.quantity = whole(body.get("qty")) or known.quantity
         known.order_type = _TYPES.get(str(body.get("type") or body.get("order_type")), known.order_type)
-        known.limit_ticks = ticks_of(instrument, body.get("limit_price"))
-        known.stop_ticks = ticks_of(instrument, body.get("stop_price"))
+        known.limit_ticks = None if instrument is None else ticks_of(instrument, body.get("limit_price"))
+        known.stop_ticks = None if instrument is None else ticks_of(instrument, body.get("stop_price"))
         for leg in body.get("legs") or ():
             known.has_legs = known.has_legs or body.get("order_class") in ("bracket", "oto")
             self.learn(leg, known)
@@ -338,11 +360,18 @@ def day_before(ts: int, days: int) -> str:
     return (from_ns(ts) - timedelta(days=days)).isoformat().replace("+00:00", "Z")
 
 
-def position_of(body: Mapping[str, Any]) -> VenuePosition:
-    """Return a position as Alpaca describes it; short ones are negative."""
-    instrument = find_instrument(str(body["symbol"]))
-    quantity = whole(body["qty"])
-    if str(body.get("side")) == "short" and quantity > 0:
-        quantity = -quantity
-    cost = Decimal(str(body["avg_entry_price"])) * quantity / instrument.tick_size
-    return VenuePosition(symbol=instrument.symbol, quantity=quantity, cost_ticks=round(cost))
+def position_of(body: Mapping[str, Any], *, is_counted_up: bool = False) -> VenuePosition:
+    """Return a position as Alpaca describes it; short ones are negative.
+
+    What is no equity here (an option, a coin) has no ticks: its cost is 0. With `is_counted_up`, a part of one share or coin
+    counts as one, so that nothing that is held looks like nothing.
+    """
+    symbol = str(body["symbol"])
+    instrument, exact = equity_of(symbol), Decimal(str(body["qty"]))
+    if str(body.get("side")) == "short":
+        exact = -abs(exact)
+    quantity = whole(str(exact))
+    if is_counted_up and exact and not quantity:
+        quantity = 1 if exact > 0 else -1
+    cost = Decimal(0) if instrument is None else Decimal(str(body["avg_entry_price"])) * quantity / instrument.tick_size
+    return VenuePosition(symbol=symbol, quantity=quantity, cost_ticks=round(cost))

@@ -50,8 +50,10 @@ def harden(client: Any, request_s: float) -> Any:
     from requests.adapters import HTTPAdapter
 
     class Deadline(HTTPAdapter):  # type: ignore[misc,unused-ignore]
+        connect_s = request_s  # less for what must leave soon or not at all
+
         def send(self, request: Any, *arguments: Any, **named: Any) -> Any:
-            named["timeout"] = named.get("timeout") or request_s
+            named["timeout"] = named.get("timeout") or (min(self.connect_s, request_s), request_s)
             return super().send(request, *arguments, **named)
 
     for scheme in ("http://", "https://"):
@@ -62,12 +64,16 @@ def harden(client: Any, request_s: float) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What Alpaca answered instead of doing it: HTTP status, its own code, its words, and how long to wait (429)."""
+    """What Alpaca answered instead of doing it: HTTP status, its own code, its words, and how long to wait (429).
+
+    `is_unsent`: the refusal is our own, and nothing was sent.
+    """
 
     status: int
     code: int
     text: str
     wait_s: float | None = None
+    is_unsent: bool = False
 
     @property
     def is_busy(self) -> bool:
@@ -77,7 +83,7 @@ class Refusal:
     @property
     def is_certain(self) -> bool:
         """Whether it says that nothing was done; a server's failure does not."""
-        return 400 <= self.status < 500
+        return self.is_unsent or 400 <= self.status < 500
 
 
 def refusal_of(error: Any, keys: AlpacaKeys) -> Refusal:

@@ -60,6 +60,12 @@ class AlpacaConfig(Configuration):
         ge=0,
         description="How long after a subscription the gap before it is fetched, so that history holds it. In seconds.",
     )
+    waiting_ticks: int = Field(
+        100_000,
+        ge=1,
+        description="While a gap cannot be fetched, at most this many later trades of a symbol wait in memory (about 0.4 kB "
+        "each); the oldest beyond are let go and fetched with the gap.",
+    )
     flush_ms: int = Field(100, ge=1, description="Trades are handed on at most this often, in ms.")
     promise_delay_ms: int = Field(
         1_000, ge=0, description="While the stream is alive, time is promised this long behind the clock, in ms of market time."
@@ -70,7 +76,23 @@ class AlpacaConfig(Configuration):
         "Source: CTS and UTP specifications, conditions that do not update the last price; odd lots (I) are kept.",
     )
     release_s: float = Field(
-        5.0, gt=0, description="How long a closing order waits for the shares that a canceled bracket still holds, in seconds."
+        5.0,
+        gt=0,
+        description="How long a closing order waits for the shares that a canceled bracket still holds, and for the answer "
+        "whether anything is open at all, in seconds; without that answer it is sent.",
+    )
+    entry_fresh_s: float = Field(
+        5.0,
+        gt=0,
+        description="An entry that could not be sent within this (Alpaca busy, a queue) is refused and never sent late, in "
+        "seconds since it was decided; below live.in_flight_grace_s, after which our books close it. Closing orders have no "
+        "limit. Own choice.",
+    )
+    protect_s: float = Field(
+        10.0,
+        gt=0,
+        description="Stop and target of a fill are sent, and asked for, this long before the symbol's other orders go on and "
+        "it is an alarm, in seconds; whether they arrived is found out like that of any order in flight. Own choice.",
     )
     lookback_days: int = Field(5, ge=1, description="Orders and executions are read back this far at a start, in days.")
     bracket_life: AlpacaBracketLife = Field(

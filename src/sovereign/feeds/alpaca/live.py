@@ -2,16 +2,19 @@
 
 Trades carry the quote that prevailed when they came and a side by it. A gap, whether before the session was joined or while the
 line was down, is fetched from history and put in before anything newer; until that is done nothing is handed on and no time is
-promised, so the session sees the symbol as mute and opens nothing.
+promised, so the session sees the symbol as mute and opens nothing. What comes meanwhile waits, up to a number of trades; the
+oldest beyond it are let go, said so, and fetched with the gap.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from logging import getLogger
 from random import Random
 from typing import Any
 
@@ -26,9 +29,11 @@ from sovereign.feeds.alpaca.client import AlpacaKeys
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.history import AlpacaHistory, is_skipped, time_ns
 from sovereign.feeds.alpaca.stream import MarketStream, back_off
+from sovereign.feeds.alpaca.symbols import need_equities
 from sovereign.feeds.importing.aggressor import quote_rule, tick_rule
 
 _OVERLAP_NS = 5 * NS_PER_SECOND  # prints may come this late; what is fetched again is known by its id
+_LOGGER = getLogger("sovereign.alpaca")
 _SEARCH_DAYS = 14  # no exchange is closed for longer
 
 Key = tuple[int, str, int]
@@ -52,10 +57,15 @@ class _Row:
 
 @dataclass(slots=True)
 class _Tape:
-    """One symbol: where its reader stands, what waits for it, and the ids of what was handed on lately."""
+    """One symbol: where its reader stands, what waits for it, and the ids of what was handed on lately.
+
+    `lost_ns` is the time of the latest trade that was let go because too many waited: history must reach beyond it.
+    """
 
     instrument: Instrument
-    waiting: list[_Row] = field(default_factory=list)
+    waiting: deque[_Row] = field(default_factory=deque)
+    lost: int = 0
+    lost_ns: int = 0
     bid: int = NO_QUOTE
     ask: int = NO_QUOTE
     last: int | None = None
@@ -76,6 +86,10 @@ class AlpacaFeed:
     keys : of the account. symbols : what to subscribe to.
     clock : market time, which is the machine's. calendar : of the sessions.
     on_quote : called with every quote as it comes (Alpaca's plain dictionary), for tape scouts.
+
+    Raises
+    ------
+    ConfigurationError : one of the symbols is no US equity.
     """
 
     is_simulated = False
@@ -90,6 +104,7 @@ class AlpacaFeed:
         history: AlpacaHistory,
         on_quote: Callable[[dict[str, Any]], None] = _nothing,
     ) -> None:
+        need_equities(symbols)
         self.clock = clock
         self.on_block: Callable[[Block], None] = _nothing
         self.on_connection: Callable[[bool, str], None] = _nothing
@@ -149,7 +164,8 @@ class AlpacaFeed:
         if session != self._session:
             self._session = session
             for other in self._tapes.values():
-                other.waiting, other.is_whole, other.start_ns = [], False, 0
+                other.waiting, other.is_whole, other.start_ns = deque(), False, 0
+                other.lost = other.lost_ns = 0
                 other.seen.clear()
         tape.skip, tape.start_ns, tape.until_ns, tape.is_whole = ticks, session.open_ns, until_ns, False
         tape.seen.clear()
@@ -195,6 +211,19 @@ class AlpacaFeed:
         if not is_skipped(message, self._config.skipped_conditions):
             stamp = message["t"]
             tape.waiting.append(self._row(tape, message, stamp.seconds * NS_PER_SECOND + stamp.nanoseconds, tape.bid, tape.ask))
+            while not tape.is_whole and len(tape.waiting) > self._config.waiting_ticks:
+                self._let_go(tape)
+
+    def _let_go(self, tape: _Tape) -> None:
+        """Drop the oldest trade that waits for a gap before it: it becomes a part of the gap."""
+        if not tape.lost:
+            _LOGGER.warning(
+                "more than %d trades of %s wait for a gap before them; the oldest are let go, and fetched with the gap",
+                self._config.waiting_ticks,
+                tape.instrument.symbol,
+            )
+        tape.lost += 1
+        tape.lost_ns = max(tape.lost_ns, tape.waiting.popleft().ts)
 
     @staticmethod
     def _ticks(tape: _Tape, price: float) -> int:
@@ -219,7 +248,7 @@ class AlpacaFeed:
                     self._flush(tape, session, now)
 
     def _flush(self, tape: _Tape, session: Session, now: int) -> None:
-        rows, tape.waiting = tape.waiting, []
+        rows, tape.waiting = tape.waiting, deque()
         self._deliver(tape, session, [row for row in rows if row.key not in tape.seen])
         silent = asyncio.get_running_loop().time() - tape.heard
         is_alive = self._stream.line.is_up and silent <= self._config.symbol_stale_s
@@ -265,16 +294,20 @@ class AlpacaFeed:
         while True:
             if self._stream.line.is_up:
                 await asyncio.sleep(self._config.settle_s)
+                now = self.clock.now_ns()
                 try:
-                    rows = await asyncio.to_thread(self._missing, tape, self.clock.now_ns())
+                    rows = await asyncio.to_thread(self._missing, tape, now)
                 except SovereignError as fault:
                     self._stream.line.reason = f"the gap of {tape.instrument.symbol} could not be fetched: {fault}"
                     rows = None
+                if tape.lost_ns + round(self._config.settle_s * NS_PER_SECOND) >= now:
+                    rows = None  # something that history may not have held yet was let go while it was fetched
                 if rows is not None and self._stream.line.is_up and (session := self._session) is not None:
                     known = {row.key for row in rows}
-                    waiting, tape.waiting = tape.waiting, []
+                    waiting, tape.waiting = tape.waiting, deque()
                     self._deliver(tape, session, rows + [row for row in waiting if row.key not in known | tape.seen.keys()])
                     tape.is_whole = True
+                    tape.lost = tape.lost_ns = 0
                     return
             await asyncio.sleep(next(waits))
 

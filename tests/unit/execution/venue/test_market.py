@@ -240,3 +240,20 @@ def test_tape_when_asked_for_twice_then_the_same_columns_and_its_source_is_named
     assert not tape.is_loaded(tape.sessions[0])
     assert tape.columns(tape.sessions[0])["ES"].price.tolist() == first
     assert Side.BUY.sign == 1
+
+
+def test_cancel_when_the_tape_has_ended_then_is_answered_at_once_and_again_after_a_restart(tmp_path):
+    exchange = Exchange(tape_of, "admin", tmp_path)
+    exchange.open_market(spec_of())
+    exchange.open_account("main", "paper", Decimal(100_000), {"trade": "word", "guard": "other"})
+    market = exchange.markets["main"]
+    market.new(market.books["paper"], asked(GOOD, order_type=OrderType.LIMIT, limit_ticks=1))
+    while not market.is_session_done:
+        market.advance()
+    market.end_session()
+    assert market.is_over
+    market.cancel(market.books["paper"], CancelOrder(request_id=1, client_order_id="A", sent_ns=market.until_ns))
+    said = [str(message.cause) for message in market.books["paper"].messages]
+    assert said == ["ACCEPT", "CANCEL"]
+    exchange.reload()
+    assert [str(message.cause) for message in exchange.markets["main"].books["paper"].messages] == said

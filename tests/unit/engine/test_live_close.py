@@ -1,0 +1,146 @@
+"""How a session ends and goes on: what it knows of the broker's executions, and what becomes of one that was cut off."""
+
+import time
+from decimal import Decimal
+
+from live_bench import BALANCE, SESSION, TEN, Bench, Journal, S, buy, play
+
+from fakes.hand_fed import HandLink
+from sovereign.core.order import OrderEvent
+from sovereign.engine.conductor import opened
+from sovereign.engine.inputs import Opening, ReportReceived, SessionClosed, SessionOpened, Slice, TimePromised, read_inputs
+from sovereign.execution.report import ExecutionReport
+from sovereign.store.recording import read_recording
+
+
+def ready(bench):
+    bench.push(0, 20_000)
+    return lambda: bench.is_well() and bench.engine.last_ticks()
+
+
+def entered(bench):
+    yield ready(bench)
+    yield buy()
+    yield lambda: bench.held() == 1
+
+
+def to_the_close(bench):
+    yield from entered(bench)
+    bench.feed.promise("ES", SESSION.close_ns)
+    yield lambda: False
+
+
+def recorded(tmp_path, kind):
+    return [item for item in read_inputs(read_recording(tmp_path / "a.rec")) if isinstance(item, kind)]
+
+
+def test_session_when_it_closes_then_has_compared_after_its_last_fill_and_records_how_far(tmp_path):
+    bench = play(tmp_path, to_the_close, HandLink(), answer_s=1.0)
+    assert (bench.ending.exit_code, bench.ending.is_closed) == (0, True), bench.ending.reason
+    executions = len(bench.link.executions)
+    assert executions >= 1
+    assert bench.ending.cursor == executions
+    assert [item.cursor for item in recorded(tmp_path, SessionClosed)] == [executions]
+    again = Bench(tmp_path / "a.rec", to_the_close, HandLink(), journal=Journal())
+    assert again.run().cursor == executions
+
+
+def test_session_when_the_broker_is_silent_at_the_close_then_stays_open_until_it_answers(tmp_path):
+    link = HandLink()
+    closed_early = []
+
+    def script(bench):
+        yield from entered(bench)
+        link.is_deaf = True
+        bench.feed.promise("ES", SESSION.close_ns)
+        wait = time.monotonic() + 0.5
+        yield lambda: time.monotonic() > wait
+        closed_early.append(bench.conductor.is_closed)
+        link.is_deaf = False
+        yield lambda: False
+
+    bench = play(tmp_path, script, link, answer_s=0.2)
+    assert closed_early == [False]
+    assert (bench.ending.is_closed, bench.ending.cursor) == (True, len(link.executions))
+
+
+def test_restart_when_the_opening_knew_of_executions_then_later_ones_are_booked_and_earlier_ones_are_not(tmp_path):
+    link = HandLink()
+
+    def script(bench):
+        yield ready(bench)
+
+    before = HandLink()
+    bench = Bench(tmp_path / "a.rec", script, link, journal=Journal())
+    opening = Opening(balance=BALANCE, high_water_mark=BALANCE, cursor=1)
+    bench.lines.start()
+    try:
+        bench.prepared.run(SESSION, bench.feed.instruments(SESSION), opening)
+    finally:
+        bench.lines.stop(5)
+    assert recorded(tmp_path, SessionOpened)[0].opening.cursor == 1
+    asked = []
+
+    class Listening(HandLink):
+        async def snapshot(self, since_cursor):
+            asked.append(since_cursor)
+            return await super().snapshot(since_cursor)
+
+    resumed = Bench(tmp_path / "a.rec", script, Listening(), journal=Journal())
+    assert resumed.run().exit_code == 0
+    assert asked[0] == 1
+    assert before.executions == []
+
+
+def test_session_when_cut_off_and_over_then_is_settled_without_data_and_opens_nothing(tmp_path):
+    link = HandLink()
+    first = Bench(tmp_path / "a.rec", entered, link, journal=Journal())
+    assert first.run().exit_code == 0
+
+    def late(bench):
+        yield buy()
+        yield lambda: False
+
+    bench = Bench(tmp_path / "a.rec", late, link, journal=Journal())
+    bench.lines.start()
+    try:
+        ending = bench.prepared.finish()
+    finally:
+        bench.lines.stop(5)
+    assert (ending.exit_code, ending.is_closed) == (0, True), ending.reason
+    assert ending.cursor == len(link.executions)
+    assert bench.feed.resumed == []
+    assert "settled" in bench.seen("COMMAND_REFUSED")[0].text
+    assert bench.held() == 0  # what had to be closed at the bell was closed
+    assert link.positions["ES"] == (0, 0)
+
+
+def test_report_when_its_tick_was_walked_over_then_does_not_wait_for_it(tmp_path):
+    bench = Bench(tmp_path / "a.rec", to_the_close, HandLink(), journal=Journal())
+    conductor = bench.conductor
+    opening = Opening(balance=BALANCE, high_water_mark=BALANCE)
+    conductor.apply(opened(SESSION, bench.feed.instruments(SESSION), opening))
+    bench.feed.on_block = lambda block: conductor.apply(
+        Slice(ts=block.until_ns, symbol="ES", trades=block.trades, until_ns=block.until_ns)
+    )
+    bench.push(0, 20_000)
+    report = ExecutionReport(cause=OrderEvent.ACCEPT, client_order_id="A", ts=TEN + S)
+    conductor.apply(ReportReceived(ts=TEN + S, report=report, tape="ES", row=7))
+    assert conductor.is_told_more  # the row may still come
+    bench.push(5, 20_001)
+    assert not conductor.is_told_more  # its time has passed
+    conductor.apply(ReportReceived(ts=TEN + 2 * S, report=report, tape="ES", row=8))
+    assert not conductor.is_told_more
+    assert bench.engine.account.balance == Decimal(100_000)
+
+
+def test_report_when_it_is_of_the_next_sessions_tape_then_is_taken_at_the_close(tmp_path):
+    bench = Bench(tmp_path / "a.rec", to_the_close, HandLink(), journal=Journal())
+    conductor = bench.conductor
+    opening = Opening(balance=BALANCE, high_water_mark=BALANCE)
+    conductor.apply(opened(SESSION, bench.feed.instruments(SESSION), opening))
+    conductor.apply(TimePromised(ts=SESSION.close_ns))
+    report = ExecutionReport(cause=OrderEvent.ACCEPT, client_order_id="A", ts=SESSION.close_ns + S)
+    conductor.apply(ReportReceived(ts=report.ts, report=report, tape="ES", row=3))
+    assert not conductor.is_told_more
+    assert bench.engine.now_ns == SESSION.close_ns
