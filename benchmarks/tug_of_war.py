@@ -123,6 +123,7 @@ def main() -> int:
         found: dict[str, list[dict[str, Any]]] = {"ours": [], "backtesting": [], "vectorbt": []}
         for _ in range(args.repeat):
             found["ours"].append(ours(sessions, days))
+            print(f"ours: {found['ours'][-1]['seconds']:.2f} s", flush=True)
             for name in ("backtesting", "vectorbt"):
                 try:
                     found[name].append(peer.run(environment.ensure(name), f"{name}_cross.py", file, str(FAST), str(SLOW)))

@@ -93,6 +93,27 @@ def _() -> tuple[object, object]:
     return rows_under(), rows_under(without=["earnings", "momentum"])
 
 
+@effect(f"{PLACE}.warm_up_sessions")
+def _() -> tuple[object, object]:
+    def warmed(count: int) -> object:
+        from datetime import date, timedelta
+
+        from sovereign.app.configuration import load_settings
+        from sovereign.app.plan import _days_before
+
+        first = date(2025, 3, 3)
+
+        class Held:
+            def dates(self, _symbol: str, _kind: str) -> list[date]:
+                return [first - timedelta(n) for n in range(9, -1, -1)]
+
+        wanted = (f"{PLACE}.warm_up_sessions={count}",)
+        section = load_settings(environment={}, strategy="tug_of_war", overrides=wanted).settings.strategies.tug_of_war
+        return _days_before(Held(), ["SPY"], "bars-60", first, section.warm_up_sessions)  # type: ignore[arg-type]
+
+    return warmed(3), warmed(520)
+
+
 in_rows(
     "institution.momentum",
     MomentumConfig,

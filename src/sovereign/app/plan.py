@@ -222,7 +222,8 @@ def bars_plan(
     instruments = [find_instrument(symbol) for symbol in fed]
     if seconds is None:
         return _ticks_plan(settings, strategy, symbols, instruments, start, end, kind=kind, is_tested=is_tested)
-    wanted = bar_seconds_of(strategy_section(settings, strategy))
+    section = strategy_section(settings, strategy)
+    wanted = bar_seconds_of(section)
     if wanted is None:
         raise UsageError(f"strategy was '{strategy}', which needs ticks: bars do not tell who traded; give --interval ticks")
     if wanted < seconds:
@@ -235,6 +236,11 @@ def bars_plan(
         raise UsageError(f"calendars were {', '.join(calendars)}; symbols that trade together need one calendar")
     catalog = open_catalog(settings)
     feed = BarFeed(catalog, fed, seconds, start, end, calendar_for(calendars[0]), hours=settings.risk.hours)
+    before = _days_before(catalog, fed, f"bars-{seconds}", start, getattr(section, "warm_up_sessions", 0))
+    earlier = None
+    if before:
+        known = [symbol for symbol in fed if set(catalog.dates(symbol, f"bars-{seconds}")) & set(before)]
+        earlier = BarFeed(catalog, known, seconds, before[0], before[-1], calendar_for(calendars[0]), hours=settings.risk.hours)
     plan = plan_of(
         settings,
         strategy,
@@ -244,12 +250,18 @@ def bars_plan(
         symbols=symbols,
         start=start,
         end=end,
-        data_hash=partitions_hash(catalog, fed, f"bars-{seconds}", start, end),
+        data_hash=partitions_hash(catalog, fed, f"bars-{seconds}", before[0] if before else start, end),
         seed=None,
         is_tested=is_tested,
         feed_notes=feed.notes,
     )
-    return replace(plan, recipe=replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(seconds)))
+    return replace(plan, warm_up=earlier, recipe=replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(seconds)))
+
+
+def _days_before(catalog: Catalog, symbols: Sequence[str], kind: str, start: date, count: int) -> list[date]:
+    # The last trade dates before `start` on which the catalog has any of the symbols.
+    held = {day for symbol in symbols for day in catalog.dates(symbol, kind) if day < start} if count else set()
+    return sorted(held)[-count:]
 
 
 def partitions_hash(catalog: Catalog, symbols: Sequence[str], kind: str, start: date, end: date) -> str:
@@ -344,6 +356,6 @@ def rerun_of(record: RunRecord) -> Rerun | None:
 
     def rerun(ticks: int) -> LaneResult:
         lane = LaneSpec(name=main.name, model=main.model.slipped(ticks))
-        return run_backtest(plan.recipe, plan.feed, lanes=(lane,)).lanes[main.name]
+        return run_backtest(plan.recipe, plan.feed, lanes=(lane,), warm_up=plan.warm_up).lanes[main.name]
 
     return rerun

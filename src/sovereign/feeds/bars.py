@@ -154,6 +154,11 @@ class BarFeed:
         for symbol in self._held[session.trade_date]:
             yield Block(symbol=symbol, trades=self._path(symbol, session), until_ns=session.close_ns)
 
+    def blocks_of(self, symbol: str, session: Session) -> Iterator[Block]:
+        """Yield the blocks of one symbol alone; none when it has no bars on that date."""
+        if symbol in self._held[session.trade_date]:
+            yield Block(symbol=symbol, trades=self._path(symbol, session), until_ns=session.close_ns)
+
     def notes(self) -> tuple[str, ...]:
         """Say what of the data was not used, in sentences for the report."""
         notes = []

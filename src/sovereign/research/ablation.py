@@ -24,7 +24,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.port import Feed, SignalStream
 from sovereign.core.session import Session
 from sovereign.engine.recipe import Run
-from sovereign.research.backtest import Recipe, TradeList, main_lane, new_engine
+from sovereign.research.backtest import Recipe, TradeList, main_lane, new_engine, warm
 from sovereign.research.configuration import MetricsConfig
 from sovereign.strategies import load_strategy
 
@@ -153,6 +153,18 @@ def _with(section: Configuration, path: Sequence[str], value: Any) -> Configurat
     return section.model_copy(update={path[0]: inner})
 
 
+def _stream_factory(name: str, section: Configuration, warm_up: Feed | None) -> Callable[[Instrument], SignalStream]:
+    strategy = load_strategy(name, section)
+
+    def new_stream(instrument: Instrument) -> SignalStream:
+        stream = strategy.signal_stream(instrument)
+        if warm_up is not None:
+            warm(stream, warm_up, instrument.symbol)
+        return stream
+
+    return new_stream
+
+
 def compare_variants(
     recipe: Recipe,
     feed: Feed,
@@ -161,6 +173,7 @@ def compare_variants(
     *,
     judged_frac: float = 1.0,
     on_session: Callable[[Session], Any] | None = None,
+    warm_up: Feed | None = None,
 ) -> list[VariantResult]:
     """Run every variant over the feed, the first one being what the others are compared with.
 
@@ -169,6 +182,7 @@ def compare_variants(
     config : bootstrap: samples, seed, confidence; its block is `round(days ** (1 / 3))` days.
     judged_frac : share of the days, the last ones, on which the differences are taken.
     on_session : called after each session, for progress.
+    warm_up : earlier sessions, which signals see first and nobody trades.
 
     Raises
     ------
@@ -180,22 +194,24 @@ def compare_variants(
         raise UsageError(f"judged share was {judged_frac}; allowed is above 0 up to 1")
     lane = main_lane(recipe.execution)
     lists = {name: TradeList() for name in variants}
-    engines = [
-        new_engine(
+    engines = {
+        name: new_engine(
             replace(recipe, strategy_config=section), lane, (lists[name],), is_simulated_data=feed.is_simulated, is_brief=True
         )
         for name, section in variants.items()
-    ]
-    strategy = load_strategy(recipe.strategy, next(iter(variants.values())))
-
-    def new_stream(instrument: Instrument) -> SignalStream:
-        return strategy.signal_stream(instrument)
-
+    }
+    # Signals are computed once for all variants, unless what is left out is a signal itself.
+    first = next(iter(variants))
+    are_apart = getattr(load_strategy(recipe.strategy, variants[first]), "parts_change_signals", False)
+    groups = [[name] for name in variants] if are_apart else [list(variants)]
     opens: list[int] = []
-    for session in Run(feed, new_stream, engines).sessions():
-        opens.append(session.open_ns)
-        if on_session is not None:
-            on_session(session)
+    for names in groups:
+        run = Run(feed, _stream_factory(recipe.strategy, variants[names[0]], warm_up), [engines[name] for name in names])
+        for session in run.sessions():
+            if first in names:
+                opens.append(session.open_ns)
+            if on_session is not None:
+                on_session(session)
     results: list[VariantResult] = []
     base: Float64 | None = None
     for name, kept in lists.items():

@@ -208,7 +208,7 @@ def run_backtest(
     def new_stream(instrument: Instrument) -> SignalStream:
         stream = strategy.signal_stream(instrument)
         if warm_up is not None:
-            _warm(stream, warm_up, instrument.symbol)
+            warm(stream, warm_up, instrument.symbol)
         return stream
 
     run = Run(feed, new_stream, engines)
@@ -234,10 +234,16 @@ def run_backtest(
     )
 
 
-def _warm(stream: SignalStream, feed: Feed, symbol: str) -> None:
+def warm(stream: SignalStream, feed: Feed, symbol: str) -> None:
+    """Show a stream the sessions of a feed that come before those that are traded."""
+    # A feed that can read one symbol alone need not read all of them for each.
+    alone = getattr(feed, "blocks_of", None)
     for session in feed.sessions():
+        blocks = feed.blocks(session) if alone is None else alone(symbol, session)
+        own = [block for block in blocks if block.symbol == symbol]
+        if alone is not None and not own:
+            continue  # it did not trade then
         stream.start_session(session)
-        for block in feed.blocks(session):
-            if block.symbol == symbol:
-                stream.advance(block.trades, block.until_ns)
+        for block in own:
+            stream.advance(block.trades, block.until_ns)
         stream.advance(Trades.empty(), session.close_ns)

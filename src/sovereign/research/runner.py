@@ -312,6 +312,10 @@ def _charged(plan: Plan, outcome: Outcome) -> list[Instrument]:
     return [charged_instrument(plan.recipe.execution, symbol) for symbol in symbols]
 
 
+_FEW = 5
+"""Dates that are named one by one."""
+
+
 def _assumptions(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     execution = plan.recipe.execution
     lines = [
@@ -323,7 +327,8 @@ def _assumptions(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     if plan.feed.is_simulated:
         lines.append("Market data is simulated: it says how the system behaves, and nothing about markets.")
     if plan.warm_up is not None:
-        dates = ", ".join(session.trade_date.isoformat() for session in plan.warm_up.sessions())
+        warm = [session.trade_date.isoformat() for session in plan.warm_up.sessions()]
+        dates = ", ".join(warm) if len(warm) <= _FEW else f"{len(warm)} sessions from {warm[0]} to {warm[-1]}"
         lines.append(f"Indicators were warmed up on {dates}, which was not traded.")
     lines += plan.feed_notes()
     if outcome.open_positions:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam
 
-from sovereign.core.decision import Approved, Check, Decision, Refused
+from sovereign.core.decision import Approved, Check, Decision, Proposal, Refused
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -152,12 +152,21 @@ def _known(value: float) -> float | None:
     return None if value != value else float(value)  # noqa: PLR0124 - NaN is not equal to itself
 
 
+def _distances(proposal: Proposal) -> tuple[int | None, int | None]:
+    # What a strategy refused by itself has no order; the bracket that it would have had may be among its inputs.
+    if proposal.intent is not None:
+        bracket = proposal.intent.bracket
+        return (bracket.stop_ticks, bracket.target_ticks) if bracket else (None, None)
+    stop, target = (proposal.inputs.get(name) for name in ("stop_ticks", "target_ticks"))
+    return stop if isinstance(stop, int) else None, target if isinstance(target, int) else None
+
+
 def decision_row(run_key: int, decision: Decision, said: dict[int, tuple[Check, str]] | None = None) -> tuple[Any, ...]:
     """Return the driver row of a decision made one by one; `said` as in `checks_to_json`."""
     proposal, outcome = decision.proposal, decision.outcome
     refused = outcome if isinstance(outcome, Refused) else None
     approved = outcome if isinstance(outcome, Approved) else None
-    bracket = proposal.intent.bracket if proposal.intent else None
+    stop_ticks, target_ticks = _distances(proposal)
     return (
         run_key,
         decision.decision_id,
@@ -170,8 +179,8 @@ def decision_row(run_key: int, decision: Decision, said: dict[int, tuple[Check, 
         decision.verdict.value,
         approved.symbol if approved else None,
         approved.quantity if approved else None,
-        bracket.stop_ticks if bracket else None,
-        bracket.target_ticks if bracket else None,
+        stop_ticks,
+        target_ticks,
         refused.check if refused else None,
         _known(refused.value) if refused else None,
         _known(refused.limit) if refused else None,

@@ -8,7 +8,8 @@ Some names are understood where they occur. A class attribute `market` of the st
 or "portfolio" (several shares on one clock): it chooses the driftless market of its null test. A field `benchmarks` of the
 configuration lists symbols that are fed first and never traded; a field `bar_seconds` says that the strategy decides on bars of
 that width, and so may be run on recorded bars. An attribute `warm_up_sessions` of the strategy says how many sessions its
-signals must have seen before they say anything (1 where it does not occur).
+signals must have seen before they say anything (1 where it does not occur); a field of that name in the configuration says how
+many sessions before the first one of a backtest on recorded bars they are shown, as far as the catalog has them.
 """
 
 from __future__ import annotations

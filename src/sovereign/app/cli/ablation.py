@@ -62,11 +62,13 @@ def command(
     names = tuple(name for part in (only or "").split(",") if (name := part.strip()))
     variants = variants_of(strategy, section, names)
     feed: Feed
+    earlier: Feed | None = None
     if sessions is None:
         market = chosen_market(settings, strategy, symbol, symbols, interval)
         first, last = chosen_range(settings, market, start, end)
         plan = bars_plan(settings, strategy, market.symbols, market.seconds, first, last)
         recipe, feed, data = plan.recipe, plan.feed, ", ".join(market.symbols)
+        earlier = plan.warm_up
     else:
         from sovereign.feeds.calendar import calendar_for
         from sovereign.feeds.synthetic import PortfolioMarket
@@ -85,7 +87,9 @@ def command(
         feed, data = market_feed, market_feed.label
     days = [session.trade_date for session in feed.sessions()]
     with sessions_bar(f"{strategy} in {len(variants)} variants", len(days), as_json) as advance:
-        results = compare_variants(recipe, feed, variants, settings.metrics, judged_frac=judged, on_session=lambda _: advance())
+        results = compare_variants(
+            recipe, feed, variants, settings.metrics, judged_frac=judged, on_session=lambda _: advance(), warm_up=earlier
+        )
     found = Ablation(
         strategy,
         data,

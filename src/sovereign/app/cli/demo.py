@@ -148,7 +148,7 @@ def _portfolio_plan(
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.synthetic import PortfolioMarket
-    from sovereign.research.portfolio import SomeSessions, null_symbols
+    from sovereign.research.portfolio import SomeSessions, for_invented_market, null_symbols
     from sovereign.store.runs import digest
     from sovereign.strategies import benchmarks_of
 
@@ -175,5 +175,5 @@ def _portfolio_plan(
         is_tested=is_tested,
     )
     earlier = SomeSessions(market, dates[:warm_up]) if warm_up else None
-    slow = replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(config.step_seconds))
+    slow = for_invented_market(replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(config.step_seconds)))
     return replace(plan, warm_up=earlier, recipe=slow)

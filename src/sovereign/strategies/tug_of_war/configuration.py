@@ -149,6 +149,12 @@ class TugOfWarConfig(Configuration):
     bar_seconds: int = Field(
         default=300, ge=60, description="Width of the bars (s); 86,400 for daily ones. Source: own choice; any the data holds."
     )
+    warm_up_sessions: int = Field(
+        default=520,
+        ge=0,
+        description="Sessions before the first of a backtest on recorded bars that signals see and nobody trades, as far as "
+        "the catalog has them (sessions). Source: own choice, what the daily hidden model needs.",
+    )
     benchmarks: tuple[str, ...] = Field(
         default=("SPY", "QQQ"),
         min_length=1,

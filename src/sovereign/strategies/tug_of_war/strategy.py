@@ -87,6 +87,8 @@ class TugOfWarStrategy:
         "crowded_exit",
     )
     """What `strategies.tug_of_war.without` can leave out."""
+    parts_change_signals = True
+    """Some of them are columns of the rows, so that variants cannot share them."""
 
     def __init__(self, config: TugOfWarConfig) -> None:
         self.config = config
@@ -291,6 +293,8 @@ class TugOfWarStrategy:
             "is_absorption": int(row["is_absorption"]),
             "size_frac": size_frac,
             "stop_frac": stop_frac,
+            "stop_ticks": stop_ticks,
+            "target_ticks": target_ticks,
             "kelly_trades": edge.trades,
             "kelly_win_rate": edge.win_rate,
             "kelly_odds": edge.odds,

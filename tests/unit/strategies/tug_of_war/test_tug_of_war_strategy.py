@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from sovereign.core.decision import Decision, Refused, Verdict
 from sovereign.core.order import OrderRole, OrderType, Side, TimeInForce
 from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_UNKNOWN
+from sovereign.store.journal import decision_row
 from sovereign.strategies.tug_of_war import TugOfWarStrategy
 from tug_cases import config_of, moment_of, row
 
@@ -93,6 +95,20 @@ def test_entry_when_nothing_is_known_of_the_crowd_then_is_refused_since_unknown_
 
 def test_entry_when_no_report_is_in_the_calendar_then_is_refused():
     assert failed(only(decide(config=config_of(without=[])))) == ["earnings"]
+
+
+def test_refusal_when_it_is_the_strategys_own_then_the_record_knows_the_bracket_it_would_have_had():
+    proposal = only(decide(rank=0.99, crowd=1))
+    decision = Decision(
+        decision_id="d1",
+        ts=1,
+        strategy="tug_of_war",
+        proposal=proposal,
+        checks=proposal.checks,
+        verdict=Verdict.REFUSED,
+        outcome=Refused("crowded", 0.0, 1.0, "agreement", "the crowd is there already"),
+    )
+    assert decision_row(1, decision)[11:13] == (200, 400)
 
 
 def test_bar_when_it_is_no_cycle_then_nothing_is_opened():
