@@ -51,7 +51,11 @@ class Forge:
                 text=True,
                 start_new_session=True,
             )
-        self._hear(_START_S)
+        try:
+            self._hear(_START_S)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -62,7 +66,8 @@ class Forge:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if process.stdin is not None:
-            process.stdin.close()
+            with contextlib.suppress(OSError):  # it may be gone already
+                process.stdin.close()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
