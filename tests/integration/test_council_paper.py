@@ -53,7 +53,7 @@ def venue(folder: Path) -> Iterator[None]:
         "--symbol",
         "SPY",
         "--seconds",
-        "2100",
+        "3000",
         "--offset",
         "600",
         "--pace",

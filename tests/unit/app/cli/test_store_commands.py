@@ -9,6 +9,7 @@ import pytest
 from example_live import example_session
 from example_run import example_events, example_record
 from sovereign.app.cli.main import run
+from sovereign.store.schema import SCHEMA_VERSION
 from sovereign.store.store import Store
 
 
@@ -41,13 +42,13 @@ def audited(store_url):
 def test_status_when_store_is_not_there_then_says_so_and_makes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SOVEREIGN__STORE__URL", f"sqlite:///{tmp_path}/new.sqlite")
     assert run(["store", "status"]) == 0
-    assert "no tables yet; this program: schema 4" in capsys.readouterr().out
+    assert f"no tables yet; this program: schema {SCHEMA_VERSION}" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
 def test_status_when_tables_are_as_expected_then_is_up_to_date(command, audited):
     code, result, _ = command("store", "status")
-    assert (code, result["version"], result["expected"], result["differences"]) == (0, 4, 4, [])
+    assert (code, result["version"], result["expected"], result["differences"]) == (0, SCHEMA_VERSION, SCHEMA_VERSION, [])
     assert "up to date" in command("store", "status", as_json=False)[1]
 
 
@@ -61,16 +62,16 @@ def test_status_when_a_column_is_missing_then_names_it_and_ends_with_1(command, 
 
 def test_status_when_a_newer_program_wrote_it_then_ends_with_1(command, audited):
     with audited.database.writing() as connection:
-        connection.exec_driver_sql("UPDATE meta SET value = '5'")
+        connection.exec_driver_sql(f"UPDATE meta SET value = '{SCHEMA_VERSION + 1}'")
     assert command("store", "status")[0] == 1
 
 
 def test_upgrade_when_run_on_nothing_then_makes_the_tables_and_then_has_nothing_to_do(empty_store_url, monkeypatch, capsys):
     monkeypatch.setenv("SOVEREIGN__STORE__URL", empty_store_url)
     assert run(["store", "upgrade"]) == 0
-    assert "empty -> schema 4" in capsys.readouterr().out
+    assert f"empty -> schema {SCHEMA_VERSION}" in capsys.readouterr().out
     assert run(["store", "upgrade"]) == 0
-    assert "schema 4, nothing to do" in capsys.readouterr().out
+    assert f"schema {SCHEMA_VERSION}, nothing to do" in capsys.readouterr().out
 
 
 def test_prune_when_run_then_tells_what_it_removed(command, audited):

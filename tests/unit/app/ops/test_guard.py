@@ -243,7 +243,7 @@ def test_guard_when_looking_takes_long_then_is_not_taken_for_sleep_and_flattens_
     # three attempts at a slow venue, this account's or another's, take longer than `stale_s`
     bench = Bench(tmp_path, HeldAccount(NOON, {"ESZ5": 1}), stale_s=60, stale_flatten_s=300)
     bench.beat()
-    for _ in range(4):
+    for _ in range(5):
         bench.wall += 10 * NS_PER_SECOND
         bench.guard.step()
         bench.wall += 70 * NS_PER_SECOND
