@@ -23,6 +23,17 @@ RELAXED = {"daily_loss_limit": "-20000", "excluded_windows": "[]", "can_inputs_b
 """Limits that a person's order on a rich account does not meet, whatever the regime."""
 
 
+def wait_for_ticks(folder: Path, seconds: float, check: Callable[[], None]) -> None:
+    """Wait until the session below `folder` has recorded market data: before it, every order is refused."""
+    from sovereign.store.recording import read_recording
+
+    def has_ticks() -> bool:
+        found = (folder / "data" / "sessions").glob("*.rec")
+        return any(frame.kind == "Slice" and len(frame.arrays["ts"]) for path in found for frame in read_recording(path))
+
+    wait_for(has_ticks, "market data in the recording", seconds, check)
+
+
 class Talking:
     """A running command; what it says is read in the background, so that neither side waits for the other."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.commands import Pacer, Talking, risk_options, sovereign, venue, wait_for
+from fakes.commands import Pacer, Talking, risk_options, sovereign, venue, wait_for, wait_for_ticks
 from fakes.discord_server import DiscordServer, limited
 from fakes.web_server import Fault
 from sovereign.core.command import Command, CommandKind
@@ -56,6 +56,7 @@ def holding(folder: Path) -> Iterator[tuple[Pacer, Talking, VenueAccount]]:
         session = stack.enter_context(sovereign(folder, "run", "order_flow", "--once", *options))
         session.said("our books equal the broker's", 150)
         pacer.step(3)
+        wait_for_ticks(folder, 20, session.alive)
         buy_by_hand(folder)
         session.said("is sent", 20)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from fakes.commands import Talking, done, risk_options, sovereign, venue, wait_for
+from fakes.commands import Talking, done, risk_options, sovereign, venue, wait_for, wait_for_ticks
 from fakes.telegram_server import TOKEN, TelegramServer, flooded
 from fakes.web_server import Fault
 from sovereign.app.ops.desk import StoreDesk
@@ -82,6 +82,7 @@ def wait_held(account: VenueAccount, positions: dict[str, int], session: Talking
 def test_every_command_when_sent_by_telegram_then_the_running_session_answers_and_obeys(tmp_path):
     with TelegramServer() as telegram, platform(tmp_path, telegram) as (session, control, account):
         phone, stranger = Phone(telegram), Phone(telegram, STRANGER)
+        wait_for_ticks(tmp_path, 20, session.alive)
         assert buy(tmp_path)
         wait_held(account, {"ES": 1}, session)
         assert all(f"/{name}" in phone.asks("/help") for name in ("status", "positions", "daily", "halt", "resume", "flatten"))

@@ -199,6 +199,7 @@ def test_twin_when_killed_and_halted_by_hand_then_one_twin_of_both_lives_and_per
     assert house.trade().wait(PATIENCE_S) == 0
     code, result = twin(capsys)
     assert (code, result["verdict"], result["lives"]) == (0, "explained", 2)
-    assert {"person"} <= changed(result) <= {"person", "latency"}
+    # What fell into the time between the two lives was told late; what ticks not seen then would have filled is fill's part.
+    assert {"person"} <= changed(result) <= {"person", "latency", "fill"}
     assert "HALT by ann (lunch)" in result["causes"]["person"]["evidence"][0]
     assert result["replay"]["is_exact"]

@@ -83,6 +83,7 @@ class Conductor:
         self._late_notice_ns = late_notice_ns
         self._late_said: dict[str, int] = {}
         self._walk: SessionWalk | None = None
+        self._is_margin_due = False
         self._acts: Mapping[type[Input], Callable[..., None]] = {
             SessionOpened: self._open,
             Slice: self._slice,
@@ -171,6 +172,10 @@ class Conductor:
             if int(trades.ts[0]) < promised:
                 trades = self._late(item, promised)
         walk.add(Block(item.symbol, trades, item.until_ns))
+        if self._is_margin_due and self.engine.last_ticks():
+            self._is_margin_due = False
+            self.engine.at(max(item.ts, self.until_ns))
+            self.engine.inspect()
 
     def _late(self, item: Slice, promised: int) -> Trades:
         """Take ticks that come after their time at the time already promised; count them, and say so now and then."""
@@ -211,7 +216,9 @@ class Conductor:
     def _margins(self, item: MarginsChanged) -> None:
         self._need_remote().set_margins(item.margins)
         self.engine.at(item.ts)
-        self.engine.inspect()  # a day of high margins is known before anything is traded
+        # A day of high margins is known before anything is traded, and no sooner than what is traded has a price.
+        self._is_margin_due = not self.engine.last_ticks()
+        self.engine.inspect()
 
     def _connection(self, item: ConnectionChanged) -> None:
         self.engine.at(item.ts)

@@ -14,6 +14,7 @@ from sovereign.core.instrument import find_instrument
 from sovereign.core.session import to_ns
 from sovereign.store.configuration import StoreConfig
 from sovereign.store.runs import digest, instrument_detail, instrument_of, make_run_id
+from sovereign.store.schema import SCHEMA_VERSION
 from sovereign.store.store import Store
 
 
@@ -136,7 +137,7 @@ def test_store_when_opened_again_then_keeps_what_it_had(empty_store_url):
 def test_store_when_schema_is_newer_then_says_what_to_do(store_url):
     with Store(store_url) as store, store.database.writing() as connection:
         connection.exec_driver_sql("UPDATE meta SET value = '999' WHERE key = 'schema_version'")
-    with pytest.raises(ConfigurationError, match="written with schema 999; this program knows schema 4 at most; upgrade"):
+    with pytest.raises(ConfigurationError, match=f"schema 999; this program knows schema {SCHEMA_VERSION} at most; upgrade"):
         Store(store_url)
 
 
