@@ -39,7 +39,7 @@ WORDS = {
     "runs": "weak",
     "operations": "Audit stream",
 }
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
