@@ -25,8 +25,8 @@ demo: $(CORE) ## Trade one simulated session and write its report
 test: $(DEVELOPMENT) ## Run the tests (more: make test ARGS="-k word")
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-install: $(CORE) ## Install the sovereign command with the data vendors' extras
-	@scripts/environment "$(VENV)" "$(PYTHON)" ".[dbn,databento,massive]"
+install: $(CORE) ## Install the sovereign command with dashboard, Alpaca and data vendors
+	@scripts/environment "$(VENV)" "$(PYTHON)" ".[alpaca,dashboard,databento,dbn,massive,notify]"
 	@echo "installed; run $(BIN)/sovereign --help, or put $(BIN) on your PATH"
 
 check: $(DEVELOPMENT) ## Check format, lint, types and import contracts

@@ -31,7 +31,7 @@ THURSDAY = Session(
 )
 MES = find_instrument("MESZ5")
 QUICK: dict[str, Any] = {
-    "timeout_s": 0.4,
+    "timeout_s": 5.0,
     "backoff_s": 0.02,
     "backoff_max_s": 0.1,
     "retry_after_min_s": 0.02,

@@ -28,7 +28,6 @@ EFFECTS: dict[str, Effect] = {}
 
 PROVEN_ELSEWHERE = {
     "alpaca": "unit/app/test_alpaca_keys.py",
-    "earnings": "unit/app/test_scout_keys.py",
     "news": "unit/app/test_scout_keys.py",
     "tape": "unit/app/test_scout_keys.py",
     "universe": "unit/app/test_scout_keys.py",

@@ -92,7 +92,7 @@ def test_notice_when_it_passes_the_sink_then_both_channels_have_it(tmp_path, dis
 )
 def test_delivery_when_a_fault_passes_then_the_alert_arrives(tmp_path, discord, fault):
     discord.faults.extend([fault, fault])
-    router = router_of(tmp_path, to_discord(discord))
+    router = router_of(tmp_path, to_discord(discord), timeout_s=0.4 if fault.slow_s else 5.0)
     router.post(alert("a", severity=Severity.ALARM))
     until(lambda: discord.titles)
     assert router.close()

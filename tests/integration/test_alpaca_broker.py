@@ -527,7 +527,7 @@ class TestDoubleClose:
             async with connected(server) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "FILL")
-                account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+                account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
                 done = await asyncio.to_thread(flatten_account, account, attempts=2, wait_s=3.0)
                 account.close()
                 assert done.is_flat
@@ -732,7 +732,7 @@ class TestKill:
                 await desk.told("e-1-T", "ACCEPT")
 
         asyncio.run(script())
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
         assert {order.client_order_id for order in account.snapshot().orders} == {"e-1-S", "e-1-T"}
         done = flatten_account(account, attempts=2, wait_s=3.0)
         account.close()
@@ -748,7 +748,7 @@ class TestKill:
         fields = {"symbol": symbol, "qty": 1, "side": "buy", "type": "limit", "limit_price": "1.00", "time_in_force": "day"}
         server._call(server._make, fields, "new")
         server.prices[symbol] = "3.20"
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
         found = account.snapshot()
         assert {(held.symbol, held.quantity, held.cost_ticks) for held in found.positions} == {
             (symbol, 2, 0),
@@ -765,7 +765,7 @@ class TestKill:
     def test_kill_when_only_a_part_of_a_coin_is_held_then_it_is_not_taken_for_nothing(self, server):
         body = {"symbol": "BTCUSD", "qty": "0.25", "side": "long", "avg_entry_price": "90000"}
         server.fail("GET", "/v2/positions", Fault(status=200, body=[body]))
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
         found = account.snapshot()
         account.close()
         assert [(held.symbol, held.quantity) for held in found.positions] == [("BTCUSD", 1)]
@@ -773,7 +773,7 @@ class TestKill:
     def test_kill_when_the_list_of_positions_cannot_be_read_then_it_cancels_and_closes_all_the_same(self, server):
         server.hold("NVDA", 5, "150")
         server.fail("GET", "/v2/positions", *[Fault(status=200, body={"what": "is this"})] * 2)
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
         with pytest.raises(BrokerError, match="list of positions was not understood"):
             account.snapshot()
         done = flatten_account(account, attempts=1, wait_s=3.0)
@@ -812,7 +812,7 @@ class TestKill:
 
     def test_kill_when_alpaca_does_not_answer_then_not_flat_and_said_so(self, server):
         server.fail("GET", "/v2/orders", *[500] * 4)
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True)
+        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
         done = flatten_account(account, attempts=1, wait_s=0.1)
         account.close()
         assert not done.is_flat

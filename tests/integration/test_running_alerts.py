@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from alert_cases import until
@@ -32,6 +34,11 @@ def discord(monkeypatch):
         yield server
 
 
+def words(running):
+    """What was said, with how often: a line that breaks twice before the market moves says the same twice."""
+    return Counter((notice.ts, notice.code, notice.subject, notice.text) for notice in running.notices())
+
+
 def test_session_when_line_channels_and_process_fail_then_every_event_is_told_and_none_twice(tmp_path, discord, monkeypatch):
     monkeypatch.setenv("TELEGRAM_BOT_TOKEN", TOKEN)
     monkeypatch.setenv("TELEGRAM_CHAT_ID", "42")
@@ -57,6 +64,7 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
             assert running.ask(CommandKind.HALT)
             running.process.stop("stopped with alerts that nobody has heard")
             running.end(60)
+        said = words(running)
         discord.restart()
         telegram.restart()
         with session(settings, exchange.url) as running:  # the next process delivers them, and says that it recovered
@@ -88,8 +96,8 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
             grave = ("Connection lost: broker", "Trading halted", "Unknown order at the broker")
             until(lambda: all(title in "\n".join(telegram.texts(42)) for title in grave), 20)
             assert [title for title in grave if title not in "\n".join(telegram.texts(42))] == []
-            kept = [(notice.ts, notice.code, notice.subject, notice.text) for notice in running.notices()]
-            assert len(kept) == len(set(kept))  # the recovery has said it all again, and nothing was kept twice
+            kept = words(running)
+            assert {notice: kept[notice] for notice in said} == said  # the recovery says it all again; nothing is kept twice
         firm = [embed["footer"]["text"] for embed in discord.embeds if "may have arrived" not in embed["footer"]["text"]]
         assert len(firm) == len(set(firm))
         assert len(discord.titles) <= 40  # a lost line, a fill behind the back and two starts are no flood

@@ -54,7 +54,8 @@ def alpaca_account(settings: Settings, name: str) -> AlpacaAccount:
     from sovereign.execution.brokers.alpaca_account import AlpacaAccount
 
     keys = alpaca_keys()
-    return AlpacaAccount(keys, settings.alpaca, name, settings.kill.wait_s, is_paper=not is_live_key(keys.key))
+    is_paper, wait_s = not is_live_key(keys.key), settings.kill.wait_s
+    return AlpacaAccount(keys, settings.alpaca, name, wait_s, is_paper=is_paper, now_ns=time.time_ns)
 
 
 def is_live_key(key: str) -> bool:

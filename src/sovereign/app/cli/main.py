@@ -121,7 +121,7 @@ def root(
         bool, typer.Option("--traceback", help="Show where an error came from (allowed anywhere on the line).")
     ] = False,
 ) -> None:
-    """A trading engine for backtest and replay that tells the truth about a strategy."""
+    """A trading engine for backtest, paper and live that tells the truth about a strategy."""
     del version, traceback
 
 

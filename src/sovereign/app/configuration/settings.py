@@ -30,7 +30,6 @@ from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.execution.venue.configuration import VenueConfig
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
-from sovereign.feeds.earnings import EarningsConfig
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
 from sovereign.feeds.universe import UniverseConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
@@ -79,7 +78,6 @@ class Settings(Configuration):
     dashboard: DashboardConfig = Field(DashboardConfig(), description="The dashboard and its API.")
     data: DataSettings = Field(DataSettings(), description="Market data: where it is kept and how it is read.")
     doctor: DoctorConfig = Field(DoctorConfig(), description="What the doctor holds things against.")
-    earnings: EarningsConfig = Field(EarningsConfig(), description="The earnings calendar and its blackout.")
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="How hard a result is tested before it is believed.")
     execution: ExecutionConfig = Field(ExecutionConfig(), description="Assumptions of the simulated broker.")
     guard: GuardConfig = Field(GuardConfig(), description="The dead-man guard.")

@@ -64,12 +64,15 @@ class DeliveryWorker:
         self._is_stopping.set()
         self._wake.set()
         self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            return False
-        self.channel.close()
-        return True
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self.channel.close()
+
+    def _work(self) -> None:
         while not self._is_stopping.is_set():
             try:
                 nap_s = self.step()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from sovereign.core.errors import BrokerError
-from sovereign.core.session import NS_PER_SECOND
 from sovereign.execution.broker import BrokerSnapshot
 from sovereign.execution.brokers.alpaca_wire import OrderNames, position_of, readable
 from sovereign.feeds.alpaca.client import AlpacaKeys, harden, need_package, refusal_of
@@ -23,9 +23,12 @@ class AlpacaAccount:
     Parameters
     ----------
     timeout_s : longest wait for each answer, seconds.
+    now_ns : the machine's time, UTC ns: Alpaca tells none with an account.
     """
 
-    def __init__(self, keys: AlpacaKeys, config: AlpacaConfig, name: str, timeout_s: float, *, is_paper: bool) -> None:
+    def __init__(
+        self, keys: AlpacaKeys, config: AlpacaConfig, name: str, timeout_s: float, *, is_paper: bool, now_ns: Callable[[], int]
+    ) -> None:
         need_package()
         from alpaca.common.exceptions import APIError
         from alpaca.trading.client import TradingClient
@@ -33,6 +36,7 @@ class AlpacaAccount:
 
         self.name = name
         self.is_paper = is_paper
+        self._now_ns = now_ns
         url = config.paper_url if is_paper else config.live_url
         client = TradingClient(keys.key, keys.secret, paper=is_paper, raw_data=True, url_override=url)
         self._client: Any = harden(client, timeout_s)
@@ -61,7 +65,7 @@ class AlpacaAccount:
         with readable("account"):
             cash = Decimal(str(account["cash"]))
         return BrokerSnapshot(
-            now_ns=time_now(),
+            now_ns=self._now_ns(),
             cursor=0,
             orders=tuple(known.seen() for known in names.by_id.values()),
             executions=(),
@@ -118,8 +122,3 @@ class AlpacaAccount:
             text = self._keys.hide(str(cause))
             raise BrokerError(f"Alpaca did not answer {method} {path} ({text}); nothing is known, ask again") from None
         return answer if answer is not None else []
-
-
-def time_now() -> int:
-    """Return the machine's time, UTC ns: Alpaca tells none with an account."""
-    return int(time.time() * NS_PER_SECOND)
