@@ -8,6 +8,8 @@ violators: Barlow, Bartholomew, Bremner and Brunk, 1972). Only outcomes that wer
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -36,6 +38,20 @@ class CalibrationConfig(Configuration):
     min_cases: int = Field(
         default=200, ge=1, description="Cases of all bands before a probability is known (count). Source: own choice."
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecasts:
+    """What a session's rows of one symbol forecast, for those who hold it against what came.
+
+    `direction` (n,) is -1 or +1, `price` (n,) ticks when it was said, `last` the session's last price (ticks); `measures` say
+    by name how sure each was, (n,) 0..1, NaN unknown.
+    """
+
+    direction: NDArray[np.int8]
+    price: NDArray[np.int64]
+    last: int
+    measures: Mapping[str, Float64]
 
 
 def isotonic(values: Float64, weights: Float64) -> Float64:

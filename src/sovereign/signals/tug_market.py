@@ -236,7 +236,8 @@ class BenchmarkStream(TugBarStream):
         is_daily = self.service.is_daily
         sessions = 0 if is_daily else market.reading.history_sessions
         self._history = BarHistory(self.service.history_bars + 2, is_linked=is_daily, sessions=sessions)
-        self._regime_bars = BarBuilder(market.bar_seconds)
+        # Of the regular session alone: what trades before the open and after the close says nothing of a day's regime.
+        self._regime_bars = BarBuilder(market.bar_seconds, is_regular=True)
         self.is_halted = False
         self._calm = 0
 

@@ -11,6 +11,9 @@ from sovereign.strategies.tug_of_war.configuration import ConfidenceConfig
 
 _SIGNALS = (("momentum_z", "momentum"), ("alpha_z", "alpha"), ("breakout", "breakout"), ("news_tone", "news"))
 
+MEASURE_FIELDS = {"raw": "raw_confidence", "rank": "rank", "probability": "probability"}
+"""Field of the row by measure of confidence."""
+
 
 class InstitutionalAgent:
     """Momentum, alpha, opening range and news, weighed against each other."""
@@ -18,7 +21,7 @@ class InstitutionalAgent:
     name = "institutions"
 
     def __init__(self, config: ConfidenceConfig) -> None:
-        self._field = {"raw": "raw_confidence", "rank": "rank", "probability": "probability"}[config.measure]
+        self._field = MEASURE_FIELDS[config.measure]
 
     def view(self, row: Any) -> AgentView:
         """Return the conviction's direction with the confidence that the settings choose; abstain when nothing is known."""

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.decision import Check, Proposal, RefusedColumns
@@ -29,10 +30,11 @@ from sovereign.core.port import Moment, SignalStream
 from sovereign.core.position import Trade
 from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, Session
 from sovereign.feeds.earnings import EarningsCalendar, EarningsState, read_earnings
+from sovereign.signals.calibration import Forecasts
 from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
 from sovereign.signals.tug_of_war import TugStream
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
-from sovereign.strategies.tug_of_war.agent import CrowdAgent, InstitutionalAgent
+from sovereign.strategies.tug_of_war.agent import MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
 from sovereign.strategies.tug_of_war.kelly import Kelly
 
@@ -206,6 +208,33 @@ class TugOfWarStrategy:
     def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:  # noqa: ARG002 - the port's shape
         """Return None: what the strategy refuses itself is a proposal without an order."""
         return None
+
+    @property
+    def forecast_limits(self) -> Mapping[str, tuple[float, ...]]:
+        """Where the rule begins to trade, by the measure of confidence that is held against it."""
+        field = MEASURE_FIELDS[self.config.confidence.measure]
+        return {field: (self.config.conflict.min_opposed, self.config.conflict.min_alone)}
+
+    @property
+    def forecast_sessions(self) -> int:
+        """Sessions after which a forecast is judged; 0 at the close of its own."""
+        return self.config.confidence.calibration.horizon_days if self.config.bar_seconds >= _DAY_S else 0
+
+    def forecasts(self, session: Session, rows: NDArray[Any]) -> Forecasts | None:
+        """Return what a session's rows forecast wherever a decision was due; None of rows that forecast nothing."""
+        if "conviction" not in (rows.dtype.names or ()):
+            return None
+        inside = rows["close"][(rows["known_at"] > session.regular_open_ns) & (rows["known_at"] <= session.regular_close_ns)]
+        if not len(inside):
+            return None
+        looked = rows[rows["cycle"]]
+        looked = looked[np.abs(looked["conviction"]) > 0.0]
+        return Forecasts(
+            direction=np.sign(looked["conviction"]).astype(np.int8),
+            price=looked["close"].astype(np.int64),
+            last=int(inside[-1]),
+            measures={field: looked[field].copy() for field in MEASURE_FIELDS.values()},
+        )
 
     def usual_bracket(self, instrument: Instrument) -> Bracket | None:  # noqa: ARG002 - the port's shape
         """Return None: stop and target are fractions of the price."""
