@@ -32,6 +32,8 @@ class SimulatedBroker:
         holds_brackets: bool = True,
         can_replace: bool = True,
     ) -> None:
+        self.skips_ticks = True
+        """Ticks at which nothing happens need not be shown: of a tape without orders none, of others many at once."""
         self._venue = MatchingEngine(model, latency_ns, holds_brackets=holds_brackets, can_replace=can_replace)
         self._margins = dict(margins or {})
         self._fixed: dict[str, Decimal] = {}
