@@ -45,10 +45,12 @@ class Course(Desk, ABC):
     def _set_up(self) -> None:
         self._timers: list[tuple[int, str]] = []
         self._guards: dict[str, tuple[int, int]] | None = None
-        self._wakes: list[tuple[int, int, int]] = []  # known_at, order of the tape, row
+        self._wakes: list[tuple[int, int, int, bool]] = []  # known_at, order of the tape, row, asked while flat as well
+        self._asks_flat = getattr(self._strategy, "asks_when_flat", None)
         self._next_wake = 0
         self._by_order: list[Tape] = []
         self._reach = 0
+        self._sighted = 0  # up to when the last prices of all tapes are known
         self._outlook: _Outlook | None = None
         self._had_moment = False  # in the present block
         self._is_lazy = bool(getattr(self._broker, "skips_ticks", False))
@@ -64,8 +66,10 @@ class Course(Desk, ABC):
     # Where the tapes stand
 
     def _sight(self) -> None:
-        for tape in self._tapes.values():
-            tape.look(tape.before(self._reach))
+        if self._sighted != self._reach:
+            self._sighted = self._reach
+            for tape in self._tapes.values():
+                tape.look(tape.before(self._reach))
 
     def _begin_block(self, blocks: Iterable[Block]) -> None:
         """Take the next blocks, one per tape at most; everything before them has been walked."""
@@ -75,18 +79,18 @@ class Course(Desk, ABC):
             tape.remember(is_held=is_held, is_new=self._had_moment)
             tape.begin(block.trades)
         self._had_moment = False
-        self._reach = 0
+        self._reach = self._sighted = 0
         self._outlook = None
 
-    def _settle_tapes(self) -> None:
+    def _settle_tapes(self, *, all_of_them: bool = False) -> None:
         """Let the venue meet, and the account see, everything up to where the tapes may be."""
         if self._is_lazy:
             for tape in self._tapes.values():
-                self._pass(tape, tape.before(self._reach))
+                if tape.is_busy or all_of_them:
+                    self._pass(tape, tape.before(self._reach))
 
     def _orders_changed(self) -> None:
         """Take note that what orders meet next must be found anew."""
-        self._outlook = None
         for tape in self._tapes.values():
             tape.event = -1
 
@@ -98,13 +102,15 @@ class Course(Desk, ABC):
             if tape.rows is not None and len(tape.rows) > tape.next_row:
                 index = np.flatnonzero(tape.rows["wake"][tape.next_row :]) + tape.next_row
                 if len(index):
-                    found.append((tape.rows["known_at"][index], np.full(len(index), tape.order), index))
+                    flat = np.ones(len(index), np.bool_) if self._asks_flat is None else self._asks_flat(tape.rows[index])
+                    found.append((tape.rows["known_at"][index], np.full(len(index), tape.order), index, flat))
                 tape.next_row = len(tape.rows)
         self._next_wake, self._wakes = 0, []
         if found:
-            known, order, index = (np.concatenate(part) for part in zip(*found, strict=True))
+            known, order, index, flat = (np.concatenate(part) for part in zip(*found, strict=True))
             place = np.lexsort((index, order, known))
-            self._wakes = list(zip(known[place].tolist(), order[place].tolist(), index[place].tolist(), strict=True))
+            columns = [part[place].tolist() for part in (known, order, index, flat)]
+            self._wakes = list(zip(*columns, strict=True))
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None, int]:
         """Return when something is due, what, and the tape and row that it is about."""
@@ -117,7 +123,7 @@ class Course(Desk, ABC):
         if ts > until_ns:
             ts = NEVER
         if self._next_wake < len(self._wakes):
-            known, order, row = self._wakes[self._next_wake]
+            known, order, row, _ = self._wakes[self._next_wake]
             if known < ts:
                 return known, ROW, self._by_order[order], row
         return ts, kind, None, -1
@@ -128,24 +134,19 @@ class Course(Desk, ABC):
         """Bring every tape up to a moment; False when something happened on the way and the moment must be found anew."""
         if not self._is_lazy:
             return self._walk_closely(ts, hit, row)
+        for tape in self._by_order:
+            if tape.event < 0:
+                self._find_event(tape)
         if self._outlook is None:
             self._outlook = self._look_out()
         if not self._outlook.is_far:
-            self._settle_tapes()
+            self._settle_tapes(all_of_them=True)
             done = self._walk_closely(ts, hit, row)
             if done:
                 self._reach = max(self._reach, ts)
             return done
-        first: Tape | None = None
         known = 0 if hit is None or hit.rows is None else int(hit.rows["seq"][row]) - hit.offset
-        for tape in self._by_order:
-            if tape.event < 0:
-                self._find_event(tape)
-            # A row may know a tick of its own time; such a one comes before the moment though it is not earlier.
-            if (tape.event_ns < ts or (tape is hit and tape.event < known)) and (
-                first is None or tape.event_ns < first.event_ns
-            ):
-                first = tape
+        first = self._first_met(ts, hit, known)
         if first is None:
             self._reach = max(self._reach, ts)
             if hit is not None and known > hit.seen and hit.trades.ts[known - 1] >= ts:
@@ -159,11 +160,26 @@ class Course(Desk, ABC):
         self._meet(first, index, when)
         return False
 
+    def _first_met(self, ts: int, hit: Tape | None, known: int) -> Tape | None:
+        # A row may know a tick of its own time; such a one comes before the moment though it is not earlier.
+        first: Tape | None = None
+        for tape in self._by_order:
+            if (tape.event_ns < ts or (tape is hit and tape.event < known)) and (
+                first is None or tape.event_ns < first.event_ns
+            ):
+                first = tape
+        return first
+
     def _find_event(self, tape: Tape) -> None:
         rows, symbol = len(tape.trades), tape.instrument.symbol
         tape.event, tape.event_ns = rows, NEVER
-        if self._broker.has_orders(symbol):
-            self._pass(tape, tape.before(self._reach))
+        was_busy, has_orders = tape.is_busy, self._broker.has_orders(symbol)
+        tape.is_busy = has_orders or self._is_held(symbol)
+        if tape.is_busy and not was_busy:
+            # Nobody met what went by until now.
+            tape.cursor = max(tape.cursor, tape.before(self._reach))
+            tape.look(tape.cursor)
+        if has_orders:
             tape.event = self._broker.next_event(symbol, tape.trades, tape.cursor, rows)
             if tape.event < rows:
                 tape.event_ns = int(tape.trades.ts[tape.event])
@@ -234,9 +250,12 @@ class Course(Desk, ABC):
     def _observe(self, tape: Tape, start: int, stop: int) -> None:
         tape.look(stop)
         symbol = tape.instrument.symbol
-        if any(position.tape == symbol for position in self.account.positions.values()):
+        if self._is_held(symbol):
             low, high = extent(tape.trades.price, start, stop)
             self.account.observe(symbol, int(low), int(high))
+
+    def _is_held(self, symbol: str) -> bool:
+        return any(position.tape == symbol for position in self.account.positions.values())
 
     # Limits of the day, and the highest equity
 

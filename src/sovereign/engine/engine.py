@@ -133,6 +133,7 @@ class Engine(Course):
                 continue
             if ts == NEVER:
                 self._settle_tapes()
+                self._sight()
                 return
             self._now = max(self._now, ts)
             if kind == VENUE:
@@ -146,8 +147,9 @@ class Engine(Course):
                 self._inspect()
                 self._protect()
             elif hit is not None:
+                is_asked_flat = self._wakes[self._next_wake][3]
                 self._next_wake += 1
-                self._on_row(hit, row)
+                self._on_row(hit, row, is_asked_flat=is_asked_flat)
             self._after_moment()
 
     def _refuse_past(self, block: Block) -> None:
@@ -269,7 +271,8 @@ class Engine(Course):
     def _settle(self, closed: Iterable[Trade], answered: Iterable[Event], *, changed: bool, held: int) -> None:
         """Tell the door what closed, look at limits and stops anew, and keep flat what was to be flat."""
         flat_cause = self._flat_cause
-        self._outlook = None
+        if changed:
+            self._outlook = None
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
@@ -302,13 +305,15 @@ class Engine(Course):
         return sum(abs(position.quantity) for position in self.account.positions.values())
 
     def _inspect(self) -> None:
-        self._outlook = None  # a limit may be another one from here on
+        if getattr(self._door, "follows_equity", True):
+            self._outlook = None
         self._absorb(self._door.inspect(self._view()))
 
     def _absorb(self, events: Iterable[Event]) -> None:
         """Tell what the door says, and obey it."""
         for event in events:
             self._emit(event)
+            self._outlook = None  # a limit may be another one from here on
             if isinstance(event, TradingStateChanged):
                 was, self.state = self.state, event.state
                 if event.state is TradingState.HALTED and was is not TradingState.HALTED:
@@ -336,9 +341,10 @@ class Engine(Course):
         elif not self._is_brief:
             self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, "nothing was open")
 
-    def _on_row(self, tape: Tape, index: int) -> None:
+    def _on_row(self, tape: Tape, index: int, *, is_asked_flat: bool) -> None:
         rows, candidates, session = tape.rows, tape.candidates, self._session
-        tape.look(tape.before(self._reach))
+        if tape.last_ticks is None or is_asked_flat:
+            tape.look(tape.before(self._reach))
         if rows is None or candidates is None or session is None or tape.last_ticks is None:
             return
         if not self._is_inspected or self._now >= self._door.due_ns:
@@ -351,6 +357,9 @@ class Engine(Course):
         for position in self.account.positions.values():
             if position.tape == symbol:
                 held += position.quantity
+        if not held and not is_asked_flat:
+            return
+        tape.look(tape.before(self._reach))
         row = rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
         moment = Moment(

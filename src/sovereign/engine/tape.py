@@ -35,6 +35,7 @@ class Tape:
     next_row: int = 0
     last_ticks: int | None = None
     data_ns: int | None = None
+    is_busy: bool = True  # orders work on it, or something of it is held
     event: int = -1  # first row at which an order meets the tape, its length when none does; -1 not looked for
     event_ns: int = NEVER
     base: int | None = None  # last price before the present block

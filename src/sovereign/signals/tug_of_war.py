@@ -7,6 +7,7 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -140,6 +141,14 @@ class CrowdConfig(Configuration):
     min_tone: float = Setting(default=0.1, ge=0, le=1, description="Least tone of posts that is one. Source: own choice.")
 
 
+@cache
+def row_type() -> np.dtype[Any]:
+    """Return the type of a share's rows, one object for all streams."""
+    from sovereign.kernels.tug_of_war import ROW_FIELDS
+
+    return np.dtype(ROW_HEAD + ROW_FIELDS, align=True)
+
+
 class TugStream(TugBarStream):
     """One share that is traded.
 
@@ -167,9 +176,9 @@ class TugStream(TugBarStream):
         measure: Literal["raw", "rank", "probability"] = "rank",
     ) -> None:
         from sovereign.kernels.indicator import RSI_STATE, step_rsi
-        from sovereign.kernels.tug_of_war import DAY, ROW_FIELDS, SETTING
+        from sovereign.kernels.tug_of_war import DAY, SETTING
 
-        self.row_dtype = np.dtype(ROW_HEAD + ROW_FIELDS, align=True)
+        self.row_dtype = row_type()
         super().__init__(instrument, seconds, board)
         self._institution, self._crowd, self._market = institution, crowd, market
         self._reading = market.reading
