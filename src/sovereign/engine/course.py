@@ -82,6 +82,13 @@ class Course(Desk, ABC):
         self._reach = self._sighted = 0
         self._outlook = None
 
+    def _end_block(self) -> None:
+        """Pass everything there is; what comes later in time is a later block."""
+        self._settle_tapes()
+        self._sight()
+        for tape in self._tapes.values():
+            tape.cursor = len(tape.trades)
+
     def _settle_tapes(self, *, all_of_them: bool = False) -> None:
         """Let the venue meet, and the account see, everything up to where the tapes may be."""
         if self._is_lazy:

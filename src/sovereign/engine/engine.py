@@ -132,8 +132,7 @@ class Engine(Course):
                 self._after_moment()
                 continue
             if ts == NEVER:
-                self._settle_tapes()
-                self._sight()
+                self._end_block()
                 return
             self._now = max(self._now, ts)
             if kind == VENUE:
