@@ -113,6 +113,7 @@ class TugOfWarStrategy:
     is_stateless = False
     market = "portfolio"
     parts: Sequence[Part] = (
+        "institutions",
         "momentum",
         "alpha",
         "breakout",
@@ -127,7 +128,7 @@ class TugOfWarStrategy:
         "flip_exit",
         "crowded_exit",
     )
-    """What `strategies.tug_of_war.without` can leave out."""
+    """What `strategies.tug_of_war.without` can leave out; without institutions nobody has a direction to trade."""
     parts_change_signals = True
     """Some of them are columns of the rows, so that variants cannot share them."""
 
@@ -230,6 +231,8 @@ class TugOfWarStrategy:
         values: Any = row.item()
         if moment.position_quantity:
             return self._hold(moment, values)
+        if "institutions" in self._without:
+            return ()
         seen = _Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
