@@ -240,11 +240,14 @@ class TradingProcess:
         return done
 
     def _check_latch(self, store: Store) -> None:
+        from sovereign.store.live_schema import EVERY_ACCOUNT
+
         latch = store.live.latched(self.task.account)
         if latch is not None:
+            whose = "every account" if latch.account == EVERY_ACCOUNT else f"account '{latch.account}'"
             raise RiskHaltError(
-                f"account '{self.task.account}' was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear "
-                f"it with 'sovereign resume --account {self.task.account}'"
+                f"{whose} was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear it with: "
+                f"sovereign resume --account '{latch.account}'"
             )
 
     def _alerts(self) -> AlertRouter:
@@ -300,6 +303,7 @@ class _SessionRun:
         if isinstance(self._strategy, EpisodeKeeper):
             self._strategy.use_book(SqlEpisodeBook(store.database, process.task.account))
         self._said = 0.0
+        self._has_beaten = False
         self._shown: tuple[Any, ...] = ()
         self._send_digest: Callable[[], None] = _nothing
 
@@ -597,12 +601,15 @@ class _SessionRun:
 
     def _heartbeat(self, writer: StoreWriter, name: str) -> Heartbeat:
         from sovereign.app.ops.desk import session_process
-        from sovereign.app.ops.heartbeat import Heartbeat
+        from sovereign.app.ops.heartbeat import Heartbeat, beat_file
+
+        task, config = self._task, self._settings.heartbeat
+        who = {"broker": task.broker, "mode": task.mode, "account": task.account, "strategy": task.strategy}
 
         def keep(beat: Any) -> None:
             writer.beat(session_process(name), beat.ts, asdict(beat))
 
-        return Heartbeat(self._settings.heartbeat, store=keep)
+        return Heartbeat(config, store=keep, file=beat_file(config.file, **who))
 
     def _beat(self, name: str, heart: Heartbeat, agenda: Agenda, writer: StoreWriter, sign: Sign) -> None:
         """Give a sign of life by every route; called by the decision thread."""
@@ -631,6 +638,7 @@ class _SessionRun:
             strategy=task.strategy,
             mode=task.mode,
             account=task.account,
+            broker=task.broker,
             state=sign.state.value,
             feed_age_s=max(0.0, (sign.ts - sign.until_ns) / NS_PER_SECOND) if sign.until_ns else None,
             last_event="",
@@ -642,6 +650,9 @@ class _SessionRun:
             troubles={subject: self._redact(reason) for subject, reason in sign.unhealthy.items()},
         )
         heart.beat(beat)
+        if not self._has_beaten:
+            self._has_beaten = True
+            heart.drop_left_behind(beat)
         obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]
         if sign.state.value != "ACTIVE":
             obstacles.append(f"trading is {sign.state.value}")

@@ -155,7 +155,8 @@ class LiveStore:
 
         Raises
         ------
-        UsageError : it is running in another process that lives, or the id belongs to another account, strategy or date.
+        UsageError : it is running in another process that lives, one trades its account, or the id belongs to another account,
+            strategy or date.
         """
         from sovereign.store.audit import genesis
 
@@ -176,6 +177,9 @@ class LiveStore:
         with self._database.writing() as connection:
             self._database.lock(connection, "live_sessions")
             row = connection.execute(select(table).where(table.c.id == session.id)).first()
+            running = select(table).where(table.c.account == session.account, table.c.status == RUNNING)
+            for other in connection.execute(running.where(table.c.id != session.id)):
+                _check_free(other, session, me)
             if row is None:
                 connection.execute(
                     table.insert().values(
@@ -436,9 +440,22 @@ def _check_same(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
             f"session was '{session.id}' for {', '.join(given)}, but belongs to {row.account}, {row.strategy}, {row.mode}, "
             f"{row.trade_date}; give another session another id"
         )
-    holder = ProcessIdentity(pid=row.pid, host=row.host, token=row.process_token)
-    if row.status == RUNNING and holder != me and holder.host == me.host and not is_gone(holder):
+    if row.status == RUNNING and _is_held(row, me):
         raise UsageError(f"session was '{session.id}', which process {row.pid} is running; stop that one first")
+
+
+def _check_free(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
+    # Two processes on one account would take each other's orders for strangers, and each other's commands.
+    if _is_held(row, me):
+        raise UsageError(
+            f"account was '{session.account}', which process {row.pid} trades already (session '{row.id}'); stop that one "
+            f"first, or give this one another account"
+        )
+
+
+def _is_held(row: Any, me: ProcessIdentity) -> bool:
+    holder = ProcessIdentity(pid=row.pid, host=row.host, token=row.process_token)
+    return holder != me and holder.host == me.host and not is_gone(holder)
 
 
 def _to_session(row: Any) -> LiveSession:

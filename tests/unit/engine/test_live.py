@@ -45,6 +45,51 @@ def test_trade_of_a_person_when_asked_for_then_takes_the_door_and_fills(tmp_path
     assert [event.trade.gross for event in bench.events if isinstance(event, TradeClosed)] == [Decimal(25)]
 
 
+def test_flip_when_the_closing_order_is_rejected_then_it_is_given_up_and_nothing_is_opened_later(tmp_path):
+    link = HandLink()
+
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: bench.held() == 1
+        link.fills = None
+        yield command("trade", symbol="ES", side="SELL", qty=1, flip="yes", stop_ticks=16, target_ticks=40)
+        yield lambda: len([name for name, _ in link.requests if name == "NEW"]) == 2
+        leaving = list(link.orders)[-1]
+        link.tell(OrderEvent.REJECT, leaving, reason="the market is closed")
+        del link.orders[leaving]
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        link.fills = 20_000
+        yield command("flatten")
+        yield lambda: bench.held() == 0
+        bench.push(1, 20_000)
+        yield lambda: bench.conductor.until_ns >= TEN + S
+
+    bench = play(tmp_path, script, link)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    (notice,) = bench.seen("COMMAND_REFUSED")
+    assert "given up" in notice.text
+    assert "is REJECTED" in notice.text
+    assert bench.held() == 0
+    assert [order.side for order in link.orders.values() if order.filled_qty] == ["BUY", "SELL"]
+
+
+def test_resume_when_a_kill_is_named_then_it_is_cleared_with_what_else_a_person_may_clear(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        yield command("halt", cause="kill")
+        yield lambda: bench.engine.state is TradingState.HALTED
+        yield command("halt")
+        yield command("resume", by="bob")
+        yield lambda: len(bench.seen("COMMAND_TAKEN")) == 3
+        assert bench.engine.state is TradingState.HALTED
+        yield command("resume", by="bob", kill="true")
+        yield lambda: bench.engine.state is TradingState.ACTIVE
+
+    bench = play(tmp_path, script)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+
+
 def test_halt_when_a_person_orders_it_then_everything_is_closed_and_stays_so_until_resumed_by_name(tmp_path):
     def script(bench):
         yield ready(bench)
