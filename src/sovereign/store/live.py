@@ -23,7 +23,7 @@ from sovereign.store.command_queue import CommandQueue
 from sovereign.store.database import Database
 from sovereign.store.order_journal import OrderRequest, SqlOrderJournal, to_request
 from sovereign.store.process import ProcessIdentity, is_gone, this_process
-from sovereign.store.session_state import SqlSessionStates
+from sovereign.store.session_state import SqlSessionStates, account_of
 
 if TYPE_CHECKING:
     from sovereign.store.audit import AuditRow, AuditSink, AuditVerdict
@@ -250,7 +250,7 @@ class LiveStore:
         sessions, states = live_schema.live_sessions.c, live_schema.session_states.c
         query = union(select(sessions.account, sessions.strategy), select(states.account, states.strategy))
         with self._database.reading() as connection:
-            return sorted((row.account, row.strategy) for row in connection.execute(query))
+            return sorted({(account_of(row.account), row.strategy) for row in connection.execute(query)})
 
     # -- signs of life ---------------------------------------------------------------------------------------------------
 

@@ -74,6 +74,14 @@ def _guard_of(
 
     from sovereign.app.cli.kill import keep_kill
     from sovereign.app.ops.guard import Guard, Hours
+    from sovereign.app.ops.heartbeat import read_beats
+
+    is_ours = speaks_for(access, accounts)
+
+    def latch(reason: str) -> None:
+        # Under every name that the account is traded under, or the process that trades it would go on.
+        for name in sorted({access.name, *(beat.account for _, beat in read_beats(settings.heartbeat.file) if is_ours(beat))}):
+            keep_kill(settings, name, "guard", reason)
 
     return Guard(
         access,
@@ -86,9 +94,9 @@ def _guard_of(
         settings.heartbeat.file,
         wall_ns=time.time_ns,
         sink=sink,
-        latch=lambda reason: keep_kill(settings, access.name, "guard", reason),
+        latch=latch,
         failures=(SovereignError, OSError),
-        is_ours=speaks_for(access, accounts),
+        is_ours=is_ours,
     )
 
 

@@ -21,6 +21,7 @@ from sovereign.core.session import NS_PER_SECOND
 from sovereign.store.command_queue import StoredCommand
 from sovereign.store.live import Heartbeat, Latch, LiveSession, LiveStore
 from sovereign.store.live_schema import EVERY_ACCOUNT
+from sovereign.store.session_state import USUAL_BROKER, placed
 
 LATCHING = frozenset({CommandKind.HALT, CommandKind.REDUCE, CommandKind.RESUME})
 """Commands that wait for the next start when nothing runs."""
@@ -168,7 +169,8 @@ class StoreDesk:
             beat = beats.get(session_process(session.id))
             if beat is None or "positions" not in beat.state:
                 continue
-            told.add((session.account, session.strategy))
+            broker = str(beat.state.get("broker") or USUAL_BROKER)
+            told.add((placed(session.account, broker, session.mode), session.strategy))
             found += [
                 HeldView(
                     account=session.account,
