@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sovereign.app.ops.redaction import Redactor
     from sovereign.app.ops.schedule import Agenda
     from sovereign.core.instrument import Instrument
-    from sovereign.core.port import LiveFeed, SignalStream
+    from sovereign.core.port import LiveFeed
     from sovereign.core.session import Session
     from sovereign.engine.conductor import Conductor
     from sovereign.engine.engine import Engine
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from sovereign.engine.lines import Lines
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
-    from sovereign.execution.executor import Executor
-    from sovereign.execution.protection import ProtectionWatch
     from sovereign.research.backtest import Recipe
     from sovereign.risk.door import OneDoor
     from sovereign.store.live import LiveSession as Kept
@@ -363,6 +361,7 @@ class _SessionRun:
         from sovereign.app.ops.schedule import Agenda, session_entries
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
+        from sovereign.research.live import warmed_stream
 
         settings, task, process = self._settings, self._task, self._process
         name = task.session_id(session.trade_date)
@@ -392,7 +391,7 @@ class _SessionRun:
                     path=path,
                     header=header,
                     new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
-                    new_stream=partial(self._warmed, warm),
+                    new_stream=partial(warmed_stream, self._strategy, warm),
                     journal=journal,
                     kept=self._store.live.requests(name),
                     now_ns=now_ns(),
@@ -522,49 +521,9 @@ class _SessionRun:
         return partial(refused_columns, self._strategy)
 
     def _engine(self, sinks: tuple[Any, ...], is_simulated: bool, broker: Any, journal: Any) -> Engine:
-        from sovereign.engine.engine import Engine
-        from sovereign.execution.account import Account
-        from sovereign.execution.fill_model import PerUnitFees
-        from sovereign.research.backtest import charged_instrument
-        from sovereign.risk.door import OneDoor
+        from sovereign.research.live import live_engine
 
-        recipe = self._recipe
-        return Engine(
-            strategy=self._strategy,
-            door=OneDoor(recipe.risk, find=partial(charged_instrument, recipe.execution)),
-            broker=broker,
-            account=Account(recipe.starting_balance),
-            fees=PerUnitFees(dict(recipe.execution.fees), 1),
-            journal=journal,
-            sinks=sinks,
-            is_simulated_data=is_simulated,
-            new_watch=self._watch,
-        )
-
-    def _watch(self, executor: Executor) -> ProtectionWatch:
-        from sovereign.execution.protection import ProtectionWatch
-
-        execution = self._settings.execution
-        return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
-
-    def _warmed(self, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
-        """Return an instrument's signals as the sessions before have left them."""
-        from sovereign.core.columns import Trades
-        from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
-        from sovereign.store.recording import read_recording
-
-        stream = self._strategy.signal_stream(instrument)
-        for path in earlier:
-            session: Session | None = None
-            for item in read_inputs(read_recording(path)):
-                if isinstance(item, SessionOpened):
-                    session = item.session
-                    stream.start_session(session)
-                elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                    stream.advance(item.trades, item.until_ns)
-            if session is not None:
-                stream.advance(Trades.empty(), session.close_ns)
-        return stream
+        return live_engine(self._recipe, self._strategy, broker, journal, sinks=sinks, is_simulated_data=is_simulated)
 
     # While it runs
 
