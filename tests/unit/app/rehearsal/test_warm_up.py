@@ -1,4 +1,4 @@
-"""The days before a rehearsal: a strategy that measures today against them trades in its first hour; without them it does not."""
+"""The days before a rehearsal: a strategy that measures today against them trades in its first hour, without them not."""
 
 from collections import Counter
 from dataclasses import replace
