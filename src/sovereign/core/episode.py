@@ -18,7 +18,7 @@ class Episode:
     features : the numbers of the state at entry, in the order of `feature_names` of the strategy that wrote it; NaN unknown.
     views : (agent, vote or None for an abstention, confidence) of every agent that was asked.
     confidence, size_frac : of the decision, 0..1 and as a fraction of the balance.
-    outcome : 1 won, 0 lost, 0.5 neither, after costs; None while open.
+    outcome : 1 won, 0 lost, 0.5 neither, after costs; None while open, and for good when the end is not known.
     return_frac : of the price in the direction of the trade, before costs; None while open.
     held_bars : (trade date as ISO text, bars) for every session it was held in.
     exit_reason, held_ns, lesson : how it ended, after how long, and in one sentence what it was.
@@ -47,7 +47,7 @@ class EpisodeBook(Protocol):
     """Where episodes are kept. Keeping one again replaces it, so that a session run again changes nothing."""
 
     def closed_before(self, strategy: str, ts: int, limit: int) -> Sequence[Episode]:
-        """Return at most `limit` episodes closed before `ts` (UTC ns), the latest of them, oldest first."""
+        """Return at most `limit` episodes closed before `ts` (UTC ns) with an outcome, the latest of them, oldest first."""
         ...
 
     def open_at(self, strategy: str, ts: int) -> Sequence[Episode]:
@@ -56,6 +56,10 @@ class EpisodeBook(Protocol):
 
     def keep(self, episode: Episode, limit: int) -> None:
         """Keep an episode; at most `limit` of its strategy stay, the latest."""
+        ...
+
+    def drop(self, episode: Episode) -> None:
+        """Forget an episode: an entry that never came to be. One that is not kept is no error."""
         ...
 
 

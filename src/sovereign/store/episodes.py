@@ -24,11 +24,12 @@ class SqlEpisodeBook:
         self._account = account
 
     def closed_before(self, strategy: str, ts: int, limit: int) -> Sequence[Episode]:
-        """Return at most `limit` episodes closed before `ts` (UTC ns), the latest of them, oldest first."""
+        """Return at most `limit` episodes closed before `ts` (UTC ns) with an outcome, the latest of them, oldest first."""
         table = episodes
         query = (
             select(table.c.state)
             .where(table.c.account == self._account, table.c.strategy == strategy, table.c.closed_ns < ts)
+            .where(table.c.outcome.is_not(None))
             .order_by(table.c.closed_ns.desc(), table.c.opened_ns.desc(), table.c.episode_id.desc())
             .limit(limit)
         )
@@ -80,6 +81,14 @@ class SqlEpisodeBook:
             oldest = connection.execute(newest).scalar()
             if oldest is not None:
                 connection.execute(delete(table).where(*own, table.c.opened_ns < oldest))
+
+    def drop(self, episode: Episode) -> None:
+        """Forget an episode; one that is not kept is no error."""
+        table = episodes
+        own = (table.c.account == self._account, table.c.strategy == episode.strategy)
+        with self._database.writing() as connection:
+            self._database.lock(connection, "episodes")
+            connection.execute(delete(table).where(*own, table.c.episode_id == episode.episode_id))
 
 
 def _plain(episode: Episode) -> dict[str, Any]:

@@ -77,6 +77,22 @@ def test_keep_when_the_same_comes_again_then_is_replaced(book):
     assert book.open_at("council", 120) != []
 
 
+def test_closed_before_when_an_end_is_not_known_then_is_left_out(book):
+    book.keep(replace(episode(1, closed_ns=150), outcome=None), 10)
+    assert book.closed_before("council", 1_000, 10) == []
+    assert book.open_at("council", 1_000) == []
+
+
+def test_drop_when_kept_or_not_then_it_is_gone(book):
+    for number in (1, 2):
+        book.keep(episode(number), 10)
+    book.keep(episode(1, strategy="other"), 10)
+    book.drop(episode(1))
+    book.drop(episode(7))
+    assert [e.episode_id for e in book.open_at("council", 1_000)] == ["e2"]
+    assert len(book.open_at("other", 1_000)) == 1
+
+
 def test_keep_when_more_than_the_limit_then_the_oldest_go(book):
     for number in range(8):
         book.keep(episode(number, closed_ns=number * 100 + 1), 3)
