@@ -298,7 +298,7 @@ class _SessionRun:
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
         if isinstance(self._strategy, EpisodeKeeper):
-            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.account))
+            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.account, self._say_skipped))
         self._said = 0.0
         self._shown: tuple[Any, ...] = ()
         self._send_digest: Callable[[], None] = _nothing
@@ -588,6 +588,13 @@ class _SessionRun:
         return stream
 
     # While it runs
+
+    def _say_skipped(self, text: str) -> None:
+        """Say that something kept could not be used."""
+        severity = Severity.WARNING
+        notice = Notice(ts=now_ns(), code=NoticeCode.FAILURE, severity=severity, subject="episodes", text=text)
+        self._log(notice)
+        self._alerts.sink(notice)
 
     def _log(self, event: Any) -> None:
         from sovereign.app.ops.log import log_notice

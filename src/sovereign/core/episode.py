@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -41,6 +42,43 @@ class Episode:
     exit_reason: str = ""
     held_ns: int = 0
     lesson: str = ""
+
+
+def flaw_of(episode: Episode) -> str:
+    """Return what is wrong with an episode, in words; empty when nothing is.
+
+    Prices, votes and outcomes go into statistics, where one bad number spoils all: a vote is +1, 0, -1 or None, an outcome
+    lies in 0..1 or is None, and every number is finite, but for features, which may be NaN.
+    """
+    whole = {"opened_ns": episode.opened_ns, "side": episode.side, "held_ns": episode.held_ns}
+    if episode.closed_ns is not None:
+        whole["closed_ns"] = episode.closed_ns
+    for name, value in whole.items():
+        if not isinstance(value, int):
+            return f"{name} was {value!r}; it must be a whole number"
+    if episode.side not in (1, -1):
+        return f"side was {episode.side}; it must be +1 or -1"
+    if not all(_is_number(value) and not math.isinf(value) for value in episode.features):
+        return f"features were {episode.features}; each must be finite or NaN"
+    numbers = {"confidence": episode.confidence, "size_frac": episode.size_frac}
+    for agent, vote, confidence in episode.views:
+        if vote is not None and vote not in (1, 0, -1):
+            return f"vote of {agent} was {vote!r}; it must be 1, 0, -1 or None"
+        numbers[f"confidence of {agent}"] = confidence
+    if episode.return_frac is not None:
+        numbers["return_frac"] = episode.return_frac
+    if episode.outcome is not None:
+        numbers["outcome"] = episode.outcome
+    for name, value in numbers.items():
+        if not _is_number(value) or not math.isfinite(value):
+            return f"{name} was {value!r}; it must be a finite number"
+    if episode.outcome is not None and not 0.0 <= episode.outcome <= 1.0:
+        return f"outcome was {episode.outcome}; it must lie in 0..1"
+    return ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 class EpisodeBook(Protocol):

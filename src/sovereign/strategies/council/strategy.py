@@ -57,7 +57,10 @@ FEATURES = (
     "amihud_percentile",
     "impact_percentile",
 )
-"""Fields of the bar that make an episode's state, with the distances to VWAP and to the magnet in ATRs after them."""
+"""Fields of the bar that make an episode's state, with the distances to `PLACES` in ATRs after them."""
+
+PLACES = ("vwap", "magnet")
+"""Prices of the bar whose distance from the close, in ATRs, belongs to the state."""
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class CouncilStrategy:
         self._agents = {name: agent for name, agent in AGENTS.items() if name not in config.without}
         self._is_gated = "regime_gating" not in config.without
         self._has_memory = "memory" not in config.without
-        self.memory = Memory(config.memory, AGENTS)
+        self.memory = Memory(config.memory, AGENTS, len(FEATURES) + len(PLACES))
         self._book: EpisodeBook | None = None
         self._holdings: dict[str, _Holding] = {}
         self._session: Session | None = None
@@ -257,10 +260,17 @@ class CouncilStrategy:
         size = sized(confidence, row.volatility, others, combined.size_factor, position)
         alone = sized(plain, row.volatility, others, combined.size_factor, position)
         stop_ticks = 0 if math.isnan(size.stop_frac) else math.ceil(size.stop_frac * row.close)
-        age = (moment.ts - row.known_at) / (config.bar_seconds * NS_PER_SECOND)
+        age = max(moment.ts - row.known_at, silence_before(moment)) / (config.bar_seconds * NS_PER_SECOND)
         checks = (
             *combined.checks,
-            Check("fresh", age, float(config.regime.stale_bars), "bars", age < config.regime.stale_bars),
+            Check(
+                "fresh",
+                age,
+                float(config.regime.stale_bars),
+                "bars",
+                age < config.regime.stale_bars,
+                "age of the bar, or of what was missing before it in the regular hours",
+            ),
             Check("measured", row.volatility, 0.0, "fraction a year", row.volatility >= 0.0, "volatility sets size and stop"),
             Check("confidence", confidence, position.min_confidence, "fraction", confidence >= position.min_confidence),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
@@ -301,6 +311,7 @@ class CouncilStrategy:
             "memory_weight": recall.weight,
             "memory_probability": recall.probability,
             "memory_adjustment": recall.adjustment,
+            **({"memory_ignored": self.memory.ignored} if self.memory.ignored else {}),
             "without_memory_confidence": plain,
             "without_memory_size_frac": _known(alone.size_frac),
             "without_memory_taken": int(would_be and plain >= position.min_confidence),
@@ -333,7 +344,7 @@ class CouncilStrategy:
 
     def _episode(self, moment: Moment, row: Any, views: Sequence[AgentView], side: Side, confidence: float) -> Episode:
         features = [float(getattr(row, name)) for name in FEATURES]
-        features += [(place - row.close) / row.atr if row.atr > 0.0 else math.nan for place in (row.vwap, row.magnet)]
+        features += [(getattr(row, name) - row.close) / row.atr if row.atr > 0.0 else math.nan for name in PLACES]
         return Episode(
             episode_id=f"{self.name}-{moment.symbol}-{moment.ts}",
             strategy=self.name,
@@ -346,6 +357,17 @@ class CouncilStrategy:
             confidence=confidence,
             size_frac=0.0,
         )
+
+
+def silence_before(moment: Moment) -> int:
+    """Return for how long before its bar no bar was open, within the regular hours of the session (ns).
+
+    The first bar of a session is measured from the regular open on.
+    """
+    session, index = moment.session, moment.index
+    began = int(moment.rows["open_ns"][index])
+    before = int(moment.rows["known_at"][index - 1]) if index else session.regular_open_ns
+    return max(0, began - before)
 
 
 def _is_unknown(value: float) -> bool:

@@ -161,6 +161,29 @@ def test_decide_when_the_bar_is_old_then_not_fresh():
     assert [check.name for check in proposal.checks if not check.passed] == ["fresh"]
 
 
+@pytest.mark.parametrize(("missing", "failed"), [(0, []), (1, []), (2, ["fresh"]), (9, ["fresh"])])
+@pytest.mark.parametrize("is_first", [False, True], ids=["in mid-session", "at the open"])
+def test_decide_when_bars_before_are_missing_then_not_fresh(missing, failed, is_first):
+    """Two five-minute bars are the limit (`regime.stale_bars`); the night before the first bar is not missing."""
+    width, opens = 300 * 10**9, SESSIONS[0].regular_open_ns
+    rows = np.concatenate([row(**UP), row(**UP)])
+    rows["open_ns"][0], rows["known_at"][0] = opens, opens + width
+    rows["open_ns"][1] = opens + (missing if is_first else 1 + missing) * width
+    rows["known_at"][1] = rows["open_ns"][1] + width
+    moment = moment_of(rows[1:]) if is_first else moment_of(rows, 1)
+    proposal = only(strategy_of().decide(moment))
+    assert [check.name for check in proposal.checks if not check.passed] == failed
+    assert next(check for check in proposal.checks if check.name == "fresh").value == missing
+    assert (proposal.intent is None) == bool(failed)
+
+
+def test_decide_when_more_missing_bars_are_allowed_then_enters():
+    late = row(**UP, open_ns=SESSIONS[0].regular_open_ns + 3 * 300 * 10**9)
+    refused, allowed = (only(strategy_of(regime={"stale_bars": bars}).decide(moment_of(late))) for bars in (2, 4))
+    assert refused.intent is None
+    assert allowed.intent is not None
+
+
 @pytest.mark.parametrize("held", [7, -7], ids=["long", "short"])
 def test_decide_when_held_for_as_many_bars_as_allowed_then_closes(held):
     strategy, rows = strategy_of(position={"max_bars": 5}), random_rows()
@@ -509,6 +532,20 @@ def test_memory_when_its_like_was_won_then_surer_and_never_larger_than_the_cap()
     assert recalled.confidence > plain.confidence
     assert recalled.inputs["without_memory_confidence"] == plain.confidence
     assert recalled.inputs["without_memory_size_frac"] < recalled.inputs["size_frac"] <= 0.15
+
+
+def test_memory_when_the_book_has_episodes_of_another_release_then_decides_without_them_and_says_how_many():
+    strategy = strategy_of()
+    only(strategy.decide(moment_of(row(**UP))))
+    entry = strategy._holdings["SPY"].entry
+    before = replace(entry, opened_ns=1, closed_ns=2, outcome=1.0)
+    older = [replace(before, episode_id=f"o{n}", features=entry.features[:10]) for n in range(30)]
+    again = strategy_of()
+    again.use_book(ListBook([*older, replace(before, episode_id="own")]))
+    again.start_session(SESSIONS[0], SPY)
+    proposal = only(again.decide(moment_of(row(**UP))))
+    assert (proposal.inputs["memory_ignored"], len(again.memory)) == (30, 1)
+    assert proposal.intent is not None
 
 
 def test_memory_when_left_out_then_neither_asks_nor_adjusts():
