@@ -50,28 +50,25 @@ def flaw_of(episode: Episode) -> str:
     Prices, votes and outcomes go into statistics, where one bad number spoils all: a vote is +1, 0, -1 or None, an outcome
     lies in 0..1 or is None, and every number is finite, but for features, which may be NaN.
     """
-    whole = {"opened_ns": episode.opened_ns, "side": episode.side, "held_ns": episode.held_ns}
-    if episode.closed_ns is not None:
-        whole["closed_ns"] = episode.closed_ns
-    for name, value in whole.items():
-        if not isinstance(value, int):
-            return f"{name} was {value!r}; it must be a whole number"
+    whole = (
+        episode.opened_ns,
+        episode.side,
+        episode.held_ns,
+        episode.opened_ns if episode.closed_ns is None else episode.closed_ns,
+    )
+    if not all(isinstance(value, int) for value in whole):
+        return f"(opened, side, held, closed) were {whole}; they must be whole numbers"
     if episode.side not in (1, -1):
         return f"side was {episode.side}; it must be +1 or -1"
     if not all(_is_number(value) and not math.isinf(value) for value in episode.features):
         return f"features were {episode.features}; each must be finite or NaN"
-    numbers = {"confidence": episode.confidence, "size_frac": episode.size_frac}
-    for agent, vote, confidence in episode.views:
-        if vote is not None and vote not in (1, 0, -1):
-            return f"vote of {agent} was {vote!r}; it must be 1, 0, -1 or None"
-        numbers[f"confidence of {agent}"] = confidence
-    if episode.return_frac is not None:
-        numbers["return_frac"] = episode.return_frac
-    if episode.outcome is not None:
-        numbers["outcome"] = episode.outcome
-    for name, value in numbers.items():
-        if not _is_number(value) or not math.isfinite(value):
-            return f"{name} was {value!r}; it must be a finite number"
+    votes = [vote for _, vote, _ in episode.views if vote is not None and vote not in (1, 0, -1)]
+    if votes:
+        return f"a vote was {votes[0]!r}; it must be 1, 0, -1 or None"
+    numbers = [episode.confidence, episode.size_frac, *(confidence for _, _, confidence in episode.views)]
+    numbers += [value for value in (episode.outcome, episode.return_frac) if value is not None]
+    if not all(_is_number(value) and math.isfinite(value) for value in numbers):
+        return f"confidence, size, confidence of agents, outcome and return were {numbers}; each must be a finite number"
     if episode.outcome is not None and not 0.0 <= episode.outcome <= 1.0:
         return f"outcome was {episode.outcome}; it must lie in 0..1"
     return ""

@@ -15,7 +15,6 @@ from sovereign.core.errors import DataError, UsageError
 from sovereign.store.database import Database
 from sovereign.store.live_schema import episodes
 
-
 _VERSION = 1
 """Of the JSON that an episode is kept as. Keys may come with a default and without a new number; a new meaning needs one."""
 
@@ -104,7 +103,6 @@ class SqlEpisodeBook:
         with self._database.writing() as connection:
             self._database.lock(connection, "episodes")
             connection.execute(delete(table).where(*own, table.c.episode_id == episode.episode_id))
-
 
     def _read(self, strategy: str, states: Iterable[str]) -> list[Episode]:
         read: list[Episode] = []

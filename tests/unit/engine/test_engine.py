@@ -84,7 +84,9 @@ class Watcher(Wishes):
         return super().decide(moment)
 
 
-def run(prices, wishes, row_seconds, *, balance="100000", start=OPEN, latency_s=0.0, end=True, risk=None, fees=None, kind=Wishes):
+def run(
+    prices, wishes, row_seconds, *, balance="100000", start=OPEN, latency_s=0.0, end=True, risk=None, fees=None, kind=Wishes
+):
     """Trade a tape with a row after each of `row_seconds`; returns the engine and everything it said."""
     events = []
     config = {"excluded_windows": (), "stale_data_s": 3_600, "can_inputs_be_unknown": True, **(risk or {})}

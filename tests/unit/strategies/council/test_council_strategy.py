@@ -373,9 +373,7 @@ def each_day(book, config, is_anew, days=SESSIONS[1:41]):
 @pytest.mark.parametrize("is_anew", [False, True], ids=["one instance", "an instance a session"])
 def test_time_stop_when_bars_are_daily_then_counts_over_sessions_and_the_trade_is_remembered(is_anew):
     book = ListBook()
-    for number, strategy, said in each_day(book, DAILY, is_anew):
-        if said:
-            break
+    number, strategy, said = next(day for day in each_day(book, DAILY, is_anew) if day[2])
     assert (number, only(said).checks[0].name, only(said).inputs["held_bars"]) == (24, "time_stop", 24)
     exit_ns = SESSIONS[25].regular_open_ns
     strategy.on_trade(trade_of(Side.BUY, SESSIONS[1].regular_open_ns, exit_ns))
@@ -487,15 +485,15 @@ def test_time_stop_when_the_position_was_turned_then_counts_anew_and_nothing_is_
     days = each_day(book, config, is_anew=False, days=SESSIONS[1:3])
     list(days)
     strategy = None
-    for number, session in enumerate(SESSIONS[3:9], 1):
+    said = []
+    for session in SESSIONS[3:7]:
         if is_anew or strategy is None:
             strategy = strategy_of(**config)
             strategy.use_book(book)
         strategy.start_session(session, SPY)
-        said = strategy.decide(moment_of(row(**UP, known_at=session.regular_close_ns), held=-7, session=session))
-        if said:
-            break
-    assert (number, only(said).intent.side) == (4, Side.BUY)
+        said.append(strategy.decide(moment_of(row(**UP, known_at=session.regular_close_ns), held=-7, session=session)))
+    assert said[:3] == [(), (), ()]
+    assert only(said[3]).intent.side is Side.BUY
     strategy.on_trade(trade_of(Side.SELL, SESSIONS[3].regular_open_ns, SESSIONS[7].regular_open_ns))
     assert len(strategy.memory) == 0
     assert {episode.outcome for episode in book.kept.values()} == {None}
