@@ -114,10 +114,8 @@ class SqlEpisodeBook:
                 flaws.append(str(flaw))
         if flaws:
             self.skipped += len(flaws)
-            self._on_skipped(
-                f"{len(flaws)} of {len(flaws) + len(read)} episodes of {strategy} on account '{self._account}' were passed over; "
-                f"the first: {flaws[0]}"
-            )
+            count = f"{len(flaws)} of {len(flaws) + len(read)} episodes"
+            self._on_skipped(f"{count} of {strategy} on account '{self._account}' were passed over; the first: {flaws[0]}")
         return read
 
 
