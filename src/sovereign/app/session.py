@@ -311,7 +311,7 @@ class _SessionRun:
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
         if isinstance(self._strategy, EpisodeKeeper):
-            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.place))
+            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.place, self._say_skipped))
         self._said = 0.0
         self._has_beaten = False
         self._shown: tuple[Any, ...] = ()
@@ -526,6 +526,13 @@ class _SessionRun:
         return live_engine(self._recipe, self._strategy, broker, journal, sinks=sinks, is_simulated_data=is_simulated)
 
     # While it runs
+
+    def _say_skipped(self, text: str) -> None:
+        """Say that something kept could not be used."""
+        severity = Severity.WARNING
+        notice = Notice(ts=now_ns(), code=NoticeCode.FAILURE, severity=severity, subject="episodes", text=text)
+        self._log(notice)
+        self._alerts.sink(notice)
 
     def _log(self, event: Any) -> None:
         from sovereign.app.ops.log import log_notice

@@ -153,7 +153,11 @@ class SignalStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a strategy may look at when it is asked: the present row, its candidates, and everything before."""
+    """What a strategy may look at when it is asked: the present row, its candidates, and everything before.
+
+    `open_positions` counts those of the whole account at this moment; `is_entering` says that an order of this symbol is still
+    at work that may open one.
+    """
 
     ts: int
     symbol: str
@@ -163,6 +167,8 @@ class Moment:
     candidates: NDArray[Any]
     position_quantity: int
     last_ticks: int
+    open_positions: int = 0
+    is_entering: bool = False
 
     @property
     def row(self) -> np.void:

@@ -283,6 +283,9 @@ class _ReadBook:
     def keep(self, episode: Episode, limit: int) -> None:
         """Keep nothing."""
 
+    def drop(self, episode: Episode) -> None:
+        """Drop nothing."""
+
 
 def _strategy(recorded: Recorded) -> Strategy:
     strategy = load_strategy(recorded.recipe.strategy, recorded.recipe.strategy_config)
