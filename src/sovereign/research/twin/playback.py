@@ -31,6 +31,7 @@ from sovereign.engine.inputs import (
     CommandReceived,
     ConnectionChanged,
     CorrectionMade,
+    EvidenceReceived,
     HealthChanged,
     Input,
     MarginsChanged,
@@ -235,9 +236,12 @@ def without_people(inputs: Iterable[Input]) -> tuple[Input, ...]:
 
 
 def market_alone(inputs: Sequence[Input], until_ns: int) -> tuple[Input, ...]:
-    """Return the session's opening, each tape whole and in order of time, and the close if it came to that."""
+    """Return the session's opening, each tape whole and in order of time, and the close if it came to that.
+
+    What scouts saw comes first, each with the time from which it was known.
+    """
     opened = next(item for item in inputs if isinstance(item, SessionOpened))
-    kept: list[Input] = [opened]
+    kept: list[Input] = [opened, *(item for item in inputs if isinstance(item, EvidenceReceived))]
     tapes: dict[str, list[Trades]] = {}
     for item in inputs:
         if isinstance(item, Slice):

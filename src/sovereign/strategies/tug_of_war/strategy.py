@@ -24,11 +24,14 @@ from numpy.typing import NDArray
 from sovereign.core.decision import Check, Proposal, RefusedColumns
 from sovereign.core.episode import Episode, EpisodeBook
 from sovereign.core.instrument import Instrument
+from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.position import Trade
 from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, Session
+from sovereign.core.tape import TapeSnapshot
 from sovereign.feeds.earnings import EarningsCalendar, EarningsState, read_earnings
+from sovereign.signals.evidence import EvidenceBook
 from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
 from sovereign.signals.tug_of_war import TugStream
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
@@ -127,6 +130,13 @@ class TugOfWarStrategy:
     def use_evidence(self, evidence: Evidence) -> None:
         """Read the tape and the news from `evidence` from now on."""
         self.board.evidence = evidence
+
+    def on_evidence(self, known_ns: int, snapshots: Sequence[TapeSnapshot], readings: Sequence[NewsReading]) -> None:
+        """Take what scouts have seen (`core.port.EvidenceListener`); rows from `known_ns` on look at it."""
+        book = self.board.evidence
+        if not isinstance(book, EvidenceBook):
+            book = self.board.evidence = EvidenceBook()
+        book.take(known_ns, snapshots, readings)
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the rows of one symbol; a benchmark's wake nobody."""
