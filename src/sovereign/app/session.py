@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sovereign.app.brokers import VENUE, connections
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
-from sovereign.app.readers import CommandPoller, StoreWriter
+from sovereign.app.readers import CommandPoller, EvidencePoller, StoreWriter
 from sovereign.core.episode import EpisodeKeeper
 from sovereign.core.errors import (
     BrokerError,
@@ -29,8 +29,9 @@ from sovereign.core.errors import (
     RiskHaltError,
 )
 from sovereign.core.event import Notice, NoticeCode, Severity
+from sovereign.core.port import EvidenceListener
 from sovereign.core.session import NS_PER_SECOND
-from sovereign.strategies import load_strategy
+from sovereign.strategies import benchmarks_of, load_strategy
 
 if TYPE_CHECKING:
     from datetime import date
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from sovereign.app.ops.heartbeat import Heartbeat
     from sovereign.app.ops.redaction import Redactor
     from sovereign.app.ops.schedule import Agenda
+    from sovereign.app.warm_up import EarlierData
+    from sovereign.core.configuration import Configuration
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import LiveFeed, SignalStream
     from sovereign.core.session import Session
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from sovereign.engine.lines import Lines
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
+    from sovereign.engine.warm_up import EarlierBars
     from sovereign.execution.broker import BrokerSnapshot
     from sovereign.execution.executor import Executor
     from sovereign.execution.protection import ProtectionWatch
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
 
 PAPER, LIVE = "paper", "live"
 _COMMAND_EVERY_S = 0.1
+_EVIDENCE_EVERY_S = 0.5
 _ENDED = "ended"
 _logger = logging.getLogger("sovereign.session")
 
@@ -116,6 +121,12 @@ def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str
 def recording_path(settings: Settings, session_id: str) -> Path:
     """Return where a session's input is recorded."""
     return settings.session.folder / f"{session_id}.rec"
+
+
+def benchmarks_first(section: Configuration, instruments: Sequence[Instrument]) -> tuple[Instrument, ...]:
+    """Return a session's instruments with a strategy's benchmarks in front: what they say is looked up by the others."""
+    wanted = {symbol: place for place, symbol in enumerate(benchmarks_of(section))}
+    return tuple(sorted(instruments, key=lambda one: wanted.get(one.symbol, len(wanted))))
 
 
 def warm_up_recordings(settings: Settings, store: Store, task: Task, before: date) -> list[Path]:
@@ -350,6 +361,7 @@ class _SessionRun:
         """Trade a session, or, when it was cut off and its date is over (`is_late`), settle it."""
         from sovereign.app.ops.schedule import Agenda, session_entries
         from sovereign.engine.assembly import prepare
+        from sovereign.engine.live import no_evidence
         from sovereign.engine.recovery import AfterReplay
 
         settings, task, process = self._settings, self._task, self._process
@@ -357,8 +369,10 @@ class _SessionRun:
         path = recording_path(settings, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._compile(session, instruments)
+        instruments = benchmarks_first(self._recipe.strategy_config, instruments)
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
-        header = self._header(session, warm)
+        bars = self._earlier_bars(path, session, instruments, warm)
+        header = self._header(session, warm, bars)
         state = self._store.live.states.load(task.account, task.strategy)
         opening = replace(self._opening(lines, state), number=getattr(lines.link, "private_seq", 0))
         record = self._begin(name, session, path, header, instruments, feed.is_simulated)
@@ -367,6 +381,7 @@ class _SessionRun:
         writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
         taken = self._store.live.commands.unanswered(name, now_ns())  # by a life of this session that died over them
         commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S, taken=taken)
+        evidence = self._evidence(feed, session, instruments)
         heart = self._heartbeat(writer, name)
         agenda = Agenda(session_entries(settings.schedule, session.calendar), session.open_ns)
         self._send_digest = once(partial(self._digest, record, session))
@@ -380,12 +395,13 @@ class _SessionRun:
                     path=path,
                     header=header,
                     new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
-                    new_stream=partial(self._warmed, warm),
+                    new_stream=partial(self._warmed, warm, None if bars is None else bars.feed),
                     journal=journal,
                     kept=self._store.live.requests(name),
                     now_ns=now_ns(),
                     monotonic=time.monotonic,
                     commands=commands,
+                    evidence=evidence or no_evidence,
                     on_heartbeat=partial(self._beat, name, heart, agenda, writer),
                     finish=lambda: _told(audit.finish_replay()),
                     sinks=quiet,
@@ -401,6 +417,8 @@ class _SessionRun:
             process.is_running(None)
             heart.close(is_orderly=is_orderly)
             commands.close()
+            if evidence is not None:
+                evidence.close()
             writer.close()
             run.close()
         conductor = prepared.conductor
@@ -425,7 +443,49 @@ class _SessionRun:
             stream.start_session(session)
             stream.advance(Trades.empty(), session.open_ns)
 
-    def _header(self, session: Session, warm: Sequence[Path]) -> dict[str, Any]:
+    def _earlier_bars(
+        self, path: Path, session: Session, instruments: Sequence[Instrument], warm: Sequence[Path]
+    ) -> EarlierData | None:
+        """Return what of the catalog warms signals up; a session that goes on has begun with what its recording names."""
+        from sovereign.app.warm_up import earlier_bars, named_bars
+        from sovereign.store.recording import read_header
+
+        symbols = [instrument.symbol for instrument in instruments]
+        begun = None
+        if path.is_file():
+            try:
+                begun = read_header(path)
+            except CorruptFileError:
+                _logger.debug("%s has no whole header; it begins anew", path)
+        if begun is not None:
+            return named_bars(self._settings, symbols, begun)
+        before = self._first_recorded(warm) or session.trade_date
+        return earlier_bars(self._settings, self._recipe.strategy_config, symbols, before, len(warm))
+
+    @staticmethod
+    def _first_recorded(warm: Sequence[Path]) -> date | None:
+        from datetime import date
+
+        from sovereign.store.recording import read_header
+
+        return date.fromisoformat(str(read_header(warm[0])["trade_date"])) if warm else None
+
+    def _evidence(self, feed: LiveFeed, session: Session, instruments: Sequence[Instrument]) -> EvidencePoller | None:
+        """Return what looks for the scouts' evidence, for a strategy that listens; None for any other."""
+        from sovereign.app.scout_desk import is_awaited, silence_limits
+
+        if not isinstance(self._strategy, EvidenceListener):
+            return None
+        return EvidencePoller(
+            self._store,
+            [instrument.symbol for instrument in instruments],
+            feed.clock.now_ns,
+            every_s=_EVIDENCE_EVERY_S,
+            limits_min=silence_limits(self._recipe.strategy_config),
+            is_awaited=partial(is_awaited, session),
+        )
+
+    def _header(self, session: Session, warm: Sequence[Path], bars: EarlierData | None) -> dict[str, Any]:
         from sovereign.research.runner import code_hash
         from sovereign.store.runs import digest
 
@@ -438,6 +498,7 @@ class _SessionRun:
             "code": code_hash(),
             "settings": digest(kept_settings(self._settings)),
             "warm_up": [kept.name for kept in warm],
+            **({} if bars is None else {"warm_up_bars": bars.name}),
         }
 
     def _opening(self, lines: Lines, state: SessionState | None) -> Opening:
@@ -568,24 +629,12 @@ class _SessionRun:
         execution = self._settings.execution
         return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
 
-    def _warmed(self, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
+    def _warmed(self, earlier: Sequence[Path], bars: EarlierBars | None, instrument: Instrument) -> SignalStream:
         """Return an instrument's signals as the sessions before have left them."""
-        from sovereign.core.columns import Trades
-        from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
-        from sovereign.store.recording import read_recording
+        from sovereign.engine.warm_up import warm_up
 
-        stream = self._strategy.signal_stream(instrument)
-        for path in earlier:
-            session: Session | None = None
-            for item in read_inputs(read_recording(path)):
-                if isinstance(item, SessionOpened):
-                    session = item.session
-                    stream.start_session(session)
-                elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                    stream.advance(item.trades, item.until_ns)
-            if session is not None:
-                stream.advance(Trades.empty(), session.close_ns)
-        return stream
+        strategy = self._strategy
+        return warm_up(strategy.signal_stream, instrument, earlier, bars=bars, strategy=strategy)
 
     # While it runs
 

@@ -145,22 +145,9 @@ def _engine(settings: Settings, strategy: Strategy, broker: Any, sink: Any) -> E
 
 
 def _warmed(strategy: Strategy, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
-    from sovereign.core.columns import Trades
-    from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
-    from sovereign.store.recording import read_recording
+    from sovereign.engine.warm_up import warm_up
 
-    stream = strategy.signal_stream(instrument)
-    for path in earlier:
-        session = None
-        for item in read_inputs(read_recording(path)):
-            if isinstance(item, SessionOpened):
-                session = item.session
-                stream.start_session(session)
-            elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                stream.advance(item.trades, item.until_ns)
-        if session is not None:
-            stream.advance(Trades.empty(), session.close_ns)
-    return stream
+    return warm_up(strategy.signal_stream, instrument, earlier, strategy=strategy)
 
 
 # What the store kept, read without the code that wrote it.

@@ -44,6 +44,7 @@ from sovereign.engine.inputs import (
     read_inputs,
 )
 from sovereign.engine.recovery import RECOVERY
+from sovereign.engine.warm_up import EarlierBars, warm_up
 from sovereign.execution.account import Account
 from sovereign.execution.broker import Broker, BrokerCapabilities
 from sovereign.execution.brokers.remote import RemoteBroker
@@ -70,6 +71,7 @@ class Recorded:
     Parameters
     ----------
     inputs : all of them, in order. warm_up : recordings of the sessions before, from which signals are warmed up.
+    bars : recorded bars of the catalog before those, if signals were warmed up from them as well.
     late_notice_ns : `live.late_notice_s` of the session. book : what the strategy remembers; it is read and never written.
     """
 
@@ -79,6 +81,7 @@ class Recorded:
     warm_up: tuple[Path, ...] = ()
     late_notice_ns: int = NS_PER_MINUTE
     book: EpisodeBook | None = None
+    bars: EarlierBars | None = None
 
     @property
     def opened(self) -> SessionOpened:
@@ -112,6 +115,7 @@ def read_recorded(
     warm_up: Sequence[Path] = (),
     late_notice_ns: int = NS_PER_MINUTE,
     book: EpisodeBook | None = None,
+    bars: EarlierBars | None = None,
 ) -> Recorded:
     """Read a recording; see `Recorded` for the parameters.
 
@@ -127,6 +131,7 @@ def read_recorded(
         warm_up=tuple(warm_up),
         late_notice_ns=late_notice_ns,
         book=book,
+        bars=bars,
     )
     _ = recorded.opened
     return recorded
@@ -360,15 +365,5 @@ def _fresh(item: Input) -> Input:
 
 def _warmed(recorded: Recorded, engine: Engine, instrument: Instrument) -> SignalStream:
     """Return an instrument's signals as the sessions before have left them."""
-    stream = engine.strategy.signal_stream(instrument)
-    for path in recorded.warm_up:
-        session = None
-        for item in read_inputs(read_recording(path)):
-            if isinstance(item, SessionOpened):
-                session = item.session
-                stream.start_session(session)
-            elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                stream.advance(item.trades, item.until_ns)
-        if session is not None:
-            stream.advance(Trades.empty(), session.close_ns)
-    return stream
+    strategy = engine.strategy
+    return warm_up(strategy.signal_stream, instrument, recorded.warm_up, bars=recorded.bars, strategy=strategy)
