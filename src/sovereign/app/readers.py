@@ -265,7 +265,9 @@ class EvidencePoller:
             self._stop.wait(self._every_s)
 
     def _look(self, now: int) -> None:
-        snapshots = [one for one in self._scouts.latest_snapshots(self._symbols, now) if self._is_new("tape", one.symbol, one.ts)]
+        snapshots = [
+            one for one in self._scouts.latest_snapshots(self._symbols, now) if self._is_new("tape", one.symbol, one.ts)
+        ]
         readings = [one for one in self._scouts.latest_readings(self._symbols, now) if self._is_new("news", one.symbol, one.ts)]
         if snapshots or readings:
             self._found.append(Seen(snapshots=tuple(snapshots), readings=tuple(readings)))

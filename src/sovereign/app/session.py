@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sovereign.app.brokers import VENUE, connections
+from sovereign.app.company import Company
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
-from sovereign.app.readers import CommandPoller, EvidencePoller, StoreWriter
+from sovereign.app.readers import CommandPoller, StoreWriter
 from sovereign.core.episode import EpisodeKeeper
 from sovereign.core.errors import (
     BrokerError,
@@ -29,7 +30,6 @@ from sovereign.core.errors import (
     RiskHaltError,
 )
 from sovereign.core.event import Notice, NoticeCode, Severity
-from sovereign.core.port import EvidenceListener
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.strategies import benchmarks_of, load_strategy
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sovereign.app.ops.heartbeat import Heartbeat
     from sovereign.app.ops.redaction import Redactor
     from sovereign.app.ops.schedule import Agenda
+    from sovereign.app.scout_desk import ScoutDesk
     from sovereign.app.warm_up import EarlierData
     from sovereign.core.configuration import Configuration
     from sovereign.core.instrument import Instrument
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
 
 PAPER, LIVE = "paper", "live"
 _COMMAND_EVERY_S = 0.1
-_EVIDENCE_EVERY_S = 0.5
 _ENDED = "ended"
 _logger = logging.getLogger("sovereign.session")
 
@@ -78,6 +78,7 @@ class Task:
     broker : one of `brokers.BROKERS`. symbols : what to trade at a broker; the simulated venue says what trades there.
     is_once : trade the present or next session, then end. interval_s : seconds between two lines that say how it stands; None
         says nothing.
+    round_minutes : with `is_once`, end after the next multiple of so many minutes was decided on; None: when the session ends.
     """
 
     strategy: str
@@ -89,11 +90,15 @@ class Task:
     symbols: tuple[str, ...] = ()
     is_once: bool = False
     interval_s: float | None = None
+    round_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded:
-    """A session that is over: `exit_code` as the engine said it; `is_late` when it had been cut off, and was only settled."""
+    """A session that is over: `exit_code` as the engine said it; `is_late` when it had been cut off, and was only settled.
+
+    `rounds` were decided on, and `decisions` are theirs, where one round was asked for.
+    """
 
     session_id: str
     exit_code: int
@@ -101,6 +106,8 @@ class Traded:
     is_closed: bool
     recording: Path
     is_late: bool = False
+    rounds: int = 0
+    decisions: tuple[dict[str, Any], ...] = ()
 
 
 def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str]) -> None:
@@ -119,7 +126,8 @@ def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str
 
 
 def recording_path(settings: Settings, session_id: str) -> Path:
-    """Return where a session's input is recorded."""
+    """Return where a session's input is recorded; its folder is made."""
+    settings.session.folder.mkdir(parents=True, exist_ok=True)
     return settings.session.folder / f"{session_id}.rec"
 
 
@@ -225,6 +233,7 @@ class TradingProcess:
         from sovereign.app.ops.account import mark_broker
         from sovereign.app.ops.health import HealthServer, Vitals
         from sovereign.app.ops.metrics import Metrics
+        from sovereign.app.scout_desk import start_scouts
         from sovereign.store.store import Store
 
         settings, task = self.settings, self.task
@@ -235,17 +244,20 @@ class TradingProcess:
             vitals = Vitals(Metrics())
             server = HealthServer(settings.health, vitals)
             alerts = self._alerts()
+            scouts = start_scouts(settings, task, store)
             try:
                 server.start()
                 self._tell_reboot(alerts)
                 while not self.is_stopping.is_set():
-                    traded = _SessionRun(self, store, alerts, vitals).trade()
+                    traded = _SessionRun(self, store, alerts, vitals, scouts).trade()
                     if traded is None:
                         break
                     done.append(traded)
                     if (task.is_once and not traded.is_late) or traded.exit_code or not traded.is_closed:
                         break
             finally:
+                if scouts is not None:
+                    scouts.close()
                 alerts.close()
                 server.close()
         return done
@@ -296,7 +308,9 @@ class TradingProcess:
 class _SessionRun:
     """One session of a trading process: its parts, made anew."""
 
-    def __init__(self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any) -> None:
+    def __init__(
+        self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any, scouts: ScoutDesk | None = None
+    ) -> None:
         from sovereign.store.episodes import SqlEpisodeBook
 
         self._process = process
@@ -306,8 +320,10 @@ class _SessionRun:
         self._store = store
         self._alerts = alerts
         self._vitals = vitals
+        self._scouts = scouts
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
+        self._company = Company(self._settings, store, self._task, self._strategy, scouts, process.stop, process.say)
         if isinstance(self._strategy, EpisodeKeeper):
             self._strategy.use_book(SqlEpisodeBook(store.database, process.task.account))
         self._said = 0.0
@@ -320,7 +336,8 @@ class _SessionRun:
 
         settings, task = self._settings, self._task
         # A session that goes on is told what it has missed, in order; to a new one the comparison says how things stand.
-        feed, link = connections(settings, task, private_since=last_report(self._store, task))
+        tapes = None if self._scouts is None else self._scouts.tapes
+        feed, link = connections(settings, task, private_since=last_report(self._store, task), tapes=tapes)
         lines = new_lines(settings.live, feed, link)
         lines.start()
         try:
@@ -330,7 +347,9 @@ class _SessionRun:
             late = cut_off(self._store, task, None if found is None else found[0].trade_date)
             if late is not None:
                 return self._trade(lines, feed, *late, is_late=True)
-            return None if found is None else self._trade(lines, feed, *found)
+            if found is None:
+                return None
+            return self._trade(lines, feed, found[0], benchmarks_first(self._recipe.strategy_config, found[1]))
         finally:
             lines.stop(settings.live.stop_s)
 
@@ -360,33 +379,33 @@ class _SessionRun:
     ) -> Traded:
         """Trade a session, or, when it was cut off and its date is over (`is_late`), settle it."""
         from sovereign.app.ops.schedule import Agenda, session_entries
+        from sovereign.app.warm_up import bars_before
         from sovereign.engine.assembly import prepare
-        from sovereign.engine.live import no_evidence
         from sovereign.engine.recovery import AfterReplay
 
         settings, task, process = self._settings, self._task, self._process
         name = self._name(session)
         path = recording_path(settings, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._compile(session, instruments)
-        instruments = benchmarks_first(self._recipe.strategy_config, instruments)
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
-        bars = self._earlier_bars(path, session, instruments, warm)
+        bars = bars_before(settings, self._recipe.strategy_config, path, session.trade_date, instruments, warm)
         header = self._header(session, warm, bars)
         state = self._store.live.states.load(task.account, task.strategy)
         opening = replace(self._opening(lines, state), number=getattr(lines.link, "private_seq", 0))
         record = self._begin(name, session, path, header, instruments, feed.is_simulated)
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())
-        writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
+        self._company.begin(session, instruments, feed.clock.now_ns)
+        writer = StoreWriter(self._store, name, task.account, self._company.sink(run), now_ns, self._redact)
+        self._company.use_writer(writer.later)
         taken = self._store.live.commands.unanswered(name, now_ns())  # by a life of this session that died over them
         commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S, taken=taken)
-        evidence = self._evidence(feed, session, instruments)
         heart = self._heartbeat(writer, name)
         agenda = Agenda(session_entries(settings.schedule, session.calendar), session.open_ns)
         self._send_digest = once(partial(self._digest, record, session))
         is_orderly = False
-        quiet = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
+        heard = (self._alerts.sink, self._vitals.metrics, self._log, *self._company.sinks)
+        quiet = [AfterReplay(sink) for sink in heard]
         try:
             with self._store.live.journal(name, audit) as journal:
                 prepared = prepare(
@@ -401,24 +420,25 @@ class _SessionRun:
                     now_ns=now_ns(),
                     monotonic=time.monotonic,
                     commands=commands,
-                    evidence=evidence or no_evidence,
+                    evidence=self._company.evidence,
                     on_heartbeat=partial(self._beat, name, heart, agenda, writer),
                     finish=lambda: _told(audit.finish_replay()),
                     sinks=quiet,
                 )
                 replayed = prepared.recovered.replayed
+                self._company.use_conductor(prepared.conductor)
                 process.say(f"{name}: {f'resumed after {replayed:,} recorded inputs' if replayed else 'begun'}")
                 process.is_running(prepared.live)
                 heart.supervisor.ready(f"{task.strategy} {task.mode}")
                 ending = prepared.finish() if is_late else prepared.run(session, instruments, opening)
                 is_orderly = ending.exit_code == 0
+                self._company.end()
                 audit.flush()
         finally:
             process.is_running(None)
             heart.close(is_orderly=is_orderly)
             commands.close()
-            if evidence is not None:
-                evidence.close()
+            self._company.close()
             writer.close()
             run.close()
         conductor = prepared.conductor
@@ -430,6 +450,8 @@ class _SessionRun:
             is_closed=ending.is_closed,
             recording=path,
             is_late=is_late,
+            rounds=self._company.rounds,
+            decisions=self._company.decisions,
         )
 
     def _compile(self, session: Session, instruments: Sequence[Instrument]) -> None:
@@ -442,48 +464,6 @@ class _SessionRun:
             stream = self._strategy.signal_stream(instrument)
             stream.start_session(session)
             stream.advance(Trades.empty(), session.open_ns)
-
-    def _earlier_bars(
-        self, path: Path, session: Session, instruments: Sequence[Instrument], warm: Sequence[Path]
-    ) -> EarlierData | None:
-        """Return what of the catalog warms signals up; a session that goes on has begun with what its recording names."""
-        from sovereign.app.warm_up import earlier_bars, named_bars
-        from sovereign.store.recording import read_header
-
-        symbols = [instrument.symbol for instrument in instruments]
-        begun = None
-        if path.is_file():
-            try:
-                begun = read_header(path)
-            except CorruptFileError:
-                _logger.debug("%s has no whole header; it begins anew", path)
-        if begun is not None:
-            return named_bars(self._settings, symbols, begun)
-        before = self._first_recorded(warm) or session.trade_date
-        return earlier_bars(self._settings, self._recipe.strategy_config, symbols, before, len(warm))
-
-    @staticmethod
-    def _first_recorded(warm: Sequence[Path]) -> date | None:
-        from datetime import date
-
-        from sovereign.store.recording import read_header
-
-        return date.fromisoformat(str(read_header(warm[0])["trade_date"])) if warm else None
-
-    def _evidence(self, feed: LiveFeed, session: Session, instruments: Sequence[Instrument]) -> EvidencePoller | None:
-        """Return what looks for the scouts' evidence, for a strategy that listens; None for any other."""
-        from sovereign.app.scout_desk import is_awaited, silence_limits
-
-        if not isinstance(self._strategy, EvidenceListener):
-            return None
-        return EvidencePoller(
-            self._store,
-            [instrument.symbol for instrument in instruments],
-            feed.clock.now_ns,
-            every_s=_EVIDENCE_EVERY_S,
-            limits_min=silence_limits(self._recipe.strategy_config),
-            is_awaited=partial(is_awaited, session),
-        )
 
     def _header(self, session: Session, warm: Sequence[Path], bars: EarlierData | None) -> dict[str, Any]:
         from sovereign.research.runner import code_hash
@@ -634,7 +614,8 @@ class _SessionRun:
         from sovereign.engine.warm_up import warm_up
 
         strategy = self._strategy
-        return warm_up(strategy.signal_stream, instrument, earlier, bars=bars, strategy=strategy)
+        stream = warm_up(strategy.signal_stream, instrument, earlier, bars=bars, strategy=strategy)
+        return self._company.follow(instrument.symbol, stream)
 
     # While it runs
 
@@ -660,6 +641,7 @@ class _SessionRun:
         from sovereign.store.process import this_process
 
         task, me, ts = self._task, this_process(), now_ns()
+        self._company.look(sign)
         picture = (sign.state, dict(sign.positions), frozenset(sign.unhealthy))
         if not heart.is_due(ts) and picture == self._shown:
             return

@@ -125,5 +125,7 @@ def _bars(settings: Settings, header: Mapping[str, Any], reasons: list[str]) -> 
         return None
     found = named_bars(settings, wanted["symbols"], header)
     if found is None or found.name != wanted:
-        reasons.append(f"the recorded bars of {wanted['first']} to {wanted['last']}, which warmed the signals up, are others now")
+        reasons.append(
+            f"the recorded bars of {wanted['first']} to {wanted['last']}, which warmed the signals up, are others now"
+        )
     return None if found is None else found.feed

@@ -7,20 +7,24 @@ begin with the same ones.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sovereign.core.errors import NotFoundError
+from sovereign.core.errors import CorruptFileError, NotFoundError
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.core.configuration import Configuration
+    from sovereign.core.instrument import Instrument
     from sovereign.feeds.bars import BarFeed
     from sovereign.store.catalog import Catalog
 
 _KEY = "warm_up_bars"
+_logger = logging.getLogger("sovereign.session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,32 @@ class EarlierData:
 
     feed: BarFeed
     name: Mapping[str, Any]
+
+
+def bars_before(
+    settings: Settings,
+    section: Configuration,
+    path: Path,
+    trade_date: date,
+    instruments: Sequence[Instrument],
+    recordings: Sequence[Path],
+) -> EarlierData | None:
+    """Return what of the catalog warms a session's signals up; one that goes on begins with what its recording names.
+
+    Parameters
+    ----------
+    section : of the strategy. path : of the session's recording. recordings : those that warm up as well, oldest first.
+    """
+    from sovereign.store.recording import read_header
+
+    symbols = [instrument.symbol for instrument in instruments]
+    if path.is_file():
+        try:
+            return named_bars(settings, symbols, read_header(path))
+        except CorruptFileError:
+            _logger.debug("%s has no whole header; it begins anew", path)
+    before = date.fromisoformat(str(read_header(recordings[0])["trade_date"])) if recordings else trade_date
+    return earlier_bars(settings, section, symbols, before, len(recordings))
 
 
 def earlier_bars(

@@ -16,7 +16,16 @@ from sovereign.engine.engine import Engine
 from sovereign.engine.inbox import Inbox, Outbox
 from sovereign.engine.inputs import Opening
 from sovereign.engine.lines import Lines
-from sovereign.engine.live import Ending, Heartbeat, LiveSession, NextCommands, NextEvidence, ignore_heartbeat, no_commands, no_evidence
+from sovereign.engine.live import (
+    Ending,
+    Heartbeat,
+    LiveSession,
+    NextCommands,
+    NextEvidence,
+    ignore_heartbeat,
+    no_commands,
+    no_evidence,
+)
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.engine.recovery import AfterReplay, KeptRequest, Recovered, ReplayJournal, start
 from sovereign.engine.walk import StreamFactory

@@ -48,8 +48,7 @@ class EvidenceBook:
     def take(self, known_ns: int, snapshots: Sequence[TapeSnapshot], readings: Sequence[NewsReading]) -> None:
         """Take what may be used from `known_ns` (UTC ns) on; what was taken before is not taken again."""
         for one in snapshots:
-            numbers = (one.ofi_z, float(one.is_absorption))
-            self._tape.setdefault(one.symbol, _Column(2)).add(known_ns, one.ts, numbers)
+            self._tape.setdefault(one.symbol, _Column(2)).add(known_ns, one.ts, (one.ofi_z, float(one.is_absorption)))
         for reading in readings:
             posts = reading.post_tone if reading.is_accepted else math.nan  # what a crowd of machines posts is no mood
             numbers = (institutional_tone(reading), posts, reading.probability)

@@ -126,7 +126,7 @@ class ScoutStore:
         """Keep rows of `tug_signals`, `tug_results`, `tug_trades` or `regime_states`; return their keys.
 
         Rows have the table's columns but for `key` and `account`; a `raw_data` that is no text is written as JSON. An order
-        (`client_order_id`) or a regime (`ts`) that is there already is replaced.
+        (`client_order_id`), a regime (`ts`), a signal or a verdict (symbol, `ts` and bot) that is there already is replaced.
 
         Raises
         ------
@@ -169,6 +169,7 @@ class ScoutStore:
 
     def _replace(self, table: Table, rows: Sequence[dict[str, Any]]) -> list[int]:
         names = [column.name for rule in table.constraints if isinstance(rule, UniqueConstraint) for column in rule.columns]
+        names = names or [column.name for index in table.indexes if index.unique for column in index.columns]
         with self._database.writing() as connection:
             return [self._put(connection, table, names, row) for row in rows]
 
