@@ -126,8 +126,7 @@ def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str
 
 
 def recording_path(settings: Settings, session_id: str) -> Path:
-    """Return where a session's input is recorded; its folder is made."""
-    settings.session.folder.mkdir(parents=True, exist_ok=True)
+    """Return where a session's input is recorded."""
     return settings.session.folder / f"{session_id}.rec"
 
 
@@ -535,6 +534,7 @@ class _SessionRun:
         from sovereign.store.runs import RunRecord
 
         task, recipe, started = self._task, self._recipe, now_ns()
+        path.parent.mkdir(parents=True, exist_ok=True)
         usual = self._strategy.usual_bracket(instruments[0])
         record = RunRecord(
             id=name,
