@@ -23,6 +23,7 @@ from sovereign.signals.tug_market import NewsView
 from sovereign.strategies.tug_of_war.strategy import ROW_INPUTS
 
 if TYPE_CHECKING:
+    from sovereign.core.decision import Decision
     from sovereign.core.port import SignalStream
     from sovereign.store.scouts import ScoutStore
     from sovereign.strategies.combiner import AgentView
@@ -88,6 +89,7 @@ class TugRecorder:
         self._taken: dict[str, int] = {}
         self._regimes = 0
         self._decided: dict[str, list[tuple[int, str]]] = {}
+        self._seen: dict[str, float] = {}  # last price at a decision, in ticks
         self._results: dict[str, int] = {}  # key of the verdict by decision
         self._orders: dict[str, _Kept] = {}
         self._unfilled: dict[str, list[_Kept]] = {}
@@ -130,14 +132,25 @@ class TugRecorder:
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if isinstance(event, DecisionMade):
-            decision = event.decision
-            self._decided.setdefault(decision.proposal.symbol, []).append((decision.ts, decision.decision_id))
+            self._on_decision(event.decision)
         elif isinstance(event, OrderChanged):
             self._on_order(event)
         elif isinstance(event, OrderFilled):
             self._on_fill(event)
         elif isinstance(event, TradeClosed):
             self._on_trade(event)
+
+    def _on_decision(self, decision: Decision) -> None:
+        seen = decision.proposal.inputs
+        if "close" in seen:  # the strategy's own; a flattening or a person looks at nothing
+            self._decided.setdefault(decision.proposal.symbol, []).append((decision.ts, decision.decision_id))
+            self._seen[decision.decision_id] = float(seen["close"])
+
+    def _arrival(self, event: OrderChanged) -> float:
+        """Return the price that an order is measured against, in ticks: that of its decision, a stop's or a target's own."""
+        if event.arrival_ticks is not None:
+            return float(event.arrival_ticks)
+        return self._seen.get(event.decision_id or "", math.nan) if event.role is OrderRole.ENTRY else math.nan
 
     def _on_order(self, event: OrderChanged) -> None:
         kept = self._orders.get(event.client_order_id)
@@ -155,14 +168,14 @@ class TugRecorder:
                 decision_id=event.decision_id,
                 role=event.role,
                 sign=event.side.sign,
-                arrival=math.nan if event.arrival_ticks is None else event.arrival_ticks * tick,
+                arrival=self._arrival(event) * tick,
                 tick=tick,
             )
         price = event.limit_ticks if event.limit_ticks is not None else event.stop_ticks
         kept.row |= {
             "qty": event.quantity,
             "order_type": event.order_type.value,
-            "order_type_detail": _detail(event),
+            "order_type_detail": _detail(event, kept.arrival / kept.tick),
             "limit_price": None if price is None else str(event.instrument.to_price(price)),
             "broker_order_id": event.venue_order_id,
             "status": _STATUS.get(event.status, "pending"),
@@ -291,14 +304,13 @@ def _signal(symbol: str, row: Any, view: AgentView, news: NewsView | None, bot: 
     }
 
 
-def _detail(event: OrderChanged) -> str:
-    """Return what an order is for, and how far from the price at its decision it asks."""
+def _detail(event: OrderChanged, arrival_ticks: float) -> str:
+    """Return what an order is for, and how far beyond the price at its decision it may trade."""
     words = event.role.value.lower()
-    price = event.limit_ticks if event.limit_ticks is not None else event.stop_ticks
-    if price is None or not event.arrival_ticks:
+    if event.role is not OrderRole.ENTRY or event.limit_ticks is None or not arrival_ticks > 0:
         return words
-    distance = event.side.sign * (price - event.arrival_ticks) / event.arrival_ticks * _BPS
-    return f"{words} {distance:+.1f} bp from arrival"
+    distance = event.side.sign * (event.limit_ticks - arrival_ticks) / arrival_ticks * _BPS
+    return f"{words} limit, {distance:+.1f} bp"
 
 
 class Both:
