@@ -113,7 +113,7 @@ def venue(tmp_path: Path) -> Iterator[Path]:
 
 
 def scout_tape(folder: Path) -> None:
-    """Write what a tape scout would have: a snapshot a minute for a while, selling absorbed in JPM, then silence."""
+    """Write what a tape scout would have: a snapshot a minute for a while, selling absorbed in two shares, then silence."""
     opens, _ = window()
     snapshots = [
         TapeSnapshot(
@@ -126,7 +126,7 @@ def scout_tape(folder: Path) -> None:
             mid=400.0,
             bid_size=300,
             ask_size=500,
-            is_absorption=symbol == "JPM",
+            is_absorption=symbol != "NVDA",
         )
         for minute in range(1, TAPE_MINUTES + 1)
         for symbol in SHARES
@@ -183,9 +183,9 @@ def test_run_when_killed_on_the_way_then_goes_on_with_the_same_evidence_and_fill
 
 
 def inputs_of(store: Store) -> list[tuple[int, str, dict[str, Any]]]:
-    """What the strategy's own decisions looked at: time, symbol, inputs by name."""
-    found = store.table(SESSION, "door_decisions")
-    return [(row["ts"], row["symbol"], json.loads(row["inputs"])) for row in found if "conviction" in json.loads(row["inputs"])]
+    """What the strategy's candidates looked at: time, symbol, inputs by name."""
+    found = [(row["ts"], row["symbol"], json.loads(row["inputs"])) for row in store.table(SESSION, "door_decisions")]
+    return [(ts, symbol, inputs) for ts, symbol, inputs in found if "rule" in inputs]
 
 
 def check_evidence(store: Store) -> None:
@@ -195,7 +195,7 @@ def check_evidence(store: Store) -> None:
     for ts, symbol, inputs in seen:
         if "ofi_z" not in inputs:
             continue
-        assert (inputs["ofi_z"], bool(inputs["is_absorption"])) == (-0.5, symbol == "JPM")
+        assert (inputs["ofi_z"], bool(inputs["is_absorption"])) == (-0.5, symbol != "NVDA")
         assert ts <= last + 5 * NS_PER_MINUTE, "a tape that is dead is no data"
     assert any("ofi_z" in inputs for _, _, inputs in seen)
     assert any(ts > last + 5 * NS_PER_MINUTE and inputs["is_absorption"] == -1 for ts, _, inputs in seen)
@@ -231,9 +231,16 @@ def check_tables(store: Store) -> None:
 
 
 def check_refusals(store: Store) -> None:
+    """Nothing opens in the last quarter of an hour, and every refusal says what it would have made while bars followed."""
+    closes = window()[1]
     refused = [row for row in store.table(SESSION, "door_decisions") if row["verdict"] == "REFUSED"]
     assert {"absorption", "trading_hours"} <= {row["failed_check"] for row in refused}
-    vetoed = next(row for row in refused if row["failed_check"] == "absorption")
-    found = store.decision(vetoed["decision_id"], SESSION)
-    assert found.would_have_made is not None, "a refusal says what it would have made"
-    assert found.would_have_made.entry_ticks > 0
+    late = closes - 15 * NS_PER_MINUTE
+    assert {row["failed_check"] for row in refused if row["ts"] >= late} <= {"trading_hours", "session_open"}
+    entries = [row for row in store.scouts.rows("tug_trades", "paper") if row["order_type_detail"].startswith("entry")]
+    assert max(row["ts"] for row in entries) < late
+    for row in refused:
+        if row["ts"] < late:
+            found = store.decision(row["decision_id"], SESSION).would_have_made
+            assert found is not None, f"{row['decision_id']} ({row['failed_check']}) has no counterfactual"
+            assert found.exit_ns > row["ts"]
