@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def inputs_of(day: Day, pieces: int = 26, *, silent_after: dict[str, float] | No
     opening = Opening(balance=BALANCE, high_water_mark=BALANCE)
     found: list[Input] = [SessionOpened(ts=session.open_ns, session=session, instruments=instruments, opening=opening)]
     edges = [session.open_ns, *np.linspace(opens, session.regular_close_ns, pieces + 1)[1:].astype(int).tolist()]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         if scouts:
             readings = tuple(replace(READING, symbol=s, ts=start, is_accepted=True) for s in tapes)
             snapshots = tuple(replace(SNAPSHOT, symbol=s, ts=stop - NS_PER_MINUTE, is_absorption=False) for s in tapes)

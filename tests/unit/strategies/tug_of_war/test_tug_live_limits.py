@@ -22,6 +22,9 @@ WITHOUT = ["earnings", "chop_rule", "flip_exit", "crowded_exit"]
 EAGER = {"conflict": {"min_opposed": 0.1, "min_alone": 0.1}, "entry": {"order": "market"}, "without": WITHOUT}
 CRISIS = {"probability": 0.05, "volatility": 0.01, "percentile": 0.6, "readings": 1}
 HALTED = config_of(**EAGER, market={"crisis": CRISIS, "release_readings": 10_000, "hidden": {"refit_sessions": 1}})
+BUSY = config_of(**{**EAGER, "without": [*WITHOUT, "regime"]})
+ROOM = ("risk.max_positions=8", "risk.max_working_entries=8", "risk.can_short=true")
+"""More signals, and room for more positions than the sector cap lets in: it is the one that holds."""
 CALM = config_of(**EAGER, market={"crisis": {"volatility": 5.0}})
 
 
@@ -105,8 +108,7 @@ def test_day_when_signals_come_at_once_then_the_sector_cap_holds_and_nothing_ope
     seen: Counter[str] = Counter()
     late: set[str] = set()
     for day in days()[37:]:
-        # Room for more positions than the sector cap lets in, so that it is the one that holds.
-        events = Live(recipe(CALM, "risk.max_positions=8", "risk.max_working_entries=8"), paths).play(inputs_of(day))
+        events = Live(recipe(BUSY, *ROOM), paths).play(inputs_of(day))
         held: Counter[str] = Counter()
         for event in events:
             if isinstance(event, OrderFilled):
