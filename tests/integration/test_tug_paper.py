@@ -244,3 +244,27 @@ def check_refusals(store: Store) -> None:
             found = store.decision(row["decision_id"], SESSION).would_have_made
             assert found is not None, f"{row['decision_id']} ({row['failed_check']}) has no counterfactual"
             assert found.exit_ns > row["ts"]
+
+
+def test_run_when_once_then_makes_one_round_says_what_was_decided_and_goes_on_at_the_next_call(
+    venue: Path, news: NewsServer
+) -> None:
+    arguments = ["--once", "--interval", "5", "--json", *words(news, **{"live.heartbeat_s": 0.02, "news.every_min": 1})]
+    opens = window()[0]
+    rounds = []
+    for _ in range(2):
+        done = sovereign(venue, "run", "tug_of_war", *arguments)
+        assert done.returncode == 0, done.stderr
+        (traded,) = json.loads(done.stdout)
+        assert (traded["rounds"], traded["is_closed"], traded["exit_code"]) == (1, False, 0)
+        rounds.append((traded["reason"], [(one["symbol"], one["verdict"]) for one in traded["decisions"]]))
+    first, second = rounds
+    assert first[0] == "the round of 09:35 was decided"
+    assert second[0] != first[0]
+    assert "was decided" in second[0]
+    with Store(f"sqlite:///{venue}/sovereign.sqlite") as store:
+        kept = {(one["ts"] - opens) // NS_PER_MINUTE for one in store.scouts.rows("tug_results", "paper")}
+        (session,) = store.live.sessions(account="paper")
+        assert session.status == "stopped"
+    assert {5} <= kept
+    assert len(kept) >= 2
