@@ -130,7 +130,7 @@ class Company:
         conductor = self._conductor
         if conductor is None or conductor.session is None:
             return
-        if not self._is_briefed:
+        if not self._is_briefed and sign.ts >= conductor.session.open_ns:  # not the evening before
             self._is_briefed = True
             self._later(partial(self._brief, sign.ts))
         if self._round is not None:
