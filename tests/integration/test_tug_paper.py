@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fakes.news_server import NewsServer, submission
+from sovereign.app.cli.main import run
 from sovereign.core.session import NS_PER_MINUTE, from_ns
 from sovereign.core.tape import TapeSnapshot
 from sovereign.feeds.calendar import calendar_for
@@ -158,7 +159,7 @@ def kill_on_the_way(folder: Path, arguments: list[str]) -> None:
 
 
 def test_run_when_killed_on_the_way_then_goes_on_with_the_same_evidence_and_fills_its_tables(
-    venue: Path, news: NewsServer
+    venue: Path, news: NewsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scout_tape(venue)
     arguments = ["--interval", "5", *words(news)]
@@ -167,8 +168,11 @@ def test_run_when_killed_on_the_way_then_goes_on_with_the_same_evidence_and_fill
     assert done.returncode == 0, done.stderr
     (traded,) = json.loads(done.stdout)
     assert (traded["session_id"], traded["is_closed"]) == (SESSION, True)
-    assert sovereign(venue, "audit", "verify", *words(news)).returncode == 0
-    told = json.loads(sovereign(venue, "twin", SESSION, "--json", *words(news)).stdout)
+    monkeypatch.chdir(venue)
+    assert run(["audit", "verify", *words(news)]) == 0
+    capsys.readouterr()
+    assert run(["twin", SESSION, "--json", *words(news)]) == 0
+    told = json.loads(capsys.readouterr().out)
     # The recording, played again, says what the two processes said: evidence, decisions, orders, every byte.
     assert told["replay"]["is_exact"], told["replay"]
     assert told["verdict"] in ("identical", "explained")
