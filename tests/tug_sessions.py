@@ -19,9 +19,9 @@ from sovereign.core.instrument import find_instrument
 from sovereign.core.session import NS_PER_MINUTE
 from sovereign.engine.conductor import Conductor
 from sovereign.engine.inputs import EvidenceReceived, Input, Opening, SessionClosed, SessionOpened, Slice, to_frame
-from sovereign.engine.warm_up import warm_up
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.research.backtest import Recipe, main_lane, new_engine
+from sovereign.research.live import warmed_stream
 from sovereign.store.recording import Recording
 from sovereign.strategies.tug_of_war import TugOfWarConfig, TugOfWarStrategy
 from tug_cases import Day
@@ -95,8 +95,7 @@ class Live:
         self.conductor = Conductor(engine, partial(self._stream, tuple(earlier), follow), broker)
 
     def _stream(self, earlier: tuple[Path, ...], follow: Callable[[str, Any], Any], instrument: Any) -> Any:
-        stream = warm_up(self.strategy.signal_stream, instrument, earlier, strategy=self.strategy)
-        return follow(instrument.symbol, stream)
+        return follow(instrument.symbol, warmed_stream(self.strategy, earlier, instrument))
 
     def run(self, inputs: Iterable[Input]) -> Iterator[Input]:
         """Apply inputs; yields each when it was applied."""

@@ -72,7 +72,7 @@ class Company:
         section = strategy_section(self._settings, self._task.strategy)
         self._symbols = tuple(instrument.symbol for instrument in instruments)
         if self._tug is not None:
-            self._recorder = TugRecorder(self._store.scouts, self._task.account, self._tug, session, self._hand_on)
+            self._recorder = TugRecorder(self._store.scouts, self._task.place, self._tug, session, self._hand_on)
         if self._scouts is not None:
             benchmarks = benchmarks_of(section)
             self._scouts.watch(market_ns, [symbol for symbol in self._symbols if symbol not in benchmarks])

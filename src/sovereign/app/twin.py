@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sovereign.app.configuration import Settings
-    from sovereign.engine.warm_up import EarlierBars
+    from sovereign.research.live import EarlierBars
     from sovereign.research.twin.shadow import TwinResult
     from sovereign.store.live import LiveSession
     from sovereign.store.store import Store

@@ -13,7 +13,7 @@ from sovereign.app.session import benchmarks_first
 from sovereign.app.warm_up import bars_before, earlier_bars, named_bars
 from sovereign.core.columns import Bars
 from sovereign.core.instrument import find_instrument
-from sovereign.engine.warm_up import warm_up
+from sovereign.research.live import warmed_stream
 from sovereign.signals.bars import BarBuilder
 from sovereign.store.catalog import Catalog, Provenance
 from sovereign.store.recording import Recording
@@ -50,10 +50,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def streams_from(strategy, feed, recordings=()):
-    return {
-        symbol: warm_up(strategy.signal_stream, find_instrument(symbol), recordings, bars=feed, strategy=strategy)
-        for symbol in SYMBOLS
-    }
+    return {symbol: warmed_stream(strategy, recordings, find_instrument(symbol), bars=feed) for symbol in SYMBOLS}
 
 
 def test_session_when_it_is_the_first_then_signals_know_what_those_of_a_long_run_know(settings):
