@@ -255,9 +255,12 @@ class Replica:
         self.is_over = True
 
     def _open(self, item: Any) -> None:
-        self.session, self.opening = item.session, item.opening
+        # A demonstration may go on for some sessions: the tapes are those of the present one, the signals go on.
+        before, self.tapes = self.tapes, {}
+        self.session, self.opening, self.is_over = item.session, item.opening, False
         for instrument in item.instruments:
-            stream = None if self._new_stream is None else self._new_stream(instrument)
+            known = before.get(instrument.symbol)
+            stream = known.stream if known is not None else None if self._new_stream is None else self._new_stream(instrument)
             if stream is not None:
                 stream.start_session(item.session)
             self.tapes[instrument.symbol] = Tape(instrument, stream)

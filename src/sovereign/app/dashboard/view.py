@@ -67,7 +67,7 @@ class View:
 
     def session(self, run: StoredRun) -> LiveSession | None:
         """Return the session that a run is of, or None."""
-        if run.record.kind not in ("paper", "live"):
+        if run.record.kind not in (*_RECORDED, "demo"):
             return None
         try:
             return self.store.live.session(run.id)
@@ -84,11 +84,14 @@ class View:
         """Return the market of a run; `is_quick` only where it is a recording, as far as it has been read."""
         if not is_quick:
             return self.markets.of(run, day)
-        return self.markets.of(run, day, budget_s=_LOOK_S) if run.record.kind in _RECORDED else None
+        return self.markets.of(run, day, budget_s=_LOOK_S) if self._is_recorded(run) else None
+
+    def _is_recorded(self, run: StoredRun) -> bool:
+        return run.record.kind in _RECORDED or self.session(run) is not None  # a demonstration may have been watched, or not
 
     def _recorded(self, run: StoredRun, at: int | None) -> Replica | None:
         """Return the market of a recorded run; the past is shown whole or not at all, so a moment waits for all of it."""
-        if run.record.kind not in _RECORDED:
+        if not self._is_recorded(run):
             return None
         return self.market(run, is_quick=True) if at is None else self.market(run)
 
@@ -617,7 +620,7 @@ class View:
                 "symbol": name,
                 "symbols": list(market.tapes),
                 "zone": run.record.zone,
-                "source": "recording of the session" if run.record.kind in ("paper", "live") else "ticks made again",
+                "source": "recording of the session" if self._is_recorded(run) else "ticks made again",
                 "total": total,
                 "bars": closed_bars(tape, end - count, end, total),
                 "open": open_bar(tape, at, total) if is_last and not (market.is_over and at is None) else None,
