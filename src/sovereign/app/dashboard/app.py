@@ -190,9 +190,9 @@ def _add_pages(app: FastAPI) -> None:
 
     @app.get("/page/vendor/plotly.min.js", include_in_schema=False)
     def plotly() -> Response:
-        from plotly.offline import get_plotlyjs
+        from sovereign.research.page import plotly_script
 
-        return Response(get_plotlyjs(), media_type=_KINDS[".js"], headers={"Cache-Control": "max-age=86400"})
+        return Response(plotly_script(), media_type=_KINDS[".js"], headers={"Cache-Control": "max-age=86400"})
 
     @app.get("/favicon.ico", include_in_schema=False)
     def icon() -> Response:

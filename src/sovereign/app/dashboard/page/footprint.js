@@ -54,7 +54,7 @@ export class Footprint {
     this.tick = tick;
     this.zone = zone;
     const hasFlow = bars.some((bar) => bar.cells.length);
-    if (isFirst && !hasFlow) this.wide = Math.max(6, Math.min(18, (this.area.width > 0 ? this.area.width : 900) / (bars.length + 2)));
+    if (isFirst && !hasFlow) this._isUnfit = true;
     this.hasFlow = hasFlow;
     if (isFirst || this.isFollowing) this.follow();
     else this.draw();
@@ -151,6 +151,7 @@ export class Footprint {
     if (!this.bars.length) { pen.fillStyle = paint.panel; pen.fillRect(0, 0, width, height); return; }
     const { width: wide, height: tall } = this.area;
     this._wide = wide;
+    if (this._isUnfit) { this._isUnfit = false; this.wide = Math.max(6, Math.min(18, wide / (this.bars.length + 1.5))); }
     if (this.isCentered) this._center();
     const [first, last] = this._visible();
     const view = { bars: this.bars, version: this.version, wide: this.wide, tall: this.tall, right: this.right, top: this.top, width: wide, height: tall, ratio, show: this.show, isMoving: this._isMoving, step: stepOf(this.tall) };
