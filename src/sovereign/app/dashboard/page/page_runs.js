@@ -27,7 +27,8 @@ export const page = {
     const kind = h("select", { "aria-label": "Kind of run", onChange: () => load() }, ["", "backtest", "replay", "demo", "paper", "live", "stress", "evidence"].map((one) => h("option", { value: one }, one || "every kind")));
     const list = panel("Runs", { id: "list", actions: h("span.filters", null, kind, compareButton) });
     const detail = panel("Run", { id: "run", cls: "detail" });
-    fill(root, h("div.split.runs-split", null, h("div.col", null, list.element), h("div.col.aside", null, detail.element)));
+    const split = h("div.split.runs-split", null, h("div.col", null, list.element), h("div.col.aside", null, detail.element));
+    fill(root, split);
 
     const lines = table([
       { title: "", cls: "narrow", cell: (one) => h("input", { type: "checkbox", "aria-label": `compare ${one.run}`, checked: marked.has(one.run), onChange: (event) => mark(one.run, event.target.checked) }) },
@@ -61,6 +62,7 @@ export const page = {
 
     async function show(name) {
       chosen = name;
+      split.classList.remove("comparing");
       lines.draw();
       detail.heading.textContent = "Run";
       if (innerWidth <= 1180) detail.element.scrollIntoView({ block: "start" });
@@ -98,12 +100,13 @@ export const page = {
 
     async function compare(first, second) {
       chosen = null;
+      split.classList.add("comparing");
       detail.heading.textContent = "Two runs side by side";
       fill(detail.body, loading());
       try {
         const [one, a, b, ea, eb] = await Promise.all([get("/runs/compare", { first, second }), get(`/runs/${encodeURIComponent(first)}`), get(`/runs/${encodeURIComponent(second)}`), get("/equity", { run: first }), get("/equity", { run: second })]);
         const curves = [{ ...ea, name: "A" }, { ...eb, name: "B" }].filter((curve) => curve.ms.length > 1);
-        const rowsOf = (list, isMetric) => h("table.checks", null, h("thead", null, h("tr", null, ["", "A", "B", "B \u2212 A"].map((text, at) => h("th", { scope: "col", class: at ? "num" : "" }, text || h("span.hidden", null, "name"))))), h("tbody", null, list.map((row) => h("tr", null, h("td.wrap", null, f.words(row.name)), h("td.num.wrap", null, short(row.first)), h("td.num.wrap", null, short(row.second)), h("td.num", null, row.change === null || !isMetric ? "" : f.fixed(row.change, 3, { sign: true }))))));
+        const rowsOf = (list, isMetric) => h("table.checks", null, h("thead", null, h("tr", null, ["", "A", "B", "B \u2212 A"].map((text, at) => h("th", { scope: "col", class: at ? "num" : "" }, text || h("span.hidden", null, "name"))))), h("tbody", null, list.map((row) => h("tr", null, h("td.wrap", null, f.words(row.name)), h("td.num", { class: isMetric ? "" : "wrap" }, short(row.first)), h("td.num", { class: isMetric ? "" : "wrap" }, short(row.second)), h("td.num", null, row.change === null || !isMetric ? "" : f.fixed(row.change, Math.abs(row.change) >= 100 ? 2 : 4, { sign: true }))))));
         fill(detail.body, h("p", null, h("strong", null, "A "), h("span.mono", null, a.run), " ", badge(a.verdict ?? a.status, VERDICTS[(a.verdict ?? "").toLowerCase()] ?? "")), h("p", null, h("strong", null, "B "), h("span.mono", null, b.run), " ", badge(b.verdict ?? b.status, VERDICTS[(b.verdict ?? "").toLowerCase()] ?? "")),
           curves.length ? [equityPlot(curves, { label: "Equity and drawdown of both runs" }), h("p.dim", null, "A solid, B dashed; below, how far each is under its high-water mark")] : null,
           h("h3", null, "Figures that differ"), one.metrics.length ? rowsOf(one.metrics, true) : h("p.dim", null, "none"),
@@ -113,7 +116,8 @@ export const page = {
           h("ul.plain-list", null, [...one.trades.only_first.slice(0, 12).map((trade) => ["A", trade]), ...one.trades.only_second.slice(0, 12).map((trade) => ["B", trade])].map(([where, trade]) => h("li", null, badge(`only ${where}`), " ", time(trade.entry_ns, a.zone, "both"), ` ${trade.side} ${trade.quantity} ${trade.symbol} `, gainOf(trade.net)))));
       } catch (error) { fill(detail.body, problem(error)); }
     }
-    const short = (value) => (value === null || value === undefined ? f.NONE : typeof value === "object" ? JSON.stringify(value) : f.known(value) && typeof value === "number" ? loose(value) : String(value).slice(0, 60));
+    const isNumber = (value) => typeof value === "number" || (typeof value === "string" && /^-?\d+\.\d+$/.test(value));
+    const short = (value) => (isNumber(value) ? loose(Number(value)) : value === null || value === undefined ? f.NONE : typeof value === "object" ? JSON.stringify(value) : f.known(value) && typeof value === "number" ? loose(value) : String(value).slice(0, 60));
 
     fill(detail.body, empty("Choose a run", "Its evidence card, figures and settings; or tick two and compare them."));
     load();

@@ -14,7 +14,11 @@ let asked = null;
 function library() {
   asked ??= new Promise((resolve, reject) => {
     document.head.append(h("meta", { id: "plotly.js-style-global", class: "no-inline-styles" }));
-    const script = h("script", { src: SCRIPT, onLoad: () => resolve(window.Plotly), onError: () => reject(new Error("Plotly could not be loaded")) });
+    // Its maps write a style sheet while the script runs; they get an element that is none.
+    const make = document.createElement;
+    document.createElement = function createElement(tag, ...rest) { return make.call(this, tag === "style" ? "template" : tag, ...rest); };
+    const after = (act) => () => { document.createElement = make; act(); };
+    const script = h("script", { src: SCRIPT, onLoad: after(() => resolve(window.Plotly)), onError: after(() => reject(new Error("Plotly could not be loaded"))) });
     document.head.append(script);
   });
   return asked;
