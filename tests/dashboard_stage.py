@@ -228,9 +228,7 @@ class Stage:
 
 
 @contextmanager
-def served(
-    stage: Stage, host: str = "127.0.0.1", port: int = 0, words: tuple[str, ...] = ()
-) -> Iterator[httpx.Client]:
+def served(stage: Stage, host: str = "127.0.0.1", port: int = 0, words: tuple[str, ...] = ()) -> Iterator[httpx.Client]:
     """Serve the dashboard on a port of loopback (0: a free one), in a thread; yields a client under that address.
 
     Processes that were started from it are waited for at the end.

@@ -42,7 +42,7 @@ def command(
     ] = "ES",
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, help="Seed of the market; the same one gives the same ticks. Default: one with some trades."),
+        typer.Option("--seed", min=0, help="Seed of the market; the same one gives the same ticks; default: one with trades."),
     ] = None,
     start: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="First trade date.")] = "2025-01-02",
     sessions: Annotated[int, typer.Option("--sessions", min=1, max=100_000, help="Number of sessions.")] = 1,
@@ -153,9 +153,7 @@ def _perform(
         raise typer.Exit(code)
 
 
-def _play(
-    settings: Settings, make_plan: Callable[[Settings], Plan], pace: Pace, warm_up: int | None, *, as_json: bool
-) -> None:
+def _play(settings: Settings, make_plan: Callable[[Settings], Plan], pace: Pace, warm_up: int | None, *, as_json: bool) -> None:
     """Be one of the sessions that the dashboard shows."""
     from sovereign.app.cli.summary import summary_plain, summary_text
     from sovereign.app.console.screen import Lines
@@ -166,7 +164,16 @@ def _play(
     try:
         with Store(settings.store) as store:
             watcher = Lines(typer.echo)
-            finished = play(make_plan(settings), settings, store, pace, watcher, redactor_for(settings), earlier=warm_up)
+            finished = play(
+                make_plan(settings),
+                settings,
+                store,
+                pace,
+                watcher,
+                redactor_for(settings),
+                earlier=warm_up,
+                gate=sys.stdin.read,  # closed when the pages are there, and when nobody waits for them any more
+            )
     except KeyboardInterrupt as stop:
         typer.echo(str(stop) or "stopped before it began", file=sys.stderr)
         raise

@@ -21,7 +21,6 @@ from sovereign.core.columns import Trades
 from sovereign.core.errors import SovereignError
 from sovereign.core.instrument import Instrument
 from sovereign.core.port import SignalStream
-from sovereign.core.session import NS_PER_MINUTE
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
@@ -115,24 +114,11 @@ class Rebuilt(Replica):
                 stream.start_session(session)
             self.tapes[instrument.symbol] = Tape(instrument, stream)
         for block in feed.blocks(session):
-            self._cut(self.tapes[block.symbol], block.trades)
+            self.tapes[block.symbol].take(block.trades, 0, block.until_ns)
         for tape in self.tapes.values():
             tape.promise(session.close_ns)
             tape.flush()
         self.now_ns = session.close_ns
-
-    @staticmethod
-    def _cut(tape: Tape, trades: Trades) -> None:
-        # In minutes, so that no footprint is forgotten before it was copied.
-        if not len(trades):
-            return
-        begin = 0
-        for edge in range(int(trades.ts[0]) + NS_PER_MINUTE, int(trades.ts[-1]) + NS_PER_MINUTE, NS_PER_MINUTE):
-            end = int(np.searchsorted(trades.ts, edge))
-            until = min(edge, int(trades.ts[-1]))
-            tape.take(trades.slice(begin, end), 0, until)
-            tape.flush()
-            begin = end
 
     def look(self) -> bool:
         """Nothing is ever new."""

@@ -45,13 +45,22 @@ _COMMAND_EVERY_S = 0.1
 
 
 def play(
-    plan: Plan, settings: Settings, store: Store, pace: Pace, watcher: Lines, redact: Redactor, *, earlier: int | None = None
+    plan: Plan,
+    settings: Settings,
+    store: Store,
+    pace: Pace,
+    watcher: Lines,
+    redact: Redactor,
+    *,
+    earlier: int | None = None,
+    gate: Callable[[], object] = lambda: None,
 ) -> Finished:
     """Run a plan, from ledger to report, as a session that a dashboard can watch and command.
 
     Parameters
     ----------
     earlier : how many earlier sessions the plan shows its signals; None: as many as the strategy needs.
+    gate : waits until the market may open; everything is loaded then.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def play(
     """
     plan = replace(plan, account=ACCOUNT)
     watched = Watched(plan, pace, watcher)
-    told = _Told(watched.feed)
+    told = _Told(watched.feed, gate)
     ledger = Ledger(replace(plan, feed=told, feed_notes=lambda: (*plan.feed_notes(), *told.notes)), store, now_ns)
     shown: _Shown | None = None
     try:
@@ -101,8 +110,8 @@ def _give_up(shown: _Shown | None, ledger: Ledger, status: str, reason: str) -> 
 class _Told:
     """A feed that says when a session begins, and ends early when somebody stops it."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, feed: Feed, gate: Callable[[], object]) -> None:
+        self._feed, self._gate = feed, gate
         self.is_simulated = feed.is_simulated
         self.is_stopped = False
         self.on_open: Callable[[Session, Sequence[Instrument]], object] = lambda *_: None
@@ -123,6 +132,7 @@ class _Told:
 
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield the session's blocks until it is stopped."""
+        self._gate()
         for block in self._feed.blocks(session):
             if self.is_stopped:
                 return
@@ -148,7 +158,7 @@ class _Shown:
         self._store, self._told, self._plan = store, told, plan
         self._who = (ACCOUNT, plan.recipe.strategy)
         path = settings.session.folder / f"{self.name}.rec"
-        header = {"strategy": plan.recipe.strategy, "mode": MODE, "warm_up": [], "earlier": earlier}
+        header: dict[str, Any] = {"strategy": plan.recipe.strategy, "mode": MODE, "warm_up": [], "earlier": earlier}
         self._tape = Recording(path, header, now_ns())
         store.live.begin_session(
             LiveSession(
@@ -259,10 +269,8 @@ class _Shown:
             return
         until = passage.block.until_ns
         for command in found:
-            self._told.notes.append(
-                f"{command.kind} by {command.by} at {from_ns(until, passage.session.zone):%Y-%m-%d %H:%M:%S %Z}: what followed is "
-                f"not the strategy's alone."
-            )
+            when = f"{from_ns(until, passage.session.zone):%Y-%m-%d %H:%M:%S %Z}"
+            self._told.notes.append(f"{command.kind} by {command.by} at {when}: what followed is not the strategy's alone.")
             for engine in passage.run.engines:  # every lane, so that they go on being comparable
                 engine.at(until)
                 engine.command(command)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,12 @@ class Actor:
     text: list[str] = field(default_factory=list)
     fault: list[str] = field(default_factory=list)
     ears: list[threading.Thread] = field(default_factory=list)
+
+    def go(self) -> None:
+        """Let it trade: the pages are there. It has loaded meanwhile what it needs."""
+        if self.process.stdin is not None:
+            with suppress(OSError):
+                self.process.stdin.close()
 
     def stop(self) -> None:
         """Ask it to end as Ctrl-C does, and wait."""
@@ -79,7 +85,9 @@ def perform(
     tokens = tokens_of(loaded.settings.dashboard)
     opened = f"{address}/#key={tokens.key}"
     say(f"dashboard  {opened}")
-    say(f"           {' and '.join(commands)} on SIMULATED markets: they show how the platform works, and nothing about markets")
+    say(
+        f"           {' and '.join(commands)} on SIMULATED markets: they show how the platform works, and nothing about markets"
+    )
     ended = threading.Event()
     actors: list[Actor] = []
     with listening, quiet_logs(loaded.settings), Store(loaded.settings.store) as store, _told_to_end(ended):
@@ -89,27 +97,28 @@ def perform(
         stop = threading.Event()
         try:
             serving = _serve(store, loaded, words, tokens, listening, stop)
+            for actor in actors:
+                actor.go()
             if is_opened:
                 import webbrowser
 
                 webbrowser.open(opened)
-            code = _watch(actors, ended, say)
+            _watch(actors, ended, say)
             if not ended.is_set():
                 until = "Ctrl-C" if serve_s is None else f"Ctrl-C, or {serve_s:g} seconds"
                 if serve_s != 0:
                     say(f"\nthe dashboard goes on at {opened} until {until}")
                 _rest(ended, serve_s)
-            return code
         except KeyboardInterrupt:
             if any(actor.process.poll() is None for actor in actors):
                 raise
-            return next((actor.process.returncode for actor in actors if actor.process.returncode), 0)
         finally:
             for actor in actors:
                 actor.stop()
             stop.set()
             if serving is not None:
                 serving.join(_PATIENCE_S)
+    return next((actor.process.returncode for actor in actors if actor.process.returncode), 0)
 
 
 def _listen(loaded: LoadedSettings) -> tuple[socket.socket, str]:
@@ -136,8 +145,10 @@ def _serve(
     from sovereign.app.dashboard.server import serve
 
     app = create_app(store, loaded, words=words, tokens=tokens)
-    serving = threading.Thread(target=serve, args=(app, listening, stop), name="dashboard", daemon=True)
+    is_up = threading.Event()
+    serving = threading.Thread(target=serve, args=(app, listening, stop, is_up.set), name="dashboard", daemon=True)
     serving.start()
+    is_up.wait(_PATIENCE_S)
     return serving
 
 
@@ -145,7 +156,7 @@ def _begin(strategy: str, command: Sequence[str], say: Callable[[str], object]) 
     # In a session of its own: Ctrl-C reaches this process alone, which ends the others one by one.
     process = subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-u", "-m", "sovereign.app.cli.main", *command],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -168,8 +179,8 @@ def _begin(strategy: str, command: Sequence[str], say: Callable[[str], object]) 
     return actor
 
 
-def _watch(actors: Sequence[Actor], ended: threading.Event, say: Callable[[str], object]) -> int:
-    """Wait for every strategy, print what each has to say at its end, and return the first exit code that is not 0."""
+def _watch(actors: Sequence[Actor], ended: threading.Event, say: Callable[[str], object]) -> None:
+    """Wait for every strategy, and print what each has to say at its end."""
     waiting = list(actors)
     while waiting and not ended.is_set():
         for actor in [one for one in waiting if one.process.poll() is not None]:
@@ -178,7 +189,6 @@ def _watch(actors: Sequence[Actor], ended: threading.Event, say: Callable[[str],
                 ear.join(_PATIENCE_S)
             say("\n" + "\n".join([*actor.text, *actor.fault]))
         ended.wait(_LOOK_S)
-    return next((actor.process.returncode for actor in actors if actor.process.returncode), 0)
 
 
 def _rest(ended: threading.Event, seconds: float | None) -> None:

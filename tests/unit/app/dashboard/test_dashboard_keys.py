@@ -10,11 +10,10 @@ import pytest
 
 from dashboard_stage import FINISHED, KEY, SESSION, Stage, wait_for
 from sovereign.app.dashboard.app import create_app
-from sovereign.app.dashboard.token import tokens_of
 from sovereign.app.dashboard.configuration import DashboardConfig
 from sovereign.app.dashboard.server import open_socket
 from sovereign.app.dashboard.stream import Stream
-from sovereign.app.dashboard.token import TokenRefusedError
+from sovereign.app.dashboard.token import TokenRefusedError, tokens_of
 from sovereign.core.command import CommandKind
 from sovereign.core.errors import OperationTimeoutError
 
