@@ -323,7 +323,7 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     found += check_state(ours, round(schedule.latency_ms * 1e6))
     sizes = first_sizes(folder / "books" / "main.jsonl")
     bare = longest_bare_ns(book.messages, venue, market.tape.sessions[0].close_ns, sizes) / 1e9
-    limit = schedule.unprotected_s + _out_of_hand_s(schedule, settings, outcome.stalled_s)
+    limit = schedule.unprotected_s + _out_of_hand_s(schedule, settings, outcome.stalled_s, book.longest_turned_away_ns / 1e9)
     if bare > limit:
         text = f"a position was without a stop at the venue for {bare:.1f} s, allowed were {limit:.1f} s"
         found.append(Violation(kind="unprotected", text=text))
@@ -335,13 +335,14 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     outcome.rejected = sum(status is OrderStatus.REJECTED for status in ours.statuses.values())
 
 
-def _out_of_hand_s(schedule: Schedule, settings: Settings, stalled_s: float) -> float:
+def _out_of_hand_s(schedule: Schedule, settings: Settings, stalled_s: float, turned_away_s: float) -> float:
     """Return for how long (market s) nothing could be done: the line was dead or not known to be, or the machine stood still.
 
-    In lockstep the market waits meanwhile.
+    In lockstep the market waits meanwhile, but not while a venue turns orders away: that lasts by the clock on the wall, in
+    which a market in lockstep comes far (`turned_away_s`).
     """
     if schedule.pace is Pace.LOCKSTEP:
-        return 0.0
+        return turned_away_s
     client = settings.venue.client
     noticing = client.silence_s + client.request_s + settings.live.in_flight_s
     faults = sum(fault.wall_ms for fault in schedule.faults if fault.kind in _SILENCES) / 1e3

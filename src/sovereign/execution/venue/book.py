@@ -136,6 +136,18 @@ class Book:
         self._recent: set[str] = set()  # orders of the present session and the one before
         self._fresh: set[str] = set()  # orders of the present session
         self._tradable: dict[str, tuple[Instrument, str]] = {}
+        self._turned_away: int | None = None
+        self.longest_turned_away_ns = 0
+        """Longest time (of the market) for which every order request was turned away at the gate."""
+
+    def gate(self, ts: int, *, is_turned_away: bool) -> None:
+        """Note at `ts` whether an order request came through the gate."""
+        if not is_turned_away:
+            self._turned_away = None
+            return
+        if self._turned_away is None:
+            self._turned_away = ts
+        self.longest_turned_away_ns = max(self.longest_turned_away_ns, ts - self._turned_away)
 
     @property
     def seq(self) -> int:

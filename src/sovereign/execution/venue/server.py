@@ -414,6 +414,7 @@ class VenueServer:
         weather = self._weather.setdefault(line.account, Weather()) if line.purpose == "trade" else line.weather
         limit = self._orders_per_s if line.purpose == "trade" else 0.0
         wait_ms = weather.wait_ms(asyncio.get_running_loop().time(), limit)
+        book.gate(market.until_ns, is_turned_away=bool(wait_ms))
         if wait_ms:
             reason = "too many order requests a second"
             return Reply(request_id=number, code=Code.RATE_LIMITED, reason=reason, retry_after_ms=wait_ms)

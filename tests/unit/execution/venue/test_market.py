@@ -257,3 +257,10 @@ def test_cancel_when_the_tape_has_ended_then_is_answered_at_once_and_again_after
     assert said == ["ACCEPT", "CANCEL"]
     exchange.reload()
     assert [str(message.cause) for message in exchange.markets["main"].books["paper"].messages] == said
+
+
+def test_gate_when_requests_are_turned_away_then_the_longest_time_without_one_that_passed_counts():
+    book = exchange_of().markets["main"].books["paper"]
+    for ts, is_turned_away in ((1, True), (3, True), (6, True), (7, False), (10, True), (12, True)):
+        book.gate(ts, is_turned_away=is_turned_away)
+    assert book.longest_turned_away_ns == 5
