@@ -44,8 +44,8 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     session = store.live.session(_newest(store) if name == "last" else name)
     if session.mode == DEMONSTRATION:
         raise UsageError(
-            f"session was '{session.id}', a demonstration: it ran as a backtest and met no venue; name a session of paper or live "
-            f"trading"
+            f"session was '{session.id}', a demonstration: it ran as a backtest and met no venue; name a session of paper or "
+            f"live trading"
         )
     path = Path(session.recording_path)
     if not path.is_file():
