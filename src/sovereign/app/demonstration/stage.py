@@ -77,7 +77,7 @@ def perform(
     -------
     int : the first exit code that is not 0, else 0.
     """
-    from sovereign.app.dashboard.server import quiet_logs, yield_to_trading
+    from sovereign.app.dashboard.server import quiet_logs
     from sovereign.app.dashboard.token import tokens_of
     from sovereign.store.store import Store
 
@@ -91,12 +91,14 @@ def perform(
     ended = threading.Event()
     actors: list[Actor] = []
     with listening, quiet_logs(loaded.settings), Store(loaded.settings.store) as store, _told_to_end(ended):
-        actors += [_begin(strategy, command, say) for strategy, command in commands.items()]
-        yield_to_trading()
+        # The first loads beside the pages; the others follow, so that the first picture is there soon on two processors.
+        first, *others = commands
+        actors.append(_begin(first, commands[first], say))
         serving: threading.Thread | None = None
         stop = threading.Event()
         try:
             serving = _serve(store, loaded, words, tokens, listening, stop)
+            actors += [_begin(strategy, commands[strategy], say) for strategy in others]
             for actor in actors:
                 actor.go()
             if is_opened:
@@ -142,11 +144,16 @@ def _serve(
     stop: threading.Event,
 ) -> threading.Thread:
     from sovereign.app.dashboard.app import create_app
-    from sovereign.app.dashboard.server import serve
+    from sovereign.app.dashboard.server import serve, yield_to_trading
 
     app = create_app(store, loaded, words=words, tokens=tokens)
     is_up = threading.Event()
-    serving = threading.Thread(target=serve, args=(app, listening, stop, is_up.set), name="dashboard", daemon=True)
+
+    def answer() -> None:
+        yield_to_trading()  # of this thread, and of those that it starts
+        serve(app, listening, stop, is_up.set)
+
+    serving = threading.Thread(target=answer, name="dashboard", daemon=True)
     serving.start()
     is_up.wait(_PATIENCE_S)
     return serving
