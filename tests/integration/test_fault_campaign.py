@@ -10,7 +10,7 @@ from sovereign.app.rehearsal.rehearse import CALM, as_markdown, as_text, rehears
 from sovereign.app.rehearsal.settings import DRILL, add_drill, drill_settings
 from sovereign.execution.venue.fault import FaultKind
 
-BROKE = (22, 32, 45, 53, 75, 231, 301, 500, 508, 515, 516)
+BROKE = (22, 32, 45, 53, 75, 231, 301, 500, 508, 515, 516, 21_433)
 """Seeds whose sessions ended before their time, stayed unwell, or ended with other books before that was mended."""
 
 

@@ -129,3 +129,26 @@ def test_backtest_of_order_flow_on_bars_when_asked_then_refused_since_bars_tell_
     )
     assert code != 0
     assert "needs ticks" in capsys.readouterr().err
+
+
+def test_backtest_when_it_begins_later_then_signals_have_read_all_that_the_catalog_held_before(backtest: Backtest) -> None:
+    def trades(*words: str) -> list[dict[str, str]]:
+        return trades_of(backtest.plain("--symbols", "NVDA", *words))
+
+    def entries(found: list[dict[str, str]], first: str) -> list[str]:
+        return [trade["entry_utc"] for trade in found if trade["entry_utc"] > first]
+
+    whole = trades()
+    days = [day.isoformat() for day in DAYS]
+    begin = days[days.index(whole[1]["entry_utc"][:10]) - 3]  # flat then: the first was closed before, the second not entered
+    assert whole[0]["exit_utc"][:10] < begin
+    warm = trades("--from", begin, "--set", "session.warm_up_sessions=60")
+    cold = trades("--from", begin, "--set", "session.warm_up_sessions=0")
+    assert entries(warm, begin) == entries(whole, begin)
+    assert entries(cold, begin) != entries(whole, begin)
+
+
+def test_backtest_when_the_catalog_has_nothing_of_it_then_says_what_it_has(backtest: Backtest) -> None:
+    code, _, err = backtest("--symbols", "NVDA", "--interval", "ticks")
+    assert code == 3
+    assert "has no ticks of them, only bars-86400" in err

@@ -245,6 +245,20 @@ def test_orders_when_more_than_the_limit_then_refused_at_the_gate_and_unknown_to
     run(test())
 
 
+def test_market_when_a_connection_is_reset_that_is_going_already_then_it_goes_on():
+    async def test() -> None:
+        async with running() as bench, trading(bench) as trader:
+            await trader.begin()
+            await trader.until(lambda: bool(trader.blocks))
+            for _ in range(20):  # again and again while the first is taking effect
+                arm(bench, FaultKind.RESET)
+                await asyncio.sleep(0)
+            await trader.client.wait_connected(5)
+            await trader.steps(2)
+
+    run(test())
+
+
 def test_guard_when_the_traders_wire_is_mute_then_hears_and_is_heard():
     async def test() -> None:
         async with running() as bench, trading(bench) as trader, trading(bench, GUARD) as guard:

@@ -185,11 +185,25 @@ def fed_symbols(settings: Settings, strategy: str, symbols: Sequence[str]) -> tu
 
 
 def held_range(settings: Settings, symbols: Sequence[str], seconds: int | None) -> tuple[date, date]:
-    """Return the first and the last trade date on which the catalog holds any of the symbols; everything when it holds none."""
+    """Return the first and the last trade date on which the catalog holds any of the symbols.
+
+    Raises
+    ------
+    NotFoundError : it holds none of them.
+    """
+    from sovereign.core.errors import NotFoundError
+
     catalog = open_catalog(settings)
     kind = "trades" if seconds is None else f"bars-{seconds}"
     held = [day for symbol in symbols if (days := catalog.dates(symbol, kind)) for day in (days[0], days[-1])]
-    return (min(held), max(held)) if held else (date.min, date.max)
+    if not held:
+        asked = "ticks" if seconds is None else f"{seconds}-s bars"
+        others = sorted({entry.kind for entry in catalog.entries() if entry.symbol in symbols})
+        raise NotFoundError(
+            f"symbols were {', '.join(symbols)}; the catalog '{settings.data.catalog}' has no {asked} of them, "
+            f"only {', '.join(others) or 'nothing'}; see `sovereign data list`, or import some with `sovereign data import`"
+        )
+    return min(held), max(held)
 
 
 def bars_plan(
@@ -226,17 +240,18 @@ def bars_plan(
     wanted = bar_seconds_of(section)
     if wanted is None:
         raise UsageError(f"strategy was '{strategy}', which needs ticks: bars do not tell who traded; give --interval ticks")
-    if wanted < seconds:
+    if wanted < seconds or wanted % seconds:
         raise UsageError(
-            f"bars were {seconds} s wide, and {strategy} decides on bars of {wanted} s; give narrower ones with --interval, "
-            f"or set strategies.{strategy}.bar_seconds={seconds}"
+            f"bars were {seconds} s wide, and {strategy} decides on bars of {wanted} s, which must be a multiple of that; give "
+            f"narrower ones with --interval, or set strategies.{strategy}.bar_seconds={seconds}"
         )
     calendars = sorted({instrument.calendar for instrument in instruments})
     if len(calendars) > 1:
         raise UsageError(f"calendars were {', '.join(calendars)}; symbols that trade together need one calendar")
     catalog = open_catalog(settings)
     feed = BarFeed(catalog, fed, seconds, start, end, calendar_for(calendars[0]), hours=settings.risk.hours)
-    before = _days_before(catalog, fed, f"bars-{seconds}", start, getattr(section, "warm_up_sessions", 0))
+    read_before = getattr(section, "warm_up_sessions", settings.session.warm_up_sessions)
+    before = _days_before(catalog, fed, f"bars-{seconds}", start, read_before)
     earlier = None
     if before:
         known = [symbol for symbol in fed if set(catalog.dates(symbol, f"bars-{seconds}")) & set(before)]
@@ -253,7 +268,7 @@ def bars_plan(
         data_hash=partitions_hash(catalog, fed, f"bars-{seconds}", before[0] if before else start, end),
         seed=None,
         is_tested=is_tested,
-        feed_notes=feed.notes,
+        feed_notes=lambda: (*feed.notes(), *_warmed(before)),
     )
     return replace(plan, warm_up=earlier, recipe=replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(seconds)))
 
@@ -262,6 +277,12 @@ def _days_before(catalog: Catalog, symbols: Sequence[str], kind: str, start: dat
     # The last trade dates before `start` on which the catalog has any of the symbols.
     held = {day for symbol in symbols for day in catalog.dates(symbol, kind) if day < start} if count else set()
     return sorted(held)[-count:]
+
+
+def _warmed(before: Sequence[date]) -> tuple[str, ...]:
+    if not before:
+        return ()
+    return (f"Signals read {len(before):,} sessions before the first one, from {before[0]}; nothing was traded in them.",)
 
 
 def partitions_hash(catalog: Catalog, symbols: Sequence[str], kind: str, start: date, end: date) -> str:

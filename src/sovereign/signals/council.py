@@ -77,7 +77,7 @@ class CouncilStream(BarStream):
         """Begin a trade date: rows anew, the hidden model refitted when it is due."""
         super().start_session(session)
         self._history.start_session()
-        self.regime.start_session(self._history)
+        self.regime.start_session(self._history, session)
 
     def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:
         """Measure the next bars."""

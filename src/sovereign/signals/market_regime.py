@@ -16,10 +16,11 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from sovereign.core.configuration import Configuration
-from sovereign.core.session import NS_PER_SECOND
+from sovereign.core.session import NS_PER_SECOND, Session
 from sovereign.kernels.market_row import FIELDS, HELD, MEASURES, PHASES, REGIME, REGIME_SETTING, Field, HiddenPhase
 
 _DAY_S = 86_400
+_DAYS_A_YEAR, _SESSIONS_A_YEAR, _SHARE_SESSION_S = 365.0, 252.0, 23_400
 _SEEN = 4  # what the hidden model sees of a bar; see `kernels.market_regime.observation`
 
 Float64 = NDArray[np.float64]
@@ -92,11 +93,17 @@ class MarketRegimeConfig(Configuration):
         default=50, ge=4, description="Bars before that window that say where price came from (bars). Source: definitions 4.2."
     )
     atr_bars: int = Setting(default=14, ge=1, description="Bars of Wilder's average true range (bars). Source: Wilder, 1978.")
-    sessions_per_year: float = Setting(
-        default=252.0, gt=0, description="Sessions a year, to annualize (sessions). Source: definitions 4.1."
+    sessions_per_year: float | None = Setting(
+        default=None,
+        gt=0,
+        description="Sessions a year, to annualize (sessions); none: 365 where every day is one (crypto), else 252. Source: "
+        "definitions 4.1.",
     )
-    session_seconds: int = Setting(
-        default=23_400, ge=60, description="Length of a full session, to annualize (s). Source: definitions 4.1, 390 minutes."
+    session_seconds: int | None = Setting(
+        default=None,
+        ge=60,
+        description="Length of a full session, to annualize (s); none: that of the longest regular hours of the market so far, "
+        "as 390 minutes of shares. Source: definitions 4.1.",
     )
     history_sessions: int = Setting(
         default=20, ge=1, description="History of percentiles on intraday bars (sessions). Source: definitions 4.1."
@@ -147,13 +154,13 @@ class MarketRegimeConfig(Configuration):
                 raise ValueError(f"{calm} was {getattr(self, calm)}; it must lie below {volatile}")
         return self
 
-    def bars_per_year(self, seconds: int) -> float:
-        """Return how many bars of a width a year has."""
-        return self.sessions_per_year * self.bars_per_session(seconds)
+    def sessions_of_year(self, calendar: str = "") -> float:
+        """Return how many sessions a year of a calendar has."""
+        return self.sessions_per_year or (_DAYS_A_YEAR if calendar == "CRYPTO" else _SESSIONS_A_YEAR)
 
-    def bars_per_session(self, seconds: int) -> int:
-        """Return how many bars of a width a full session has; at least 1."""
-        return max(1, -(-self.session_seconds // seconds))
+    def bars_per_session(self, seconds: int, session_seconds: int = _SHARE_SESSION_S) -> int:
+        """Return how many bars of a width a full session of `session_seconds` has; at least 1."""
+        return max(1, -(-(self.session_seconds or session_seconds) // seconds))
 
 
 class ThreeStates(StrEnum):
@@ -240,6 +247,8 @@ class RegimeService:
         self._held = np.zeros((HELD, 4), np.int64)
         self._readings = np.zeros(1, np.int64)
         self._since_fit = config.hidden.refit_sessions
+        self._session_s = 0
+        self._bars_per_year = np.nan
         states = config.hidden.states
         self.is_fitted = False
         self.scale = np.nan
@@ -257,8 +266,12 @@ class RegimeService:
         windows = self.config.window_bars + self.config.prior_bars
         return max(self.config.hidden.fit_bars, ranks) + windows + 2
 
-    def start_session(self, history: BarHistory) -> None:
+    def start_session(self, history: BarHistory, session: Session) -> None:
         """Begin a session: refit the hidden model when it is due, on the bars before it."""
+        regular_s = (session.regular_close_ns - session.regular_open_ns) // NS_PER_SECOND
+        self._session_s = max(self._session_s, regular_s)  # a half day does not make the year shorter
+        per_session = 1 if self.is_daily else self.config.bars_per_session(self.seconds, self._session_s)
+        self._bars_per_year = self.config.sessions_of_year(session.calendar) * per_session
         self._since_fit += 1
         hidden = self.config.hidden
         if self._since_fit <= hidden.refit_sessions:
@@ -284,7 +297,7 @@ class RegimeService:
             last,
             config.window_bars,
             config.prior_bars,
-            config.bars_per_year(self.seconds),
+            self._bars_per_year,
             sessions,
             bars,
             config.min_history_bars,

@@ -246,7 +246,7 @@ class BenchmarkStream(TugBarStream):
         if self._is_read:
             self._regime_bars.start_session(session)
             self._history.start_session()
-            self.service.start_session(self._history)
+            self.service.start_session(self._history, session)
 
     def advance(self, trades: Trades, until_ns: int) -> None:
         """Consume the next ticks: bars for the board, and readings of the regime."""

@@ -338,7 +338,7 @@ class TugStream(TugBarStream):
         recent, needed = list(self._residuals), own.mean_days - 1
         if len(recent) >= own.volatility_days:
             deviation = float(np.std(recent[-own.volatility_days :]))
-            self._day["residual_volatility"] = deviation * np.sqrt(self._reading.sessions_per_year)
+            self._day["residual_volatility"] = deviation * np.sqrt(self._reading.sessions_of_year())
         if len(recent) < needed:
             return
         day = self._day

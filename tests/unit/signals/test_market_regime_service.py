@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 
 from council_cases import restless, rows_of, stream_of
+from sovereign.feeds.calendar import calendar_for
 from sovereign.kernels.market_regime import classify, hold
 from sovereign.kernels.market_row import HELD, MEASURES, REGIME, HiddenPhase, MarketRegime
+from sovereign.kernels.ohlcv import BAR
 from sovereign.signals.market_regime import (
+    BarHistory,
     MarketRegimeConfig,
     RegimeService,
     ThreeStates,
@@ -166,3 +171,40 @@ def test_percentile_when_the_scale_of_the_market_changes_then_follows_its_own_hi
         found.append(rows_of(stream_of(), days)["volatility_percentile"])
     both = ~np.isnan(found[0]) & ~np.isnan(found[1])
     assert np.corrcoef(found[0][both], found[1][both])[0, 1] > 0.97
+
+
+@pytest.mark.parametrize(
+    ("calendar", "seconds", "bars_a_year"),
+    [
+        ("XNYS", 300, 252 * 78),
+        ("XNYS", 86_400, 252),
+        ("CME_METALS", 300, 252 * 62),  # 08:20 to 13:30 New York
+        ("CRYPTO", 300, 365 * 288),
+        ("CRYPTO", 3_600, 365 * 24),
+        ("CRYPTO", 86_400, 365),
+    ],
+)
+def test_volatility_when_the_year_is_another_then_it_is_annualized_with_the_markets_own(calendar, seconds, bars_a_year):
+    # Log changes of +-1% in turn: their sample deviation over any 20 is 0.01 sqrt(20 / 19).
+    service = RegimeService(MarketRegimeConfig(), seconds)
+    history = BarHistory(service.history_bars, is_linked=True)
+    bars = np.zeros(40, BAR)
+    bars["close"] = bars["open"] = bars["high"] = bars["low"] = np.round(1e8 * np.exp(0.01 * (np.arange(40) % 2))).astype(
+        np.int32
+    )
+    bars["volume"] = 100
+    service.start_session(history, calendar_for(calendar).session(date(2025, 11, 18)))
+    history.start_session()
+    first, last = history.append(bars)
+    assert service.update(history, first, last)["volatility"][-1] == pytest.approx(
+        0.01 * np.sqrt(20 / 19) * np.sqrt(bars_a_year), rel=1e-6
+    )
+
+
+def test_volatility_when_a_half_day_comes_then_the_year_keeps_its_length():
+    service = RegimeService(MarketRegimeConfig(), 300)
+    calendar = calendar_for("XNYS")
+    history = BarHistory(service.history_bars, is_linked=False)
+    for day in (date(2025, 11, 26), date(2025, 11, 28)):
+        service.start_session(history, calendar.session(day))
+    assert service._bars_per_year == 252 * 78

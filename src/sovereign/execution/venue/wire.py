@@ -7,14 +7,13 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
 from sovereign.execution.venue.fault import Channel, Fault, FaultKind
-from sovereign.execution.venue.protocol import (
-    encode,
-)
+from sovereign.execution.venue.protocol import encode
 from sovereign.execution.venue.terms import Message
 
 if TYPE_CHECKING:
@@ -192,5 +191,6 @@ class Line:
         transport = self.connection.transport
         raw = transport.get_extra_info("socket")
         if is_reset and raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # closed already, by the other side or a cut just before
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()

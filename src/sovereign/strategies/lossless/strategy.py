@@ -119,6 +119,7 @@ class LosslessStrategy:
                 bool(row["gap_s"] < config.gap.alert_s),
                 "bars before this one are missing",
             ),
+            *self._session_check(moment),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1, "the close lies beyond the stop already"),
             Check("target", float(target_ticks), 1.0, "ticks", target_ticks >= 1, "no opposite level as strong as this one"),
         )
@@ -127,16 +128,32 @@ class LosslessStrategy:
             intent = OrderIntent(
                 symbol=moment.symbol,
                 side=side,
-                # A daily bar is known at the close, and meets the next session's open.
-                time_in_force=TimeInForce.GTC if config.bar_seconds >= _DAY_S else TimeInForce.DAY,
+                time_in_force=TimeInForce.GTC if self._outlasts(moment.session) else TimeInForce.DAY,
                 bracket=Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks),
                 reason=f"capitulation at {level} {edge}",
             )
-        return _proposal(moment, name, side, level, checks, intent)
+        return _proposal(moment, name, side, level, checks, intent, float(row["conviction"]))
+
+    def _outlasts(self, session: Session) -> bool:
+        # A daily bar is known at the close, and meets the next session's open; where there is no close, any bar does.
+        return self.config.bar_seconds >= _DAY_S or session.close_ns - session.open_ns >= NS_PER_DAY
+
+    def _session_check(self, moment: Moment) -> tuple[Check, ...]:
+        session = moment.session
+        if self._outlasts(session):
+            return ()
+        end = session.regular_close_ns if self.config.hours == "regular" else session.close_ns
+        left_s = (end - int(moment.row["known_at"])) / NS_PER_SECOND
+        why = "the day's last bar is known when the day is over, and an order would meet no market"
+        return (Check("session", left_s, 0.0, "s", left_s > 0.0, why),)
 
     def _exit(self, moment: Moment, side: Side) -> Proposal:
+        from sovereign.kernels.capitulation import joint_conviction
+
         row = moment.row
         level = "resistance" if side is Side.SELL else "support"
+        # The bar's own conviction is that of the level which an entry would be at; this may be the other one.
+        conviction = float(joint_conviction(row[f"{level}_strength"], row["volume_rank"]))
         checks = (Check("elevated", float(row["volume_rank"]), self.config.volume.elevated_rank, "rank", True),)
         intent = OrderIntent(
             symbol=moment.symbol,
@@ -146,11 +163,17 @@ class LosslessStrategy:
             reduce_only=True,
             reason=f"{'rejected at resistance' if side is Side.SELL else 'bounced off support'} {int(row[level])}",
         )
-        return _proposal(moment, "SELL" if side is Side.SELL else "COVER", side, level, checks, intent)
+        return _proposal(moment, "SELL" if side is Side.SELL else "COVER", side, level, checks, intent, conviction)
 
 
 def _proposal(
-    moment: Moment, name: str, side: Side, level: str, checks: tuple[Check, ...], intent: OrderIntent | None
+    moment: Moment,
+    name: str,
+    side: Side,
+    level: str,
+    checks: tuple[Check, ...],
+    intent: OrderIntent | None,
+    conviction: float,
 ) -> Proposal:
     row: np.void = moment.row
     return Proposal(
@@ -158,7 +181,7 @@ def _proposal(
         symbol=moment.symbol,
         side=side,
         strength=float(row[f"{level}_strength"]),
-        confidence=float(row["conviction"]) / 100.0,
+        confidence=conviction / 100.0,
         inputs={
             "signal": name,
             "level": level,
@@ -166,6 +189,7 @@ def _proposal(
             "level_score": int(row[f"{level}_score"]),
             "level_strength": float(row[f"{level}_strength"]),
             **{field: row[field].item() for field in ROW_INPUTS},
+            "conviction": conviction,
         },
         checks=checks,
         intent=intent,

@@ -89,6 +89,20 @@ def test_decide_when_capitulation_is_rejected_at_a_resistance_then_shorts_with_t
     assert proposal.intent.bracket == Bracket(stop_ticks=50, target_ticks=100)
 
 
+def test_decide_when_a_daily_bar_is_known_at_the_close_then_the_order_waits_for_the_next_day() -> None:
+    (proposal,) = decide({**LONG, "known_at": SESSION.regular_close_ns}, bar_seconds=86_400)
+    assert proposal.intent is not None
+    assert proposal.intent.time_in_force is TimeInForce.GTC
+
+
+def test_decide_when_an_exit_is_at_the_other_level_then_its_own_conviction_is_recorded() -> None:
+    # Fisher, 1932: of two independent tests with p-values 0.2 and 0.01, q = 0.002, 1 - q (1 - ln q) = 0.98557.
+    both = {**LONG, "at_resistance": True, "resistance": 10_020, "resistance_strength": 0.8, "exit_long": True}
+    (proposal,) = decide(both, held=10)
+    assert proposal.inputs["conviction"] == pytest.approx(98.557, abs=0.001)
+    assert proposal.confidence == pytest.approx(0.98557, abs=0.00001)
+
+
 @pytest.mark.parametrize(
     ("change", "check"),
     [
@@ -96,6 +110,7 @@ def test_decide_when_capitulation_is_rejected_at_a_resistance_then_shorts_with_t
         ({"has_target": False}, "target"),
         ({"gap_s": 300}, "gap"),
         ({"is_held": False, "close": 9_940}, "held"),
+        ({"known_at": SESSION.regular_close_ns}, "session"),
     ],
 )
 def test_decide_when_something_is_missing_then_says_what_and_orders_nothing(change: dict[str, Any], check: str) -> None:
