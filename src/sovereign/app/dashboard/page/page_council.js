@@ -33,8 +33,8 @@ export const page = {
         return;
       }
       try {
-        const found = await get("/decisions", { ...app.scope, limit: 40 });
-        const details = (await Promise.all(found.rows.slice(0, 25).map((one) => get(`/decisions/${encodeURIComponent(one.decision_id)}`, app.scope).catch(() => null)))).filter(Boolean).map((one) => ({ ...one, votes: votesOf(one.inputs) })).filter((one) => one.votes.length);
+        const found = await get("/decisions", { ...app.scope, limit: 24 });
+        const details = (await Promise.all(found.rows.slice(0, 16).map((one) => get(`/decisions/${encodeURIComponent(one.decision_id)}`, app.scope).catch(() => null)))).filter(Boolean).map((one) => ({ ...one, votes: votesOf(one.inputs) })).filter((one) => one.votes.length);
         const recalls = (await get("/memory", app.scope)).rows;
         fill(root, h("div.columns", null, h("div.col.main", null, votes.element, list.element), h("div.col.aside", null, activation.element, memory.element)));
         const newest = details[0];
