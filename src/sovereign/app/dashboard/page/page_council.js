@@ -13,14 +13,15 @@ export const page = {
     const votes = panel("Votes", { id: "votes", note: "of the newest decision" });
     const activation = panel("Who is asked in which regime", { id: "activation", note: "share of decisions an agent voted in" });
     const memory = panel("Memory", { id: "memory", note: "what earlier trades said" });
-    const list = panel("Decisions of the council", { id: "list" });
+    const list = panel("Decisions of the council", { id: "list", note: "\u25b2 long  \u25bc short  \u25cb no direction  \u2013 abstains" });
     fill(root, loading());
     const lines = table([
       { title: "time", cell: (one) => time(one.ts, app.zone, "both") }, { title: "symbol", cell: (one) => one.symbol }, { title: "side", cell: (one) => side(one.side) },
-      { title: "rule", cell: (one) => f.words(one.inputs.rule) }, { title: "regime", cell: (one) => f.words(one.inputs.regime) }, { title: "votes", cls: "wrap", cell: (one) => one.votes.map((vote) => badge(`${f.words(vote.agent)}: ${said(vote.word)}`, kindOf(vote.word))) },
+      { title: "rule", cell: (one) => f.words(one.inputs.rule) }, { title: "regime", cell: (one) => f.words(one.inputs.regime) }, { title: "votes", cls: "wrap", cell: (one) => one.votes.map((vote) => badge(`${f.words(vote.agent)} ${sign(vote.word)}`, kindOf(vote.word), `${f.words(vote.agent)}: ${said(vote.word)}`)) },
       { title: "confidence", num: true, unit: "0..1", cell: (one) => f.fixed(one.confidence, 2) }, { title: "verdict", cell: (one) => verdict(one.verdict) },
     ], { key: (one) => one.decision_id, label: "Decisions of the council", onRow: (one) => { location.hash = `decisions/${encodeURIComponent(one.decision_id)}`; } });
 
+    const sign = (word) => ({ buy: "\u25b2", sell: "\u25bc" })[kindOf(word)] ?? (word === "abstain" ? "\u2013" : "\u25cb");
     const said = (word) => ({ none: "no direction", abstain: "abstains" })[word] ?? f.words(word);
     function kindOf(word) { return /buy|long|bull/i.test(word) ? "buy" : /sell|short|bear/i.test(word) ? "sell" : "muted"; }
     function votesOf(inputs) { return Object.entries(inputs).filter(([name]) => name.startsWith("vote_")).map(([name, word]) => ({ agent: name.slice(5), word: String(word), confidence: inputs[`confidence_${name.slice(5)}`] ?? null })); }
@@ -36,7 +37,7 @@ export const page = {
         const found = await get("/decisions", { ...app.scope, limit: 24 });
         const details = (await Promise.all(found.rows.slice(0, 16).map((one) => get(`/decisions/${encodeURIComponent(one.decision_id)}`, app.scope).catch(() => null)))).filter(Boolean).map((one) => ({ ...one, votes: votesOf(one.inputs) })).filter((one) => one.votes.length);
         const recalls = (await get("/memory", app.scope)).rows;
-        fill(root, h("div.columns", null, h("div.col.main", null, votes.element, list.element), h("div.col.aside", null, activation.element, memory.element)));
+        fill(root, h("div.columns", null, h("div.col.main", null, votes.element, list.element, activation.element), h("div.col.aside", null, memory.element)));
         const newest = details[0];
         fill(votes.body, newest ? [h("p.headline", null, side(newest.side), ` ${newest.symbol} `, verdict(newest.verdict), " ", time(newest.ts, app.zone, "both")), h("div.votes", null, newest.votes.map((vote) => h("div.vote", { class: kindOf(vote.word) }, h("strong", null, f.words(vote.agent)), h("span", null, said(vote.word)), meter(vote.confidence ?? 0, { label: `confidence of ${vote.agent}`, isGoal: true }), h("span.dim", null, vote.confidence === null ? "not asked, or no opinion" : `confidence ${f.fixed(vote.confidence, 2)}`))))] : empty("No vote yet", "The council votes when a bar closes."));
         const regimes = new Map();
