@@ -253,6 +253,11 @@ class Timed:
         self.inner.record(order, request, ts)
         self.took.append(time.perf_counter_ns() - at)
 
+    def record_all(self, requests: Any) -> None:
+        at = time.perf_counter_ns()
+        self.inner.record_all(requests)
+        self.took.append(time.perf_counter_ns() - at)
+
 
 def trade(url: str, folder: Path) -> list[int]:
     """Trade the session; return how long each journal entry took, ns."""

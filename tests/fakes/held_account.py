@@ -12,6 +12,8 @@ from sovereign.execution.broker import BrokerSnapshot, VenueOrder, VenuePosition
 class HeldAccount:
     """Holds positions and one stop order for each; `is_silent` answers nothing, `ignores` that many flattenings."""
 
+    broker = "venue"
+
     def __init__(self, now_ns: int, positions: dict[str, int] | None = None, name: str = "paper") -> None:
         self.name = name
         self.now_ns = now_ns

@@ -64,3 +64,36 @@ def test_list_when_there_are_none_or_the_part_is_unknown_then_said(tmp_path, cap
     assert run(["alerts", "list", "--set", f"alerts.folder={tmp_path}"]) == 0
     assert capsys.readouterr().out == "no alerts yet\n"
     assert run(["alerts", "list", "--part", "guard", "--set", f"alerts.folder={tmp_path}"]) == 3
+
+
+NO_VENUE = ("guard.url=ws://127.0.0.1:9", "guard.token=a-guard-token-1", "kill.wait_s=0.5", "kill.attempts=1")
+
+
+def kill(*words):
+    return run(
+        ["kill", "--yes", "--by", "ann", "--reason", "storm", *[part for word in NO_VENUE for part in ("--set", word)], *words]
+    )
+
+
+def test_kill_when_no_session_runs_then_the_channels_hear_of_it_and_of_what_came_of_it(discord, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISCORD_WEBHOOK_URL", discord.webhook)
+    assert kill("--json") == 7
+    assert json.loads(capsys.readouterr().out)["alert_error"] == ""
+    assert discord.titles == ["Kill switch", "Kill: NOT FLAT"]
+    said = json.dumps(discord.embeds)
+    assert "storm" in said
+    assert "ann" in said
+    assert "a-guard-token-1" not in said
+    assert kill() == 7  # a second one is no repeat of the first
+    assert discord.titles == ["Kill switch", "Kill: NOT FLAT"] * 2
+
+
+def test_kill_when_a_channel_is_gone_then_the_kill_is_done_and_says_what_nobody_was_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISCORD_WEBHOOK_URL", "not an address")
+    assert kill("--json") == 7
+    seen = capsys.readouterr()
+    found = json.loads(seen.out)
+    assert found["is_latched"]
+    assert "nobody was told" in found["alert_error"]

@@ -11,25 +11,25 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sovereign.app.brokers import VENUE, connections
+from sovereign.app.opening import new_opening, recorded_opening
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
 from sovereign.app.readers import CommandPoller, StoreWriter
 from sovereign.core.episode import EpisodeKeeper
 from sovereign.core.errors import (
-    BrokerError,
     ConfigurationError,
     CorruptFileError,
     NotFoundError,
-    OperationTimeoutError,
     RiskHaltError,
 )
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.session import NS_PER_SECOND
+from sovereign.store.session_state import placed
 from sovereign.strategies import load_strategy
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sovereign.app.ops.redaction import Redactor
     from sovereign.app.ops.schedule import Agenda
     from sovereign.core.instrument import Instrument
-    from sovereign.core.port import LiveFeed, SignalStream
+    from sovereign.core.port import LiveFeed
     from sovereign.core.session import Session
     from sovereign.engine.conductor import Conductor
     from sovereign.engine.engine import Engine
@@ -49,12 +49,9 @@ if TYPE_CHECKING:
     from sovereign.engine.lines import Lines
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
-    from sovereign.execution.broker import BrokerSnapshot
-    from sovereign.execution.executor import Executor
-    from sovereign.execution.protection import ProtectionWatch
     from sovereign.research.backtest import Recipe
     from sovereign.risk.door import OneDoor
-    from sovereign.store.session_state import SessionState
+    from sovereign.store.live import LiveSession as Kept
     from sovereign.store.store import Store
 
 PAPER, LIVE = "paper", "live"
@@ -84,6 +81,16 @@ class Task:
     symbols: tuple[str, ...] = ()
     is_once: bool = False
     interval_s: float | None = None
+
+    @property
+    def place(self) -> str:
+        """The account by its name and where it is, as what sessions leave to each other is kept by."""
+        return placed(self.account, self.broker, self.mode)
+
+    def session_id(self, trade_date: date) -> str:
+        """Return the name of the session of a trade date."""
+        where = "" if self.broker == VENUE else f"{self.broker}-{self.mode}-"
+        return f"{self.account}-{where}{self.strategy}-{trade_date:%Y%m%d}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +129,17 @@ def warm_up_recordings(settings: Settings, store: Store, task: Task, before: dat
     """Return the recordings of the sessions before a trade date that warm the signals up, oldest first."""
     ended = [
         kept
-        for kept in store.live.sessions(account=task.account, strategy=task.strategy, status=_ENDED)
-        if kept.trade_date < before and Path(kept.recording_path).is_file()
+        for kept in _sessions(store, task)
+        if kept.status == _ENDED and kept.trade_date < before and Path(kept.recording_path).is_file()
     ]
     ended.sort(key=lambda kept: kept.trade_date)
     return [Path(kept.recording_path) for kept in ended[len(ended) - min(settings.session.warm_up_sessions, len(ended)) :]]
+
+
+def _sessions(store: Store, task: Task) -> list[Kept]:
+    """Return the sessions of an account and strategy where the task trades, newest first."""
+    found = store.live.sessions(account=task.account, strategy=task.strategy)
+    return [kept for kept in found if kept.id == task.session_id(kept.trade_date)]
 
 
 def cut_off(store: Store, task: Task, before: date | None) -> tuple[Session, Sequence[Instrument]] | None:
@@ -136,21 +149,18 @@ def cut_off(store: Store, task: Task, before: date | None) -> tuple[Session, Seq
     ----------
     before : trade date of the present session; None when there is none any more.
     """
-    from sovereign.engine.inputs import SessionOpened, read_inputs
-    from sovereign.store.recording import read_recording
-
     begun = [
         kept
-        for kept in store.live.sessions(account=task.account, strategy=task.strategy)
+        for kept in _sessions(store, task)
         if kept.status != _ENDED and (before is None or kept.trade_date < before) and Path(kept.recording_path).is_file()
     ]
     for kept in sorted(begun, key=lambda kept: kept.trade_date):
         try:
-            first = next(read_inputs(read_recording(Path(kept.recording_path))), None)
+            first = recorded_opening(Path(kept.recording_path))
         except CorruptFileError as damage:
             _logger.warning("session %s was cut off and cannot be settled (%s)", kept.id, damage)
             continue
-        if isinstance(first, SessionOpened):  # one that ended before it was opened has left nothing to settle
+        if first is not None:  # one that ended before it was opened has left nothing to settle
             return first.session, first.instruments
     return None
 
@@ -160,7 +170,7 @@ def last_report(store: Store, task: Task) -> int | None:
     from sovereign.engine.inputs import ReportReceived, SessionOpened
     from sovereign.store.recording import read_recording
 
-    newest = next(iter(store.live.sessions(account=task.account, strategy=task.strategy, limit=1)), None)
+    newest = next(iter(_sessions(store, task)), None)
     if newest is None or newest.status == _ENDED or not Path(newest.recording_path).is_file():
         return None
     last: int | None = None
@@ -240,11 +250,14 @@ class TradingProcess:
         return done
 
     def _check_latch(self, store: Store) -> None:
+        from sovereign.store.live_schema import EVERY_ACCOUNT
+
         latch = store.live.latched(self.task.account)
         if latch is not None:
+            whose = "every account" if latch.account == EVERY_ACCOUNT else f"account '{latch.account}'"
             raise RiskHaltError(
-                f"account '{self.task.account}' was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear "
-                f"it with 'sovereign resume --account {self.task.account}'"
+                f"{whose} was killed by {latch.set_by} ({latch.reason}); look at the venue, then clear it with: "
+                f"sovereign resume --account '{latch.account}'"
             )
 
     def _alerts(self) -> AlertRouter:
@@ -298,8 +311,9 @@ class _SessionRun:
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
         if isinstance(self._strategy, EpisodeKeeper):
-            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.account))
+            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.place))
         self._said = 0.0
+        self._has_beaten = False
         self._shown: tuple[Any, ...] = ()
         self._send_digest: Callable[[], None] = _nothing
 
@@ -334,10 +348,6 @@ class _SessionRun:
 
     # Parts
 
-    def _name(self, session: Session) -> str:
-        task = self._task
-        return f"{task.account}-{task.strategy}-{session.trade_date:%Y%m%d}"
-
     def _trade(
         self,
         lines: Lines,
@@ -351,17 +361,18 @@ class _SessionRun:
         from sovereign.app.ops.schedule import Agenda, session_entries
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
+        from sovereign.research.live import warmed_stream
 
         settings, task, process = self._settings, self._task, self._process
-        name = self._name(session)
+        name = task.session_id(session.trade_date)
         path = recording_path(settings, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._compile(session, instruments)
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         header = self._header(session, warm)
-        state = self._store.live.states.load(task.account, task.strategy)
-        opening = replace(self._opening(lines, state), number=getattr(lines.link, "private_seq", 0))
-        record = self._begin(name, session, path, header, instruments, feed.is_simulated)
+        begun = recorded_opening(path)
+        opening = self._opening(lines) if begun is None else begun.opening
+        record = self._begin(name, session, path, header, instruments, feed.is_simulated, opening)
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())
         writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
@@ -380,7 +391,7 @@ class _SessionRun:
                     path=path,
                     header=header,
                     new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
-                    new_stream=partial(self._warmed, warm),
+                    new_stream=partial(warmed_stream, self._strategy, warm),
                     journal=journal,
                     kept=self._store.live.requests(name),
                     now_ns=now_ns(),
@@ -433,6 +444,7 @@ class _SessionRun:
         return {
             "strategy": task.strategy,
             "account": task.account,
+            "broker": task.broker,
             "mode": task.mode,
             "trade_date": session.trade_date.isoformat(),
             "code": code_hash(),
@@ -440,45 +452,10 @@ class _SessionRun:
             "warm_up": [kept.name for kept in warm],
         }
 
-    def _opening(self, lines: Lines, state: SessionState | None) -> Opening:
-        """Return what the session begins with: what the last one left, or what the venue says of an account never traded."""
-        from sovereign.engine.inputs import Opening, OpenPosition
-
-        if state is None:
-            snapshot = self._first_snapshot(lines)
-            balance = self._recipe.starting_balance if snapshot is None else snapshot.cash
-            cursor = 0 if snapshot is None else snapshot.cursor
-            return Opening(balance=balance, high_water_mark=balance, cursor=cursor)
-        positions = tuple(
-            OpenPosition(symbol=held.symbol, tape=held.tape, quantity=held.quantity, cost_ticks=held.cost_ticks)
-            for held in state.positions
-            if held.quantity
-        )
-        return Opening(
-            balance=state.balance,
-            high_water_mark=state.high_water_mark,
-            positions=positions,
-            door=dict(state.door),
-            cursor=state.execution_cursor,
-        )
-
-    def _first_snapshot(self, lines: Lines) -> BrokerSnapshot | None:
-        """Ask for the account, again and again while the line is bad; None without a broker.
-
-        Raises
-        ------
-        BrokerError, OperationTimeoutError : it did not answer, and the process is told to stop.
-        """
-        while lines.link is not None:
-            try:
-                snapshot: BrokerSnapshot = lines.call(lines.link.snapshot(0))
-            except (BrokerError, OperationTimeoutError) as silence:
-                _logger.warning("the venue did not tell its side of the account (%s); it is asked again", silence)
-                if self._process.is_stopping.wait(self._settings.live.retry_s):
-                    raise
-            else:
-                return snapshot
-        return None
+    def _opening(self, lines: Lines) -> Opening:
+        state = self._store.live.states.load(self._task.place, self._task.strategy)
+        wait = self._process.is_stopping.wait
+        return new_opening(self._settings.live, lines, state, self._recipe.starting_balance, wait)
 
     def _begin(
         self,
@@ -488,6 +465,7 @@ class _SessionRun:
         header: Mapping[str, Any],
         instruments: Sequence[Instrument],
         is_simulated: bool,
+        opening: Opening,
     ) -> str:
         """Write session and run to the store; a run that was cut off is written anew by the replay."""
         from sovereign.store.live import LiveSession as Kept
@@ -510,7 +488,7 @@ class _SessionRun:
             seed=None,
             fill_model=recipe.execution.fill_model.value,
             is_simulated=is_simulated,
-            starting_balance=recipe.starting_balance,
+            starting_balance=opening.balance,
             started_ns=started,
             instruments=tuple(instruments),
             stop_ticks=None if usual is None else usual.stop_ticks,
@@ -543,49 +521,9 @@ class _SessionRun:
         return partial(refused_columns, self._strategy)
 
     def _engine(self, sinks: tuple[Any, ...], is_simulated: bool, broker: Any, journal: Any) -> Engine:
-        from sovereign.engine.engine import Engine
-        from sovereign.execution.account import Account
-        from sovereign.execution.fill_model import PerUnitFees
-        from sovereign.research.backtest import charged_instrument
-        from sovereign.risk.door import OneDoor
+        from sovereign.research.live import live_engine
 
-        recipe = self._recipe
-        return Engine(
-            strategy=self._strategy,
-            door=OneDoor(recipe.risk, find=partial(charged_instrument, recipe.execution)),
-            broker=broker,
-            account=Account(recipe.starting_balance),
-            fees=PerUnitFees(dict(recipe.execution.fees), 1),
-            journal=journal,
-            sinks=sinks,
-            is_simulated_data=is_simulated,
-            new_watch=self._watch,
-        )
-
-    def _watch(self, executor: Executor) -> ProtectionWatch:
-        from sovereign.execution.protection import ProtectionWatch
-
-        execution = self._settings.execution
-        return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
-
-    def _warmed(self, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
-        """Return an instrument's signals as the sessions before have left them."""
-        from sovereign.core.columns import Trades
-        from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
-        from sovereign.store.recording import read_recording
-
-        stream = self._strategy.signal_stream(instrument)
-        for path in earlier:
-            session: Session | None = None
-            for item in read_inputs(read_recording(path)):
-                if isinstance(item, SessionOpened):
-                    session = item.session
-                    stream.start_session(session)
-                elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                    stream.advance(item.trades, item.until_ns)
-            if session is not None:
-                stream.advance(Trades.empty(), session.close_ns)
-        return stream
+        return live_engine(self._recipe, self._strategy, broker, journal, sinks=sinks, is_simulated_data=is_simulated)
 
     # While it runs
 
@@ -597,12 +535,15 @@ class _SessionRun:
 
     def _heartbeat(self, writer: StoreWriter, name: str) -> Heartbeat:
         from sovereign.app.ops.desk import session_process
-        from sovereign.app.ops.heartbeat import Heartbeat
+        from sovereign.app.ops.heartbeat import Heartbeat, beat_file
+
+        task, config = self._task, self._settings.heartbeat
+        who = {"broker": task.broker, "mode": task.mode, "account": task.account, "strategy": task.strategy}
 
         def keep(beat: Any) -> None:
             writer.beat(session_process(name), beat.ts, asdict(beat))
 
-        return Heartbeat(self._settings.heartbeat, store=keep)
+        return Heartbeat(config, store=keep, file=beat_file(config.file, **who))
 
     def _beat(self, name: str, heart: Heartbeat, agenda: Agenda, writer: StoreWriter, sign: Sign) -> None:
         """Give a sign of life by every route; called by the decision thread."""
@@ -631,6 +572,7 @@ class _SessionRun:
             strategy=task.strategy,
             mode=task.mode,
             account=task.account,
+            broker=task.broker,
             state=sign.state.value,
             feed_age_s=max(0.0, (sign.ts - sign.until_ns) / NS_PER_SECOND) if sign.until_ns else None,
             last_event="",
@@ -642,6 +584,9 @@ class _SessionRun:
             troubles={subject: self._redact(reason) for subject, reason in sign.unhealthy.items()},
         )
         heart.beat(beat)
+        if not self._has_beaten:
+            self._has_beaten = True
+            heart.drop_left_behind(beat)
         obstacles = [f"{subject}: {reason}" for subject, reason in sign.unhealthy.items()]
         if sign.state.value != "ACTIVE":
             obstacles.append(f"trading is {sign.state.value}")
@@ -672,7 +617,7 @@ class _SessionRun:
         if ending.is_closed:
             self._store.live.states.save(
                 SessionState(
-                    account=task.account,
+                    account=task.place,
                     strategy=task.strategy,
                     trade_date=session.trade_date,
                     updated_ns=ts,

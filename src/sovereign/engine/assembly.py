@@ -29,7 +29,7 @@ NewEngine = Callable[[Broker, OrderJournal], Engine]
 
 def new_lines(config: LiveConfig, feed: LiveFeed, link: BrokerLink | None) -> Lines:
     """Return the lines of a process, not started yet; `link` is None with a broker in this process."""
-    return Lines(Inbox(config.inbox_ticks), feed, link, answer_s=config.answer_s)
+    return Lines(Inbox(config.inbox_ticks), feed, link, answer_s=config.answer_s, switch_s=config.switch_ms / 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,7 @@ def prepare(
         recording=recovered.recording,
         lines=lines,
         outbox=outbox,
+        journal=gate,
         monotonic=monotonic,
         commands=commands,
         on_heartbeat=on_heartbeat,

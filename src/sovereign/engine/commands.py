@@ -30,7 +30,8 @@ class CommandDesk:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._known: set[str] = set()
-        self._flips: dict[str, Command] = {}  # by traded symbol: what to open once it is flat
+        # By traded symbol: what to open once it is flat, and the order that is to make it so.
+        self._flips: dict[str, tuple[Command, str]] = {}
         self._acts: dict[CommandKind, Callable[[Command], str]] = {
             CommandKind.HALT: self._halt,
             CommandKind.REDUCE: self._reduce,
@@ -63,11 +64,27 @@ class CommandDesk:
     def after_fill(self) -> None:
         """Open what a flip waits to open, now that something has closed."""
         for symbol in [s for s in self._flips if s not in self._engine.positions]:
-            command = self._flips.pop(symbol)
+            command, _ = self._flips.pop(symbol)
             try:
                 self._open(command)
             except SovereignError as refusal:
                 self._answer(command, NoticeCode.COMMAND_REFUSED, Severity.WARNING, str(refusal))
+
+    def after_reports(self) -> None:
+        """Give up the flips whose closing order is over while the position is not: it was rejected, canceled or expired."""
+        for symbol, (command, closing_id) in list(self._flips.items()):
+            order = self._engine.executor.find(closing_id)
+            if symbol in self._engine.positions and (order is None or order.status.is_closed):
+                self._give_up(symbol, command, "is gone" if order is None else f"is {order.status}")
+
+    def _give_up(self, symbol: str, command: Command, why: str) -> None:
+        self._flips.pop(symbol, None)
+        held = self._engine.positions[symbol].quantity
+        text = (
+            f"the flip of {symbol} is given up: the order that was to close it {why}, and {held} are still held; its stops "
+            f"were canceled, so look after it: ask again, or flatten it"
+        )
+        self._answer(command, NoticeCode.COMMAND_REFUSED, Severity.ALARM, text)
 
     def _answer(self, command: Command, code: NoticeCode, severity: Severity, text: str) -> None:
         self._engine.notice(
@@ -93,7 +110,17 @@ class CommandDesk:
 
     def _resume(self, command: Command) -> str:
         causes = tuple(part.strip() for part in command.arguments.get("causes", "").split(",") if part.strip())
-        self._engine.resume(command.by, command.reason, causes)
+        wanted = [causes] if causes or "causes" not in command.arguments else []
+        if _flag(command, "kill"):
+            wanted.append(("kill",))  # named: the door clears a kill with nothing else
+        refusals: list[UsageError] = []
+        for some in wanted:
+            try:
+                self._engine.resume(command.by, command.reason, some)
+            except UsageError as refusal:
+                refusals.append(refusal)
+        if len(refusals) == len(wanted) and refusals:
+            raise refusals[-1]
         return f"trading is {self._engine.state}"
 
     def _flatten(self, command: Command) -> str:
@@ -131,11 +158,16 @@ class CommandDesk:
                 f"{against.quantity} {against.instrument.symbol} is held; ask with flip to close and turn it, or flatten it"
             )
         traded = against.instrument.symbol
-        self._flips[traded] = command
         for order in list(self._engine.executor.working()):
             if order.instrument.symbol == traded:
                 self._engine.cancel(order)
-        self._engine.propose(closing(against, f"flip by {command.by}", OrderRole.EXIT), against)
+        outcome = self._engine.propose(closing(against, f"flip by {command.by}", OrderRole.EXIT), against)
+        if isinstance(outcome, Refused):
+            raise UsageError(f"the close was refused by {outcome.check}: {outcome.reason}")
+        if outcome is None:
+            raise UsageError("there is no session; wait until one is open")
+        leaving = [o for o in self._engine.executor.working() if o.instrument.symbol == traded and o.role is OrderRole.EXIT]
+        self._flips[traded] = (command, leaving[-1].client_order_id if leaving else "")
         return f"{against.quantity} {traded} is being closed; {side} follows when it is flat"
 
     def _open(self, command: Command) -> str:

@@ -153,6 +153,8 @@ class Conductor:
         if opening.door:
             engine.door.restore(opening.door)
         engine.start_session(item.session, item.instruments)
+        if opening.moved:
+            self._say_moved(opening)
         streams: dict[str, SignalStream] = {}
         for instrument in item.instruments:
             stream = streams[instrument.symbol] = self._new_stream(instrument)
@@ -162,6 +164,13 @@ class Conductor:
         self.ticks = dict.fromkeys(streams, 0)
         self.late_ticks = dict.fromkeys(streams, 0)
         self._walk = SessionWalk(item.session, streams, (engine,))
+
+    def _say_moved(self, opening: Opening) -> None:
+        before = opening.balance - opening.moved
+        words = f"{abs(opening.moved):,.2f} {'came' if opening.moved > 0 else 'went'} since the last session without a trade"
+        text = f"{words}: the day begins with {opening.balance:,.2f}, not {before:,.2f}; it is neither profit nor loss"
+        values = {"balance_before": str(before), "balance": str(opening.balance), "difference": str(opening.moved)}
+        self._say(NoticeCode.MONEY_MOVED, Severity.WARNING, "cash", text, values)
 
     def _slice(self, item: Slice) -> None:
         walk = self._need()

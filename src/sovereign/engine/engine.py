@@ -375,6 +375,7 @@ class Engine(Desk):
         if changed:
             self._inspect()
             self._commands.after_fill()
+        self._commands.after_reports()
         self._protect()
         if flat_cause and self._units_held() > held:
             # An entry filled before its cancel arrived: what it opened must go as well.

@@ -143,11 +143,15 @@ class Inbox:
 
 
 class Outbox:
-    """Where the engine's broker leaves its requests; shut while a recording is replayed, so that nothing is sent twice."""
+    """Where the engine's broker leaves its requests; shut while a recording is replayed, so that nothing is sent twice.
+
+    Between `hold` and `release` requests wait, until they are durable.
+    """
 
     def __init__(self) -> None:
         self.suppressed = 0
         self._deliver: Callable[[BrokerRequest], None] | None = None
+        self._held: list[BrokerRequest] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -162,5 +166,17 @@ class Outbox:
         """Take a request: `RemoteBroker(outbox.send, ...)`."""
         if self._deliver is None:
             self.suppressed += 1
+        elif self._held is not None:
+            self._held.append(request)
         else:
             self._deliver(request)
+
+    def hold(self) -> None:
+        """Let requests wait for `release`; those that wait already are forgotten."""
+        self._held = []
+
+    def release(self) -> None:
+        """Let what waits leave, in the order in which it came."""
+        held, self._held = self._held, None
+        for request in held or ():
+            self.send(request)

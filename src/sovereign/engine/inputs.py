@@ -45,7 +45,8 @@ class Opening:
     """What a session begins with: money, positions, and what the risk door remembers (`RiskDoor.state`; empty: nothing).
 
     `cursor` is the broker's last execution that money and positions know of: whatever follows it belongs to this session;
-    `number` is that of its last report before, where it numbers them.
+    `number` is that of its last report before, where it numbers them. `moved` is the money that came (positive) or went between
+    the sessions without a trade; balance and marks hold it already.
     """
 
     balance: Decimal
@@ -54,6 +55,7 @@ class Opening:
     door: Mapping[str, Any] = field(default_factory=dict)
     cursor: int = 0
     number: int = 0
+    moved: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

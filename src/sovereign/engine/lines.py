@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from threading import Thread
@@ -31,13 +32,18 @@ class Lines:
     Parameters
     ----------
     answer_s : how long any answer is waited for.
+    switch_s : how long one thread of this process may hold the interpreter while another waits for it; set at the start, for
+        all of them.
     """
 
-    def __init__(self, inbox: Inbox, feed: LiveFeed, link: BrokerLink | None, *, answer_s: float) -> None:
+    def __init__(
+        self, inbox: Inbox, feed: LiveFeed, link: BrokerLink | None, *, answer_s: float, switch_s: float | None = None
+    ) -> None:
         self.feed = feed
         self.link = link
         self.inbox = inbox
         self._answer_s = answer_s
+        self._switch_s = switch_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._requests: asyncio.Queue[BrokerRequest | int] = asyncio.Queue()
@@ -54,6 +60,8 @@ class Lines:
 
     def start(self) -> None:
         """Start the thread and both lines."""
+        if self._switch_s is not None:
+            sys.setswitchinterval(self._switch_s)
         self._wire()
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._main, name="sovereign-io", daemon=True)

@@ -36,6 +36,7 @@ from sovereign.engine.inputs import (
 from sovereign.engine.lines import BROKER, FEED, Lines
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.engine.reconciler import Reconciler
+from sovereign.engine.recovery import ReplayJournal
 from sovereign.store.recording import Recording
 
 _NS_PER_MS = 1_000_000
@@ -92,6 +93,7 @@ class LiveSession:
     conductor : with its engine; after a recovery, where the recording left it.
     recording : every input goes there before it is applied.
     lines : started; their inbox is drained here. outbox : of the engine's remote broker; None with a broker in this process.
+    journal : of the engine; None keeps nothing.
     monotonic : seconds of the machine that only grow; for what silence means, never for decisions.
     commands, on_heartbeat : asked and called by the decision thread; must not wait.
     """
@@ -104,6 +106,7 @@ class LiveSession:
         recording: Recording,
         lines: Lines,
         outbox: Outbox | None,
+        journal: ReplayJournal | None = None,
         monotonic: Callable[[], float],
         commands: NextCommands = no_commands,
         on_heartbeat: Callable[[Heartbeat], None] = ignore_heartbeat,
@@ -114,6 +117,7 @@ class LiveSession:
         self._lines = lines
         self._inbox: Inbox = lines.inbox
         self._outbox = outbox
+        self._journal = journal
         self._clock = lines.feed.clock
         self._monotonic = monotonic
         self._commands = commands
@@ -181,9 +185,20 @@ class LiveSession:
         return self._is_connected.get(subject, False)
 
     def apply(self, item: Input) -> None:
-        """Record an input and apply it."""
+        """Record an input and apply it; the requests that it leads to are made durable together, and then leave.
+
+        When something breaks on the way none of them leaves.
+        """
         self._recording.append(to_frame(item))
+        if self._journal is not None:
+            self._journal.hold()
+        if self._outbox is not None:
+            self._outbox.hold()
         self.conductor.apply(item)
+        if self._journal is not None:
+            self._journal.commit()
+        if self._outbox is not None:
+            self._outbox.release()
 
     def _begin(self, session: Session, instruments: Sequence[Instrument], opening: Opening, after: Sequence[Input]) -> None:
         if self.conductor.session is None:

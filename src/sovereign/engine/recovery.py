@@ -9,9 +9,10 @@ until a person resumes; the journal and the broker decide then.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import Event, NoticeCode, Severity
@@ -49,8 +50,20 @@ class KeptRequest(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsMany(Protocol):
+    """A journal that makes several requests durable in one go."""
+
+    def record_all(self, requests: Sequence[tuple[Order, str, int]]) -> None:
+        """Keep requests, each with its order, its name and its time, all or none."""
+        ...
+
+
 class ReplayJournal:
     """The journal of a session that may be a replayed one: until `open`, requests are compared with those kept, then recorded.
+
+    Between `hold` and `commit` requests wait: those that one input has led to are made durable together, by one wait for the
+    disk, and all or none of them.
 
     Parameters
     ----------
@@ -66,6 +79,7 @@ class ReplayJournal:
             key = (request.client_order_id, request.request)
             self._kept[key] = self._kept.get(key, 0) + 1
         self._is_open = False
+        self._held: list[tuple[Order, str, int]] | None = None
         self.never_left: list[tuple[Order, str]] = []
 
     @property
@@ -78,13 +92,37 @@ class ReplayJournal:
         self._before = before
         self._is_open = True
 
+    def hold(self) -> None:
+        """Let requests wait for `commit`; those that wait already are forgotten: they never left."""
+        self._held = []
+
+    def commit(self) -> None:
+        """Make what waits durable; when this returns, it may leave.
+
+        Raises
+        ------
+        RiskHaltError : it could not be kept, so nothing of it may leave.
+        """
+        held, self._held = self._held, None
+        if held:
+            self._keep(held)
+
+    def _keep(self, requests: Sequence[tuple[Order, str, int]]) -> None:
+        if self._before is not None:
+            self._before()
+        if isinstance(self._journal, KeepsMany):
+            self._journal.record_all(requests)
+        elif self._journal is not None:
+            for order, request, ts in requests:
+                self._journal.record(order, request, ts)
+
     def record(self, order: Order, request: str, ts: int) -> None:
         """Keep a request, or find the one that was kept."""
         if self._is_open:
-            if self._before is not None:
-                self._before()
-            if self._journal is not None:
-                self._journal.record(order, request, ts)
+            if self._held is None:
+                self._keep(((order, request, ts),))
+            else:
+                self._held.append((copy(order), request, ts))  # as it is now: what follows changes it
             return
         key = (order.client_order_id, request)
         left = self._kept.get(key, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -60,6 +60,12 @@ class Memory:
             cleared_mark=_decimal(state["cleared_mark"]),
             is_mark_due=bool(state["is_mark_due"]),
         )
+
+
+def moved_marks(state: Mapping[str, Any], move: Callable[[Decimal], Decimal]) -> dict[str, Any]:
+    """Return the state of a door (`OneDoor.state`) with its marks moved by a function, as when money came or went."""
+    marks = {name: text(move(mark)) for name in ("mark", "cleared_mark") if (mark := _decimal(state.get(name))) is not None}
+    return {**state, **marks}
 
 
 def text(value: Decimal | None) -> str | None:

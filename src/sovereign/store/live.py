@@ -23,7 +23,7 @@ from sovereign.store.command_queue import CommandQueue
 from sovereign.store.database import Database
 from sovereign.store.order_journal import OrderRequest, SqlOrderJournal, to_request
 from sovereign.store.process import ProcessIdentity, is_gone, this_process
-from sovereign.store.session_state import SqlSessionStates
+from sovereign.store.session_state import SqlSessionStates, account_of
 
 if TYPE_CHECKING:
     from sovereign.store.audit import AuditRow, AuditSink, AuditVerdict
@@ -155,7 +155,8 @@ class LiveStore:
 
         Raises
         ------
-        UsageError : it is running in another process that lives, or the id belongs to another account, strategy or date.
+        UsageError : it is running in another process that lives, one trades its account, or the id belongs to another account,
+            strategy or date.
         """
         from sovereign.store.audit import genesis
 
@@ -176,6 +177,9 @@ class LiveStore:
         with self._database.writing() as connection:
             self._database.lock(connection, "live_sessions")
             row = connection.execute(select(table).where(table.c.id == session.id)).first()
+            running = select(table).where(table.c.account == session.account, table.c.status == RUNNING)
+            for other in connection.execute(running.where(table.c.id != session.id)):
+                _check_free(other, session, me)
             if row is None:
                 connection.execute(
                     table.insert().values(
@@ -246,7 +250,7 @@ class LiveStore:
         sessions, states = live_schema.live_sessions.c, live_schema.session_states.c
         query = union(select(sessions.account, sessions.strategy), select(states.account, states.strategy))
         with self._database.reading() as connection:
-            return sorted((row.account, row.strategy) for row in connection.execute(query))
+            return sorted({(account_of(row.account), row.strategy) for row in connection.execute(query)})
 
     # -- signs of life ---------------------------------------------------------------------------------------------------
 
@@ -436,9 +440,22 @@ def _check_same(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
             f"session was '{session.id}' for {', '.join(given)}, but belongs to {row.account}, {row.strategy}, {row.mode}, "
             f"{row.trade_date}; give another session another id"
         )
-    holder = ProcessIdentity(pid=row.pid, host=row.host, token=row.process_token)
-    if row.status == RUNNING and holder != me and holder.host == me.host and not is_gone(holder):
+    if row.status == RUNNING and _is_held(row, me):
         raise UsageError(f"session was '{session.id}', which process {row.pid} is running; stop that one first")
+
+
+def _check_free(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
+    # Two processes on one account would take each other's orders for strangers, and each other's commands.
+    if _is_held(row, me):
+        raise UsageError(
+            f"account was '{session.account}', which process {row.pid} trades already (session '{row.id}'); stop that one "
+            f"first, or give this one another account"
+        )
+
+
+def _is_held(row: Any, me: ProcessIdentity) -> bool:
+    holder = ProcessIdentity(pid=row.pid, host=row.host, token=row.process_token)
+    return holder != me and holder.host == me.host and not is_gone(holder)
 
 
 def _to_session(row: Any) -> LiveSession:

@@ -109,32 +109,40 @@ class SqlOrderJournal:
         return self._connection.driver_connection
 
     def record(self, order: Order, request: str, ts: int) -> None:
-        """Keep a request (`NEW`, `CANCEL`, `REPLACE`) about an order.
+        """Keep a request (`NEW`, `CANCEL`, `REPLACE`) about an order; raises as `record_all`."""
+        self.record_all(((order, request, ts),))
+
+    def record_all(self, requests: Sequence[tuple[Order, str, int]]) -> None:
+        """Keep requests, each with its order and its time, in one commit: all or none.
 
         Raises
         ------
-        RiskHaltError : it could not be kept, so it must not leave.
+        RiskHaltError : they could not be kept, so none of them may leave.
         """
-        if request not in REQUESTS:
-            raise UsageError(f"request was '{request}'; allowed are {', '.join(REQUESTS)}")
-        values = (self._session_id, ts, request, order.client_order_id, order_to_json(order))
+        for _, request, _ in requests:
+            if request not in REQUESTS:
+                raise UsageError(f"request was '{request}'; allowed are {', '.join(REQUESTS)}")
+        rows = [(self._session_id, ts, request, order.client_order_id, order_to_json(order)) for order, request, ts in requests]
         try:
             connection = self._open()
-            if self._before is None:
-                connection.execute(self._statement, values)
+            if self._before is None and len(rows) == 1:
+                connection.execute(self._statement, rows[0])
                 return
             # PostgreSQL is sent all of it at once: one way there and back, however far away the server is.
             with connection.pipeline() if self._is_postgres else nullcontext():
                 connection.execute("BEGIN" if self._is_postgres else "BEGIN IMMEDIATE")
-                written = self._before(connection)
-                connection.execute(self._statement, values)
+                written = None if self._before is None else self._before(connection)
+                for row in rows:
+                    connection.execute(self._statement, row)
                 connection.execute("COMMIT")
-            written()
+            if written is not None:
+                written()
         except Exception as cause:
             self._drop()
+            words = ", ".join(f"{request} of order {order.client_order_id}" for order, request, _ in requests)
             raise RiskHaltError(
-                f"{request} of order {order.client_order_id} could not be kept ({first_line(cause)}), so it may not leave; "
-                f"check the disk and the database, then resume"
+                f"{words} could not be kept ({first_line(cause)}), so it may not leave; check the disk and the database, then "
+                f"resume"
             ) from cause
 
     def _drop(self) -> None:

@@ -15,6 +15,25 @@ from sovereign.core.event import TradingState
 from sovereign.store import live_schema
 from sovereign.store.database import Database, money
 
+USUAL_BROKER = "venue"
+"""The broker of an account of which nothing else is said: the simulated venue."""
+_AT = "@"
+
+
+def placed(account: str, broker: str, mode: str) -> str:
+    """Return the name under which what sessions leave to each other is kept: an account's own, and where it is.
+
+    At the simulated venue that is the name alone; elsewhere broker and mode are added, so that accounts of one name on paper,
+    live, and at another broker share nothing.
+    """
+    return account if broker == USUAL_BROKER else f"{account}{_AT}{broker}-{mode}"
+
+
+def account_of(place: str) -> str:
+    """Return the account's own name of a name that `placed` made."""
+    name, at, where = place.rpartition(_AT)
+    return name if at and where.endswith(("-paper", "-live")) else place
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldPosition:
@@ -32,6 +51,7 @@ class SessionState:
 
     Parameters
     ----------
+    account : with where it is, see `placed`.
     door : JSON-ready state of the risk door (tier, streaks, whatever it asks to be kept).
     halts : what halted trading, oldest first, as JSON-ready values; empty while ACTIVE.
     execution_cursor : the venue's number of the last execution that is in these figures.
@@ -73,13 +93,12 @@ class SqlSessionStates:
             connection.execute(table.insert().values(**_to_row(state)))
 
     def all(self, account: str | None = None) -> list[SessionState]:
-        """Return every state, or those of one account."""
+        """Return every state, or those of the accounts of one name, wherever they are."""
         table = live_schema.session_states
         query = select(table).order_by(table.c.account, table.c.strategy)
-        if account is not None:
-            query = query.where(table.c.account == account)
         with self._database.reading() as connection:
-            return [_to_state(row) for row in connection.execute(query)]
+            found = [_to_state(row) for row in connection.execute(query)]
+        return [state for state in found if account is None or account_of(state.account) == account]
 
 
 def _to_row(state: SessionState) -> dict[str, Any]:

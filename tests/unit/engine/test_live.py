@@ -6,7 +6,7 @@ import pytest
 from live_bench import BALANCE, SESSION, TEN, Bench, Journal, S, buy, command, play
 
 from fakes.hand_fed import HandLink
-from sovereign.core.errors import BrokerError
+from sovereign.core.errors import BrokerError, RiskHaltError
 from sovereign.core.event import TradeClosed, TradingState
 from sovereign.core.order import OrderEvent
 from sovereign.engine.inputs import read_inputs
@@ -43,6 +43,51 @@ def test_trade_of_a_person_when_asked_for_then_takes_the_door_and_fills(tmp_path
     assert "flip" in texts[0]
     assert "traded in this session are ES" in texts[1]
     assert [event.trade.gross for event in bench.events if isinstance(event, TradeClosed)] == [Decimal(25)]
+
+
+def test_flip_when_the_closing_order_is_rejected_then_it_is_given_up_and_nothing_is_opened_later(tmp_path):
+    link = HandLink()
+
+    def script(bench):
+        yield ready(bench)
+        yield buy()
+        yield lambda: bench.held() == 1
+        link.fills = None
+        yield command("trade", symbol="ES", side="SELL", qty=1, flip="yes", stop_ticks=16, target_ticks=40)
+        yield lambda: len([name for name, _ in link.requests if name == "NEW"]) == 2
+        leaving = list(link.orders)[-1]
+        link.tell(OrderEvent.REJECT, leaving, reason="the market is closed")
+        del link.orders[leaving]
+        yield lambda: bench.seen("COMMAND_REFUSED")
+        link.fills = 20_000
+        yield command("flatten")
+        yield lambda: bench.held() == 0
+        bench.push(1, 20_000)
+        yield lambda: bench.conductor.until_ns >= TEN + S
+
+    bench = play(tmp_path, script, link)
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    (notice,) = bench.seen("COMMAND_REFUSED")
+    assert "given up" in notice.text
+    assert "is REJECTED" in notice.text
+    assert bench.held() == 0
+    assert [order.side for order in link.orders.values() if order.filled_qty] == ["BUY", "SELL"]
+
+
+def test_resume_when_a_kill_is_named_then_it_is_cleared_with_what_else_a_person_may_clear(tmp_path):
+    def script(bench):
+        yield ready(bench)
+        yield command("halt", cause="kill")
+        yield lambda: bench.engine.state is TradingState.HALTED
+        yield command("halt")
+        yield command("resume", by="bob")
+        yield lambda: len(bench.seen("COMMAND_TAKEN")) == 3
+        assert bench.engine.state is TradingState.HALTED
+        yield command("resume", by="bob", kill="true")
+        yield lambda: bench.engine.state is TradingState.ACTIVE
+
+    bench = play(tmp_path, script)
+    assert bench.ending.exit_code == 0, bench.ending.reason
 
 
 def test_halt_when_a_person_orders_it_then_everything_is_closed_and_stays_so_until_resumed_by_name(tmp_path):
@@ -270,13 +315,82 @@ def test_position_when_the_broker_has_one_that_nobody_knows_then_is_adopted_and_
     assert (position.quantity, position.cost_ticks) == (2, 40_010)
 
 
-# Recovery with a broker elsewhere
-
-
 def entered(bench):
     yield ready(bench)
     yield buy()
     yield lambda: bench.held() == 1
+
+
+class Batches:
+    """A journal that keeps several requests at once, and notes what had left when it did."""
+
+    def __init__(self, link):
+        self.link = link
+        self.kept = []
+        self.breaks = False
+
+    def record_all(self, requests):
+        if self.breaks:
+            raise RiskHaltError("the disk is full")
+        self.kept.append(
+            ([(order.client_order_id, request, order.status) for order, request, _ in requests], len(self.link.requests))
+        )
+
+
+def test_requests_when_one_input_leads_to_several_then_they_are_durable_together_before_the_first_leaves(tmp_path):
+    link = HandLink()
+    journal = Batches(link)
+
+    def script(bench):
+        link.fills = None
+        yield ready(bench)
+        yield command("trade", symbol="ES", side="BUY", qty=2, stop_ticks=16, target_ticks=40)
+        yield lambda: link.orders
+        link.fill(next(iter(link.orders)), 1, 20_000)
+        yield lambda: bench.held() == 1
+        link.fills = 20_000
+        yield command("flatten")
+        yield lambda: bench.held() == 0
+
+    bench = Bench(tmp_path / "a.rec", script, link, journal)
+    bench.ending = bench.run()
+    assert bench.ending.exit_code == 0, bench.ending.reason
+    assert [[request for _, request, _ in requests] for requests, _ in journal.kept] == [["NEW"], ["CANCEL", "NEW"]]
+    assert [left for _, left in journal.kept] == [0, 1]  # what had left when they were kept
+    said = [one for batch, _ in journal.kept for one in batch]
+    assert [(request, name) for name, request, _ in said] == link.requests
+    assert {status for _, request, status in said if request == "NEW"} == {"INITIALIZED"}
+
+
+def test_requests_when_they_cannot_be_kept_then_none_of_them_leaves_and_the_session_says_so(tmp_path):
+    link = HandLink()
+    journal = Batches(link)
+
+    def script(bench):
+        yield from entered(bench)
+        journal.breaks = True
+        yield command("flatten")
+        yield lambda: False
+
+    bench = Bench(tmp_path / "a.rec", script, link, journal)
+    bench.ending = bench.run()
+    assert bench.ending.exit_code == RiskHaltError.exit_code
+    assert "the disk is full" in bench.ending.reason
+    assert [request for request, _ in link.requests] == ["NEW"]
+
+    # The next start finds that the close never left, and decides on it anew.
+    def going_on(bench):
+        yield lambda: bench.held() == 0
+
+    journal.breaks = False
+    said = [one for batch, _ in journal.kept for one in batch]
+    kept = [type("Kept", (), {"client_order_id": name, "request": request})() for name, request, _ in said]
+    again = Bench(tmp_path / "a.rec", going_on, link, journal, kept)
+    assert again.run().exit_code == 0
+    assert [request for request, _ in link.requests] == ["NEW", "NEW"]
+
+
+# Recovery with a broker elsewhere
 
 
 def test_restart_when_a_request_had_not_been_kept_then_never_left_and_is_closed_not_sent(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from decimal import Decimal
@@ -230,7 +231,16 @@ def other_cash(tmp_path, **settings):
     return played(tmp_path, script, lambda bench: bench.engine.account.balance, link, **settings)
 
 
+def turns(tmp_path, **settings):
+    before = sys.getswitchinterval()
+    try:
+        return played(tmp_path, lambda bench: iter(()), lambda _: sys.getswitchinterval(), **settings)
+    finally:
+        sys.setswitchinterval(before)
+
+
 KEYS = {
+    "switch_ms": (turns, {"switch_ms": 0.5}, {"switch_ms": 5}),
     "promise_delay_ms": (lambda p, **s: silence(p, 2_000, **s), {}, {"promise_delay_ms": 1_000}),
     "promise_every_ms": (lambda p, **s: silence(p, 600, **s), {}, {"promise_every_ms": 50}),
     "stale_data_s": (muted, {"stale_data_s": 15}, {"stale_data_s": 0.05}),

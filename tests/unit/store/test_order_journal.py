@@ -50,6 +50,24 @@ def test_order_when_written_and_read_then_is_the_same(given):
     assert values(order_from_json(order_to_json(given))) == values(given)
 
 
+def test_journal_when_several_requests_come_at_once_then_all_are_kept_or_none(store):
+    journal = store.live.journal("s")
+    other = example_order()
+    other.client_order_id = "flow-2-E"
+    journal.record_all([(example_order(), "CANCEL", 1), (other, "NEW", 2)])
+    found = store.live.requests("s")
+    assert [(one.request, one.client_order_id) for one in found] == [("CANCEL", "flow-1-E"), ("NEW", "flow-2-E")]
+    with pytest.raises(UsageError, match="request was 'SELL'"):
+        journal.record_all([(example_order(), "NEW", 3), (other, "SELL", 3)])
+    other.client_order_id = None  # which the table refuses
+    with pytest.raises(RiskHaltError, match="NEW of order flow-1-E, NEW of order None could not be kept"):
+        journal.record_all([(example_order(), "NEW", 4), (other, "NEW", 4)])
+    assert len(store.live.requests("s")) == 2
+    journal.record_all([(example_order(), "NEW", 5)])
+    assert len(store.live.requests("s")) == 3
+    journal.close()
+
+
 def test_journal_when_it_has_recorded_then_tells_the_requests_in_order(store):
     journal: OrderJournal = store.live.journal("s")
     for number, request in enumerate(("NEW", "REPLACE", "CANCEL")):

@@ -91,6 +91,9 @@ def test_session_when_another_living_process_runs_it_then_is_refused(live, store
         with pytest.raises(UsageError, match=f"process {other.pid} is running"):
             live.begin_session(SESSION)
         assert live.session("last").status == "running"
+        with pytest.raises(UsageError, match=f"process {other.pid} trades already"):
+            live.begin_session(replace(SESSION, id="council-A1-20260105", strategy="council"))
+        assert live.begin_session(replace(SESSION, id="flow-B2-20260105", account="B2")).status == "running"
         other.stdin.close()
 
 

@@ -13,6 +13,7 @@ from sovereign.core.errors import SovereignError
 
 if TYPE_CHECKING:
     from sovereign.app.ops.doctor import Check
+    from sovereign.app.rehearsal.rehearse import Rehearsal
 
 _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
@@ -33,7 +34,7 @@ def command(
     """Check clock, time zones, calendars, disk, catalog, store, broker, keys and permissions; say what to do about each.
 
     Ends with 0 when nothing failed (warnings are allowed), else with 1. With --chaos a strategy is rehearsed instead, on a
-    venue of its own, and 1 says that it did not come out whole.
+    venue of its own, and 1 says that it did not come out whole, or sent no order that a fault could have met.
     """
     if chaos is not None:
         _rehearse(chaos, symbol, minutes, seed, report, config, overrides, as_json=as_json)
@@ -98,8 +99,16 @@ def _rehearse(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(as_markdown(found), encoding="utf-8")
     if as_json:
-        emit({**to_plain(found), "verdict": found.verdict, "is_whole": found.is_whole, "report": path}, as_json, str)
+        known = {"verdict": found.verdict, "is_whole": found.is_whole, "is_conclusive": found.is_conclusive, "report": path}
+        emit({**to_plain(found), **known}, as_json, str)
     else:
         typer.echo(f"{as_text(found)}\nreport: {path}")
+    check(found)
+
+
+def check(found: Rehearsal) -> None:
+    """Raise SovereignError when a rehearsal does not speak for the strategy: a promise was broken, or nothing was tried."""
     if not found.is_whole:
-        raise SovereignError(f"strategy '{strategy}' did not come out whole: {found.verdict}")
+        raise SovereignError(f"strategy '{found.strategy}' did not come out whole: {found.verdict}")
+    if not found.is_conclusive:
+        raise SovereignError(f"the rehearsal of strategy '{found.strategy}' says nothing: {found.verdict}")

@@ -11,13 +11,14 @@ from sovereign.app.cli.common import ConfigOption, SetOption, settings_from
 from sovereign.core.errors import BrokerError, SovereignError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     from sovereign.app.configuration import Settings
     from sovereign.app.notify.router import AlertRouter
     from sovereign.app.ops.account import AccountAccess
     from sovereign.app.ops.guard import Guard
+    from sovereign.app.ops.heartbeat import Beat
     from sovereign.core.event import Notice
 
 
@@ -51,11 +52,36 @@ def command(
         raise BrokerError(trouble)
 
 
-def _guard_of(access: AccountAccess, settings: Settings, sink: Callable[[Notice], None]) -> Guard:
+def speaks_for(access: AccountAccess, accounts: Sequence[AccountAccess]) -> Callable[[Beat], bool]:
+    """Return what says whether a sign of life is of a process that trades an account, one of `accounts`.
+
+    By broker and name. A name that nobody here knows may be what a process calls any account of its broker: it speaks for all.
+    """
+
+    def is_ours(beat: Beat) -> bool:
+        if beat.broker and beat.broker != access.broker:
+            return False
+        known = {one.name for one in accounts if one.broker == access.broker}
+        return beat.account == access.name or beat.account not in known
+
+    return is_ours
+
+
+def _guard_of(
+    access: AccountAccess, accounts: Sequence[AccountAccess], settings: Settings, sink: Callable[[Notice], None]
+) -> Guard:
     import time
 
     from sovereign.app.cli.kill import keep_kill
     from sovereign.app.ops.guard import Guard, Hours
+    from sovereign.app.ops.heartbeat import read_beats
+
+    is_ours = speaks_for(access, accounts)
+
+    def latch(reason: str) -> None:
+        # Under every name that the account is traded under, or the process that trades it would go on.
+        for name in sorted({access.name, *(beat.account for _, beat in read_beats(settings.heartbeat.file) if is_ours(beat))}):
+            keep_kill(settings, name, "guard", reason)
 
     return Guard(
         access,
@@ -68,8 +94,9 @@ def _guard_of(access: AccountAccess, settings: Settings, sink: Callable[[Notice]
         settings.heartbeat.file,
         wall_ns=time.time_ns,
         sink=sink,
-        latch=lambda reason: keep_kill(settings, access.name, "guard", reason),
+        latch=latch,
         failures=(SovereignError, OSError),
+        is_ours=is_ours,
     )
 
 
@@ -103,7 +130,7 @@ def watch(
         alerts.sink(notice)
         keeper.put(replace(notice, text=redactor(notice.text)))
 
-    guards = [_guard_of(access, settings, sink) for access in accounts]
+    guards = [_guard_of(access, accounts, settings, sink) for access in accounts]
     pool = ThreadPoolExecutor(max_workers=len(guards), thread_name_prefix="guard")
     names = ", ".join(access.name for access in accounts)
     supervisor.ready(f"watching {names}")

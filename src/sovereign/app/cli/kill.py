@@ -25,11 +25,14 @@ def command(
 ) -> None:
     """Latch the kill, cancel every order and close every position on every configured account, and ask the venue what is left.
 
-    Needs no running session and waits for none. Ends with 0 only when the venue says that every account is flat, else with 7.
+    Needs no running session and waits for none; the alert channels are told from here. Ends with 0 only when the venue says
+    that every account is flat, else with 7.
     """
     from sovereign.app.ops.account import guarded_accounts
     from sovereign.app.ops.desk import somebody
     from sovereign.app.ops.kill import kill
+    from sovereign.app.ops.kill_alert import KillAlert
+    from sovereign.app.ops.redaction import redactor_for
 
     settings = settings_from(config, overrides).settings
     accounts = guarded_accounts(settings)
@@ -37,12 +40,19 @@ def command(
         names = ", ".join(account.name for account in accounts)
         raise UsageError(f"kill would cancel and close everything on {names} and latch it; repeat with --yes to do so")
     who = by or somebody()
+    alert = KillAlert(settings, who, reason, redactor_for(settings))
     done = kill(
         accounts, settings.kill, latch=lambda: keep_kill(settings, "*", who, reason), failures=(SovereignError, OSError)
     )
     # What a venue answered, or an address that could not be reached, may hold a secret.
-    plain = json.loads(without_secrets(json.dumps(to_plain(done))))
-    emit(plain, as_json, lambda _: without_secrets(_text(done)))
+    if not as_json:
+        typer.echo(without_secrets(_text(done)))  # before the alert channels, which may take their time
+    untold = alert.close(done)
+    if as_json:
+        plain = json.loads(without_secrets(json.dumps({**to_plain(done), "alert_error": untold})))
+        emit(plain, as_json, str)
+    elif untold:
+        typer.echo(without_secrets(untold), err=True)
     if not done.is_flat:
         open_ones = ", ".join(one.account for one in done.accounts if not one.is_flat)
         raise BrokerError(f"not flat, as far as is known: {open_ones}; repeat the kill, and close by hand at the venue")
@@ -76,7 +86,7 @@ def keep_kill(settings: Settings, account: str, by: str, reason: str) -> None:
 
 def _text(done: KillReport) -> str:
     lines = [
-        "the kill is latched; 'sovereign resume' clears it"
+        "the kill is latched; clear it with: sovereign resume --account '*'"
         if done.is_latched
         else f"NOT latched in the store: {done.latch_error}"
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
-from sovereign.core.errors import NotFoundError, NotRunningError, SovereignError
+from sovereign.core.errors import NotFoundError, NotRunningError, SovereignError, UsageError
 
 if TYPE_CHECKING:
     from sovereign.app.ops.desk import Answers, StoreDesk
@@ -205,6 +205,8 @@ def _ask(
             timeout_s=timeout_s,
         )
     emit(answers, as_json, _said)
+    if answers.standing and not answers.cleared and not answers.asked:
+        raise UsageError(answers.notes[0])
     if answers.asked and all(one.is_done is None for one in answers.asked):
         raise NotRunningError(f"no session runs; {kind} is kept and holds at the next start of 'sovereign run'")
     if refused := [one for one in answers.asked if one.is_done is False]:
@@ -212,8 +214,7 @@ def _ask(
 
 
 def _said(answers: Answers) -> str:
-    cleared = [f"cleared the kill of {'every account' if name == '*' else f'account {name}'}" for name in answers.cleared]
-    return "\n".join([*cleared, *(f"{one.account} {one.strategy or ''}: {one.answer}" for one in answers.asked)])
+    return "\n".join([*answers.notes, *(f"{one.account} {one.strategy or ''}: {one.answer}" for one in answers.asked)])
 
 
 def _command(kind_name: str, text: str) -> Callable[..., None]:
@@ -248,7 +249,43 @@ def _command(kind_name: str, text: str) -> Callable[..., None]:
 
 
 halt = _command("HALT", "Cancel and close everything; nothing is opened until 'sovereign resume'. Holds over restarts.")
-resume = _command("RESUME", "Clear halts and kills in the name of who asks, and trade again.")
+
+
+def resume(
+    account: Annotated[
+        str | None, typer.Option("--account", help="One account, whose kill is cleared as well; '*' clears the kill of all.")
+    ] = None,
+    strategy: StrategyOption = None,
+    causes: Annotated[
+        list[str] | None, typer.Option("--cause", help="Clear this halt alone, for example drawdown or kill; may be repeated.")
+    ] = None,
+    by: ByOption = None,
+    reason: ReasonOption = "",
+    timeout_s: TimeoutOption = 10.0,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Clear halts in the name of who asks, and trade again. A kill is cleared only when it is named.
+
+    The kill of an account is named by the account, that of every account by --account '*', and all of them by --cause kill.
+    """
+    from sovereign.core.command import CommandKind
+
+    _ask(
+        CommandKind.RESUME,
+        config=config,
+        overrides=overrides,
+        as_json=as_json,
+        by=by,
+        reason=reason,
+        timeout_s=timeout_s,
+        account=account,
+        strategy=strategy,
+        arguments={"causes": ",".join(causes)} if causes else None,
+    )
+
+
 flatten = _command("FLATTEN", "Cancel and close everything, and go on trading.")
 reconcile = _command("RECONCILE", "Compare books with the broker now.")
 
@@ -273,7 +310,6 @@ def trade(
     """Place an order by hand in the running session: the same door, the same checks, the same record."""
     from sovereign.app.ops.desk import StoreDesk
     from sovereign.core.command import CommandKind
-    from sovereign.core.errors import UsageError
     from sovereign.core.order import Side
 
     if side.upper() not in set(Side):

@@ -129,7 +129,9 @@ def _command(kind: CommandKind, path: str, text: str) -> None:
 
 _command(CommandKind.HALT, "/session/halt", "Cancel and close everything; nothing is opened until resumed.")
 _command(CommandKind.REDUCE, "/session/reduce", "Open nothing new; what is open may be closed.")
-_command(CommandKind.RESUME, "/session/resume", "Clear halts and kills in the name of who asks, and trade again.")
+_command(
+    CommandKind.RESUME, "/session/resume", "Clear halts, and the kill of the account named (`*`: of all), and trade again."
+)
 _command(CommandKind.FLATTEN, "/session/flatten", "Cancel and close everything, and go on.")
 _command(CommandKind.RECONCILE, "/session/reconcile", "Compare books with the broker now.")
 _command(CommandKind.STOP, "/session/stop", "End the session in good order; positions stay as they are.")

@@ -116,6 +116,7 @@ class Control:
             "kind": kind.value,
             "asked": [{name: getattr(one, name) for name in one.__slots__} for one in answers.asked],
             "cleared": list(answers.cleared),
+            "standing": list(answers.standing),
         }
 
     def kill(self, *, by: str, reason: str) -> dict[str, Any]:
@@ -129,18 +130,22 @@ class Control:
         from sovereign.app.cli.kill import keep_kill
         from sovereign.app.ops.account import guarded_accounts
         from sovereign.app.ops.kill import kill
+        from sovereign.app.ops.kill_alert import KillAlert
         from sovereign.app.ops.redaction import redactor_for
 
         settings = self._settings
+        redact = redactor_for(settings)
+        alert = KillAlert(settings, by, reason, redact)
         try:
             accounts = guarded_accounts(settings)
-        except SovereignError:
+        except SovereignError as cause:
             keep_kill(settings, "*", by, reason)  # what can be done is done: no session goes on or starts
+            alert.close(None, str(cause))
             raise
         done = kill(
             accounts, settings.kill, latch=lambda: keep_kill(settings, "*", by, reason), failures=(SovereignError, OSError)
         )
-        text = redactor_for(settings)(json.dumps(to_plain(done)))
+        text = redact(json.dumps({**to_plain(done), "alert_error": alert.close(done)}))
         report: dict[str, Any] = json.loads(text)
         return {**report, "accounts": [dict(one) for one in report["accounts"]]}
 

@@ -256,7 +256,8 @@ class Answers(Answer):
 
     kind: str
     asked: list[Asked]
-    cleared: list[str] = Field(description="Accounts whose kill was cleared.")
+    cleared: list[str] = Field(description="Accounts whose kill was cleared (`*`: that of all).")
+    standing: list[str] = Field(description="Accounts whose kill still holds, as nobody named it (`*`: that of all).")
 
 
 class Killed(Answer):
@@ -266,6 +267,7 @@ class Killed(Answer):
     is_latched: bool
     accounts: list[dict[str, Any]]
     latch_error: str
+    alert_error: str = Field(description="What people could not be told of the kill; empty when all was, or nobody is to be.")
 
 
 class Started(Answer):

@@ -27,7 +27,7 @@ LOG = getLogger(__name__)
 
 GRAVE: Mapping[str, tuple[CommandKind, str]] = {
     "halt": (CommandKind.HALT, "cancel everything, close everything, nothing new until resumed"),
-    "resume": (CommandKind.RESUME, "clear the halts, or the one named: /resume drawdown"),
+    "resume": (CommandKind.RESUME, "clear the halts, or the one named: /resume drawdown; a kill must be named: /resume kill"),
     "flatten": (CommandKind.FLATTEN, "cancel everything, close everything, go on afterwards"),
 }
 """Commands that need a code."""

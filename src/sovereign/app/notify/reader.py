@@ -52,6 +52,7 @@ NOTICES: Mapping[NoticeCode, tuple[Topic, str]] = {
     NoticeCode.REPLAY_DIFFERS: (Topic.SYSTEM, "Recovery differs from the journal"),
     NoticeCode.RECONCILED: (Topic.RECONCILIATION, "Books agree with the broker"),
     NoticeCode.MISMATCH: (Topic.RECONCILIATION, "Books differ from the broker"),
+    NoticeCode.MONEY_MOVED: (Topic.RECONCILIATION, "Deposit or withdrawal"),
     NoticeCode.POSITION_ADOPTED: (Topic.RECONCILIATION, "Unknown position adopted"),
     NoticeCode.ORDER_IN_FLIGHT: (Topic.ORDER, "Order without an answer"),
     NoticeCode.ORDER_UNKNOWN: (Topic.ORDER, "Unknown order at the broker"),

@@ -27,6 +27,8 @@ class AccountAccess(Protocol):
     """
 
     name: str
+    broker: str
+    """Where it is, as the settings call it."""
 
     def snapshot(self) -> BrokerSnapshot:
         """Return orders, positions and cash as the venue has them; `now_ns` is the venue's time."""
@@ -51,6 +53,8 @@ class AccountAccess(Protocol):
 
 class VenueAccess:
     """An account at the simulated venue. The connection is made at the first call, and anew after every failure."""
+
+    broker = "venue"
 
     def __init__(self, url: str, token: str, name: str, timeout_s: float) -> None:
         self.name = name
@@ -214,7 +218,7 @@ class Unreachable:
     """An account that was traded at and whose credentials are not here: never reported as flat, never in the way of others."""
 
     def __init__(self, broker: str, reason: str) -> None:
-        self.name = broker
+        self.name = self.broker = broker
         self._reason = reason
 
     def _refuse(self) -> BrokerError:

@@ -73,8 +73,8 @@ class HeartbeatConfig(Configuration):
 
     file: Path = Field(
         Path("data/heartbeat.json"),
-        description="File that a trading process replaces at every beat; relative to the working directory. "
-        "Source: order-flow requirement, watchdog.",
+        description="File that a trading process replaces at every beat, each its own: broker, mode, account and strategy are "
+        "added to the name; relative to the working directory. Source: order-flow requirement, watchdog.",
     )
     every_s: float = Field(5.0, gt=0, description="Seconds between two beats; own choice.")
 

@@ -20,6 +20,8 @@ from sovereign.core.instrument import find_instrument
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.store.command_queue import StoredCommand
 from sovereign.store.live import Heartbeat, Latch, LiveSession, LiveStore
+from sovereign.store.live_schema import EVERY_ACCOUNT
+from sovereign.store.session_state import USUAL_BROKER, placed
 
 LATCHING = frozenset({CommandKind.HALT, CommandKind.REDUCE, CommandKind.RESUME})
 """Commands that wait for the next start when nothing runs."""
@@ -77,19 +79,35 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What every session answered; `cleared` are the accounts whose kill a RESUME cleared (`*`: that of all)."""
+    """What every session answered; `cleared` are the accounts whose kill a RESUME cleared (`*`: that of all).
+
+    `standing` are those whose kill still holds something that was to be resumed: a kill is cleared by naming it.
+    """
 
     asked: tuple[Asked, ...]
     cleared: tuple[str, ...] = ()
+    standing: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What became of kills, a line each, for people."""
+        return (
+            *(f"the kill of {_whose(name)} is cleared" for name in self.cleared),
+            *(
+                f"the kill of {_whose(name)} still holds; clear it with: sovereign resume --account '{name}'"
+                for name in self.standing
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """A command that was put: its ids, those of them that a running session will answer, and the kills that were cleared."""
+    """A command that was put: its ids, those of them that a running session will answer, and kills as in `Answers`."""
 
     ids: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     cleared: tuple[str, ...] = ()
+    standing: tuple[str, ...] = ()
 
 
 class StoreDesk:
@@ -151,7 +169,8 @@ class StoreDesk:
             beat = beats.get(session_process(session.id))
             if beat is None or "positions" not in beat.state:
                 continue
-            told.add((session.account, session.strategy))
+            broker = str(beat.state.get("broker") or USUAL_BROKER)
+            told.add((placed(session.account, broker, session.mode), session.strategy))
             found += [
                 HeldView(
                     account=session.account,
@@ -226,30 +245,41 @@ class StoreDesk:
     ) -> Posted:
         """Put a command to every session that runs (of an account, of a strategy), durably, and wait for nothing.
 
-        One that latches is also left for those that have traded but do not run now; RESUME clears kills of their accounts.
+        One that latches is also left for those that have traded but do not run now. RESUME clears a kill only when it is
+        named: that of an account by the account, that of all by the account `*`, every one by the cause `kill` without an
+        account. While one holds, the sessions under it stay halted by it.
 
         Parameters
         ----------
+        account : None asks every account, as `*` does.
         timeout_s : one that does not latch expires then. name : id of the command; put twice, it is carried out once.
 
         Raises
         ------
         NotRunningError : nothing runs, and the command cannot wait (or nothing has ever traded that it could wait for).
         """
-        running = self.sessions(account=account, strategy=strategy)
+        one = None if account == EVERY_ACCOUNT else account
+        running = self.sessions(account=one, strategy=strategy)
         targets = [(session.account, session.strategy) for session in running]
         idle: list[tuple[str, str]] = []
         if kind in LATCHING:
             known = self._live.targets()
-            idle = [
-                pair for pair in known if pair not in targets and account in (None, pair[0]) and strategy in (None, pair[1])
-            ]
-        causes = [part.strip() for part in str((arguments or {}).get("causes", "")).split(",") if part.strip()]
-        is_for_kill = kind is CommandKind.RESUME and (not causes or "kill" in causes)
-        cleared = self._clear(account, by) if is_for_kill else ()
+            idle = [pair for pair in known if pair not in targets and one in (None, pair[0]) and strategy in (None, pair[1])]
+        cleared: tuple[str, ...] = ()
+        standing: tuple[str, ...] = ()
+        given = dict(arguments or {})
+        is_kill_named = False
+        if kind is CommandKind.RESUME:
+            causes = [part.strip() for part in given.get("causes", "").split(",") if part.strip()]
+            is_kill_named = "kill" in causes or (account is not None and not causes)
+            cleared = self._clear(account, by) if is_kill_named else ()
+            standing = self._standing(one)
+            given |= {"causes": ",".join(cause for cause in causes if cause != "kill")} if causes else {}
+            if standing and causes == ["kill"]:
+                targets, idle = self._free(targets), self._free(idle)
         if not targets and not idle:
-            if cleared:
-                return Posted(cleared=cleared)
+            if cleared or standing:
+                return Posted(cleared=cleared, standing=standing)
             raise NotRunningError(
                 f"no session runs that {kind} could be asked of; see 'sovereign status', start one with 'sovereign run', or "
                 f"use 'sovereign kill' to flatten an account that no session watches"
@@ -260,9 +290,10 @@ class StoreDesk:
         pairs = [*targets, *idle]
         ids = [name if len(pairs) == 1 else f"{name}-{_mark(*pair)}" for pair in pairs]
         for command_id, (one_account, one_strategy) in zip(ids, pairs, strict=True):
-            command = Command(command_id=command_id, kind=kind, by=by, reason=reason, arguments=dict(arguments or {}))
+            asked = {**given, "kill": "true"} if is_kill_named and self._live.latched(one_account) is None else given
+            command = Command(command_id=command_id, kind=kind, by=by, reason=reason, arguments=dict(asked))
             self._live.commands.put(command, one_account, ts=now, strategy=one_strategy, expires_ns=expires)
-        return Posted(ids=tuple(ids), waiting=tuple(ids[: len(targets)]), cleared=cleared)
+        return Posted(ids=tuple(ids), waiting=tuple(ids[: len(targets)]), cleared=cleared, standing=standing)
 
     def wait(self, posted: Posted, timeout_s: float) -> tuple[str, ...]:
         """Wait for the answers of the sessions that run; return the ids of the commands that nobody answered in time."""
@@ -279,12 +310,22 @@ class StoreDesk:
     def answers(self, posted: Posted) -> Answers:
         """Return what has become of a command so far."""
         return Answers(
-            asked=tuple(self._asked(self._live.commands.get(command_id)) for command_id in posted.ids), cleared=posted.cleared
+            asked=tuple(self._asked(self._live.commands.get(command_id)) for command_id in posted.ids),
+            cleared=posted.cleared,
+            standing=posted.standing,
         )
 
     def _clear(self, account: str | None, by: str) -> tuple[str, ...]:
-        held = [latch.account for latch in self._live.latches() if account in (None, latch.account) or latch.account == "*"]
+        held = [latch.account for latch in self._live.latches() if account in (None, latch.account)]
         return tuple(name for name in held if self._live.clear_latch(name, by=by, ts=self._now_ns()))
+
+    def _standing(self, account: str | None) -> tuple[str, ...]:
+        return tuple(
+            latch.account for latch in self._live.latches() if account is None or latch.account in (account, EVERY_ACCOUNT)
+        )
+
+    def _free(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [pair for pair in pairs if self._live.latched(pair[0]) is None]
 
     @staticmethod
     def _asked(stored: StoredCommand) -> Asked:
@@ -296,6 +337,10 @@ class StoreDesk:
             is_done=stored.is_done,
             answer=stored.answer or "kept for the next start",
         )
+
+
+def _whose(account: str) -> str:
+    return "every account" if account == EVERY_ACCOUNT else f"account '{account}'"
 
 
 def _mark(account: str, strategy: str) -> str:

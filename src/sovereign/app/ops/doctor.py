@@ -209,7 +209,7 @@ def check_store(examination: Examination) -> Iterator[Check]:
             yield _warn("sessions", text, "start 'sovereign run' again: it recovers; or 'sovereign kill' to flatten now")
         for latch in store.live.latches():
             text = f"account '{latch.account}' is killed by {latch.set_by}: {latch.reason}"
-            yield _warn("kills", text, "find out why, then 'sovereign resume'")
+            yield _warn("kills", text, "find out why, then 'sovereign resume --account', with the account or '*'")
         desk = StoreDesk(store.live, now_ns=lambda: examination.now_ns)
         running = desk.sessions()
         guards = [beat for beat in desk.guards() if not beat.is_gone]
@@ -221,22 +221,23 @@ def check_store(examination: Examination) -> Iterator[Check]:
 
 def check_heartbeat(examination: Examination) -> Iterator[Check]:
     """Look whether a heartbeat file was left behind by a process that is gone."""
-    from sovereign.app.ops.heartbeat import is_alive, read_beat
+    from sovereign.app.ops.heartbeat import beat_files, is_alive, read_beat
 
-    file = examination.loaded.settings.heartbeat.file
-    beat = read_beat(file)
-    if beat is None:
+    found = [(file, read_beat(file)) for file in beat_files(examination.loaded.settings.heartbeat.file)]
+    beats = [(file, beat) for file, beat in found if beat is not None]
+    if not beats:
         yield _ok("heartbeat", "no session runs here")
-        return
-    age_s = (examination.now_ns - beat.ts) / NS_PER_SECOND
-    if is_alive(beat) is False:
-        text = f"'{file}' is of process {beat.pid}, which is gone for {age_s:.0f} s at most"
-        yield _warn("heartbeat", text, "start 'sovereign run' again: it recovers; or delete the file")
-    elif age_s > examination.loaded.settings.guard.stale_s:
-        text = f"process {beat.pid} has not beaten for {age_s:.0f} s"
-        yield _fail("heartbeat", text, "it hangs: 'sovereign kill' flattens, then end the process")
-    else:
-        yield _ok("heartbeat", f"process {beat.pid} beat {age_s:.0f} s ago, {beat.state}")
+    for file, beat in beats:
+        age_s = (examination.now_ns - beat.ts) / NS_PER_SECOND
+        who = f"process {beat.pid} ({beat.strategy} on {beat.account})"
+        if is_alive(beat) is False:
+            text = f"'{file}' is of {who}, which is gone for {age_s:.0f} s at most"
+            yield _warn("heartbeat", text, "start 'sovereign run' again: it recovers; or delete the file")
+        elif age_s > examination.loaded.settings.guard.stale_s:
+            text = f"{who} has not beaten for {age_s:.0f} s"
+            yield _fail("heartbeat", text, "it hangs: 'sovereign kill' flattens, then end the process")
+        else:
+            yield _ok("heartbeat", f"{who} beat {age_s:.0f} s ago, {beat.state}")
 
 
 def check_accounts(examination: Examination) -> Iterator[Check]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from sovereign.app.ops.account import AccountAccess, Flattened, Holding, flatten_account, holding_of
 from sovereign.app.ops.configuration import GuardConfig, KillConfig
-from sovereign.app.ops.heartbeat import Beat, read_beat
-from sovereign.core.errors import BrokerError, CorruptFileError, NotFoundError
+from sovereign.app.ops.heartbeat import Beat, read_beats
+from sovereign.core.errors import BrokerError, NotFoundError
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.instrument import find_instrument
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND, Session, from_ns
@@ -142,6 +142,9 @@ class Guard:
     Parameters
     ----------
     access : the account, reached with the guard's own token.
+    heartbeat_file : that of the settings; every trading process has one of its own beside it (`heartbeat.beat_file`).
+    is_ours : says whether a beat is of a process that trades this account. Of several the newest speaks: one process at a time
+        trades an account, and the last one to come has taken over what the others left.
     wall_ns : the system clock, UTC ns.
     sink : takes what is to be said. latch : keeps the account from trading again, given the reason; may fail with `failures`.
     """
@@ -158,8 +161,10 @@ class Guard:
         sink: Callable[[Notice], None],
         latch: Callable[[str], None] | None = None,
         failures: tuple[type[Exception], ...] = (),
+        is_ours: Callable[[Beat], bool] = lambda _: True,
     ) -> None:
         self.access = access
+        self._is_ours = is_ours
         self.config = config
         self._kill, self._hours, self._file = kill, hours, heartbeat_file
         self._wall_ns, self._sink = wall_ns, sink
@@ -174,16 +179,18 @@ class Guard:
         if not 0 <= wall - self._looked_ns <= self.config.stale_s * NS_PER_SECOND:
             self._awake_ns = self._answered_ns = wall  # the machine slept or its clock was set: start counting anew
         self._looked_ns = wall
-        beat = self._beat()
-        found = judge_resources(beat, _free_mb(self._file.parent), self.config)
+        found: list[Finding] = []
         try:
             holding = holding_of(self.access.snapshot())
         except BrokerError as fault:
             found.append(self._silence(wall, str(fault)))
+            beat = self._beat()
         else:
             self._answered_ns = wall
             self.last_holding = holding
+            beat = self._beat()  # now that the venue has said whose account it is
             found += judge(holding, self._age_s(beat, wall), self.config, self._hours)
+        found += judge_resources(beat, _free_mb(self._file.parent), self.config)
         self._forget({finding.key for finding in found})
         for finding in found:
             self._say_once(finding, wall)
@@ -196,11 +203,8 @@ class Guard:
         self._looked_ns = self._wall_ns()
 
     def _beat(self) -> Beat | None:
-        try:
-            return read_beat(self._file)
-        except (CorruptFileError, OSError) as fault:
-            _logger.warning("%s", fault)
-            return None
+        ours = [beat for _, beat in read_beats(self._file) if self._is_ours(beat)]
+        return max(ours, key=lambda beat: beat.ts, default=None)
 
     def _age_s(self, beat: Beat | None, wall: int) -> float | None:
         """Return how long a beat has been overdue while the guard itself was awake."""

@@ -6,13 +6,16 @@ dead, however lively its other threads are.
 
 from __future__ import annotations
 
+import glob
 import json
+import logging
 import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from sovereign.app.ops.configuration import HeartbeatConfig
 from sovereign.app.ops.files import replace_file
@@ -22,6 +25,7 @@ from sovereign.store.process import ProcessIdentity, is_gone
 
 NOTIFY_VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG_VARIABLE = "WATCHDOG_USEC"
+_logger = logging.getLogger("sovereign.heartbeat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class Beat:
 
     `positions` are signed quantities by symbol; `feed_age_s` is how old the newest market data is (None: none yet);
     `balance` and `equity` are money as decimal text (empty: not told); `troubles` is what keeps it from opening, by part.
-    `pid`, `host` and `process_token` are those of `store.process.this_process`.
+    `pid`, `host` and `process_token` are those of `store.process.this_process`; `broker` is where it trades (empty: not told).
     """
 
     ts: int
@@ -51,6 +55,7 @@ class Beat:
     balance: str = ""
     equity: str = ""
     troubles: Mapping[str, str] = field(default_factory=dict)
+    broker: str = ""
 
 
 def memory_mb() -> float:
@@ -87,6 +92,32 @@ def read_beat(file: Path) -> Beat | None:
         return None
     except (ValueError, TypeError) as cause:
         raise CorruptFileError(f"heartbeat file '{file}' cannot be read ({cause}); delete it") from cause
+
+
+def beat_file(file: Path, *, broker: str, mode: str, account: str, strategy: str) -> Path:
+    """Return the file of one trading process: that of the settings with who it is added to its name."""
+    who = "-".join(quote(part, safe="") for part in (broker, mode, account, strategy))
+    return file.with_name(f"{file.stem}-{who}{file.suffix}")
+
+
+def beat_files(file: Path) -> list[Path]:
+    """Return the files of every process there is: `file` of the settings itself, and each `beat_file` of it."""
+    own = {file} if file.is_file() else set()
+    return sorted(own.union(file.parent.glob(f"{glob.escape(file.stem)}-*{glob.escape(file.suffix)}")))
+
+
+def read_beats(file: Path) -> list[tuple[Path, Beat]]:
+    """Return the last beat of every process, by file; one that cannot be read is said in the log, and hides no other."""
+    found = []
+    for one in beat_files(file):
+        try:
+            beat = read_beat(one)
+        except (CorruptFileError, OSError) as fault:
+            _logger.warning("%s", fault)
+            continue
+        if beat is not None:
+            found.append((one, beat))
+    return found
 
 
 class Supervisor:
@@ -138,6 +169,7 @@ class Heartbeat:
     Parameters
     ----------
     store : takes each beat, for instance into the SQL store; None without one.
+    file : of this process, see `beat_file`; None takes that of the settings as it is.
     """
 
     def __init__(
@@ -146,8 +178,10 @@ class Heartbeat:
         *,
         store: Callable[[Beat], None] | None = None,
         supervisor: Supervisor | None = None,
+        file: Path | None = None,
     ) -> None:
-        self._file = config.file
+        self._files = config.file
+        self._file = config.file if file is None else file
         self.supervisor = Supervisor() if supervisor is None else supervisor
         watchdog = self.supervisor.watchdog_s
         every_s = config.every_s if watchdog is None else min(config.every_s, watchdog / 2)
@@ -166,6 +200,13 @@ class Heartbeat:
         if self._store is not None:
             self._store(beat)
         self.supervisor.watchdog(f"{beat.strategy} {beat.mode} {beat.state}")
+
+    def drop_left_behind(self, beat: Beat) -> None:
+        """Take away the files of processes that are gone and traded the account of `beat`: this one has taken it over."""
+        for path, left in read_beats(self._files):
+            is_same = left.account == beat.account and left.broker in ("", beat.broker)
+            if path != self._file and is_same and is_alive(left) is False:
+                path.unlink(missing_ok=True)
 
     def close(self, *, is_orderly: bool = True) -> None:
         """Say that the process ends. In good order the file goes: nothing is stale then; else it ages, for the guard."""

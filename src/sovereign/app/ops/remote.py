@@ -69,7 +69,7 @@ class RemoteDesk:
             if self._desk.wait(posted, timeout_s):
                 return None
             answers = self._desk.answers(posted)
-        lines = [f"the kill of {'every account' if name == '*' else f'account {name}'} is cleared" for name in answers.cleared]
+        lines = list(answers.notes)
         lines += [f"{one.account} {one.strategy or ''}: {one.answer}" for one in answers.asked]
         return CommandAnswer(
             is_done=all(one.is_done is not False for one in answers.asked), text=self._redact("\n".join(lines))

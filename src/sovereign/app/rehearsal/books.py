@@ -22,11 +22,8 @@ from sovereign.core.order import OrderStatus
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
-    from sovereign.core.instrument import Instrument
-    from sovereign.core.port import SignalStream, Strategy
     from sovereign.core.position import Fill
     from sovereign.engine.conductor import Conductor
-    from sovereign.engine.engine import Engine
     from sovereign.execution.broker import BrokerSnapshot, VenueOrder
 
 AVERAGE_TOLERANCE_FRAC = 0.0001
@@ -92,6 +89,7 @@ def run_again(
     from sovereign.engine.inputs import read_inputs
     from sovereign.execution.broker import BrokerCapabilities
     from sovereign.execution.brokers.remote import RemoteBroker
+    from sovereign.research.live import live_engine, warmed_stream
     from sovereign.store.recording import read_recording
     from sovereign.strategies import load_strategy
 
@@ -103,9 +101,9 @@ def run_again(
     def listen(event: Event) -> None:
         ours.take(event)
 
-    engine = _engine(settings, system, broker, listen)
+    engine = live_engine(recipe, system, broker, sinks=(listen,), is_simulated_data=True)
     conductor = Conductor(
-        engine, partial(_warmed, system, warm), broker, late_notice_ns=round(settings.live.late_notice_s * 1e9)
+        engine, partial(warmed_stream, system, warm), broker, late_notice_ns=round(settings.live.late_notice_s * 1e9)
     )
     ours = Ours(conductor, chain=hashlib.sha256(session_id.encode()).digest())
     for item in read_inputs(read_recording(recording)):
@@ -115,52 +113,6 @@ def run_again(
 
 def _nowhere(_: object) -> None:
     """Send nothing."""
-
-
-def _engine(settings: Settings, strategy: Strategy, broker: Any, sink: Any) -> Engine:
-    from sovereign.app.plan import recipe_of
-    from sovereign.engine.engine import Engine
-    from sovereign.execution.account import Account
-    from sovereign.execution.executor import Executor
-    from sovereign.execution.fill_model import PerUnitFees
-    from sovereign.execution.protection import ProtectionWatch
-    from sovereign.research.backtest import charged_instrument
-    from sovereign.risk.door import OneDoor
-
-    recipe, execution = recipe_of(settings, strategy.name), settings.execution
-
-    def watch(executor: Executor) -> ProtectionWatch:
-        return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
-
-    return Engine(
-        strategy=strategy,
-        door=OneDoor(recipe.risk, find=partial(charged_instrument, execution)),
-        broker=broker,
-        account=Account(recipe.starting_balance),
-        fees=PerUnitFees(dict(execution.fees), 1),
-        sinks=(sink,),
-        is_simulated_data=True,
-        new_watch=watch,
-    )
-
-
-def _warmed(strategy: Strategy, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
-    from sovereign.core.columns import Trades
-    from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
-    from sovereign.store.recording import read_recording
-
-    stream = strategy.signal_stream(instrument)
-    for path in earlier:
-        session = None
-        for item in read_inputs(read_recording(path)):
-            if isinstance(item, SessionOpened):
-                session = item.session
-                stream.start_session(session)
-            elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                stream.advance(item.trades, item.until_ns)
-        if session is not None:
-            stream.advance(Trades.empty(), session.close_ns)
-    return stream
 
 
 # What the store kept, read without the code that wrote it.

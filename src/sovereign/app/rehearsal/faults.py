@@ -33,6 +33,7 @@ from sovereign.app.rehearsal.books import (
 )
 from sovereign.app.rehearsal.protection import first_sizes, longest_bare_ns
 from sovereign.app.rehearsal.settings import DRILL, add_drill, drill_settings
+from sovereign.app.rehearsal.warm_up import keep_days
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import NoticeCode
 from sovereign.core.order import OrderStatus
@@ -43,7 +44,7 @@ from sovereign.execution.venue.tape import Tape
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.app.rehearsal.books import Ours
-    from sovereign.app.session import Traded
+    from sovereign.app.session import Task, Traded
     from sovereign.core.columns import Trades
     from sovereign.core.session import Session
     from sovereign.execution.venue.server import VenueServer
@@ -72,6 +73,7 @@ class Schedule:
     deadline_s : longest time until the session has ended, s.
     unprotected_s : longest time that the venue may hold a position without protection, s of market time: the alarm's limit
         (`execution.unprotected_alarm_s`), and the actions after it, each of which may be lost once.
+    warm : recordings of the sessions before, see `warm_up`; signals begin with them.
     """
 
     seed: int
@@ -86,6 +88,13 @@ class Schedule:
     slice_ms: float | None = None
     deadline_s: float = 60.0
     unprotected_s: float = 30.0
+    warm: tuple[Path, ...] = ()
+
+    def task(self, url: str) -> Task:
+        """Return what the trading process is to do."""
+        from sovereign.app.session import PAPER, Task
+
+        return Task(strategy=self.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True)
 
 
 @dataclass(slots=True)
@@ -182,7 +191,10 @@ def play(schedule: Schedule, folder: Path, settings: Settings | None = None) -> 
     folder.mkdir(parents=True)
     begun = time.monotonic()
     outcome = Outcome(schedule.seed, faults=Counter(fault.kind.value for fault in schedule.faults))
-    asyncio.run(_play(schedule, settings or settings_of(schedule, folder), folder, outcome))
+    settings = settings or settings_of(schedule, folder)
+    if schedule.warm:
+        keep_days(settings, schedule.task(""), schedule.warm)
+    asyncio.run(_play(schedule, settings, folder, outcome))
     outcome.seconds = time.monotonic() - begun
     return outcome
 
@@ -236,9 +248,9 @@ async def _trade(
 ) -> Traded | None:
     """Trade the session, starting anew what ended badly, as a supervisor would; None when it did not come to its end."""
     from sovereign.app.ops.redaction import redactor_for
-    from sovereign.app.session import PAPER, Task, TradingProcess
+    from sovereign.app.session import TradingProcess
 
-    task = Task(strategy=schedule.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True)
+    task = schedule.task(url)
     redact, deadline = redactor_for(settings), time.monotonic() + schedule.deadline_s
     asking = asyncio.create_task(_ask(schedule, settings, server))
     try:
@@ -311,9 +323,10 @@ def _judge(schedule: Schedule, settings: Settings, server: VenueServer, folder: 
     book = market.books[ACCOUNT]
     venue = book.snapshot(0, market.until_ns, is_all=True).snapshot()
     kept = kept_sessions(folder / "trading.sqlite")
-    (session_id, one), *_ = kept.items()
+    session_id = schedule.task("").session_id(market.tape.sessions[0].trade_date)
+    one = kept[session_id]
     recording = settings.session.folder / f"{session_id}.rec"
-    ours = run_again(settings, schedule.strategy, session_id, recording, (), holds_brackets=schedule.holds_brackets)
+    ours = run_again(settings, schedule.strategy, session_id, recording, schedule.warm, holds_brackets=schedule.holds_brackets)
     found = outcome.violations
     found += check_journal(kept, venue)
     found += check_fills(ours.fills, venue, is_over=True)

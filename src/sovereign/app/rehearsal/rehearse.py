@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sovereign.app.rehearsal.faults import Outcome, Schedule, play, tape_of
 from sovereign.app.rehearsal.settings import user_settings
+from sovereign.app.rehearsal.warm_up import record_days
 from sovereign.execution.venue.configuration import Pace, TapeSpec
 from sovereign.execution.venue.fault import FaultKind, seeded_faults
 
@@ -24,6 +25,7 @@ _SLICE_MS = 1_000.0
 _FAULTS = 6
 _AT_ONCE = 4
 _END_S = 60.0
+_WARM_MOST = 20  # days before; a month of ticks takes long to make
 _SILENCE_S, _STALE_S = 1.5, 5.0
 """A machine that plays four acts at once is silent for longer than a network is."""
 
@@ -89,12 +91,17 @@ class Rehearsal:
         return all(act.is_whole for act in self.acts)
 
     @property
+    def is_conclusive(self) -> bool:
+        """Whether an order was sent that a fault could have met."""
+        return any(act.orders for act in self.acts)
+
+    @property
     def verdict(self) -> str:
         """What to make of it, in a sentence."""
         broken = [act.kind for act in self.acts if not act.is_whole]
         if broken:
             return f"not whole: a promise was broken by {', '.join(broken)}"
-        if not any(act.orders for act in self.acts):
+        if not self.is_conclusive:
             return f"inconclusive: the strategy sent no order ({self._why_none()}), so no fault met one; rehearse longer"
         return "whole: after every fault the books were the venue's, and no position was left without protection"
 
@@ -128,6 +135,7 @@ def rehearse(
     """
     tape = TapeSpec(symbol=symbol, start=_DAY, seed=seed, offset_s=1_800, seconds=minutes * 60)
     tape_of(tape)
+    warm = record_days(symbol, seed, _DAY, min(given.session.warm_up_sessions, _WARM_MOST), folder / "before")
     span_ms = minutes * 60e3
     schedules = {
         kind: Schedule(
@@ -142,6 +150,7 @@ def rehearse(
             speed=_SPEED,
             slice_ms=_SLICE_MS,
             deadline_s=3 * minutes * 60 / _SPEED + _END_S,
+            warm=warm,
             unprotected_s=6 * given.execution.unprotected_alarm_s + 60.0,
         )
         for kind in kinds
@@ -162,7 +171,8 @@ def rehearse(
 def _settings(given: Settings, folder: Path) -> Settings:
     # What is measured in market time passes so many times as fast.
     live = {"backlog_ms": round(given.live.backlog_ms * _SPEED), "stale_data_s": _STALE_S}
-    return user_settings(given, folder, live=live, venue={"client": {"silence_s": _SILENCE_S}})
+    session = {"warm_up_sessions": given.session.warm_up_sessions}
+    return user_settings(given, folder, live=live, venue={"client": {"silence_s": _SILENCE_S}}, session=session)
 
 
 def _act(kind: str, outcome: Outcome) -> Act:

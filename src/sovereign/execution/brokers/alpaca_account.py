@@ -26,6 +26,8 @@ class AlpacaAccount:
     now_ns : the machine's time, UTC ns: Alpaca tells none with an account.
     """
 
+    broker = "alpaca"
+
     def __init__(
         self, keys: AlpacaKeys, config: AlpacaConfig, name: str, timeout_s: float, *, is_paper: bool, now_ns: Callable[[], int]
     ) -> None:

@@ -21,9 +21,8 @@ from sovereign.core.command import Command, CommandKind
 from sovereign.core.episode import Episode, EpisodeBook, EpisodeKeeper
 from sovereign.core.errors import CorruptFileError, SovereignError
 from sovereign.core.event import Event, NoticeCode, to_plain
-from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderType
-from sovereign.core.port import SignalStream, Sink, Strategy
+from sovereign.core.port import Sink, Strategy
 from sovereign.core.session import NS_PER_MINUTE
 from sovereign.engine.conductor import Conductor
 from sovereign.engine.engine import Engine
@@ -43,16 +42,12 @@ from sovereign.engine.inputs import (
     read_inputs,
 )
 from sovereign.engine.recovery import RECOVERY
-from sovereign.execution.account import Account
 from sovereign.execution.broker import Broker, BrokerCapabilities
 from sovereign.execution.brokers.remote import RemoteBroker
 from sovereign.execution.brokers.simulated import SimulatedBroker
-from sovereign.execution.executor import Executor
-from sovereign.execution.fill_model import PerUnitFees
-from sovereign.execution.protection import ProtectionWatch
-from sovereign.research.backtest import Recipe, charged_instrument, main_lane, new_engine
+from sovereign.research.backtest import Recipe, main_lane, new_engine
+from sovereign.research.live import live_engine, warmed_stream
 from sovereign.research.twin.observed import Observed, ObservedBroker, holds_brackets
-from sovereign.risk.door import OneDoor
 from sovereign.store.recording import read_recording
 from sovereign.strategies import load_strategy
 
@@ -301,22 +296,8 @@ def _plain_broker(recipe: Recipe) -> Broker:
 
 
 def _live_engine(recorded: Recorded, broker: Broker, sinks: Sequence[Sink]) -> Engine:
-    """Build the engine of a live session: a backtest's, with a watch over positions without a stop."""
-    recipe, execution = recorded.recipe, recorded.recipe.execution
-
-    def watch(executor: Executor) -> ProtectionWatch:
-        return ProtectionWatch(executor, execution.unprotected_alarm_ns, execution.unprotected_action)
-
-    return Engine(
-        strategy=_strategy(recorded),
-        door=OneDoor(recipe.risk, find=partial(charged_instrument, execution)),
-        broker=broker,
-        account=Account(recipe.starting_balance),
-        fees=PerUnitFees(dict(execution.fees), 1),
-        sinks=sinks,
-        is_simulated_data=recorded.is_simulated_data,
-        new_watch=watch,
-    )
+    simulated = recorded.is_simulated_data
+    return live_engine(recorded.recipe, _strategy(recorded), broker, sinks=sinks, is_simulated_data=simulated)
 
 
 def _play(
@@ -332,7 +313,9 @@ def _play(
         events.append(to_plain(event))
 
     engine = build((keep, *sinks))
-    conductor = Conductor(engine, partial(_warmed, recorded, engine), broker, late_notice_ns=recorded.late_notice_ns)
+    conductor = Conductor(
+        engine, partial(warmed_stream, engine.strategy, recorded.warm_up), broker, late_notice_ns=recorded.late_notice_ns
+    )
     failure: SovereignError | None = None
     for item in inputs:
         if failure is not None and not (isinstance(item, NoticeRaised) and item.code is NoticeCode.FAILURE):
@@ -352,19 +335,3 @@ def _fresh(item: Input) -> Input:
     if isinstance(item, ReportReceived) and item.report.child is not None:
         return replace(item, report=replace(item.report, child=copy(item.report.child)))
     return item
-
-
-def _warmed(recorded: Recorded, engine: Engine, instrument: Instrument) -> SignalStream:
-    """Return an instrument's signals as the sessions before have left them."""
-    stream = engine.strategy.signal_stream(instrument)
-    for path in recorded.warm_up:
-        session = None
-        for item in read_inputs(read_recording(path)):
-            if isinstance(item, SessionOpened):
-                session = item.session
-                stream.start_session(session)
-            elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                stream.advance(item.trades, item.until_ns)
-        if session is not None:
-            stream.advance(Trades.empty(), session.close_ns)
-    return stream

@@ -117,30 +117,60 @@ def test_order_when_it_was_not_taken_in_time_then_it_expires(store):
     assert store.live.commands.take("s1", "paper", "order_flow", 1_010 * NS_PER_SECOND) == []
 
 
-def test_resume_when_accounts_are_killed_then_clears_them_in_the_name_of_who_asks(store):
+def killed(store, *accounts):
+    for number, account in enumerate(accounts):
+        store.live.latch(account, by="them", reason="storm", ts=1 + number)
+
+
+@pytest.mark.parametrize(
+    ("account", "causes", "cleared", "standing"),
+    [
+        (None, "", (), ("*", "paper", "other")),
+        ("paper", "", ("paper",), ("*",)),
+        ("*", "", ("*",), ("paper", "other")),
+        ("paper", "kill", ("paper",), ("*",)),
+        ("paper", "drawdown", (), ("*", "paper")),
+        (None, "kill", ("*", "paper", "other"), ()),
+        (None, "drawdown, kill", ("*", "paper", "other"), ()),
+    ],
+)
+def test_resume_when_accounts_are_killed_then_clears_what_was_named_and_says_what_still_holds(
+    store, account, causes, cleared, standing
+):
     begin(store)
-    store.live.latch("*", by="them", reason="storm", ts=1)
-    store.live.latch("paper", by="guard", reason="bell", ts=2)
-    answers = desk_with(store).ask(CommandKind.RESUME, by="me", reason="looked at", timeout_s=2)
-    assert answers.cleared == ("*", "paper")
+    killed(store, "*", "paper", "other")
+    words = {"causes": causes} if causes else None
+    answers = desk_with(store).ask(
+        CommandKind.RESUME, by="me", reason="looked at", arguments=words, account=account, timeout_s=2
+    )
+    assert (answers.cleared, answers.standing) == (cleared, standing)
+    assert {latch.account for latch in store.live.latches()} == set(standing) | ({"other"} - set(cleared))
+    assert {latch.cleared_by for latch in store.live.latches(is_open=False) if latch.cleared_ns} <= {"me"}
+
+
+def test_resume_when_a_kill_still_holds_a_session_then_the_session_is_not_told_to_forget_it(store):
+    begin(store)
+    killed(store, "*", "paper")
+    desk_with(store).ask(CommandKind.RESUME, by="me", reason="", account="paper", timeout_s=2)
+    desk_with(store).ask(CommandKind.RESUME, by="me", reason="", account="*", timeout_s=2)
+    told = [stored.command.arguments for stored in store.live.commands.listed()]
+    assert sorted(told, key=len) == [{}, {"kill": "true"}]
     assert store.live.latched("paper") is None
-    assert {latch.cleared_by for latch in store.live.latches(is_open=False)} == {"me"}
 
 
-def test_resume_when_it_names_other_causes_then_a_kill_stays(store):
-    begin(store)
-    store.live.latch("*", by="them", reason="storm", ts=1)
-    other = desk_with(store).ask(CommandKind.RESUME, by="me", reason="", timeout_s=2, arguments={"causes": "drawdown"})
-    assert other.cleared == ()
-    assert store.live.latched("paper") is not None
-    named = {"causes": "drawdown, kill"}
-    assert desk_with(store).ask(CommandKind.RESUME, by="me", reason="", timeout_s=2, arguments=named).cleared == ("*",)
-
-
-def test_resume_when_nothing_ever_traded_but_a_kill_holds_then_clears_it(store):
-    store.live.latch("*", by="them", reason="storm", ts=1)
-    answers = desk_with(store).ask(CommandKind.RESUME, by="me", reason="", timeout_s=2)
+def test_resume_when_nothing_ever_traded_but_a_kill_holds_then_clears_it_by_name(store):
+    killed(store, "*")
+    answers = desk_with(store).ask(CommandKind.RESUME, by="me", reason="", account="*", timeout_s=2)
     assert (answers.asked, answers.cleared) == ((), ("*",))
+
+
+def test_resume_command_when_it_names_no_kill_then_says_how_to(store, call):
+    killed(store, "*")
+    code, _, err = call("resume")
+    assert code == 2
+    assert "--account '*'" in err
+    code, found, _ = call("resume", "--cause", "kill")
+    assert (code, found["cleared"]) == (0, ["*"])
 
 
 def test_status_when_a_session_runs_then_shown_with_heartbeat_guard_and_kills(store, call):

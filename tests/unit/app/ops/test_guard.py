@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from fakes.held_account import HeldAccount
+from sovereign.app.cli.guard import speaks_for
 from sovereign.app.ops.account import Holding
 from sovereign.app.ops.configuration import GuardConfig, KillConfig
 from sovereign.app.ops.guard import Guard, Hours, judge, judge_resources
-from sovereign.app.ops.heartbeat import Beat
+from sovereign.app.ops.heartbeat import Beat, beat_file
 from sovereign.core.event import NoticeCode, Severity
 from sovereign.core.session import NS_PER_SECOND, to_ns
 
@@ -113,7 +114,7 @@ def test_resources_when_short_then_warned():
 class Bench:
     """A guard over an account in memory, with a clock that the test sets."""
 
-    def __init__(self, folder, account, **settings):
+    def __init__(self, folder, account, accounts=(), **settings):
         self.wall = 1_000_000 * NS_PER_SECOND
         self.notices, self.latched = [], []
         self.file = folder / "heartbeat.json"
@@ -129,9 +130,10 @@ class Bench:
             sink=self.notices.append,
             latch=self.latched.append,
             failures=(OSError,),
+            is_ours=speaks_for(account, accounts or (account,)),
         )
 
-    def beat(self):
+    def beat(self, account="p", strategy="x"):
         beat = Beat(
             ts=self.wall,
             market_ns=0,
@@ -139,12 +141,14 @@ class Bench:
             host="h",
             process_token="t",
             session_id="s",
-            strategy="x",
+            strategy=strategy,
             mode="paper",
-            account="p",
+            account=account,
             state="ACTIVE",
+            broker="venue",
         )
-        self.file.write_text(json.dumps(asdict(beat)))
+        who = {"broker": "venue", "mode": "paper", "account": account, "strategy": strategy}
+        beat_file(self.file, **who).write_text(json.dumps(asdict(beat)))
 
     def pass_s(self, seconds, every=10):
         for _ in range(int(seconds / every)):
@@ -219,6 +223,36 @@ def test_guard_when_the_heartbeat_stops_with_a_position_open_then_alarms_and_the
     assert "the heartbeat is 310 s old" in bench.texts[-1]
 
 
+def test_guards_when_two_sessions_share_a_folder_then_each_is_judged_by_its_own_heartbeat(tmp_path):
+    one, other = HeldAccount(NOON, {"ESZ5": 1}, "one"), HeldAccount(NOON, {"NQZ5": 1}, "other")
+    settings = {"stale_s": 60, "stale_flatten_s": 300}
+    hung = Bench(tmp_path, one, (one, other), **settings)
+    lively = Bench(tmp_path, other, (one, other), **settings)
+    hung.beat("one")
+    for _ in range(35):
+        lively.beat("other")
+        hung.pass_s(10)
+        lively.pass_s(10)
+    assert (one.positions, other.positions) == ({}, {"NQZ5": 1})
+    assert lively.notices == []
+
+
+def test_guard_when_another_process_has_taken_the_account_over_then_the_newest_speaks(tmp_path):
+    bench = Bench(tmp_path, HeldAccount(NOON, {"ESZ5": 1}), stale_s=60, stale_flatten_s=300)
+    bench.beat("paper", "left_behind")
+    for _ in range(35):
+        bench.beat("paper", "order_flow")
+        bench.pass_s(10)
+    assert bench.account.positions == {"ESZ5": 1}
+
+
+def test_guard_when_a_process_calls_the_account_by_a_name_of_its_own_then_its_heartbeat_counts_all_the_same(tmp_path):
+    bench = Bench(tmp_path, HeldAccount(NOON, {"ESZ5": 1}), stale_s=60, stale_flatten_s=300)
+    bench.beat("what I call it")
+    bench.pass_s(310)
+    assert bench.account.positions == {}
+
+
 def test_guard_when_the_session_ended_in_good_order_then_says_it_and_leaves_the_position(tmp_path):
     bench = Bench(tmp_path, HeldAccount(NOON, {"ESZ5": 1}))
     bench.pass_s(1_000)
@@ -267,6 +301,7 @@ def test_guard_when_the_venue_is_silent_then_warns_then_alarms_and_more_so_with_
 def test_guard_when_the_heartbeat_file_is_damaged_then_goes_on(tmp_path):
     bench = Bench(tmp_path, HeldAccount(AFTER_BELL, {"ESZ5": 1}))
     bench.file.write_text("{")
+    bench.file.with_name("heartbeat-venue-paper-p-x.json").write_text("{")
     bench.guard.step()
     assert bench.account.positions == {}
 

@@ -14,9 +14,11 @@ from sovereign.app.ops.heartbeat import (
     Heartbeat,
     HeartbeatConfig,
     Supervisor,
+    beat_file,
     is_alive,
     memory_mb,
     read_beat,
+    read_beats,
 )
 from sovereign.core.errors import CorruptFileError
 from sovereign.core.session import NS_PER_SECOND
@@ -56,6 +58,48 @@ def test_beat_when_written_then_read_back_whole(tmp_path):
     assert read_beat(config.file) == BEAT
     assert kept == [BEAT]
     assert os.listdir(config.file.parent) == ["heartbeat.json"]
+
+
+def test_beat_when_two_processes_share_a_folder_then_each_has_a_file_of_its_own_and_ends_it_alone(tmp_path):
+    config = HeartbeatConfig(file=tmp_path / "heartbeat.json")
+    who = [("venue", "a-b", "c"), ("venue", "a", "order_flow"), ("alpaca", "a", "order_flow"), ("venue", "../x/y z", "c")]
+    beats, hearts = [], []
+    for broker, account, strategy in who:
+        file = beat_file(config.file, broker=broker, mode="paper", account=account, strategy=strategy)
+        hearts.append(Heartbeat(config, supervisor=Supervisor({}), file=file))
+        beats.append(replace(BEAT, account=account, strategy=strategy, broker=broker))
+        hearts[-1].beat(beats[-1])
+    assert len(os.listdir(tmp_path)) == 4
+    assert sorted((b.broker, b.account, b.strategy) for _, b in read_beats(config.file)) == sorted(who)
+    hearts[1].close()
+    assert [b for _, b in read_beats(config.file) if b.account == "a"] == [beats[2]]
+
+
+def test_beats_when_a_file_is_damaged_then_the_others_are_read(tmp_path):
+    config = HeartbeatConfig(file=tmp_path / "heartbeat.json")
+    Heartbeat(config, supervisor=Supervisor({})).beat(BEAT)
+    (tmp_path / "heartbeat-venue-paper-x-y.json").write_text("{")
+    assert [beat for _, beat in read_beats(config.file)] == [BEAT]
+
+
+def test_files_left_behind_when_the_account_is_taken_over_then_they_go_and_those_of_the_living_and_of_others_stay(tmp_path):
+    config = HeartbeatConfig(file=tmp_path / "heartbeat.json")
+
+    def written(account, strategy, **changes):
+        file = beat_file(config.file, broker="venue", mode="paper", account=account, strategy=strategy)
+        heart = Heartbeat(config, supervisor=Supervisor({}), file=file)
+        beat = replace(BEAT, account=account, strategy=strategy, broker="venue", **changes)
+        heart.beat(beat)
+        return heart, beat
+
+    gone = {"process_token": "another boot"}
+    written("paper", "council", **gone)
+    written("other", "council", **gone)
+    written("paper", "lossless")
+    heart, beat = written("paper", "order_flow")
+    heart.drop_left_behind(beat)
+    left = sorted((b.account, b.strategy) for _, b in read_beats(config.file))
+    assert left == [("other", "council"), ("paper", "lossless"), ("paper", "order_flow")]
 
 
 def test_beat_when_process_fails_then_file_stays_and_ages_for_the_guard(tmp_path):

@@ -112,9 +112,9 @@ export const post = (path, body = {}) => send("POST", path, body);
 const WORDS = {
   HALT: ["Halt trading", "Cancels every order, closes every position, and opens nothing until resumed. Holds over restarts.", "danger"],
   FLATTEN: ["Flatten", "Cancels every order and closes every position, then goes on trading.", "danger"],
-  RESUME: ["Resume trading", "Clears halts and kills in your name. The strategy may open positions at once.", "primary"],
+  RESUME: ["Resume trading", "Clears halts, and the kill of the account named below, in your name. The strategy may open positions at once.", "primary"],
   STOP: ["Stop the session", "Ends the trading process in good order. Positions stay as they are, and nobody manages them.", "danger"],
-  KILL: ["Kill", "Latches every account, cancels and closes everything at the venue from here, past any session. Only a resume clears it.", "danger"],
+  KILL: ["Kill", "Latches every account, cancels and closes everything at the venue from here, past any session. It is cleared on the page Operations.", "danger"],
   RECONCILE: ["Reconcile", "Compares books with the broker now.", "primary"],
   REDUCE: ["Reduce only", "Opens nothing new; what is open may be closed.", "primary"],
 };
@@ -128,7 +128,7 @@ export async function command(kind, { account, strategy } = {}, instance) {
     const go = h(`button.${style}`, { type: "submit", disabled: Boolean(word) }, title);
     typed.addEventListener("input", () => { go.disabled = Boolean(word) && typed.value !== word; });
     return h("form", { onSubmit: (event) => { event.preventDefault(); if (!go.disabled) close({ reason: reason.value, confirm: typed.value }); } },
-      h("p", null, text), h("p.dim", null, account ? `Account ${account}${strategy ? `, ${strategy}` : ""}` : "Every session that runs"),
+      h("p", null, text), h("p.dim", null, account ? account === "*" ? "The kill of every account" : `Account ${account}${strategy ? `, ${strategy}` : ""}` : "Every session that runs"),
       word ? [h("label", { for: "confirm-field", id: "confirm-help" }, "Type ", h("kbd", null, word), " to confirm"), typed] : null,
       h("label", { for: "why-field" }, "Reason"), reason,
       h("div.buttons", null, h("button", { type: "button", onClick: () => close(null) }, "Cancel"), go));
@@ -142,6 +142,7 @@ export async function command(kind, { account, strategy } = {}, instance) {
     if (kind === "KILL") toast(answer.is_flat ? "Killed: every account is flat, the venue says so" : "NOT FLAT as far as is known: look at the venue", answer.is_flat ? "ok" : "bad");
     for (const one of answer.asked ?? []) toast(`${one.account} ${one.strategy ?? ""}: ${one.answer}`, one.is_done === false ? "bad" : "ok");
     for (const name of answer.cleared ?? []) toast(`cleared the kill of ${name === "*" ? "every account" : name}`, "ok");
+    for (const name of answer.standing ?? []) toast(`the kill of ${name === "*" ? "every account" : name} still holds: clear it on the page Operations`, "bad");
     return answer;
   } catch (error) {
     toast(`${title}: ${error.message}`, "bad");

@@ -200,8 +200,8 @@ class App {
     return h(`button.${kind.toLowerCase()}`, { "data-kind": kind, "data-tip": key ? `key ${key.toUpperCase()}` : null, onClick: () => this.command(kind) }, text);
   }
 
-  async command(kind) {
-    const about = kind === "KILL" || !this.overview?.account ? {} : { account: this.overview.account, strategy: this.overview.strategy };
+  async command(kind, given) {
+    const about = given ? given : kind === "KILL" || !this.overview?.account ? {} : { account: this.overview.account, strategy: this.overview.strategy };
     const answer = await command(kind, about, this.instance);
     if (answer) { await this.refresh().catch(() => {}); this.tell("again", null); }
   }
