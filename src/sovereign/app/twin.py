@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sovereign.core.errors import NotFoundError
+from sovereign.core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KEPT = "twin"
 """Under which name a run's summary keeps its twin."""
+
+DEMONSTRATION = "demo"
 
 
 def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
@@ -40,7 +42,12 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     from sovereign.store.episodes import SqlEpisodeBook
     from sovereign.store.recording import read_header
 
-    session = store.live.session(name)
+    session = store.live.session(_newest(store) if name == "last" else name)
+    if session.mode == DEMONSTRATION:
+        raise UsageError(
+            f"session was '{session.id}', a demonstration: it ran as a backtest and met no venue; name a session of paper or "
+            f"live trading"
+        )
     path = Path(session.recording_path)
     if not path.is_file():
         raise NotFoundError(f"the recording of session '{session.id}' was '{path}', which is not there; put it back")
@@ -71,6 +78,11 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     result = shadow(recorded, facts, [row.text for row in store.live.audit_events(session.id)])
     store.add_to_summary(session.run_id or session.id, KEPT, summary_to_plain(result))
     return result
+
+
+def _newest(store: Store) -> str:
+    """Return the newest session that met a venue; `last` when there is none, of which the store says why."""
+    return next((one.id for one in store.live.sessions() if one.mode != DEMONSTRATION), "last")
 
 
 def _settings_of(config: Mapping[str, Any], today: Settings, reasons: list[str]) -> Settings:
