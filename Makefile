@@ -10,20 +10,24 @@ FAULTS ?= 2000
 
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core-stamp
+DASHBOARD := $(VENV)/.dashboard-stamp
 DEVELOPMENT := $(VENV)/.development-stamp
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test install check bench chaos format clean
+.PHONY: help demo test browser install check bench chaos format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(CORE) ## Trade one simulated session and write its report
+demo: $(DASHBOARD) ## Trade simulated sessions on the dashboard and write their reports
 	@$(BIN)/sovereign demo $(ARGS)
 
 test: $(DEVELOPMENT) ## Run the tests (more: make test ARGS="-k word")
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+browser: $(DEVELOPMENT) ## Get a Chromium for the tests of the pages, where one can be had
+	@$(BIN)/python scripts/browser
 
 install: $(CORE) ## Install the sovereign command with dashboard, Alpaca and data vendors
 	@scripts/environment "$(VENV)" "$(PYTHON)" ".[alpaca,dashboard,databento,dbn,massive,notify]"
@@ -49,6 +53,10 @@ $(CORE): pyproject.toml constraints.txt scripts/environment
 	@scripts/environment "$(VENV)" "$(PYTHON)" "."
 	@touch $@
 
+$(DASHBOARD): pyproject.toml constraints.txt scripts/environment
+	@scripts/environment "$(VENV)" "$(PYTHON)" ".[dashboard]"
+	@touch $(CORE) $@
+
 $(DEVELOPMENT): pyproject.toml constraints.txt scripts/environment
 	@scripts/environment "$(VENV)" "$(PYTHON)" ".[dev]"
-	@touch $(CORE) $@
+	@touch $(CORE) $(DASHBOARD) $@

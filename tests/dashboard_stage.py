@@ -228,15 +228,18 @@ class Stage:
 
 
 @contextmanager
-def served(stage: Stage, host: str = "127.0.0.1", port: int = 0) -> Iterator[httpx.Client]:
-    """Serve the dashboard on a port of loopback (0: a free one), in a thread; yields a client under that address."""
+def served(stage: Stage, host: str = "127.0.0.1", port: int = 0, words: tuple[str, ...] = ()) -> Iterator[httpx.Client]:
+    """Serve the dashboard on a port of loopback (0: a free one), in a thread; yields a client under that address.
+
+    Processes that were started from it are waited for at the end.
+    """
     from sovereign.app.dashboard.app import create_app
     from sovereign.app.dashboard.configuration import DashboardConfig
     from sovereign.app.dashboard.server import open_socket, serve
 
     listening = open_socket(DashboardConfig(port=port))
     stop = threading.Event()
-    app = create_app(stage.store, stage.loaded)
+    app = create_app(stage.store, stage.loaded, words=words)
     thread = threading.Thread(target=serve, args=(app, listening, stop), daemon=True)
     thread.start()
     port = listening.getsockname()[1]
@@ -249,6 +252,9 @@ def served(stage: Stage, host: str = "127.0.0.1", port: int = 0) -> Iterator[htt
         stop.set()
         thread.join(15)
         listening.close()
+        for child in app.state.desk.control._children:
+            child.terminate()
+            child.wait(30)
 
 
 def _is_up(client: httpx.Client) -> bool:

@@ -97,3 +97,21 @@ def _() -> tuple[object, object]:
             for n in (0, 2)
         )
     return one, other
+
+
+@effect("session.runs_scouts")
+def _() -> tuple[object, object]:
+    from sovereign.app.scout_desk import start_scouts
+    from sovereign.app.session import Task
+    from sovereign.store.store import Store
+
+    def has_scouts(folder: str, is_on: bool) -> bool:
+        task = Task(strategy="tug_of_war", mode="paper", account="paper", url="", token="")
+        with Store(_settings(folder).store) as store:
+            desk = start_scouts(_settings(folder, runs_scouts=is_on), task, store)
+            if desk is not None:
+                desk.close()
+            return desk is not None
+
+    with tempfile.TemporaryDirectory() as folder:
+        return has_scouts(folder, True), has_scouts(folder, False)

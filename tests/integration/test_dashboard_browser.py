@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import httpx
@@ -23,6 +25,12 @@ from dashboard_stage import (
     wait_for,
     write_slices,
 )
+from sovereign.app.configuration import load_settings
+from sovereign.app.console.screen import Lines
+from sovereign.app.console.watch import Pace
+from sovereign.app.demonstration.plan import demo_plan
+from sovereign.app.demonstration.session import play
+from sovereign.app.ops.redaction import Redactor
 from sovereign.core.session import NS_PER_MINUTE
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'sovereign[dev]'")
@@ -292,6 +300,8 @@ def test_runs_when_two_are_ticked_then_compared_side_by_side(open_page: Any) -> 
     page.locator("button", has_text="Compare two").click()
     expect(page, "Two runs side by side")
     expect(page, "only in A")
+    page.wait_for_selector(".plot[data-drawn] .main-svg")  # Plotly's, under the policy that forbids its style sheet
+    assert page.locator(".plot .scatterlayer .trace").count() >= 2
 
 
 def test_page_when_nothing_has_ever_run_then_says_what_to_do(browser: Any, tmp_path: Any) -> None:
@@ -306,6 +316,72 @@ def test_page_when_nothing_has_ever_run_then_says_what_to_do(browser: Any, tmp_p
             context.close()
     finally:
         stage.close()
+
+
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, dict[str, str]]]:
+    """Demonstrations of the tug of war and the council on small markets, the first of which is told to run still."""
+    folder = tmp_path_factory.mktemp("demonstrated")
+    stage = Stage(folder, "dashboard.requests_per_s=5000", "dashboard.logins_per_minute=600")
+    places = (f"session.folder={folder / 'sessions'}", f"report.folder={folder / 'runs'}")
+    runs = {}
+    try:
+        for strategy, sessions in (("council", 1), ("tug_of_war", 5)):
+            words = ("evidence.null_symbols=4", "portfolio_market.step_seconds=300", *places)
+            settings = load_settings(None, words, strategy=strategy).settings
+            plan = demo_plan(settings, strategy, "ES", 4, date(2025, 3, 4), sessions, None, is_tested=False)
+            shown = play(plan, settings, stage.store, Pace(speed=0.0), Lines(lambda _: None), Redactor())
+            runs[strategy] = shown.result.run_id
+        stage.session()
+        ended = stage.store.live.session(runs["tug_of_war"])
+        stage.store.live.begin_session(replace(ended, status="running"))
+        yield stage, runs
+    finally:
+        stage.close()
+
+
+@pytest.fixture(scope="module")
+def demonstrations(demonstrated: tuple[Stage, dict[str, str]]) -> Iterator[str]:
+    with served(demonstrated[0]) as found:
+        yield str(found.base_url)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_tug_and_council_when_they_have_traded_then_shown_with_what_they_saw(
+    open_page: Any, demonstrated: Any, demonstrations: str, theme: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    runs = demonstrated[1]
+    wanted = {
+        "tug_of_war": ("tug", [".tension .puller.institution", ".tug-seen", "#history tr.open"], "institutions see"),
+        "council": ("council", [".vote", "#activation td.num", "#list tr.open"], "Who is asked in which regime"),
+    }
+    for strategy, (name, parts, words) in wanted.items():
+        page = open_page(name, run=runs[strategy], base=demonstrations, theme=theme)
+        expect(page, words)
+        for part in parts:
+            page.wait_for_selector(part)
+        serious = [one for one in axe.Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in serious] == []
+        page.evaluate("location.hash = 'flow'")
+        expect(page, "Bars ")  # no order flow in bars of shares: candles
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.evaluate("name => { location.hash = name }", name)
+        page.wait_for_selector(parts[0])
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_overview_when_two_sessions_run_then_lists_both_and_a_press_shows_the_other(
+    open_page: Any, demonstrated: Any, demonstrations: str
+) -> None:
+    page = open_page("overview", base=demonstrations)
+    page.wait_for_selector(".sessions button.session")
+    assert page.locator(".sessions button.session").count() == 2
+    other = page.locator(".sessions button.session[aria-pressed=false]")
+    strategy = other.locator("strong").inner_text()
+    other.click()
+    page.wait_for_function("name => window.sovereign.overview?.strategy === name", arg=strategy)
+    expect(page, f"{strategy} \u00b7")
 
 
 @pytest.mark.parametrize("pages", [PAGES[:3], PAGES[3:6], PAGES[6:]], ids=lambda pages: pages[0])

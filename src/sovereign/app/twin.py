@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sovereign.core.errors import NotFoundError
+from sovereign.core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from sovereign.app.configuration import Settings
+    from sovereign.research.live import EarlierBars
     from sovereign.research.twin.shadow import TwinResult
     from sovereign.store.live import LiveSession
     from sovereign.store.store import Store
 
 KEPT = "twin"
 """Under which name a run's summary keeps its twin."""
+
+DEMONSTRATION = "demo"
 
 
 def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
@@ -39,7 +42,12 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     from sovereign.store.episodes import SqlEpisodeBook
     from sovereign.store.recording import read_header
 
-    session = store.live.session(name)
+    session = store.live.session(_newest(store) if name == "last" else name)
+    if session.mode == DEMONSTRATION:
+        raise UsageError(
+            f"session was '{session.id}', a demonstration: it ran as a backtest and met no venue; name a session of paper or "
+            f"live trading"
+        )
     path = Path(session.recording_path)
     if not path.is_file():
         raise NotFoundError(f"the recording of session '{session.id}' was '{path}', which is not there; put it back")
@@ -49,6 +57,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     own = _settings_of(run.config, settings, reasons)
     reasons += _changes(session, header, run.config)
     warm_up = _warm_up(path, header, reasons)
+    bars = _bars(own, header, reasons)
     recorded = read_recorded(
         path,
         recipe_of(own, session.strategy),
@@ -56,6 +65,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
         warm_up=warm_up,
         late_notice_ns=round(own.live.late_notice_s * 1e9),
         book=SqlEpisodeBook(store.database, session.account),
+        bars=bars,
     )
     facts = Facts(
         session_id=session.id,
@@ -68,6 +78,11 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     result = shadow(recorded, facts, [row.text for row in store.live.audit_events(session.id)])
     store.add_to_summary(session.run_id or session.id, KEPT, summary_to_plain(result))
     return result
+
+
+def _newest(store: Store) -> str:
+    """Return the newest session that met a venue; `last` when there is none, of which the store says why."""
+    return next((one.id for one in store.live.sessions() if one.mode != DEMONSTRATION), "last")
 
 
 def _settings_of(config: Mapping[str, Any], today: Settings, reasons: list[str]) -> Settings:
@@ -111,3 +126,18 @@ def _warm_up(path: Path, header: Mapping[str, Any], reasons: list[str]) -> list[
         else:
             reasons.append(f"recording {name}, which warmed the signals up, is not there any more")
     return found
+
+
+def _bars(settings: Settings, header: Mapping[str, Any], reasons: list[str]) -> EarlierBars | None:
+    """Return the catalog's bars that warmed the session's signals up before the recordings."""
+    from sovereign.app.warm_up import named_bars
+
+    wanted = header.get("warm_up_bars")
+    if wanted is None:
+        return None
+    found = named_bars(settings, wanted["symbols"], header)
+    if found is None or found.name != wanted:
+        reasons.append(
+            f"the recorded bars of {wanted['first']} to {wanted['last']}, which warmed the signals up, are others now"
+        )
+    return None if found is None else found.feed

@@ -371,6 +371,8 @@ class Engine(Course):
             candidates=candidates[first : first + count],
             position_quantity=held,
             last_ticks=tape.last_ticks,
+            open_positions=len(self.account.positions),
+            is_entering=any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
         )
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)

@@ -27,7 +27,7 @@ class Run:
     def __init__(self, feed: Feed, new_stream: StreamFactory, engines: Sequence[Engine]) -> None:
         self._feed = feed
         self._new_stream = new_stream
-        self._engines = tuple(engines)
+        self.engines = tuple(engines)
         self.streams: dict[str, SignalStream] = {}
         self.instruments: dict[str, Instrument] = {}
 
@@ -41,7 +41,7 @@ class Run:
     def blocks(self, session: Session) -> Iterator[Block]:
         """Run one session block by block; yields what has been worked through, of several tapes a block of each at a time."""
         instruments = tuple(self._feed.instruments(session))
-        for engine in self._engines:
+        for engine in self.engines:
             engine.start_session(session, instruments)
         symbols = [instrument.symbol for instrument in instruments]
         for instrument in instruments:
@@ -49,9 +49,9 @@ class Run:
                 self.streams[instrument.symbol] = self._new_stream(instrument)
                 self.instruments[instrument.symbol] = instrument
             self.streams[instrument.symbol].start_session(session)
-        walk = SessionWalk(session, {symbol: self.streams[symbol] for symbol in symbols}, self._engines)
+        walk = SessionWalk(session, {symbol: self.streams[symbol] for symbol in symbols}, self.engines)
         for block in self._feed.blocks(session):
             yield from walk.add(block)
         yield from walk.close()
-        for engine in self._engines:
+        for engine in self.engines:
             engine.end_session()

@@ -77,6 +77,7 @@ class Plan:
     is_ablated : run the strategy without each of its parts as well, for the report.
     warm_up : earlier sessions that signals see first and nobody trades; `data_hash` must tell of them.
     feed_notes : asked after the run, what the feed has to say about its data: what it left out, and why.
+    account : whose money it is, where the run is one that others watch and command; None: nobody's.
     """
 
     kind: str
@@ -97,6 +98,7 @@ class Plan:
     is_ablated: bool = False
     warm_up: Feed | None = None
     feed_notes: Callable[[], Sequence[str]] = tuple
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ class Recording:
             instruments=plan.instruments,
             stop_ticks=None if bracket is None else bracket.stop_ticks,
             target_ticks=None if bracket is None else bracket.target_ticks,
+            account=plan.account,
         )
         self.run_id = store.begin_run(self.record)
         # A backtest is fast and can be run again: some sessions share a transaction. What is watched is written as it goes.

@@ -106,11 +106,15 @@ class TapeView(NamedTuple):
 
 
 class NewsView(NamedTuple):
-    """What the news scout read last: `ts` UTC ns; tones -1..1 of filings with headlines, and of posts; NaN unknown."""
+    """What the news scout read last: `ts` UTC ns; tones -1..1 of filings with headlines, and of posts; NaN unknown.
+
+    `probability` : that what is posted is real, 0..1; NaN unknown.
+    """
 
     ts: int
     tone: float
     post_tone: float
+    probability: float = float("nan")
 
 
 class Evidence(Protocol):

@@ -26,8 +26,9 @@ def command(
     it too. Trading goes on when the dashboard ends, and ends when it ends of itself.
     """
     require_dashboard()
-    from sovereign.app.dashboard.app import create_app, new_tokens
+    from sovereign.app.dashboard.app import create_app
     from sovereign.app.dashboard.server import address_of, open_socket, quiet_logs, serve, yield_to_trading
+    from sovereign.app.dashboard.token import tokens_of
     from sovereign.store.store import Store
 
     given = list(overrides or ())
@@ -36,7 +37,7 @@ def command(
     settings = loaded.settings
     words = (*(("--config", str(config)) if config else ()), *(word for one in given for word in ("--set", one)))
     listening = open_socket(settings.dashboard)
-    tokens = new_tokens(settings)
+    tokens = tokens_of(settings.dashboard)
     address = address_of(listening, settings.dashboard)
     with quiet_logs(settings), Store(settings.store) as store:
         app = create_app(store, loaded, words=words, tokens=tokens)
@@ -63,8 +64,13 @@ def require_dashboard() -> None:
     ------
     ConfigurationError : names what is missing, and how to get it.
     """
-    from importlib.util import find_spec
-
-    missing = [name for name in ("fastapi", "uvicorn", "jwt") if find_spec(name) is None]
+    missing = missing_for_dashboard()
     if missing:
         raise ConfigurationError(f"the dashboard needs {', '.join(missing)}, not installed: pip install 'sovereign[dashboard]'")
+
+
+def missing_for_dashboard() -> list[str]:
+    """Return the packages of the dashboard that are not installed; imports none."""
+    from importlib.util import find_spec
+
+    return [name for name in ("fastapi", "uvicorn", "jwt") if find_spec(name) is None]

@@ -42,6 +42,38 @@ class Pace:
     from_time: time | None = None
 
 
+class Watched:
+    """A plan on its way before a watcher: `feed` is its own, paced."""
+
+    def __init__(self, plan: Plan, pace: Pace, watcher: Screen | Lines) -> None:
+        self._plan, self._watcher = plan, watcher
+        self._pacer = Pacer(pace.speed or MAX_SPEED, watcher.on_wait)
+        self.feed = PacedFeed(
+            plan.feed,
+            self._pacer,
+            _block_ns(pace),
+            from_ns=None if pace.from_time is None else _from_ns(pace.from_time),
+            speed_of=None if pace.speed is not None else lambda span: span / NS_PER_SECOND / pace.seconds,
+        )
+        self._run_id = ""
+
+    def begin(self, run_id: str) -> None:
+        """Tell the watcher what runs, and compile what it needs before anything is paced."""
+        from sovereign.kernels.compile import is_cached
+        from sovereign.kernels.order_flow import advance
+
+        plan, self._run_id, is_compiled = self._plan, run_id, is_cached(advance)
+        label = "SIMULATED data" if plan.feed.is_simulated else "recorded data"
+        head = Head(strategy=plan.recipe.strategy, label=label, run_id=run_id)
+        self._watcher.begin(head, is_compiled, lambda: self._pacer.speed, lambda symbol: self.feed.spans.get(symbol, (0, 0)))
+        if not is_compiled:
+            warm_up(plan)
+
+    def stopped(self) -> str:
+        """Return where it was when it was interrupted, and what is kept."""
+        return _stopped(self._watcher, self._run_id)
+
+
 def watch(
     plan: Plan,
     store: Store,
@@ -55,28 +87,7 @@ def watch(
     ------
     KeyboardInterrupt : the run was interrupted; what was run stays in the ledger, and the message says where.
     """
-    from sovereign.kernels.compile import is_cached
-    from sovereign.kernels.order_flow import advance
-
-    pacer = Pacer(pace.speed or MAX_SPEED, watcher.on_wait)
-    feed = PacedFeed(
-        plan.feed,
-        pacer,
-        _block_ns(pace),
-        from_ns=None if pace.from_time is None else _from_ns(pace.from_time),
-        speed_of=None if pace.speed is not None else lambda span: span / NS_PER_SECOND / pace.seconds,
-    )
-    is_compiled = is_cached(advance)
-    run_id = ""
-
-    def begin(name: str) -> None:
-        nonlocal run_id
-        run_id = name
-        label = "SIMULATED data" if plan.feed.is_simulated else "recorded data"
-        head = Head(strategy=plan.recipe.strategy, label=label, run_id=name)
-        watcher.begin(head, is_compiled, lambda: pacer.speed, lambda symbol: feed.spans.get(symbol, (0, 0)))
-        if not is_compiled:
-            warm_up(plan)
+    watched = Watched(plan, pace, watcher)
 
     def over(session: Session) -> None:
         if isinstance(watcher, Screen):
@@ -86,17 +97,17 @@ def watch(
 
     try:
         return run_recorded(
-            replace(plan, feed=feed),
+            replace(plan, feed=watched.feed),
             store,
             folder,
             now_ns,
             sinks=(watcher.state,),
             on_session=over,
             on_block=watcher.on_block,
-            on_start=begin,
+            on_start=watched.begin,
         )
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(_stopped(watcher, run_id)) from stop
+        raise KeyboardInterrupt(watched.stopped()) from stop
 
 
 def warm_up(plan: Plan) -> None:

@@ -13,7 +13,7 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 
 from sovereign import __version__
-from sovereign.app.dashboard import model
+from sovereign.app.dashboard import model, model_market, model_run
 from sovereign.app.dashboard.api_common import (
     LATEST,
     NAME_PATTERN,
@@ -41,7 +41,7 @@ alias = APIRouter(prefix="/api", dependencies=[Depends(reader)], tags=["aliases"
 # What this is
 
 
-@read.get("/instance", responses=ok(model.Instance), tags=["instance"])
+@read.get("/instance", responses=ok(model_run.Instance), tags=["instance"])
 def instance(desk: DeskGiven) -> Response:
     """Say what this is, and which words its commands want typed."""
     from sovereign.strategies import strategy_names
@@ -72,31 +72,31 @@ def overview(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Respo
     return send(desk.view.overview(desk.view.run(run), moment(at)))
 
 
-@read.get("/positions", responses=ok(model.PositionRows), tags=["state"])
-@alias.get("/positions", responses=ok(model.PositionRows))
+@read.get("/positions", responses=ok(model_run.PositionRows), tags=["state"])
+@alias.get("/positions", responses=ok(model_run.PositionRows))
 def positions(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Response:
     """Return open positions with live profit and their protection."""
     found = desk.view.run(run)
     return send({"run": found.id, "at": at, "rows": desk.view.positions(found, moment(at))})
 
 
-@read.get("/portfolio", responses=ok(model.Portfolio), tags=["state"])
-@alias.get("/portfolio", responses=ok(model.Portfolio))
+@read.get("/portfolio", responses=ok(model_run.Portfolio), tags=["state"])
+@alias.get("/portfolio", responses=ok(model_run.Portfolio))
 def portfolio(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Response:
     """Return money, today's figures, positions and room."""
     seen = desk.view.overview(desk.view.run(run), moment(at))
     return send({"run": seen["run"], "at": at, **{name: seen[name] for name in ("money", "today", "positions", "room")}})
 
 
-@read.get("/regime", responses=ok(model.RegimeRows), tags=["state"])
-@alias.get("/regime", responses=ok(model.RegimeRows))
+@read.get("/regime", responses=ok(model_run.RegimeRows), tags=["state"])
+@alias.get("/regime", responses=ok(model_run.RegimeRows))
 def regime(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Response:
     """Return the regime of every symbol."""
     seen = desk.view.overview(desk.view.run(run), moment(at))
     return send({"run": seen["run"], "at": at, "rows": seen["regimes"]})
 
 
-@read.get("/equity", responses=ok(model.Curve), tags=["state"])
+@read.get("/equity", responses=ok(model_market.Curve), tags=["state"])
 def equity(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Response:
     """Return the account's curve."""
     return send(desk.view.equity(desk.view.run(run), moment(at)))
@@ -105,8 +105,8 @@ def equity(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Respons
 # Tables
 
 
-@read.get("/trades", responses=ok(model.TradeRows), tags=["tables"])
-@alias.get("/trades", responses=ok(model.TradeRows))
+@read.get("/trades", responses=ok(model_run.TradeRows), tags=["tables"])
+@alias.get("/trades", responses=ok(model_run.TradeRows))
 def trades(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Limit = 500) -> Response:
     """Return closed trades with what people wrote about them."""
     found = desk.view.run(run)
@@ -114,22 +114,22 @@ def trades(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Lim
     return send({"run": found.id, "at": at, "rows": rows})
 
 
-@read.get("/orders", responses=ok(model.OrderRows), tags=["tables"])
+@read.get("/orders", responses=ok(model_run.OrderRows), tags=["tables"])
 def orders(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Limit = 200) -> Response:
     """Return orders in their state at the moment."""
     found = desk.view.run(run)
     return send({"run": found.id, "at": at, "rows": desk.view.orders(found, moment(at), limit)})
 
 
-@read.get("/fills", responses=ok(model.FillRows), tags=["tables"])
+@read.get("/fills", responses=ok(model_run.FillRows), tags=["tables"])
 def fills(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Limit = 500) -> Response:
     """Return executions."""
     found = desk.view.run(run)
     return send({"run": found.id, "at": at, "rows": desk.view.fills(found, moment(at), limit)})
 
 
-@read.get("/decisions", responses=ok(model.DecisionRows), tags=["tables"])
-@alias.get("/signals", responses=ok(model.DecisionRows))
+@read.get("/decisions", responses=ok(model_run.DecisionRows), tags=["tables"])
+@alias.get("/signals", responses=ok(model_run.DecisionRows))
 def decisions(
     desk: DeskGiven,
     run: RunName = None,
@@ -148,7 +148,7 @@ def decisions(
     return send({"run": found.id, "at": at, "rows": rows})
 
 
-@read.get("/decisions/{decision_id}", responses=ok(model.DecisionDetail), tags=["tables"])
+@read.get("/decisions/{decision_id}", responses=ok(model_market.DecisionDetail), tags=["tables"])
 def decision(
     desk: DeskGiven,
     decision_id: Annotated[str, InPath(max_length=120, pattern=NAME_PATTERN)],
@@ -166,14 +166,14 @@ def statistics(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Res
     return send(desk.view.statistics(desk.view.run(run), moment(at)))
 
 
-@read.get("/execution", responses=ok(model.Execution), tags=["tables"])
+@read.get("/execution", responses=ok(model_market.Execution), tags=["tables"])
 def execution(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Limit = 500) -> Response:
     """Return shortfall, slippage and latency, order by order and over all."""
     return send(desk.view.execution(desk.view.run(run), moment(at), limit))
 
 
-@read.get("/memory", responses=ok(model.MemoryRows), tags=["tables"])
-@alias.get("/memory", responses=ok(model.MemoryRows))
+@read.get("/memory", responses=ok(model_run.MemoryRows), tags=["tables"])
+@alias.get("/memory", responses=ok(model_run.MemoryRows))
 def memory(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Limit = 20) -> Response:
     """Return what a strategy's memory recalled; empty for strategies without one."""
     found = desk.view.run(run)
@@ -183,7 +183,7 @@ def memory(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Lim
 # Market
 
 
-@read.get("/bars", responses=ok(model.Bars), tags=["market"])
+@read.get("/bars", responses=ok(model_market.Bars), tags=["market"])
 def bars(
     desk: DeskGiven,
     run: RunName = None,
@@ -199,7 +199,7 @@ def bars(
     return send(desk.view.bars(found, symbol, moment(at), day=day, before=before, count=wanted))
 
 
-@read.get("/timeline", responses=ok(model.Timeline), tags=["market"])
+@read.get("/timeline", responses=ok(model_market.Timeline), tags=["market"])
 def timeline(desk: DeskGiven, run: RunName = None, day: Day = None) -> Response:
     """Return a session's span and the moments worth stepping to."""
     return send(desk.view.timeline(desk.view.run(run), day))
@@ -208,7 +208,7 @@ def timeline(desk: DeskGiven, run: RunName = None, day: Day = None) -> Response:
 # Runs
 
 
-@read.get("/runs", responses=ok(model.RunRows), tags=["runs"])
+@read.get("/runs", responses=ok(model_run.RunRows), tags=["runs"])
 def runs(
     desk: DeskGiven,
     limit: Limit = 100,
@@ -220,7 +220,7 @@ def runs(
     return send({"rows": [desk.view.brief(run) for run in found]})
 
 
-@read.get("/runs/compare", responses=ok(model.Comparison), tags=["runs"])
+@read.get("/runs/compare", responses=ok(model_run.Comparison), tags=["runs"])
 def compare(
     desk: DeskGiven,
     first: Annotated[str, Query(max_length=120, pattern=NAME_PATTERN)],
@@ -232,7 +232,7 @@ def compare(
     return send(plain(compare_runs(desk.view.store, first, second).to_plain()))
 
 
-@read.get("/runs/{run}", responses=ok(model.RunDetail), tags=["runs"])
+@read.get("/runs/{run}", responses=ok(model_run.RunDetail), tags=["runs"])
 def run_detail(desk: DeskGiven, run: InRun) -> Response:
     """Return a run with its figures, evidence card and settings."""
     return send(desk.view.run_detail(desk.view.store.run(run)))
@@ -257,13 +257,13 @@ def report(desk: DeskGiven, run: InRun) -> Response:
 # Operations
 
 
-@read.get("/operations", responses=ok(model.Operations), tags=["operations"])
+@read.get("/operations", responses=ok(model_run.Operations), tags=["operations"])
 def show_operations(desk: DeskGiven) -> Response:
     """Return processes, feeds, kills, commands, notices, reconciliation and schedule."""
     return send(operations(desk.view, desk.now_ns(), desk.stream.clients))
 
 
-@read.get("/sessions/{session}/events", responses=ok(model.EventRows), tags=["operations"])
+@read.get("/sessions/{session}/events", responses=ok(model_run.EventRows), tags=["operations"])
 def events(
     desk: DeskGiven,
     session: InRun,
@@ -280,8 +280,8 @@ def events(
     return send({"run": name, "at": None, "rows": plain(rows)})
 
 
-@read.get("/settings", responses=ok(model.SettingRows), tags=["operations"])
-@alias.get("/settings", responses=ok(model.SettingRows))
+@read.get("/settings", responses=ok(model_run.SettingRows), tags=["operations"])
+@alias.get("/settings", responses=ok(model_run.SettingRows))
 def show_settings(desk: DeskGiven) -> Response:
     """Return every setting with its source, and what sessions started from here will have instead."""
     return send({"rows": plain(desk.control.settings())})

@@ -9,7 +9,7 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sovereign.app.dashboard import model
+from sovereign.app.dashboard import model, model_run
 from sovereign.app.dashboard.api_common import NAME_PATTERN, DeskGiven, Writer, done, problems, send
 from sovereign.app.dashboard.control import CONFIRMATIONS, KILL, SETTINGS, START, check_confirmed
 from sovereign.app.dashboard.plain import plain
@@ -30,7 +30,7 @@ class Login(BaseModel):
     name: str = Field("", max_length=60, pattern=NAME_PATTERN, examples=["anna"])
 
 
-_TOKEN = {200: {"model": model.Token, "description": "A token."}, **problems(400, 401, 403, 413, 422, 429)}
+_TOKEN = {200: {"model": model_run.Token, "description": "A token."}, **problems(400, 401, 403, 413, 422, 429)}
 
 
 @write.post("/token", responses=_TOKEN, tags=["token"])
@@ -122,9 +122,9 @@ def _command(kind: CommandKind, path: str, text: str) -> None:
 
     ask.__doc__ = text
     ask.__name__ = kind.value.lower()
-    write.post(path, responses=done(model.Answers), tags=["commands"])(ask)
+    write.post(path, responses=done(model_run.Answers), tags=["commands"])(ask)
     if kind.value.lower() in ("stop", "halt", "resume"):
-        alias_write.post(f"/session/{kind.value.lower()}", responses=done(model.Answers))(ask)
+        alias_write.post(f"/session/{kind.value.lower()}", responses=done(model_run.Answers))(ask)
 
 
 _command(CommandKind.HALT, "/session/halt", "Cancel and close everything; nothing is opened until resumed.")
@@ -137,7 +137,7 @@ _command(CommandKind.RECONCILE, "/session/reconcile", "Compare books with the br
 _command(CommandKind.STOP, "/session/stop", "End the session in good order; positions stay as they are.")
 
 
-@write.post("/session/trade", responses=done(model.Answers), tags=["commands"])
+@write.post("/session/trade", responses=done(model_run.Answers), tags=["commands"])
 def trade(desk: DeskGiven, who: Writer, body: TradeRequest) -> Response:
     """Place an order by hand: the same door, the same checks, the same record."""
     arguments = {"symbol": body.symbol, "side": body.side}
@@ -149,29 +149,29 @@ def trade(desk: DeskGiven, who: Writer, body: TradeRequest) -> Response:
     return _ask(desk, CommandKind.TRADE, who, body, arguments)
 
 
-@write.post("/session/cancel", responses=done(model.Answers), tags=["commands"])
+@write.post("/session/cancel", responses=done(model_run.Answers), tags=["commands"])
 def cancel(desk: DeskGiven, who: Writer, body: CancelRequest) -> Response:
     """Cancel one working order."""
     return _ask(desk, CommandKind.CANCEL, who, body, {"order": body.client_order_id})
 
 
-@write.post("/session/start", responses=done(model.Started), tags=["commands"])
-@alias_write.post("/session/start", responses=done(model.Started))
+@write.post("/session/start", responses=done(model_run.Started), tags=["commands"])
+@alias_write.post("/session/start", responses=done(model_run.Started))
 def start(desk: DeskGiven, who: Writer, body: StartRequest) -> Response:  # noqa: ARG001 - asked for, so that it is checked
     """Start a paper session in a process of its own."""
     check_confirmed(START, "")
     return send(desk.control.start(body.strategy, body.account))
 
 
-@write.post("/kill", responses=done(model.Killed), tags=["commands"])
+@write.post("/kill", responses=done(model_run.Killed), tags=["commands"])
 def kill(desk: DeskGiven, who: Writer, body: CommandRequest) -> Response:
     """Latch the kill, cancel and close everything on every configured account, whatever the sessions do."""
     check_confirmed(KILL, body.confirm)
     return send(desk.control.kill(by=who, reason=body.reason or "from the dashboard"))
 
 
-@write.post("/settings", responses=done(model.SettingRows), tags=["operations"])
-@alias_write.post("/settings", responses=done(model.SettingRows))
+@write.post("/settings", responses=done(model_run.SettingRows), tags=["operations"])
+@alias_write.post("/settings", responses=done(model_run.SettingRows))
 def change_settings(desk: DeskGiven, who: Writer, body: SettingsChange) -> Response:  # noqa: ARG001 - see start
     """Keep settings for the sessions that are started from here; those that run keep what they began with."""
     check_confirmed(SETTINGS, "")

@@ -25,7 +25,7 @@ from sovereign.app.dashboard.control import Control, UnconfirmedError
 from sovereign.app.dashboard.guarding import Wall, is_loopback
 from sovereign.app.dashboard.review import Reviews
 from sovereign.app.dashboard.stream import Client, Stream, Watcher
-from sovereign.app.dashboard.token import TokenRefusedError, Tokens
+from sovereign.app.dashboard.token import TokenRefusedError, Tokens, tokens_of
 from sovereign.app.dashboard.view import View
 from sovereign.core.errors import (
     BrokerError,
@@ -83,13 +83,6 @@ class Desk:
     now_ns: Callable[[], int]
 
 
-def new_tokens(settings: Settings, clock: Callable[[], float] = time.time) -> Tokens:
-    """Return the tokens of a new instance; `clock` gives seconds since 1970."""
-    config = settings.dashboard
-    key, token_s, secret_s = config.key.get_secret_value(), config.login_minutes * 60.0, config.rotation_hours * 3_600.0
-    return Tokens(key, token_s=token_s, secret_s=secret_s, clock=clock)
-
-
 def create_app(
     store: Store,
     loaded: LoadedSettings,
@@ -106,7 +99,7 @@ def create_app(
     """
     settings = loaded.settings
     config = settings.dashboard
-    tokens = tokens or new_tokens(settings)
+    tokens = tokens or tokens_of(config)
     view = View(store, settings, now_ns)
     desk = Desk(
         settings=settings,
@@ -197,9 +190,9 @@ def _add_pages(app: FastAPI) -> None:
 
     @app.get("/page/vendor/plotly.min.js", include_in_schema=False)
     def plotly() -> Response:
-        from plotly.offline import get_plotlyjs
+        from sovereign.research.page import plotly_script
 
-        return Response(get_plotlyjs(), media_type=_KINDS[".js"], headers={"Cache-Control": "max-age=86400"})
+        return Response(plotly_script(), media_type=_KINDS[".js"], headers={"Cache-Control": "max-age=86400"})
 
     @app.get("/favicon.ico", include_in_schema=False)
     def icon() -> Response:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +182,18 @@ class Control:
                     env=dict(os.environ),
                 )
             self._children.append(child)
-        return {"pid": child.pid, "command": ["sovereign", *command[3:]], "log": str(log)}
+        return {"pid": child.pid, "command": ["sovereign", *self._shown(command[3:])], "log": str(log)}
+
+    def _shown(self, words: Sequence[str]) -> list[str]:
+        """Return words of a command line as they may be told: what `--set` gives a secret is hidden."""
+        from sovereign.app.configuration.keys import masked
+        from sovereign.app.ops.redaction import redactor_for
+
+        redact, shown = redactor_for(self._settings), []
+        for before, word in zip(("", *words), words, strict=False):
+            key, sign, value = word.partition("=")
+            shown.append(redact(f"{key}={masked(key, value)}" if before == "--set" and sign else word))
+        return shown
 
     # Settings
 

@@ -21,7 +21,6 @@ from sovereign.core.columns import Trades
 from sovereign.core.errors import SovereignError
 from sovereign.core.instrument import Instrument
 from sovereign.core.port import SignalStream
-from sovereign.core.session import NS_PER_MINUTE
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 _KEPT = 6
 _SESSION_KINDS = ("paper", "live")
+_DEMO = "demo"
 _NEEDED = ("risk", "strategies", "synthetic", "schedule", "execution")
 
 
@@ -57,8 +57,15 @@ def settings_of(run: StoredRun) -> Settings | None:
     return Settings.model_validate(kept) if "risk" in kept and "strategies" in kept else None
 
 
-def new_stream_of(settings: Settings | None, strategy_name: str, warm: tuple[Path, ...] = ()) -> NewStream | None:
-    """Return what makes the signals of a strategy, as the sessions before have left them; None for one without."""
+def new_stream_of(
+    settings: Settings | None, strategy_name: str, warm: tuple[Path, ...] = (), earlier: Feed | None = None
+) -> NewStream | None:
+    """Return what makes the signals of a strategy, as the sessions before have left them; None for one without.
+
+    Parameters
+    ----------
+    warm : recordings of the sessions before. earlier : those of a demonstration, made again.
+    """
     from sovereign.app.plan import strategy_section
     from sovereign.strategies import load_strategy
 
@@ -69,14 +76,18 @@ def new_stream_of(settings: Settings | None, strategy_name: str, warm: tuple[Pat
     except SovereignError:
         return None
     make = getattr(strategy, "signal_stream", None)
-    return None if make is None else partial(_warmed, make, warm)
+    return None if make is None else partial(_warmed, make, warm, earlier)
 
 
-def _warmed(make: NewStream, warm: tuple[Path, ...], instrument: Instrument) -> SignalStream:
+def _warmed(make: NewStream, warm: tuple[Path, ...], earlier: Feed | None, instrument: Instrument) -> SignalStream:
     from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
     from sovereign.store.recording import read_recording
 
     stream = make(instrument)
+    if earlier is not None:
+        from sovereign.research.backtest import warm as show
+
+        show(stream, earlier, instrument.symbol)
     for path in warm:
         session: Session | None = None
         for item in read_inputs(read_recording(path)):
@@ -103,24 +114,11 @@ class Rebuilt(Replica):
                 stream.start_session(session)
             self.tapes[instrument.symbol] = Tape(instrument, stream)
         for block in feed.blocks(session):
-            self._cut(self.tapes[block.symbol], block.trades)
+            self.tapes[block.symbol].take(block.trades, 0, block.until_ns)
         for tape in self.tapes.values():
             tape.promise(session.close_ns)
             tape.flush()
         self.now_ns = session.close_ns
-
-    @staticmethod
-    def _cut(tape: Tape, trades: Trades) -> None:
-        # In minutes, so that no footprint is forgotten before it was copied.
-        if not len(trades):
-            return
-        begin = 0
-        for edge in range(int(trades.ts[0]) + NS_PER_MINUTE, int(trades.ts[-1]) + NS_PER_MINUTE, NS_PER_MINUTE):
-            end = int(np.searchsorted(trades.ts, edge))
-            until = min(edge, int(trades.ts[-1]))
-            tape.take(trades.slice(begin, end), 0, until)
-            tape.flush()
-            begin = end
 
     def look(self) -> bool:
         """Nothing is ever new."""
@@ -187,6 +185,8 @@ class Markets:
         own = settings_of(run)
         if record.kind in _SESSION_KINDS:
             return self._recorded(run, own)
+        if record.kind == _DEMO and (day is None or day == record.start) and (found := self._recorded(run, own)) is not None:
+            return found
         if own is None or day is None:
             return None
         try:
@@ -200,11 +200,24 @@ class Markets:
         try:
             session = self._store.live.session(run.id)
             path = Path(session.recording_path)
-            warm = tuple(path.parent / name for name in read_header(path).get("warm_up", ()))
+            header = read_header(path)
+            warm = tuple(path.parent / name for name in header.get("warm_up", ()))
+            earlier = self._shown_earlier(run, own, header.get("earlier")) if run.record.kind == _DEMO else None
         except SovereignError:
             return None
         present = tuple(file for file in warm if file.is_file())
-        return Replica(path, new_stream_of(own, run.record.strategy, present))
+        return Replica(path, new_stream_of(own, run.record.strategy, present, earlier))
+
+    @staticmethod
+    def _shown_earlier(run: StoredRun, own: Settings | None, count: int | None) -> Feed | None:
+        """Return the sessions that a demonstration's signals were shown before it began."""
+        from sovereign.app.demonstration.plan import demo_plan
+
+        record = run.record
+        if own is None or record.seed is None or record.start is None:
+            return None
+        plan = demo_plan(own, record.strategy, record.symbols[0], record.seed, record.start, 1, count, is_tested=False)
+        return plan.warm_up
 
     def _again(self, run: StoredRun, own: Settings, day: date) -> Replica | None:
         from sovereign.app.plan import open_catalog

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sovereign.app.dashboard.plain import plain
-from sovereign.app.dashboard.view import notice_to_plain
+from sovereign.app.dashboard.standing import notice_to_plain
 from sovereign.app.ops.desk import SessionView, StoreDesk
 from sovereign.core.event import NoticeCode
 from sovereign.core.session import NS_PER_MINUTE, Session
@@ -21,6 +21,7 @@ _RECONCILIATION = frozenset(
     {
         NoticeCode.RECONCILED,
         NoticeCode.MISMATCH,
+        NoticeCode.MONEY_MOVED,
         NoticeCode.POSITION_ADOPTED,
         NoticeCode.ORDER_UNKNOWN,
         NoticeCode.ORDER_IN_FLIGHT,

@@ -21,7 +21,7 @@ from sovereign.core.columns import Trades
 from sovereign.core.errors import CorruptFileError, DataError
 from sovereign.core.instrument import Instrument
 from sovereign.core.port import SignalStream
-from sovereign.core.session import Session
+from sovereign.core.session import NS_PER_MINUTE, Session
 
 NewStream = Callable[[Instrument], SignalStream]
 _FRAMES_A_LOOK = 5_000  # bounds how long one look holds the lock; the rest comes with the next
@@ -77,7 +77,16 @@ class Tape:
         if self._until_ns == 0:
             return
         waiting, self._waiting = self._waiting, []
-        self.add(Trades.concat([_bare(trades) for trades in waiting]), self._until_ns)
+        trades = Trades.concat([_bare(trades) for trades in waiting])
+        begin = 0
+        if len(trades):
+            # In minutes, so that no footprint is forgotten before it was copied.
+            for edge in range(int(trades.ts[0]) + NS_PER_MINUTE, int(trades.ts[-1]) + 1, NS_PER_MINUTE):
+                end = int(np.searchsorted(trades.ts, edge))
+                if end > begin:
+                    self.add(trades.slice(begin, end), edge)
+                    begin = end
+        self.add(trades.slice(begin, len(trades)), self._until_ns)
 
     def add(self, trades: Trades, until_ns: int) -> None:
         """Let the signals walk on."""
@@ -255,9 +264,12 @@ class Replica:
         self.is_over = True
 
     def _open(self, item: Any) -> None:
-        self.session, self.opening = item.session, item.opening
+        # A demonstration may go on for some sessions: the tapes are those of the present one, the signals go on.
+        before, self.tapes = self.tapes, {}
+        self.session, self.opening, self.is_over = item.session, item.opening, False
         for instrument in item.instruments:
-            stream = None if self._new_stream is None else self._new_stream(instrument)
+            known = before.get(instrument.symbol)
+            stream = known.stream if known is not None else None if self._new_stream is None else self._new_stream(instrument)
             if stream is not None:
                 stream.start_session(item.session)
             self.tapes[instrument.symbol] = Tape(instrument, stream)

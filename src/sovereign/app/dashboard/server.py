@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from sovereign.core.errors import ConfigurationError
@@ -56,8 +56,13 @@ def yield_to_trading() -> None:
         os.nice(_NICE)
 
 
-def serve(app: FastAPI, listening: socket.socket, stop: threading.Event | None = None) -> None:
-    """Answer until SIGINT or SIGTERM, or until `stop` is set (then in any thread)."""
+def serve(
+    app: FastAPI,
+    listening: socket.socket,
+    stop: threading.Event | None = None,
+    on_up: Callable[[], object] = lambda: None,
+) -> None:
+    """Answer until SIGINT or SIGTERM, or until `stop` is set (then in any thread); `on_up` is called when it answers."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -73,7 +78,13 @@ def serve(app: FastAPI, listening: socket.socket, stop: threading.Event | None =
         limit_concurrency=500,
         proxy_headers=False,
     )
-    server = uvicorn.Server(config)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            on_up()
+
+    server = Server(config)
     if stop is None:
         server.run(sockets=[listening])
         return

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sovereign.app.dashboard.operations import command_row, session_row
 from sovereign.app.dashboard.plain import plain
 from sovereign.app.dashboard.replica import closed_bars, open_bar
-from sovereign.app.dashboard.view import notice_to_plain
+from sovereign.app.dashboard.standing import notice_to_plain
 from sovereign.app.ops.desk import StoreDesk
 from sovereign.core.errors import SovereignError
 

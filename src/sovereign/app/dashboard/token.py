@@ -12,8 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sovereign.core.errors import SovereignError
+
+if TYPE_CHECKING:
+    from sovereign.app.dashboard.configuration import DashboardConfig
 
 AUDIENCE = "sovereign"
 _ALGORITHM = "HS256"
@@ -126,3 +130,9 @@ class Tokens:
         if self._clock() >= expires:
             raise TokenRefusedError("the token was over; renew it in time, or exchange the access key again", "expired")
         return str(claims["sub"])
+
+
+def tokens_of(config: DashboardConfig, clock: Callable[[], float] = time.time) -> Tokens:
+    """Return the tokens of a new instance; `clock` gives seconds since 1970."""
+    key, token_s, secret_s = config.key.get_secret_value(), config.login_minutes * 60.0, config.rotation_hours * 3_600.0
+    return Tokens(key, token_s=token_s, secret_s=secret_s, clock=clock)

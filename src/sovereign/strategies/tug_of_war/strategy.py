@@ -26,12 +26,15 @@ from numpy.typing import NDArray
 from sovereign.core.decision import Check, Proposal, RefusedColumns
 from sovereign.core.episode import Episode, EpisodeBook
 from sovereign.core.instrument import Instrument
+from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.position import Trade
 from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, Session
-from sovereign.feeds.earnings import EarningsCalendar, EarningsState, read_earnings
+from sovereign.core.tape import TapeSnapshot
+from sovereign.feeds.earnings import EarningsAnswer, EarningsCalendar, EarningsState, read_earnings
 from sovereign.signals.calibration import Forecasts
+from sovereign.signals.evidence import EvidenceBook
 from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
 from sovereign.signals.tug_of_war import TugStream, row_type
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
@@ -173,6 +176,29 @@ class TugOfWarStrategy:
     def use_evidence(self, evidence: Evidence) -> None:
         """Read the tape and the news from `evidence` from now on."""
         self.board.evidence = evidence
+
+    def on_evidence(self, known_ns: int, snapshots: Sequence[TapeSnapshot], readings: Sequence[NewsReading]) -> None:
+        """Take what scouts have seen (`core.port.EvidenceListener`); rows from `known_ns` on look at it."""
+        book = self.board.evidence
+        if not isinstance(book, EvidenceBook):
+            book = self.board.evidence = EvidenceBook()
+        book.take(known_ns, snapshots, readings)
+
+    def read(self, row: Any) -> tuple[AgentView, AgentView, Combined]:
+        """Return what institutions, crowd and the rule between them say of a bar, candidate or not; it changes nothing."""
+        institution, crowd = self._institution.view(row), self._crowd.view(row)
+        return institution, crowd, self._rule.combine((institution, crowd))
+
+    def earnings(self, symbol: str, ts: int) -> EarningsAnswer:
+        """Return what the earnings calendar says of a symbol at a time (UTC ns).
+
+        Raises
+        ------
+        ConfigurationError, DataError : the calendar's file cannot be read.
+        """
+        if self._calendar is None:
+            self._calendar = read_earnings(self.config.earnings)
+        return self._calendar.at(symbol, ts)
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the rows of one symbol; a benchmark's wake nobody."""
@@ -422,9 +448,7 @@ class TugOfWarStrategy:
         limit = self.config.earnings.blackout_h
         if "earnings" in self._without:
             return self._no_earnings
-        if self._calendar is None:
-            self._calendar = read_earnings(self.config.earnings)
-        answer = self._calendar.at(moment.symbol, moment.ts)
+        answer = self.earnings(moment.symbol, moment.ts)
         hours = math.nan if answer.report_ns is None else (answer.report_ns - moment.ts) / NS_PER_HOUR
         is_unknown = answer.state is EarningsState.UNKNOWN
         passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)

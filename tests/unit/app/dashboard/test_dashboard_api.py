@@ -8,31 +8,31 @@ import pytest
 
 from dashboard_stage import DAY, FINISHED, KEY, SESSION, notice, served, staged
 from example_run import MONDAY
-from sovereign.app.dashboard import model
+from sovereign.app.dashboard import model, model_market, model_run
 from sovereign.core.session import NS_PER_MINUTE
 
 READS = {
-    "/instance": model.Instance,
+    "/instance": model_run.Instance,
     "/overview": model.Overview,
-    "/positions": model.PositionRows,
-    "/portfolio": model.Portfolio,
-    "/regime": model.RegimeRows,
-    "/equity": model.Curve,
-    "/trades": model.TradeRows,
-    "/orders": model.OrderRows,
-    "/fills": model.FillRows,
-    "/decisions": model.DecisionRows,
+    "/positions": model_run.PositionRows,
+    "/portfolio": model_run.Portfolio,
+    "/regime": model_run.RegimeRows,
+    "/equity": model_market.Curve,
+    "/trades": model_run.TradeRows,
+    "/orders": model_run.OrderRows,
+    "/fills": model_run.FillRows,
+    "/decisions": model_run.DecisionRows,
     "/statistics": model.RunStatistics,
-    "/execution": model.Execution,
-    "/memory": model.MemoryRows,
-    "/bars": model.Bars,
-    "/timeline": model.Timeline,
-    "/runs": model.RunRows,
-    f"/runs/{FINISHED}": model.RunDetail,
-    f"/runs/compare?first={FINISHED}&second={SESSION}": model.Comparison,
-    f"/sessions/{SESSION}/events": model.EventRows,
-    "/operations": model.Operations,
-    "/settings": model.SettingRows,
+    "/execution": model_market.Execution,
+    "/memory": model_run.MemoryRows,
+    "/bars": model_market.Bars,
+    "/timeline": model_market.Timeline,
+    "/runs": model_run.RunRows,
+    f"/runs/{FINISHED}": model_run.RunDetail,
+    f"/runs/compare?first={FINISHED}&second={SESSION}": model_run.Comparison,
+    f"/sessions/{SESSION}/events": model_run.EventRows,
+    "/operations": model_run.Operations,
+    "/settings": model_run.SettingRows,
 }
 ALIASES = (
     "state",
@@ -134,7 +134,7 @@ def test_overview_when_traveled_to_then_nothing_later_is_in_it(client):
 
 
 def test_overview_when_the_recording_is_still_being_read_then_shows_no_old_price(stage, monkeypatch):
-    from sovereign.app.dashboard import view as module
+    from sovereign.app.dashboard import scope as module
     from sovereign.app.dashboard.view import View
 
     monkeypatch.setattr(module, "_LOOK_S", 0.0)
@@ -173,7 +173,7 @@ def test_decision_when_refused_then_tells_what_it_would_have_made(client):
         row for row in get(client, "/decisions", run=FINISHED, verdict="REFUSED")["rows"] if row["failed_check"] == "margin"
     )
     found = get(client, f"/decisions/{row['decision_id']}", run=FINISHED)
-    model.DecisionDetail.model_validate(found)
+    model_market.DecisionDetail.model_validate(found)
     # Bought at 20,000, the open after 11:00; the bar that opens at 19,980 jumps over the stop at 19,984: 20 x 12.50 and fees.
     assert found["would_have_made"]["ticks"] == -20
     assert found["would_have_net"] == "-254.50"
@@ -193,7 +193,7 @@ def test_decisions_when_session_runs_then_its_own_refusals_are_listed_with_check
     own = [row for row in rows if "-C" in row["decision_id"]]
     assert own
     found = get(client, f"/decisions/{own[0]['decision_id']}")
-    model.DecisionDetail.model_validate(found)
+    model_market.DecisionDetail.model_validate(found)
     assert [check["passed"] for check in found["checks"]][-1] is False
     assert found["checks"][-1]["name"] == own[0]["failed_check"]
 
@@ -376,7 +376,7 @@ def test_command_when_confirmed_then_put_in_the_name_of_the_token_and_answered(c
     body = {"confirm": kind.upper(), "reason": "because"}
     answer = client.post(f"/api/v1/session/{kind}", json=body, headers=allowed)
     assert answer.status_code == 200, answer.text
-    model.Answers.model_validate(answer.json())
+    model_run.Answers.model_validate(answer.json())
     stored = stage.store.live.commands.listed(limit=1)[0]
     assert (stored.command.kind.value, stored.command.by, stored.command.reason) == (kind.upper(), "anna", "because")
     assert stored.is_done

@@ -9,11 +9,11 @@ import jwt
 import pytest
 
 from dashboard_stage import FINISHED, KEY, SESSION, Stage, wait_for
-from sovereign.app.dashboard.app import create_app, new_tokens
+from sovereign.app.dashboard.app import create_app
 from sovereign.app.dashboard.configuration import DashboardConfig
 from sovereign.app.dashboard.server import open_socket
 from sovereign.app.dashboard.stream import Stream
-from sovereign.app.dashboard.token import TokenRefusedError
+from sovereign.app.dashboard.token import TokenRefusedError, tokens_of
 from sovereign.core.command import CommandKind
 from sovereign.core.errors import OperationTimeoutError
 
@@ -70,20 +70,20 @@ def names(stage_of):
 def key(stage_of):
     for value in (KEY, "another-key"):
         try:
-            yield new_tokens(stage_of(key=value).settings).exchange(KEY, "anna") is None
+            yield tokens_of(stage_of(key=value).settings.dashboard).exchange(KEY, "anna") is None
         except TokenRefusedError as refused:
             yield refused.reason
 
 
 def login_minutes(stage_of):
     for value in (1, 2):
-        yield new_tokens(stage_of(login_minutes=value).settings, lambda: 0.0).grant("anna").expires_s
+        yield tokens_of(stage_of(login_minutes=value).settings.dashboard, lambda: 0.0).grant("anna").expires_s
 
 
 def rotation_hours(stage_of):
     for value in (1, 3):
         now = [0.0]
-        tokens = new_tokens(stage_of(rotation_hours=value).settings, lambda: now[0])  # noqa: B023 - called at once
+        tokens = tokens_of(stage_of(rotation_hours=value).settings.dashboard, lambda: now[0])  # noqa: B023 - called at once
         first = tokens.grant("anna").token
         now[0] = 2 * 3_600.0
         yield jwt.get_unverified_header(first)["kid"] == jwt.get_unverified_header(tokens.grant("anna").token)["kid"]

@@ -93,6 +93,7 @@ export function moment(time, zone) {
   const ms = toMs(time);
   return ms === null ? NONE : zoned(zone, "both").format(ms).replace(",", "");
 }
+export const minute = (time, zone) => (toMs(time) === null ? NONE : moment(time, zone).slice(0, 16));
 export function zoneName(time, zone) {
   const ms = toMs(time) ?? Date.now();
   return zoned(zone, "zone").formatToParts(ms).find((part) => part.type === "timeZoneName")?.value ?? "UTC";

@@ -35,8 +35,20 @@ class App {
   }
 
   // The run that is shown, as its name; null until something has run.
-  get run() { return this.picked ?? this.running?.run ?? this.runs[0]?.run ?? null; }
-  get running() { return this.sessions.find((one) => one.status === "running" && one.run) ?? null; }
+  get run() { return this.picked ?? this.followed; }
+  get running() { const live = this.live; return live.find((one) => one.run === this.run) ?? live[0] ?? null; }
+  get live() { return this.sessions.filter((one) => one.status === "running" && one.run); }
+
+  // The session that is followed stays on the page: another one takes its place only if it began after this one had ended.
+  get followed() {
+    const { live } = this;
+    const mine = this._mine ? this.sessions.find((one) => one.run === this._mine) : null;
+    if (mine?.status === "running") return this._mine;
+    const later = (ns) => !mine?.ended_ns || BigInt(ns) > BigInt(mine.ended_ns);
+    const next = live.find((one) => later(one.started_ns))?.run ?? (live.length && mine ? null : this.runs.find((one) => later(one.started_ns))?.run);
+    this._mine = next ?? this._mine ?? live[0]?.run ?? this.runs[0]?.run ?? null;
+    return this._mine;
+  }
   get isLive() { return this.at === null && Boolean(this.overviews[this.run]?.is_live); }
   get zone() { return this.overview?.zone ?? "UTC"; }
   get scope() { return { run: this.run, at: this.at }; }
@@ -215,14 +227,18 @@ class App {
   draw() {
     const seen = this.overview;
     const names = new Map(this.runs.map((one) => [one.run, one]));
-    const options = [["", this.running ? `Live: ${this.running.strategy} on ${this.running.account}` : "Newest"], ...[...names.values()].map((one) => [one.run, `${one.run} (${one.kind})`])];
+    const live = new Set(this.live.map((one) => one.run));
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const label = (one) => `${live.has(one.run) ? "\u25cf " : ""}${one.strategy}, ${one.kind}, ${f.moment(one.started_ns, zone).slice(5, 16)}`;
+    const followed = names.get(this.followed);
+    const options = [["", this.running && live.has(this.followed) ? `Live: ${this.live.find((one) => one.run === this.followed).strategy} on ${this.live.find((one) => one.run === this.followed).account}` : followed ? `Newest: ${followed.strategy}` : "Newest"], ...[...names.values()].sort((a, b) => Number(live.has(b.run)) - Number(live.has(a.run))).map((one) => [one.run, label(one)])];
     if (this.picked && !names.has(this.picked)) options.push([this.picked, this.picked]);
     const text = JSON.stringify(options);
     if (text !== this._options) { this._options = text; fill(this.choose, options.map(([value, label]) => h("option", { value }, label))); }
     this.choose.value = this.picked ?? "";
     const isRunning = this.at === null && (seen?.is_live ?? false);
     const state = seen?.state ?? null;
-    const shown = !seen ? ["none", "no run"] : seen.latch ? ["halted", "KILLED"] : state === "ACTIVE" ? (isRunning || this.at !== null ? ["active", "ACTIVE"] : ["ended", f.words(seen.status)]) : [state.toLowerCase(), state];
+    const shown = !seen ? ["none", this.run && !this.failure ? "loading" : "no run"] : seen.latch ? ["halted", "KILLED"] : state === "ACTIVE" ? (isRunning || this.at !== null ? ["active", "ACTIVE"] : ["ended", f.words(seen.status)]) : [state.toLowerCase(), state];
     const mark = { active: "\u25cf", halted: "\u25a0", reducing: "\u25bc", ended: "\u25cb", none: "\u25cb" }[shown[0]] ?? "\u25cf";
     const cause = seen?.halts?.at(-1);
     fill(this.state, h(`span.state-badge.${shown[0]}`, { role: "status", "aria-label": `trading state ${shown[1]}`, "data-tip": seen?.latch ? `killed by ${seen.latch.by}: ${seen.latch.reason}` : cause && state !== "ACTIVE" ? `${cause.cause}: ${cause.reason}` : `session ${seen?.status ?? "none"}` }, h("span", { "aria-hidden": "true" }, mark), ` ${shown[1]}`));

@@ -41,9 +41,13 @@ export const page = {
       marks();
     }
 
+    // On one tape a smaller contract of the same product may be traded; of several tapes each shows its own.
+    const isMine = (one) => symbols.options.length < 2 || one.symbol === symbol;
+    const fillOf = (one) => ({ ms: f.toMs(one.ts), ticks: one.price_ticks, side: one.side, quantity: one.quantity });
+
     function marks() {
       const seen = app.overview;
-      chart.lines = (seen?.positions ?? []).flatMap((one) => [["stop", one.stop_ticks, "down"], ["target", one.target_ticks, "up"], [`${one.side.toLowerCase()} ${Math.abs(one.quantity)}`, one.average_ticks, "ink"]]).filter(([, ticks]) => f.known(ticks)).map(([text, ticks, color]) => ({ text: `${text} ${f.price(ticks, tick)}`, ticks, color }));
+      chart.lines = (seen?.positions ?? []).filter(isMine).flatMap((one) => [["stop", one.stop_ticks, "down"], ["target", one.target_ticks, "up"], [`${one.side.toLowerCase()} ${Math.abs(one.quantity)}`, one.average_ticks, "ink"]]).filter(([, ticks]) => f.known(ticks)).map(([text, ticks, color]) => ({ text: `${text} ${f.price(ticks, tick)}`, ticks, color }));
       chart.draw();
     }
 
@@ -63,13 +67,16 @@ export const page = {
         fill(symbols, found.symbols.map((one) => h("option", { value: one }, one)));
         symbols.value = symbol;
         symbols.hidden = found.symbols.length < 2;
-        frame.heading.textContent = `Footprint ${symbol}`;
+        const hasFlow = [...bars, growing].some((bar) => bar?.cells.length);
+        frame.heading.textContent = `${hasFlow ? "Footprint" : "Bars"} ${symbol}`;
+        legend.hidden = !hasFlow;
+        for (const button of tools.querySelectorAll("button[aria-pressed]")) button.hidden = !hasFlow;
         source.textContent = `${total} bars \u00b7 source: ${found.source} \u00b7 times in ${found.zone}`;
         place();
         if (!isSame) chart.isFollowing = true;
         draw();
         const fills = await get("/fills", { ...app.scope, limit: 500 });
-        chart.fills = fills.rows.map((one) => ({ ms: f.toMs(one.ts), ticks: one.price_ticks, side: one.side, quantity: one.quantity }));
+        chart.fills = fills.rows.filter(isMine).map(fillOf);
         chart.draw();
       } catch (error) { fill(frame.body, problem(error, load)); }
     }
@@ -113,7 +120,7 @@ export const page = {
         else if (data.value.index > next) load();
       } else if (kind === "open" && data.symbol === symbol && data.value) { growing = data.value; draw(); }
       else if (kind === "overview" && tick) marks();
-      else if (kind === "fills") { chart.fills.push({ ms: f.toMs(data.value.ts), ticks: data.value.price_ticks, side: data.value.side, quantity: data.value.quantity }); chart.draw(); }
+      else if (kind === "fills" && isMine(data.value)) { chart.fills.push(fillOf(data.value)); chart.draw(); }
     });
     return { key: (event) => chart.element.isConnected && chart.key(event), chart };
   },

@@ -36,7 +36,8 @@ export const page = {
     const alerts = panel("Alerts", { id: "alerts", actions: h("a.more", { href: "#operations" }, "operations") });
     const chart = lineChart({ label: "Equity and high-water mark over time", height: 210 });
     curve.body.append(chart.element);
-    fill(root, answer, tiles, h("div.columns", null, h("div.col.main", null, held.element, curve.element, last.element), h("div.col.aside", null, roomPanel.element, mind.element, alerts.element)));
+    const others = h("div.sessions", { hidden: true, role: "group", "aria-label": "Sessions" });
+    fill(root, answer, others, tiles, h("div.columns", null, h("div.col.main", null, held.element, curve.element, last.element), h("div.col.aside", null, roomPanel.element, mind.element, alerts.element)));
 
     const positions = table([
       { title: "symbol", cell: (one) => [h("strong", null, one.symbol), " ", side(one.side)] },
@@ -81,6 +82,17 @@ export const page = {
       answer.className = `answer ${worst}`;
       fill(answer, h("span.answer-mark", { "aria-hidden": "true" }, mark), h("strong", null, lead), h("span.answer-text", null, worries.length ? worries.slice(0, 3).map(([, text]) => text).join(" \u00b7 ") : [holding, tightest ? ` \u00b7 tightest limit: ${tightest.name}, ${f.percent(1 - tightest.used_frac)} left` : "", seen.is_live || app.at !== null ? "" : ` \u00b7 ${f.words(seen.status)}${seen.reason ? `: ${seen.reason}` : ""}`]), h("span.grow"), h("span.answer-who", null, [seen.strategy, seen.account, seen.tier, seen.trade_date].filter(Boolean).join(" \u00b7 ")));
 
+      // Every session that runs, when there is more than the one on the page.
+      const live = app.sessions.filter((one) => one.run && (one.status === "running" || one.run === app.run));
+      others.hidden = app.at !== null || live.length < 2;
+      if (!others.hidden) {
+        fill(others, live.map((one) => {
+          const money = app.overviews[one.run]?.money ?? (one.run === app.run ? seen.money : null);
+          const count = Object.values(one.positions).filter(Boolean).length;
+          return h("button.session", { "aria-pressed": String(one.run === app.run), onClick: () => app.setRun(one.run) }, h("strong", null, one.strategy), h("span.dim", null, `${one.account}, ${one.status === "running" ? (one.state ?? "begins").toLowerCase() : f.words(one.status)}`), money ? gainOf(money.day_pnl, { mark: true, source: "equity less day-start balance" }) : null, h("span.dim", null, count ? `${count} position${count > 1 ? "s" : ""}` : "flat"));
+        }));
+      }
+
       const m = seen.money;
       const t = seen.today;
       fill(tiles,
@@ -96,7 +108,7 @@ export const page = {
       positions.set(seen.positions);
       fill(roomPanel.body, seen.room.length ? seen.room.map((one) => h("div.limit", { "data-tip": `unit: ${one.unit}\nsource: ${one.source}` },
         h("span.limit-name", null, one.name), h("span.limit-left", null, one.unit === "USD" ? `${f.money(one.left)} left` : `${f.whole(one.left)} left`),
-        meter(one.used_frac, { label: `${one.name}: ${f.percent(one.used_frac)} used`, isGoal: one.is_goal }),
+        meter(one.used_frac, { label: `${one.name}: ${f.percent(one.used_frac)} used`, isGoal: one.is_goal, isCount: one.unit !== "USD" }),
         h("span.limit-used", null, one.unit === "USD" ? `${f.money(one.used)} of ${f.money(one.limit)}` : `${f.whole(one.used)} of ${f.whole(one.limit)}`))) : empty("No limits known", "The settings of this run cannot be read by this version."));
 
       fill(mind.body, seen.regimes.length ? seen.regimes.map((one) => h("div.thought", null,

@@ -1,9 +1,9 @@
 // The ledger: runs, their evidence cards and reports, and two of them side by side.
 
-import { lineChart } from "./chart.js";
 import { get } from "./client.js";
 import * as f from "./format.js";
-import { badge, empty, figure, fill, gainOf, h, loading, loose, panel, problem, table, time, toast } from "./ui.js";
+import { equityPlot } from "./plot.js";
+import { badge, empty, figure, fill, gainOf, h, loading, loose, panel, problem, someOf, table, time, toast } from "./ui.js";
 
 const VERDICTS = { evidence: "ok", weak: "warn", artefact: "bad" };
 
@@ -27,14 +27,15 @@ export const page = {
     const kind = h("select", { "aria-label": "Kind of run", onChange: () => load() }, ["", "backtest", "replay", "demo", "paper", "live", "stress", "evidence"].map((one) => h("option", { value: one }, one || "every kind")));
     const list = panel("Runs", { id: "list", actions: h("span.filters", null, kind, compareButton) });
     const detail = panel("Run", { id: "run", cls: "detail" });
-    fill(root, h("div.split.runs-split", null, h("div.col", null, list.element), h("div.col.aside", null, detail.element)));
+    const split = h("div.split.runs-split", null, h("div.col", null, list.element), h("div.col.aside", null, detail.element));
+    fill(root, split);
 
     const lines = table([
       { title: "", cls: "narrow", cell: (one) => h("input", { type: "checkbox", "aria-label": `compare ${one.run}`, checked: marked.has(one.run), onChange: (event) => mark(one.run, event.target.checked) }) },
-      { title: "started", sort: (one) => one.started_ns, cell: (one) => time(one.started_ns, Intl.DateTimeFormat().resolvedOptions().timeZone, "both") },
+      { title: "started", sort: (one) => one.started_ns, cell: (one) => time(one.started_ns, Intl.DateTimeFormat().resolvedOptions().timeZone, "minute") },
       { title: "kind", cls: "wide-only", sort: (one) => one.kind, cell: (one) => one.kind },
       { title: "strategy", cls: "wide-only", sort: (one) => one.strategy, cell: (one) => one.strategy },
-      { title: "on", cls: "wide-only", cell: (one) => one.symbols.join(", ") },
+      { title: "on", cls: "wide-only", cell: (one) => h("span", { "data-tip": one.symbols.length > 3 ? one.symbols.join(", ") : null }, someOf(one.symbols, 2)) },
       { title: "dates", cell: (one) => one.start === one.end ? one.start : `${one.start} to ${one.end}` },
       { title: "data", cell: (one) => one.is_simulated ? badge("simulated", "sim") : "recorded" },
       { title: "trades", num: true, unit: "count", sort: (one) => one.trades, cell: (one) => f.whole(one.trades) },
@@ -61,6 +62,7 @@ export const page = {
 
     async function show(name) {
       chosen = name;
+      split.classList.remove("comparing");
       lines.draw();
       detail.heading.textContent = "Run";
       if (innerWidth <= 1180) detail.element.scrollIntoView({ block: "start" });
@@ -68,12 +70,10 @@ export const page = {
       try {
         const [one, curve] = await Promise.all([get(`/runs/${encodeURIComponent(name)}`), get("/equity", { run: name })]);
         if (chosen !== name) return;
-        const chart = lineChart({ label: `Equity of ${one.run}`, height: 180, zone: one.zone });
-        chart.set([{ name: "equity", x: curve.ms, y: curve.equity, color: "accent", step: true, fill: true }, { name: "mark", x: curve.ms, y: curve.high_water_mark, color: "soft", dash: [4, 3], step: true, width: 1 }], { zone: one.zone });
         fill(detail.body,
           h("p.headline", null, h("span.mono", null, one.run)),
           h("div.buttons.left", null, h("button.primary", { onClick: () => { app.setRun(one.run); location.hash = "overview"; } }, "Open in every page"), one.has_report ? h("a.button", { href: `/api/v1/runs/${encodeURIComponent(one.run)}/report`, target: "_blank", rel: "noopener" }, "Report") : null, h("button", { onClick: async () => { app.setRun(one.run); location.hash = "flow"; await app.travel.open(); } }, "Travel in it")),
-          curve.ms.length > 1 ? chart.element : null,
+          curve.ms.length > 1 ? equityPlot([{ ...curve, name: "equity" }], { label: `Equity and drawdown of ${one.run}` }) : null,
           card(one.summary.evidence),
           figures(one.summary),
           h("h3", null, "Facts"),
@@ -100,15 +100,15 @@ export const page = {
 
     async function compare(first, second) {
       chosen = null;
+      split.classList.add("comparing");
       detail.heading.textContent = "Two runs side by side";
       fill(detail.body, loading());
       try {
         const [one, a, b, ea, eb] = await Promise.all([get("/runs/compare", { first, second }), get(`/runs/${encodeURIComponent(first)}`), get(`/runs/${encodeURIComponent(second)}`), get("/equity", { run: first }), get("/equity", { run: second })]);
-        const chart = lineChart({ label: "Equity of both runs", height: 200, zone: a.zone });
-        chart.set([{ name: "A", x: ea.ms, y: ea.equity, color: "accent", step: true }, { name: "B", x: eb.ms, y: eb.equity, color: "down", dash: [6, 3], step: true }], { zone: a.zone });
-        const rowsOf = (list, isMetric) => h("table.checks", null, h("thead", null, h("tr", null, ["", "A", "B", "B \u2212 A"].map((text, at) => h("th", { scope: "col", class: at ? "num" : "" }, text || h("span.hidden", null, "name"))))), h("tbody", null, list.map((row) => h("tr", null, h("td.wrap", null, f.words(row.name)), h("td.num.wrap", null, short(row.first)), h("td.num.wrap", null, short(row.second)), h("td.num", null, row.change === null || !isMetric ? "" : f.fixed(row.change, 3, { sign: true }))))));
+        const curves = [{ ...ea, name: "A" }, { ...eb, name: "B" }].filter((curve) => curve.ms.length > 1);
+        const rowsOf = (list, isMetric) => h("table.checks", null, h("thead", null, h("tr", null, ["", "A", "B", "B \u2212 A"].map((text, at) => h("th", { scope: "col", class: at ? "num" : "" }, text || h("span.hidden", null, "name"))))), h("tbody", null, list.map((row) => h("tr", null, h("td.wrap", null, f.words(row.name)), h("td.num", { class: isMetric ? "" : "wrap" }, short(row.first)), h("td.num", { class: isMetric ? "" : "wrap" }, short(row.second)), h("td.num", null, row.change === null || !isMetric ? "" : f.fixed(row.change, Math.abs(row.change) >= 100 ? 2 : 4, { sign: true }))))));
         fill(detail.body, h("p", null, h("strong", null, "A "), h("span.mono", null, a.run), " ", badge(a.verdict ?? a.status, VERDICTS[(a.verdict ?? "").toLowerCase()] ?? "")), h("p", null, h("strong", null, "B "), h("span.mono", null, b.run), " ", badge(b.verdict ?? b.status, VERDICTS[(b.verdict ?? "").toLowerCase()] ?? "")),
-          ea.ms.length > 1 || eb.ms.length > 1 ? [chart.element, h("p.dim", null, "A solid, B dashed")] : null,
+          curves.length ? [equityPlot(curves, { label: "Equity and drawdown of both runs" }), h("p.dim", null, "A solid, B dashed; below, how far each is under its high-water mark")] : null,
           h("h3", null, "Figures that differ"), one.metrics.length ? rowsOf(one.metrics, true) : h("p.dim", null, "none"),
           h("h3", null, "Facts"), one.facts.length ? rowsOf(one.facts) : h("p.dim", null, "the same"),
           h("h3", null, "Settings"), one.config.length ? rowsOf(one.config) : h("p.dim", null, "the same"),
@@ -116,7 +116,8 @@ export const page = {
           h("ul.plain-list", null, [...one.trades.only_first.slice(0, 12).map((trade) => ["A", trade]), ...one.trades.only_second.slice(0, 12).map((trade) => ["B", trade])].map(([where, trade]) => h("li", null, badge(`only ${where}`), " ", time(trade.entry_ns, a.zone, "both"), ` ${trade.side} ${trade.quantity} ${trade.symbol} `, gainOf(trade.net)))));
       } catch (error) { fill(detail.body, problem(error)); }
     }
-    const short = (value) => (value === null || value === undefined ? f.NONE : typeof value === "object" ? JSON.stringify(value) : f.known(value) && typeof value === "number" ? loose(value) : String(value).slice(0, 60));
+    const isNumber = (value) => typeof value === "number" || (typeof value === "string" && /^-?\d+\.\d+$/.test(value));
+    const short = (value) => (isNumber(value) ? loose(Number(value)) : value === null || value === undefined ? f.NONE : typeof value === "object" ? JSON.stringify(value) : f.known(value) && typeof value === "number" ? loose(value) : String(value).slice(0, 60));
 
     fill(detail.body, empty("Choose a run", "Its evidence card, figures and settings; or tick two and compare them."));
     load();

@@ -2,35 +2,39 @@
 
 import { get } from "./client.js";
 import * as f from "./format.js";
-import { badge, empty, figure, fill, gainOf, h, loading, panel, problem, table, time, verdict } from "./ui.js";
+import { badge, empty, figure, fill, gainOf, h, loading, loose, panel, problem, soon, table, time, verdict } from "./ui.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
+const RULES = { "strong conflict": "ok", "weak conflict": "ok", "crowded skip": "warn" };
+const SEEN = {
+  institutions: [["momentum_z", "momentum", "standard deviations"], ["alpha_z", "alpha", "standard deviations"], ["breakout", "breakout", "share of the range"], ["news_tone", "news tone", "-1..1"]],
+  crowd: [["rsi", "RSI", "0..100"], ["volume_ratio", "volume against usual", "ratio"], ["pump", "fast rise", "fraction"], ["post_tone", "posts' tone", "-1..1"]],
+};
 
-function find(inputs, ...names) {
-  for (const name of names) for (const [key, value] of Object.entries(inputs)) if (key === name || key.endsWith(`_${name}`) || key.startsWith(`${name}_`)) if (typeof value === "number") return value;
-  return null;
-}
+const kindOf = (word) => (/buy|long|bull/i.test(word ?? "") ? 1 : /sell|short|bear/i.test(word ?? "") ? -1 : 0);
 
-// How hard one side pulls: its confidence, with the sign of what it votes for.
+// How hard one side pulls: its confidence, with the sign of what it votes for. Without a direction it holds the middle.
 function pull(inputs, who) {
-  const [word, confidence] = [String(inputs[`vote_${who}`] ?? ""), inputs[`confidence_${who}`]];
-  if (typeof confidence !== "number") return null;
-  return /buy|long|bull/i.test(word) ? confidence : /sell|short|bear/i.test(word) ? -confidence : 0;
+  const confidence = inputs[`confidence_${who}`];
+  return typeof confidence === "number" ? kindOf(inputs[`vote_${who}`]) * confidence : null;
 }
 
-// A rope between two scores of -1..1: the knot lies where their mean does, its width says how far they disagree.
-export function tension(institutional, crowd, label) {
-  const make = (tag, props) => { const element = document.createElementNS(SPACE, tag); for (const [key, value] of Object.entries(props)) element.setAttribute(key, String(value)); return element; };
-  const box = make("svg", { viewBox: "0 0 320 92", role: "img", "aria-label": label, class: "tension" });
-  const x = (value) => 160 + Math.max(-1, Math.min(1, value ?? 0)) * 140;
-  box.append(make("line", { x1: 20, y1: 46, x2: 300, y2: 46, class: "rope-axis" }));
-  for (const at of [-1, -0.5, 0, 0.5, 1]) box.append(make("line", { x1: x(at), y1: 41, x2: x(at), y2: 51, class: "rope-axis" }));
-  if (institutional !== null && crowd !== null) box.append(make("line", { x1: x(institutional), y1: 46, x2: x(crowd), y2: 46, class: "rope" }));
-  const text = (where, y, words, cls) => { const one = make("text", { x: where, y, "text-anchor": where < 50 ? "start" : where > 270 ? "end" : "middle", class: cls }); one.textContent = words; box.append(one); };
-  if (institutional !== null) { box.append(make("rect", { x: x(institutional) - 7, y: 39, width: 14, height: 14, class: "puller institution" })); text(x(institutional), 26, `institutions ${f.fixed(institutional, 2, { sign: true })}`, "rope-text"); }
-  if (crowd !== null) { box.append(make("circle", { cx: x(crowd), cy: 46, r: 7, class: "puller crowd" })); text(x(crowd), 76, `crowd ${f.fixed(crowd, 2, { sign: true })}`, "rope-text"); }
-  text(20, 90, "sell", "rope-end");
-  text(300, 90, "buy", "rope-end");
+// A rope between two pulls of -1..1: the knot lies where their mean does, the rope's length says how far they disagree.
+export function tension(institutions, crowd, label) {
+  const make = (tag, props, text) => { const element = document.createElementNS(SPACE, tag); for (const [key, value] of Object.entries(props)) element.setAttribute(key, String(value)); if (text !== undefined) element.textContent = text; return element; };
+  const box = make("svg", { viewBox: "0 0 320 96", role: "img", "aria-label": label, class: "tension" });
+  const x = (value) => 160 + Math.max(-1, Math.min(1, value)) * 136;
+  box.append(make("rect", { x: 24, y: 36, width: 136, height: 22, class: "pull-sell" }), make("rect", { x: 160, y: 36, width: 136, height: 22, class: "pull-buy" }));
+  for (const at of [-1, -0.5, 0, 0.5, 1]) box.append(make("line", { x1: x(at), y1: at ? 43 : 36, x2: x(at), y2: at ? 51 : 58, class: "rope-axis" }));
+  const words = (where, y, text, cls) => box.append(make("text", { x: Math.max(4, Math.min(316, where)), y, "text-anchor": where < 80 ? "start" : where > 240 ? "end" : "middle", class: cls }, text));
+  if (institutions !== null && crowd !== null) {
+    const knot = x((institutions + crowd) / 2);
+    box.append(make("line", { x1: x(institutions), y1: 47, x2: x(crowd), y2: 47, class: "rope" }), make("path", { d: `M${knot} 41l6 6-6 6-6-6z`, class: "knot" }));
+  }
+  if (crowd !== null) { box.append(make("circle", { cx: x(crowd), cy: 47, r: 7.5, class: `puller crowd${crowd ? "" : " open"}` })); words(x(crowd), 74, crowd ? `crowd ${f.fixed(crowd, 2, { sign: true })}` : "crowd: no direction", "rope-text"); }
+  if (institutions !== null) { box.append(make("rect", { x: x(institutions) - 7.5, y: 39.5, width: 15, height: 15, class: `puller institution${institutions ? "" : " open"}` })); words(x(institutions), 27, institutions ? `institutions ${f.fixed(institutions, 2, { sign: true })}` : "institutions: no direction", "rope-text"); }
+  words(24, 90, "\u25c2 sell", "rope-end");
+  words(296, 90, "buy \u25b8", "rope-end");
   return box;
 }
 
@@ -42,34 +46,57 @@ export const page = {
   mount(root, { app, on }) {
     fill(root, loading());
     const meters = h("div.meters");
-    const history = panel("Verdicts", { id: "history" });
+    const history = panel("Verdicts", { id: "history", note: "newest first" });
     const shortfall = panel("Shortfall", { id: "shortfall", note: "decision price against fill" });
     const lines = table([
-      { title: "time", cell: (one) => time(one.ts, app.zone, "both") }, { title: "symbol", cell: (one) => one.symbol }, { title: "verdict", cell: (one) => f.words(one.name) }, { title: "outcome", cell: (one) => verdict(one.verdict) },
+      { title: "time", cell: (one) => time(one.ts, app.zone, "both") }, { title: "symbol", cell: (one) => one.symbol }, { title: "verdict", cell: (one) => badge(f.words(one.name), RULES[f.words(one.name)] ?? "muted") }, { title: "outcome", cell: (one) => verdict(one.verdict) },
       { title: "refused by", cell: (one) => f.words(one.failed_check) }, { title: "confidence", num: true, unit: "0..1", cell: (one) => f.fixed(one.confidence, 2) },
-    ], { key: (one) => one.decision_id, label: "Verdict history", onRow: (one) => { location.hash = `decisions/${encodeURIComponent(one.decision_id)}`; } });
+    ], { key: (one) => one.decision_id, label: "Verdict history", emptyText: "nobody has been sure enough yet to be looked at", onRow: (one) => { location.hash = `decisions/${encodeURIComponent(one.decision_id)}`; } });
     history.body.append(lines.element);
 
+    function absorption(inputs) {
+      const seen = inputs.is_absorption;
+      if (seen === 1) return badge("\u25cf seen", "warn", "much was traded and the price stayed: somebody takes what the crowd gives");
+      if (seen === 0) return h("span.dim", null, "none");
+      return h("span.dim", { "data-tip": "needs a tape of trades and quotes of this symbol" }, "not known");
+    }
+
+    function seenBy(inputs, who) {
+      const found = SEEN[who].filter(([name]) => typeof inputs[name] === "number");
+      return h("p.tug-seen", null, h("span.label", null, who === "institutions" ? "institutions see" : "the crowd sees"), found.length ? found.map(([name, text, unit]) => h("span", null, `${text} `, figure(loose(inputs[name]), { unit, source: "the bar it was decided on" }))) : h("span.dim", null, "nothing that is known"));
+    }
+
     function card(one) {
-      const institutional = pull(one.inputs, "institutions");
-      const crowd = pull(one.inputs, "crowd");
-      const z = find(one.inputs, "imbalance_z", "ofi_z", "imbalance_score");
-      const absorption = find(one.inputs, "absorption", "is_absorption", "iceberg");
-      return h("section.panel.tug-card", { "aria-label": one.symbol }, h("header", null, h("h2", null, one.symbol), h("span.grow"), verdict(one.verdict)), h("div.panel-body", null,
-        tension(institutional, crowd, `${one.symbol}: institutions ${f.fixed(institutional, 2)}, crowd ${f.fixed(crowd, 2)}`),
-        h("div.figures", null, [["confidence", figure(f.percent(one.confidence), { unit: "fraction", source: "the strategy" })], ["imbalance z", figure(f.fixed(z, 2, { sign: true }), { unit: "standard deviations", source: "quotes" })], ["absorption", absorption ? badge("seen", "warn") : h("span.dim", null, "none")]].map(([name, value]) => h("div", null, h("span.label", null, name), value))),
-        h("p.dim", null, f.words(one.name), " ", time(one.ts, app.zone, "both"))));
+      const { inputs } = one;
+      const [institutions, crowd] = [pull(inputs, "institutions"), pull(inputs, "crowd")];
+      const held = app.overview?.positions.find((position) => position.symbol === one.symbol);
+      return h("section.panel.tug-card", { "aria-label": one.symbol }, h("header", null, h("h2", null, one.symbol), held ? badge(`${held.side.toLowerCase()} ${Math.abs(held.quantity)}`, held.quantity > 0 ? "buy" : "sell", "held now") : null, h("span.grow"), badge(f.words(one.name), RULES[f.words(one.name)] ?? "muted"), verdict(one.verdict)), h("div.panel-body", null,
+        tension(institutions, crowd, `${one.symbol}: institutions ${f.fixed(institutions, 2)}, crowd ${f.fixed(crowd, 2)}`),
+        h("div.figures", null, [
+          ["confidence", figure(f.percent(one.confidence), { unit: "fraction", source: "the strategy" })],
+          ["imbalance z", figure(f.fixed(inputs.ofi_z ?? null, 2, { sign: true }), { unit: "standard deviations", source: f.known(inputs.ofi_z) ? "quotes" : "needs a tape of trades and quotes" })],
+          ["absorption", absorption(inputs)],
+          ["tug score", figure(f.fixed(inputs.tug_score ?? null, 2, { sign: true }), { unit: "institutions' confidence less the crowd's", source: "the strategy" })],
+          ["rank", figure(f.percent(inputs.rank ?? null), { unit: "share of earlier convictions that were weaker", source: "the strategy" })],
+          ["market", h("span", { "data-tip": `unit: kind of market\nchance of a crisis: ${f.percent(inputs.p_crisis ?? null)}` }, f.words(inputs.regime ?? "unknown"))],
+        ].map(([name, value]) => h("div", null, h("span.label", null, name), value))),
+        seenBy(inputs, "institutions"), seenBy(inputs, "crowd"),
+        h("p.dim", null, time(one.ts, app.zone, "both"), one.failed_check ? `, refused by ${f.words(one.failed_check)}` : "")));
     }
 
     async function load() {
       if (!app.run) { fill(root, empty("Nobody pulls", "Nothing has run yet.")); return; }
-      if (app.overview && app.overview.strategy !== "tug_of_war") { fill(root, empty("No tug of war in this run", `This page shows the tension between institutions and crowd while the strategy 'tug_of_war' runs; ${app.overview.strategy} decides here.`, h("a.button", { href: "#decisions" }, "See its decisions"))); return; }
+      if (app.overview && app.overview.strategy !== "tug_of_war") {
+        const other = app.live.find((one) => one.strategy === "tug_of_war") ?? app.runs.find((one) => one.strategy === "tug_of_war");
+        fill(root, empty("No tug of war in this run", `This page shows the tension between institutions and crowd while the strategy 'tug_of_war' runs; ${app.overview.strategy} decides here.`, h("div.buttons", null, other ? h("button.primary", { onClick: () => app.setRun(other.run) }, "Show the one that ran") : null, h("a.button", { href: "#decisions" }, "See its decisions"))));
+        return;
+      }
       try {
         const [found, cost] = await Promise.all([get("/decisions", { ...app.scope, limit: 300 }), get("/execution", { ...app.scope, limit: 1000 })]);
         const newest = new Map();
         for (const row of found.rows) if (!newest.has(row.symbol)) newest.set(row.symbol, row);
         const details = (await Promise.all([...newest.values()].slice(0, 20).map((one) => get(`/decisions/${encodeURIComponent(one.decision_id)}`, app.scope).catch(() => null)))).filter(Boolean);
-        fill(meters, details.map(card));
+        fill(meters, details.length ? details.map(card) : h("section.panel", null, empty("No candidate yet", "A symbol appears when institutions are sure enough of it; they are asked at fixed times of the day.")));
         fill(root, meters, h("div.columns", null, h("div.col.main", null, history.element), h("div.col.aside", null, shortfall.element)));
         lines.set(found.rows);
         const s = cost.summary;
@@ -77,7 +104,8 @@ export const page = {
       } catch (error) { fill(root, problem(error, load)); }
     }
     load();
-    on((kind) => { if (["again", "moment", "decisions"].includes(kind)) load(); });
+    const again = soon(load);
+    on((kind) => { if (kind === "again" || kind === "moment") load(); else if (kind === "decisions" || kind === "fills") again(); });
     return {};
   },
 };

@@ -56,7 +56,7 @@ export function figure(text, { unit = "", source = "", extra = "", cls = "" } = 
 
 export function time(value, zone, shape = "clock") {
   if (f.toMs(value) === null) return h("span.dim", null, f.NONE);
-  const text = { clock: f.clock, both: f.moment, date: f.day, short: f.shortClock }[shape](value, zone);
+  const text = { clock: f.clock, both: f.moment, minute: f.minute, date: f.day, short: f.shortClock }[shape](value, zone);
   return h("time", { "data-tip": `${f.utc(value)}\nshown in ${zone || "UTC"} (exchange time)`, datetime: new Date(f.toMs(value)).toISOString() }, text);
 }
 
@@ -167,9 +167,10 @@ export function table(columns, { key, label, onRow, emptyText = "Nothing yet", r
   };
 }
 
-export function meter(frac, { label, warnAt = 0.6, badAt = 0.85, isGoal = false } = {}) {
+export function meter(frac, { label, warnAt = 0.6, badAt = 0.85, isGoal = false, isCount = false } = {}) {
   const part = Math.max(0, Math.min(1, Number(frac) || 0));
-  const kind = isGoal ? "goal" : part >= badAt ? "bad" : part >= warnAt ? "warn" : "fine";
+  // A count that is used up is a limit that does its work; only money that is lost is a danger.
+  const kind = isGoal ? "goal" : isCount ? (part >= 1 ? "full" : "fine") : part >= badAt ? "bad" : part >= warnAt ? "warn" : "fine";
   return h("div.meter", { role: "meter", "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": String(Math.round(part * 100)), "aria-label": label, class: kind }, h("span", { style: { width: `${part * 100}%` } }));
 }
 
@@ -230,7 +231,7 @@ export function checks(list) {
     h("thead", null, h("tr", null, ["", "check", "value", "limit", "unit"].map((name, at) => h("th", { scope: "col", class: at === 2 || at === 3 ? "num" : "" }, name || h("span.hidden", null, "result"))))),
     h("tbody", null, list.map((one) => h("tr", { class: one.passed ? "" : "failed" },
       h("td", null, one.passed ? h("span.up", { "aria-label": "passed" }, "\u2713") : h("span.down", { "aria-label": "failed" }, "\u00d7")),
-      h("td.wrap", null, f.words(one.name), one.note ? h("div.dim", null, one.note) : null), h("td.num", null, loose(one.value)), h("td.num", null, loose(one.limit)), h("td.dim", null, one.unit)))));
+      h("td.wrap", null, f.words(one.name), one.note ? h("div.dim", null, one.note) : null), h("td.num", null, loose(one.value)), h("td.num", null, loose(one.limit)), h("td.dim.unit", null, one.unit)))));
 }
 
 export function loose(value) {
@@ -239,4 +240,14 @@ export function loose(value) {
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e9) return f.fixed(value, 0);
   return f.fixed(value, size >= 1000 ? 2 : size >= 1 ? 3 : 4);
+}
+
+// What is asked for again and again is done once, a little later.
+export function soon(act, ms = 300) {
+  let timer = null;
+  return () => { timer ??= setTimeout(() => { timer = null; act(); }, ms); };
+}
+
+export function someOf(list, most = 3) {
+  return list.length <= most + 1 ? list.join(", ") : `${list.slice(0, most).join(", ")} and ${list.length - most} more`;
 }
