@@ -80,7 +80,7 @@ def _() -> tuple[object, object]:
             path.touch()
             store.live.begin_session(
                 LiveSession(
-                    id=f"s{day}",
+                    id=task.session_id(date(2025, 3, day)),
                     account="paper",
                     strategy="order_flow",
                     mode="paper",
@@ -91,7 +91,7 @@ def _() -> tuple[object, object]:
                     config_hash="",
                 )
             )
-            store.live.end_session(f"s{day}", ended_ns=day)
+            store.live.end_session(task.session_id(date(2025, 3, day)), ended_ns=day)
         one, other = (
             [p.name for p in warm_up_recordings(_settings(folder, warm_up_sessions=n), store, task, date(2025, 3, 6))]
             for n in (0, 2)
