@@ -53,7 +53,7 @@ class Course(Desk, ABC):
         self._sighted = 0  # up to when the last prices of all tapes are known
         self._outlook: _Outlook | None = None
         self._had_moment = False  # in the present block
-        self._is_lazy = bool(getattr(self._broker, "skips_ticks", False))
+        self._is_lazy = False
 
     @abstractmethod
     def _apply(self, reports: Iterable[ExecutionReport]) -> bool:
@@ -71,12 +71,17 @@ class Course(Desk, ABC):
             for tape in self._tapes.values():
                 tape.look(tape.before(self._reach))
 
+    def _begin_course(self) -> None:
+        # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked straight.
+        self._is_lazy = len(self._tapes) > 1 and bool(getattr(self._broker, "skips_ticks", False))
+
     def _begin_block(self, blocks: Iterable[Block]) -> None:
         """Take the next blocks, one per tape at most; everything before them has been walked."""
         is_held = bool(self.account.positions)
         for block in blocks:
             tape = self._tapes[block.symbol]
-            tape.remember(is_held=is_held, is_new=self._had_moment)
+            if self._is_lazy:
+                tape.remember(is_held=is_held, is_new=self._had_moment)
             tape.begin(block.trades)
         self._had_moment = False
         self._reach = self._sighted = 0

@@ -77,6 +77,7 @@ class Engine(Course):
         last, held = self.last_ticks(), self.account.positions.values()
         self._carried = {position.tape: last[position.tape] for position in held if position.tape in last}
         self._tapes = {i.symbol: Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
+        self._begin_course()
         # What is held but does not trade today still has its margin.
         absent = [position.instrument for position in held if position.tape not in self._tapes]
         self._broker.start_session((*instruments, *absent))
