@@ -202,7 +202,8 @@ def proposals_under(**sections: Any) -> list[Any]:
     strategy = CouncilStrategy(CouncilConfig.model_validate(sections))
     rows, found = random_rows(), []
     for number in range(len(rows)):
-        found += strategy.decide(moment_of(rows, number, symbol=f"S{number}", held=number % 25 == 0))
+        moment = moment_of(rows, number, symbol=f"S{number}", held=number % 25 == 0)
+        found += strategy.decide(replace(moment, open_positions=number % 6))
     return found
 
 
@@ -323,6 +324,9 @@ class LimitBook:
 
     def keep(self, episode: Episode, limit: int) -> None:
         self.limits.append(limit)
+
+    def drop(self, episode: Episode) -> None:
+        """Nothing is kept."""
 
 
 def taken(strategy: CouncilStrategy) -> tuple[int, Any]:

@@ -9,6 +9,7 @@ from key_effects import effect
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig
 from sovereign.research.evidence_card import build_card
 from sovereign.research.metrics import compute_metrics
+from sovereign.research.reliability import reliability
 
 
 def run_with_trials():
@@ -28,3 +29,13 @@ def _():
 def _():
     run = run_with_trials()
     return tuple(build_card(run, config=EvidenceConfig(max_overfitting=limit)).to_plain() for limit in (0.5, 0.1))
+
+
+@effect("metrics.reliability_bins")
+def _():
+    values = np.linspace(0.0, 1.0, 200)
+    found = [
+        reliability("sure", "came", values, values > 0.4, np.arange(200), MetricsConfig(reliability_bins=bins))
+        for bins in (10, 4)
+    ]
+    return tuple(one.to_plain() for one in found if one is not None)

@@ -80,7 +80,7 @@ def _() -> tuple[object, object]:
             path.touch()
             store.live.begin_session(
                 LiveSession(
-                    id=f"s{day}",
+                    id=task.session_id(date(2025, 3, day)),
                     account="paper",
                     strategy="order_flow",
                     mode="paper",
@@ -91,9 +91,27 @@ def _() -> tuple[object, object]:
                     config_hash="",
                 )
             )
-            store.live.end_session(f"s{day}", ended_ns=day)
+            store.live.end_session(task.session_id(date(2025, 3, day)), ended_ns=day)
         one, other = (
             [p.name for p in warm_up_recordings(_settings(folder, warm_up_sessions=n), store, task, date(2025, 3, 6))]
             for n in (0, 2)
         )
     return one, other
+
+
+@effect("session.runs_scouts")
+def _() -> tuple[object, object]:
+    from sovereign.app.scout_desk import start_scouts
+    from sovereign.app.session import Task
+    from sovereign.store.store import Store
+
+    def has_scouts(folder: str, is_on: bool) -> bool:
+        task = Task(strategy="tug_of_war", mode="paper", account="paper", url="", token="")
+        with Store(_settings(folder).store) as store:
+            desk = start_scouts(_settings(folder, runs_scouts=is_on), task, store)
+            if desk is not None:
+                desk.close()
+            return desk is not None
+
+    with tempfile.TemporaryDirectory() as folder:
+        return has_scouts(folder, True), has_scouts(folder, False)

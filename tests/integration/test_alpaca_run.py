@@ -60,3 +60,42 @@ def test_run_when_the_broker_is_alpaca_then_it_subscribes_takes_the_cash_and_end
         session = store.live.session("last")
         assert (session.account, session.strategy, session.mode) == ("paper", "order_flow", "paper")
         assert session.status == "stopped"
+
+
+def test_run_when_the_tug_of_war_is_traded_then_its_watchlist_and_benchmarks_are_subscribed_and_scouts_stop_nothing(
+    server: AlpacaServer, tmp_path: Path
+) -> None:
+    config = server.config()
+    sets = [f"alpaca.{name}={getattr(config, name)}" for name in ("data_url", "stream_url", "paper_url")]
+    # Nobody answers there: news are no data, and the session goes on.
+    sets += [f"news.sources.{name}=http://127.0.0.1:9" for name in ("yahoo_url", "stocktwits_url", "edgar_data_url")]
+    sets += ["news.sources.backoff_s=0", 'universe.targets=["NVDA","JPM"]']
+    words = ["run", "tug_of_war", "--broker", "alpaca", *(word for one in sets for word in ("--set", one))]
+    environment = {**os.environ, "ALPACA_API_KEY": KEYS.key, "ALPACA_SECRET_KEY": KEYS.secret}
+    output = tmp_path / "out.txt"
+    with output.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sovereign.app.cli.main", *words],
+            cwd=tmp_path,
+            env=environment,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            end = time.monotonic() + PATIENCE_S
+            with Store(f"sqlite:///{tmp_path}/sovereign.sqlite") as store:
+                while "begun" not in output.read_text() or not store.scouts.latest_readings(("JPM",), 2**62):
+                    assert process.poll() is None, output.read_text()
+                    assert time.monotonic() < end, f"waited {PATIENCE_S} s for a session; it said {output.read_text()}"
+                    time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0, output.read_text()
+        finally:
+            process.kill()
+            process.wait(10)
+    symbols = ["JPM", "NVDA", "QQQ", "SPY"]
+    assert {name: sorted(found) for name, found in server.subscribed[0].items()} == {"trades": symbols, "quotes": symbols}
+    with Store(f"sqlite:///{tmp_path}/sovereign.sqlite") as store:
+        (reading,) = store.scouts.latest_readings(("JPM",), 2**62)
+        assert set(reading.missing) == {"EDGAR", "Yahoo", "StockTwits"}
+        assert store.run(store.live.session("last").id).record.symbols == ("SPY", "QQQ", "NVDA", "JPM")

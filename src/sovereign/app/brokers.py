@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sovereign.app.secret import read_secret
 from sovereign.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
+    from sovereign.app.scout import TapeSet
     from sovereign.app.session import Task
     from sovereign.core.port import LiveFeed
     from sovereign.execution.broker import BrokerLink
@@ -63,11 +64,14 @@ def is_live_key(key: str) -> bool:
     return key.startswith("AK")
 
 
-def connections(settings: Settings, task: Task, *, private_since: int | None = None) -> tuple[LiveFeed, BrokerLink]:
+def connections(
+    settings: Settings, task: Task, *, private_since: int | None = None, tapes: TapeSet | None = None
+) -> tuple[LiveFeed, BrokerLink]:
     """Return the feed and the link of a task, not started yet; at the simulated venue they are one object.
 
     Parameters
     ----------
+    tapes : takes the quotes that come, where the feed has any with sizes (one line is all that a data plan may allow).
     private_since : number of the venue's last report that is known already; None: the comparison says what happened before.
 
     Raises
@@ -76,7 +80,7 @@ def connections(settings: Settings, task: Task, *, private_since: int | None = N
         keys are missing.
     """
     if task.broker == ALPACA:
-        return _alpaca(settings, task)
+        return _alpaca(settings, task, tapes)
     from sovereign.execution.brokers.venue import VenueClient
 
     name = f"{task.strategy} {task.mode}"
@@ -88,7 +92,7 @@ def connections(settings: Settings, task: Task, *, private_since: int | None = N
     return client, client
 
 
-def _alpaca(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
+def _alpaca(settings: Settings, task: Task, tapes: TapeSet | None) -> tuple[LiveFeed, BrokerLink]:
     from sovereign.execution.brokers.alpaca import AlpacaLink
     from sovereign.feeds.alpaca.history import AlpacaHistory
     from sovereign.feeds.alpaca.live import AlpacaFeed
@@ -111,6 +115,7 @@ def _alpaca(settings: Settings, task: Task) -> tuple[LiveFeed, BrokerLink]:
             f"below the second, or an entry could leave after our books closed it; lower the first or raise the second"
         )
     history = AlpacaHistory(keys, config, settings.data.download, time.sleep)
-    feed = AlpacaFeed(keys, config, task.symbols, clock, calendar_for("XNYS"), history)
+    hooks: dict[str, Any] = {} if tapes is None else {"on_quote": tapes.on_quote, "on_gap": tapes.interrupt}
+    feed = AlpacaFeed(keys, config, task.symbols, clock, calendar_for("XNYS"), history, **hooks)
     link = AlpacaLink(keys, config, clock, is_paper=task.mode != "live", symbols=task.symbols, last_price=feed.last_price)
     return feed, link

@@ -1,7 +1,7 @@
 """Readers of a live session's audit stream: everything that may be slow, behind queues, out of the decision thread.
 
 `StoreWriter` keeps the session's run in the ledger, its notices, the answers to commands and its signs of life; `CommandPoller`
-looks for commands. Both have a thread and connections of their own.
+looks for commands, `EvidencePoller` for what scouts have seen. Each has a thread and connections of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import SovereignError
 from sovereign.core.event import Event, Notice, NoticeCode
+from sovereign.core.session import NS_PER_MINUTE
+from sovereign.engine.live import Seen
 from sovereign.store.store import Store
 
 _ANSWERS = {NoticeCode.COMMAND_TAKEN: True, NoticeCode.COMMAND_REFUSED: False}
@@ -203,3 +205,95 @@ class CommandPoller:
                     arguments={"cause": "kill"},
                 )
             )
+
+
+class EvidencePoller:
+    """Looks in the store for what scouts have seen of some symbols; the decision thread takes it from here.
+
+    Whoever watches, in this process or another, the store is where it is found. What lies after the market's present is not
+    looked at. A store that does not answer is as silent as a scout that does not write: what it told last grows old.
+
+    Parameters
+    ----------
+    market_ns : the present of the market that is traded, UTC ns.
+    limits_min : age in minutes from which a scout counts as silent, by its name (`tape`, `news`).
+    is_awaited : says of a scout and a market time whether anything can be expected of it then.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        symbols: Sequence[str],
+        market_ns: Callable[[], int],
+        *,
+        every_s: float,
+        limits_min: Mapping[str, float],
+        is_awaited: Callable[[str, int], bool],
+    ) -> None:
+        self._scouts = store.scouts
+        self._symbols = tuple(symbols)
+        self._market_ns = market_ns
+        self._every_s = every_s
+        self._limits = dict(limits_min)
+        self._is_awaited = is_awaited
+        self._told: dict[tuple[str, str], int] = {}
+        self._latest: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+        self._silent: set[str] = set()
+        self._found: deque[Seen] = deque()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="evidence", daemon=True)
+        self._thread.start()
+
+    def __call__(self) -> Seen:
+        """Return the next piece that was found; never waits."""
+        return self._found.popleft() if self._found else Seen()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(_PATIENCE_S)
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            now = self._market_ns()
+            try:
+                self._look(now)
+            except (SovereignError, SQLAlchemyError, OSError) as fault:
+                _logger.warning("evidence could not be looked for (%s)", str(fault).split("\n", 1)[0])
+            self._watch(now)
+            self._stop.wait(self._every_s)
+
+    def _look(self, now: int) -> None:
+        snapshots = [
+            one for one in self._scouts.latest_snapshots(self._symbols, now) if self._is_new("tape", one.symbol, one.ts)
+        ]
+        readings = [one for one in self._scouts.latest_readings(self._symbols, now) if self._is_new("news", one.symbol, one.ts)]
+        if snapshots or readings:
+            self._found.append(Seen(snapshots=tuple(snapshots), readings=tuple(readings)))
+
+    def _is_new(self, scout: str, symbol: str, ts: int) -> bool:
+        if ts <= self._told.get((scout, symbol), -1):
+            return False
+        self._told[scout, symbol] = ts
+        self._latest[scout] = max(ts, self._latest.get(scout, 0))
+        return True
+
+    def _watch(self, now: int) -> None:
+        """Say once when a scout falls silent, and when it is back."""
+        silent, back = {}, {}
+        for scout, limit in self._limits.items():
+            if not self._is_awaited(scout, now):
+                self._since.pop(scout, None)
+                continue
+            heard = max(self._latest.get(scout, 0), self._since.setdefault(scout, now))
+            is_silent = now - heard > limit * NS_PER_MINUTE
+            subject = f"scout:{scout}"
+            if is_silent and scout not in self._silent:
+                self._silent.add(scout)
+                silent[subject] = f"no {scout} for more than {limit:g} min: it counts as no data until the scout is back"
+            elif scout in self._silent and now - self._latest.get(scout, 0) <= limit * NS_PER_MINUTE:
+                self._silent.discard(scout)
+                back[subject] = f"the {scout} scout is back"
+        if silent or back:
+            self._found.append(Seen(silent=silent, back=back))

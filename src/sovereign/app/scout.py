@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sovereign.signals.tape import Explained, TapeScout
 
 _SEARCH_DAYS = 14
-_LOOK_S = 0.25
+LOOK_S = 0.25
 
 
 class NewsScout:
@@ -140,8 +141,79 @@ class TapeWatch:
         return snapshots(self.symbol, rows, self._start, float(self.instrument.tick_size), self._config)
 
 
+class TapeSet:
+    """Some symbols' quotes, session after session: snapshots are handed on as they fall due.
+
+    Quotes may come from one thread while another looks.
+
+    Parameters
+    ----------
+    keep : takes the snapshots of one moment. calendar, now_ns : of the sessions; the present, UTC ns.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        symbols: Sequence[str],
+        calendar: SessionCalendar,
+        now_ns: Callable[[], int],
+        keep: Callable[[list[TapeSnapshot]], object],
+    ) -> None:
+        self._settings, self._calendar, self._now_ns, self._keep = settings, calendar, now_ns, keep
+        self._watches = {symbol: TapeWatch(settings, symbol) for symbol in symbols}
+        self._session: Session | None = None
+        self._lock = threading.Lock()
+
+    def is_open(self) -> bool:
+        """Say whether quotes are to be expected now."""
+        return self._session is not None and self._session.is_regular(self._now_ns())
+
+    def on_quote(self, message: dict[str, Any]) -> None:
+        """Take a quote as Alpaca tells it; of a symbol that nobody watches it is left out."""
+        watch = self._watches.get(message["S"])
+        if watch is None:
+            return
+        stamp = message["t"]
+        ts = stamp.seconds * NS_PER_SECOND + stamp.nanoseconds
+        with self._lock:
+            watch.take(ts, message["bp"], message["ap"], round(message["bs"]), round(message["as"]))
+
+    def interrupt(self) -> None:
+        """Take note that quotes were missed: nothing is inferred across the gap."""
+        with self._lock:
+            for watch in self._watches.values():
+                watch.interrupt()
+
+    def look(self) -> int:
+        """Hand on the snapshots that fell due; return how many."""
+        now = self._now_ns()
+        with self._lock:
+            session = self._present(now)
+            if session is None:
+                return 0
+            until = min(now - self._settings.alpaca.promise_delay_ms * 1_000_000, session.regular_close_ns)
+            found = [one for watch in self._watches.values() for one in watch.advance(until)]
+        fresh = [one for one in found if one.ts > until - NS_PER_SECOND * self._settings.tape.snapshot_s]
+        if fresh:
+            self._keep(fresh)
+        return len(fresh)
+
+    def _present(self, now: int) -> Session | None:
+        """Return the session that is open; begin it when it is new."""
+        if self._session is None or now >= self._session.regular_close_ns:
+            today = from_ns(now).date()
+            days = self._calendar.sessions(today - timedelta(days=1), today + timedelta(days=_SEARCH_DAYS))
+            found = next((day for day in days if day.regular_close_ns > now), None)
+            if found is not None and found != self._session:
+                self._session = found
+                for watch in self._watches.values():
+                    watch.start(found.regular_open_ns)
+        session = self._session
+        return session if session is not None and session.regular_open_ns <= now < session.regular_close_ns else None
+
+
 class LiveTape:
-    """Watches symbols at Alpaca, session after session, and hands on snapshots.
+    """Watches symbols at Alpaca on a line of its own, and hands on snapshots.
 
     Parameters
     ----------
@@ -161,27 +233,16 @@ class LiveTape:
     ) -> None:
         from sovereign.feeds.alpaca.stream import MarketStream
 
-        self._settings, self._calendar, self._now_ns, self._keep, self._say = settings, calendar, now_ns, keep, say
-        self._watches = {symbol: TapeWatch(settings, symbol) for symbol in symbols}
-        self._session: Session | None = None
+        self._say = say
+        self._tapes = TapeSet(settings, symbols, calendar, now_ns, keep)
         self._stream = MarketStream(
             keys,
             settings.alpaca,
             tuple(symbols),
-            on_quote=self._on_quote,
+            on_quote=self._tapes.on_quote,
             on_up=self._on_up,
             on_down=self._on_down,
-            is_open=lambda: self._session is not None and self._session.is_regular(self._now_ns()),
-        )
-
-    def _on_quote(self, message: dict[str, Any]) -> None:
-        stamp = message["t"]
-        self._watches[message["S"]].take(
-            stamp.seconds * NS_PER_SECOND + stamp.nanoseconds,
-            message["bp"],
-            message["ap"],
-            round(message["bs"]),
-            round(message["as"]),
+            is_open=self._tapes.is_open,
         )
 
     def _on_up(self) -> None:
@@ -189,8 +250,7 @@ class LiveTape:
 
     def _on_down(self, reason: str) -> None:
         self._say(f"the stream is down: {reason}")
-        for watch in self._watches.values():
-            watch.interrupt()
+        self._tapes.interrupt()
 
     async def run(self, seconds: float | None = None) -> int:
         """Watch until canceled, or for so many seconds; return how many snapshots were handed on."""
@@ -199,34 +259,9 @@ class LiveTape:
         count, end = 0, None if seconds is None else time.monotonic() + seconds
         async with open_stream(self._stream):
             while end is None or time.monotonic() < end:
-                count += self._look()
-                await asyncio.sleep(_LOOK_S)
+                count += self._tapes.look()
+                await asyncio.sleep(LOOK_S)
         return count
-
-    def _look(self) -> int:
-        now = self._now_ns()
-        session = self._present(now)
-        if session is None:
-            return 0
-        until = min(now - self._settings.alpaca.promise_delay_ms * 1_000_000, session.regular_close_ns)
-        found = [one for watch in self._watches.values() for one in watch.advance(until)]
-        fresh = [one for one in found if one.ts > until - NS_PER_SECOND * self._settings.tape.snapshot_s]
-        if fresh:
-            self._keep(fresh)
-        return len(fresh)
-
-    def _present(self, now: int) -> Session | None:
-        """Return the session that is open; begin it when it is new."""
-        if self._session is None or now >= self._session.regular_close_ns:
-            today = from_ns(now).date()
-            days = self._calendar.sessions(today - timedelta(days=1), today + timedelta(days=_SEARCH_DAYS))
-            found = next((day for day in days if day.regular_close_ns > now), None)
-            if found is not None and found != self._session:
-                self._session = found
-                for watch in self._watches.values():
-                    watch.start(found.regular_open_ns)
-        session = self._session
-        return session if session is not None and session.regular_open_ns <= now < session.regular_close_ns else None
 
 
 def recorded_tape(settings: Settings, symbol: str, day: date) -> tuple[NDArray[Any], list[TapeSnapshot], Explained]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sovereign.app.brokers import VENUE, connections
+from sovereign.app.company import Company
 from sovereign.app.opening import new_opening, recorded_opening
 from sovereign.app.plan import kept_settings, now_ns, recipe_of
 from sovereign.app.readers import CommandPoller, StoreWriter
@@ -30,7 +31,7 @@ from sovereign.core.errors import (
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.store.session_state import placed
-from sovereign.strategies import load_strategy
+from sovereign.strategies import benchmarks_of, load_strategy
 
 if TYPE_CHECKING:
     from datetime import date
@@ -40,8 +41,11 @@ if TYPE_CHECKING:
     from sovereign.app.ops.heartbeat import Heartbeat
     from sovereign.app.ops.redaction import Redactor
     from sovereign.app.ops.schedule import Agenda
+    from sovereign.app.scout_desk import ScoutDesk
+    from sovereign.app.warm_up import EarlierData
+    from sovereign.core.configuration import Configuration
     from sovereign.core.instrument import Instrument
-    from sovereign.core.port import LiveFeed
+    from sovereign.core.port import LiveFeed, SignalStream
     from sovereign.core.session import Session
     from sovereign.engine.conductor import Conductor
     from sovereign.engine.engine import Engine
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from sovereign.engine.live import Ending, LiveSession
     from sovereign.engine.live import Heartbeat as Sign
     from sovereign.research.backtest import Recipe
+    from sovereign.research.live import EarlierBars
     from sovereign.risk.door import OneDoor
     from sovereign.store.live import LiveSession as Kept
     from sovereign.store.store import Store
@@ -70,6 +75,7 @@ class Task:
     broker : one of `brokers.BROKERS`. symbols : what to trade at a broker; the simulated venue says what trades there.
     is_once : trade the present or next session, then end. interval_s : seconds between two lines that say how it stands; None
         says nothing.
+    round_minutes : with `is_once`, end after the next multiple of so many minutes was decided on; None: when the session ends.
     """
 
     strategy: str
@@ -81,6 +87,7 @@ class Task:
     symbols: tuple[str, ...] = ()
     is_once: bool = False
     interval_s: float | None = None
+    round_minutes: int | None = None
 
     @property
     def place(self) -> str:
@@ -95,7 +102,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded:
-    """A session that is over: `exit_code` as the engine said it; `is_late` when it had been cut off, and was only settled."""
+    """A session that is over: `exit_code` as the engine said it; `is_late` when it had been cut off, and was only settled.
+
+    `rounds` were decided on, and `decisions` are theirs, where one round was asked for.
+    """
 
     session_id: str
     exit_code: int
@@ -103,6 +113,8 @@ class Traded:
     is_closed: bool
     recording: Path
     is_late: bool = False
+    rounds: int = 0
+    decisions: tuple[dict[str, Any], ...] = ()
 
 
 def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str]) -> None:
@@ -123,6 +135,12 @@ def check_consents(settings: Settings, flag: bool, environment: Mapping[str, str
 def recording_path(settings: Settings, session_id: str) -> Path:
     """Return where a session's input is recorded."""
     return settings.session.folder / f"{session_id}.rec"
+
+
+def benchmarks_first(section: Configuration, instruments: Sequence[Instrument]) -> tuple[Instrument, ...]:
+    """Return a session's instruments with a strategy's benchmarks in front: what they say is looked up by the others."""
+    wanted = {symbol: place for place, symbol in enumerate(benchmarks_of(section))}
+    return tuple(sorted(instruments, key=lambda one: wanted.get(one.symbol, len(wanted))))
 
 
 def warm_up_recordings(settings: Settings, store: Store, task: Task, before: date) -> list[Path]:
@@ -224,6 +242,7 @@ class TradingProcess:
         from sovereign.app.ops.account import mark_broker
         from sovereign.app.ops.health import HealthServer, Vitals
         from sovereign.app.ops.metrics import Metrics
+        from sovereign.app.scout_desk import start_scouts
         from sovereign.store.store import Store
 
         settings, task = self.settings, self.task
@@ -234,17 +253,20 @@ class TradingProcess:
             vitals = Vitals(Metrics())
             server = HealthServer(settings.health, vitals)
             alerts = self._alerts()
+            scouts = start_scouts(settings, task, store)
             try:
                 server.start()
                 self._tell_reboot(alerts)
                 while not self.is_stopping.is_set():
-                    traded = _SessionRun(self, store, alerts, vitals).trade()
+                    traded = _SessionRun(self, store, alerts, vitals, scouts).trade()
                     if traded is None:
                         break
                     done.append(traded)
                     if (task.is_once and not traded.is_late) or traded.exit_code or not traded.is_closed:
                         break
             finally:
+                if scouts is not None:
+                    scouts.close()
                 alerts.close()
                 server.close()
         return done
@@ -298,7 +320,9 @@ class TradingProcess:
 class _SessionRun:
     """One session of a trading process: its parts, made anew."""
 
-    def __init__(self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any) -> None:
+    def __init__(
+        self, process: TradingProcess, store: Store, alerts: AlertRouter, vitals: Any, scouts: ScoutDesk | None = None
+    ) -> None:
         from sovereign.store.episodes import SqlEpisodeBook
 
         self._process = process
@@ -308,10 +332,12 @@ class _SessionRun:
         self._store = store
         self._alerts = alerts
         self._vitals = vitals
+        self._scouts = scouts
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
+        self._company = Company(self._settings, store, self._task, self._strategy, scouts, process.stop, process.say)
         if isinstance(self._strategy, EpisodeKeeper):
-            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.place))
+            self._strategy.use_book(SqlEpisodeBook(store.database, process.task.place, self._say_skipped))
         self._said = 0.0
         self._has_beaten = False
         self._shown: tuple[Any, ...] = ()
@@ -323,7 +349,8 @@ class _SessionRun:
 
         settings, task = self._settings, self._task
         # A session that goes on is told what it has missed, in order; to a new one the comparison says how things stand.
-        feed, link = connections(settings, task, private_since=last_report(self._store, task))
+        tapes = None if self._scouts is None else self._scouts.tapes
+        feed, link = connections(settings, task, private_since=last_report(self._store, task), tapes=tapes)
         lines = new_lines(settings.live, feed, link)
         lines.start()
         try:
@@ -333,7 +360,9 @@ class _SessionRun:
             late = cut_off(self._store, task, None if found is None else found[0].trade_date)
             if late is not None:
                 return self._trade(lines, feed, *late, is_late=True)
-            return None if found is None else self._trade(lines, feed, *found)
+            if found is None:
+                return None
+            return self._trade(lines, feed, found[0], benchmarks_first(self._recipe.strategy_config, found[1]))
         finally:
             lines.stop(settings.live.stop_s)
 
@@ -359,30 +388,33 @@ class _SessionRun:
     ) -> Traded:
         """Trade a session, or, when it was cut off and its date is over (`is_late`), settle it."""
         from sovereign.app.ops.schedule import Agenda, session_entries
+        from sovereign.app.warm_up import bars_before
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
-        from sovereign.research.live import warmed_stream
 
         settings, task, process = self._settings, self._task, self._process
         name = task.session_id(session.trade_date)
         path = recording_path(settings, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._compile(session, instruments)
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
-        header = self._header(session, warm)
+        bars = bars_before(settings, self._recipe.strategy_config, path, session.trade_date, instruments, warm)
+        header = self._header(session, warm, bars)
         begun = recorded_opening(path)
         opening = self._opening(lines) if begun is None else begun.opening
         record = self._begin(name, session, path, header, instruments, feed.is_simulated, opening)
         audit = self._store.live.audit(name)
         run = self._store.sink(record, self._describe())
-        writer = StoreWriter(self._store, name, task.account, run, now_ns, self._redact)
+        self._company.begin(session, instruments, feed.clock.now_ns)
+        writer = StoreWriter(self._store, name, task.account, self._company.sink(run), now_ns, self._redact)
+        self._company.use_writer(writer.later)
         taken = self._store.live.commands.unanswered(name, now_ns())  # by a life of this session that died over them
         commands = CommandPoller(self._store, name, task.account, task.strategy, now_ns, every_s=_COMMAND_EVERY_S, taken=taken)
         heart = self._heartbeat(writer, name)
         agenda = Agenda(session_entries(settings.schedule, session.calendar), session.open_ns)
         self._send_digest = once(partial(self._digest, record, session))
         is_orderly = False
-        quiet = [AfterReplay(self._alerts.sink), AfterReplay(self._vitals.metrics), AfterReplay(self._log)]
+        heard = (self._alerts.sink, self._vitals.metrics, self._log, *self._company.sinks)
+        quiet = [AfterReplay(sink) for sink in heard]
         try:
             with self._store.live.journal(name, audit) as journal:
                 prepared = prepare(
@@ -391,27 +423,31 @@ class _SessionRun:
                     path=path,
                     header=header,
                     new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
-                    new_stream=partial(warmed_stream, self._strategy, warm),
+                    new_stream=partial(self._warmed, warm, None if bars is None else bars.feed),
                     journal=journal,
                     kept=self._store.live.requests(name),
                     now_ns=now_ns(),
                     monotonic=time.monotonic,
                     commands=commands,
+                    evidence=self._company.evidence,
                     on_heartbeat=partial(self._beat, name, heart, agenda, writer),
                     finish=lambda: _told(audit.finish_replay()),
                     sinks=quiet,
                 )
                 replayed = prepared.recovered.replayed
+                self._company.use_conductor(prepared.conductor)
                 process.say(f"{name}: {f'resumed after {replayed:,} recorded inputs' if replayed else 'begun'}")
                 process.is_running(prepared.live)
                 heart.supervisor.ready(f"{task.strategy} {task.mode}")
                 ending = prepared.finish() if is_late else prepared.run(session, instruments, opening)
                 is_orderly = ending.exit_code == 0
+                self._company.end()
                 audit.flush()
         finally:
             process.is_running(None)
             heart.close(is_orderly=is_orderly)
             commands.close()
+            self._company.close()
             writer.close()
             run.close()
         conductor = prepared.conductor
@@ -423,6 +459,8 @@ class _SessionRun:
             is_closed=ending.is_closed,
             recording=path,
             is_late=is_late,
+            rounds=self._company.rounds,
+            decisions=self._company.decisions,
         )
 
     def _compile(self, session: Session, instruments: Sequence[Instrument]) -> None:
@@ -436,7 +474,7 @@ class _SessionRun:
             stream.start_session(session)
             stream.advance(Trades.empty(), session.open_ns)
 
-    def _header(self, session: Session, warm: Sequence[Path]) -> dict[str, Any]:
+    def _header(self, session: Session, warm: Sequence[Path], bars: EarlierData | None) -> dict[str, Any]:
         from sovereign.research.runner import code_hash
         from sovereign.store.runs import digest
 
@@ -450,6 +488,7 @@ class _SessionRun:
             "code": code_hash(),
             "settings": digest(kept_settings(self._settings)),
             "warm_up": [kept.name for kept in warm],
+            **({} if bars is None else {"warm_up_bars": bars.name}),
         }
 
     def _opening(self, lines: Lines) -> Opening:
@@ -472,6 +511,7 @@ class _SessionRun:
         from sovereign.store.runs import RunRecord
 
         task, recipe, started = self._task, self._recipe, now_ns()
+        path.parent.mkdir(parents=True, exist_ok=True)
         usual = self._strategy.usual_bracket(instruments[0])
         record = RunRecord(
             id=name,
@@ -525,7 +565,21 @@ class _SessionRun:
 
         return live_engine(self._recipe, self._strategy, broker, journal, sinks=sinks, is_simulated_data=is_simulated)
 
+    def _warmed(self, earlier: Sequence[Path], bars: EarlierBars | None, instrument: Instrument) -> SignalStream:
+        """Return an instrument's signals as the sessions before have left them."""
+        from sovereign.research.live import warmed_stream
+
+        stream = warmed_stream(self._strategy, earlier, instrument, bars=bars)
+        return self._company.follow(instrument.symbol, stream)
+
     # While it runs
+
+    def _say_skipped(self, text: str) -> None:
+        """Say that something kept could not be used."""
+        severity = Severity.WARNING
+        notice = Notice(ts=now_ns(), code=NoticeCode.FAILURE, severity=severity, subject="episodes", text=text)
+        self._log(notice)
+        self._alerts.sink(notice)
 
     def _log(self, event: Any) -> None:
         from sovereign.app.ops.log import log_notice
@@ -552,6 +606,7 @@ class _SessionRun:
         from sovereign.store.process import this_process
 
         task, me, ts = self._task, this_process(), now_ns()
+        self._company.look(sign)
         picture = (sign.state, dict(sign.positions), frozenset(sign.unhealthy))
         if not heart.is_due(ts) and picture == self._shown:
             return

@@ -37,3 +37,8 @@ class SessionSettings(Configuration):
         ge=0,
         description="Sessions before, as recorded, that signals see first; 0 starts them cold. Own choice: a week.",
     )
+    runs_scouts: bool = Field(
+        True,
+        description="Run the scouts of a strategy that looks at tape and news in the trading process; off when "
+        "'sovereign scout' runs beside it on the same store.",
+    )

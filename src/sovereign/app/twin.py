@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sovereign.app.configuration import Settings
+    from sovereign.research.live import EarlierBars
     from sovereign.research.twin.shadow import TwinResult
     from sovereign.store.live import LiveSession
     from sovereign.store.store import Store
@@ -56,6 +57,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     own = _settings_of(run.config, settings, reasons)
     reasons += _changes(session, header, run.config)
     warm_up = _warm_up(path, header, reasons)
+    bars = _bars(own, header, reasons)
     recorded = read_recorded(
         path,
         recipe_of(own, session.strategy),
@@ -63,6 +65,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
         warm_up=warm_up,
         late_notice_ns=round(own.live.late_notice_s * 1e9),
         book=SqlEpisodeBook(store.database, session.account),
+        bars=bars,
     )
     facts = Facts(
         session_id=session.id,
@@ -123,3 +126,18 @@ def _warm_up(path: Path, header: Mapping[str, Any], reasons: list[str]) -> list[
         else:
             reasons.append(f"recording {name}, which warmed the signals up, is not there any more")
     return found
+
+
+def _bars(settings: Settings, header: Mapping[str, Any], reasons: list[str]) -> EarlierBars | None:
+    """Return the catalog's bars that warmed the session's signals up before the recordings."""
+    from sovereign.app.warm_up import named_bars
+
+    wanted = header.get("warm_up_bars")
+    if wanted is None:
+        return None
+    found = named_bars(settings, wanted["symbols"], header)
+    if found is None or found.name != wanted:
+        reasons.append(
+            f"the recorded bars of {wanted['first']} to {wanted['last']}, which warmed the signals up, are others now"
+        )
+    return None if found is None else found.feed

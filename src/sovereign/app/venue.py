@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,23 +51,48 @@ def tape_opener(settings: Settings) -> Callable[[TapeSpec], Tape]:
 def _synthetic(settings: Settings, spec: TapeSpec, calendar: SessionCalendar) -> Tape:
     from sovereign.core.instrument import find_instrument
     from sovereign.execution.venue.tape import Tape
-    from sovereign.feeds.synthetic import SyntheticConfig, SyntheticFeed, SyntheticMarket
+    from sovereign.feeds.synthetic import PortfolioMarket, SyntheticConfig, SyntheticFeed, SyntheticMarket
 
     config = SyntheticConfig.model_validate({**settings.synthetic.model_dump(), **spec.synthetic})
     sessions = spec.sessions if spec.end is None else len(calendar.sessions(spec.start, spec.end))
     if not sessions:
         raise NotFoundError(f"dates were {spec.start} to {spec.end}, on none of which {spec.symbol} trades; choose others")
     instrument = find_instrument(spec.symbol)
+    if spec.others:
+        need_equities((spec.symbol, *spec.others))
+        market = settings.portfolio_market
+        return Tape(PortfolioMarket((spec.symbol, *spec.others), calendar, spec.start, sessions, spec.seed, market))
     feed = SyntheticFeed(SyntheticMarket(config, spec.seed), instrument, calendar, spec.start, sessions, spec.hours)
     return Tape(feed)
+
+
+def need_equities(symbols: Sequence[str]) -> None:
+    """Refuse an invented market of several symbols that are no US equities.
+
+    Raises
+    ------
+    UsageError : names the first that is none.
+    """
+    from sovereign.core.instrument import AssetClass, find_instrument
+
+    for symbol in symbols:
+        if find_instrument(symbol).asset_class is not AssetClass.EQUITY:
+            raise UsageError(
+                f"symbol was '{symbol}', which is no US equity; several synthetic symbols must all be, or give one"
+            )
 
 
 def _recorded(settings: Settings, spec: TapeSpec, calendar: SessionCalendar) -> Tape:
     from sovereign.app.plan import open_catalog
     from sovereign.execution.venue.tape import Tape
     from sovereign.feeds.historical import HistoricalFeed
+    from sovereign.feeds.joined import JoinedFeed
 
-    feed = HistoricalFeed(open_catalog(settings), spec.symbol, spec.start, spec.end or spec.start, calendar)
+    end, catalog = spec.end or spec.start, open_catalog(settings)
+    feed = HistoricalFeed(catalog, spec.symbol, spec.start, end, calendar)
+    if spec.others:
+        others = [HistoricalFeed(catalog, symbol, spec.start, end, calendar) for symbol in spec.others]
+        return Tape(JoinedFeed((feed, *others)))
     days: list[date] = sorted(feed.contracts)
     return Tape(feed, [session for day in days if (session := calendar.session(day)) is not None])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
@@ -227,29 +227,6 @@ def _digest(array: NDArray[Any]) -> str:
 _AS_IT_IS = frozenset({type(None), bool, int, str})
 
 
-_NAMES: dict[type[Any], tuple[str, ...]] = {}  # by dataclass: looking its fields up anew would take as long as the rest
-
-
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    if kind not in _NAMES:
-        _NAMES[kind] = tuple(field.name for field in fields(kind))
-    return _NAMES[kind]
-
-
-def _plain(value: Any) -> Any:
-    # An order does not leave before the events ahead of it are kept, so the usual types come first.
-    kind = type(value)
-    if kind in _AS_IT_IS:
-        return value
-    if kind is float:
-        return repr(value)
-    if kind is Check:
-        return _plain_check(value)
-    if kind is dict or kind is tuple:
-        return _plain_group(value)
-    return _plain_other(value)
-
-
 def _plain_check(check: Check) -> dict[str, Any]:
     # A decision has some thirty, and an order waits for them: spelled out, this takes a third of the time.
     name, value, limit, unit, passed, words = check
@@ -263,32 +240,46 @@ def _plain_check(check: Check) -> dict[str, Any]:
     }
 
 
-def _plain_other(value: Any) -> Any:
-    if isinstance(value, (int, str)):
-        return value.value if isinstance(value, Enum) else value
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Instrument):
-        return value.symbol
-    if isinstance(value, np.ndarray):
-        return {"rows": len(value), "sha256": _digest(value)}
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    return _plain_group(value)
+def _plain_fields(kind: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    names = tuple(field.name for field in fields(kind))
+
+    def plain(value: Any) -> dict[str, Any]:
+        return {name: _plain(getattr(value, name)) for name in names}
+
+    return plain
 
 
-def _plain_group(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, Check):
-        return _plain_check(value)
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+_KINDS: tuple[tuple[tuple[type[Any], ...], Callable[[Any], Any]], ...] = (
+    ((Enum,), lambda value: value.value),
+    ((int, str), lambda value: value),
+    ((Decimal,), lambda value: format(value.normalize(), "f")),
+    ((float,), repr),
+    ((date,), lambda value: value.isoformat()),
+    ((Instrument,), lambda value: value.symbol),
+    ((np.ndarray,), lambda value: {"rows": len(value), "sha256": _digest(value)}),
+    ((np.generic,), lambda value: _plain(value.item())),
+    ((Mapping,), lambda value: {str(k): _plain(v) for k, v in value.items()}),
+    ((Check,), _plain_check),
+    ((tuple, list), lambda value: [_plain(v) for v in value]),
+)
+_WAYS: dict[type[Any], Callable[[Any], Any]] = {}  # by type: an order does not leave before the events ahead of it are encoded
+
+
+def _way(kind: type[Any]) -> Callable[[Any], Any]:
+    for kinds, way in _KINDS:
+        if issubclass(kind, kinds):
+            return way
+    return _plain_fields(kind)
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    way = _WAYS.get(kind)
+    if way is None:
+        way = _WAYS[kind] = _way(kind)
+    return way(value)
 
 
 def to_plain(event: Event) -> dict[str, Any]:

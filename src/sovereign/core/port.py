@@ -15,9 +15,11 @@ from sovereign.core.columns import Trades
 from sovereign.core.decision import Approved, Check, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument
+from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderEvent
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import Session
+from sovereign.core.tape import TapeSnapshot
 
 
 class Clock(Protocol):
@@ -153,7 +155,11 @@ class SignalStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a strategy may look at when it is asked: the present row, its candidates, and everything before."""
+    """What a strategy may look at when it is asked: the present row, its candidates, and everything before.
+
+    `open_positions` counts those of the whole account at this moment; `is_entering` says that an order of this symbol is still
+    at work that may open one.
+    """
 
     ts: int
     symbol: str
@@ -163,6 +169,8 @@ class Moment:
     candidates: NDArray[Any]
     position_quantity: int
     last_ticks: int
+    open_positions: int = 0
+    is_entering: bool = False
 
     @property
     def row(self) -> np.void:
@@ -304,6 +312,15 @@ class TradeListener(Protocol):
 
     def on_trade(self, trade: Trade) -> None:
         """Take note of a closed trade, before the next moment is decided on."""
+        ...
+
+
+@runtime_checkable
+class EvidenceListener(Protocol):
+    """A strategy that looks at what scouts have seen, beside `Strategy`."""
+
+    def on_evidence(self, known_ns: int, snapshots: Sequence[TapeSnapshot], readings: Sequence[NewsReading]) -> None:
+        """Take what scouts have seen; it may be used at `known_ns` (UTC ns) and later. The same may be told again."""
         ...
 
 

@@ -16,7 +16,16 @@ from sovereign.engine.engine import Engine
 from sovereign.engine.inbox import Inbox, Outbox
 from sovereign.engine.inputs import Opening
 from sovereign.engine.lines import Lines
-from sovereign.engine.live import Ending, Heartbeat, LiveSession, NextCommands, ignore_heartbeat, no_commands
+from sovereign.engine.live import (
+    Ending,
+    Heartbeat,
+    LiveSession,
+    NextCommands,
+    NextEvidence,
+    ignore_heartbeat,
+    no_commands,
+    no_evidence,
+)
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.engine.recovery import AfterReplay, KeptRequest, Recovered, ReplayJournal, start
 from sovereign.engine.walk import StreamFactory
@@ -78,6 +87,7 @@ def prepare(
     now_ns: int,
     monotonic: Callable[[], float],
     commands: NextCommands = no_commands,
+    evidence: NextEvidence = no_evidence,
     on_heartbeat: Callable[[Heartbeat], None] = ignore_heartbeat,
     finish: Callable[[], str | None] | None = None,
     sinks: Sequence[AfterReplay] = (),
@@ -89,7 +99,7 @@ def prepare(
     path, header : of the recording; see `recovery.start`, also for `finish` and `sinks`.
     simulated : the broker when it is in this process; else one is made for the lines' link, with `margins` until it is asked.
     journal, kept : where requests are made durable, and those kept for this session so far.
-    monotonic, commands, on_heartbeat : see `LiveSession`.
+    monotonic, commands, evidence, on_heartbeat : see `LiveSession`.
 
     Raises
     ------
@@ -125,6 +135,7 @@ def prepare(
         journal=gate,
         monotonic=monotonic,
         commands=commands,
+        evidence=evidence,
         on_heartbeat=on_heartbeat,
     )
     return Prepared(config, conductor, gate, recovered, live)

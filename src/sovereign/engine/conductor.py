@@ -16,13 +16,14 @@ from sovereign.core.command import Command
 from sovereign.core.errors import UsageError
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.port import Block, SignalStream
+from sovereign.core.port import Block, EvidenceListener, SignalStream
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.engine.engine import Engine
 from sovereign.engine.inputs import (
     CommandReceived,
     ConnectionChanged,
     CorrectionMade,
+    EvidenceReceived,
     HealthChanged,
     Input,
     MarginsChanged,
@@ -95,6 +96,7 @@ class Conductor:
             CorrectionMade: self._correction,
             MarginsChanged: self._margins,
             NoticeRaised: self._notice,
+            EvidenceReceived: self._evidence,
             SessionClosed: self._close,
         }
 
@@ -258,6 +260,12 @@ class Conductor:
     def _notice(self, item: NoticeRaised) -> None:
         self.engine.at(item.ts)
         self._say(item.code, item.severity, item.subject, item.text, item.values)
+
+    def _evidence(self, item: EvidenceReceived) -> None:
+        # It moves no time and decides nothing: rows from `ts` on may look at it.
+        strategy = self.engine.strategy
+        if isinstance(strategy, EvidenceListener):
+            strategy.on_evidence(item.ts, item.snapshots, item.readings)
 
     def _close(self, item: SessionClosed) -> None:
         walk = self._need()

@@ -152,8 +152,12 @@ class Desk:
 
     def last_ticks(self) -> dict[str, int]:
         """Return the last price of each tape that has traded, and of each that was held overnight."""
+        self._sight()
         last = {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}
         return {**self._carried, **last} if self._carried else last
+
+    def _sight(self) -> None:
+        """Know the last price of every tape; a subclass whose tapes follow on demand brings them up to date here."""
 
     def judge(self, proposal: Proposal) -> Approved | Refused | None:
         """Return what the door would say to a proposal; nothing is kept and nothing is sent. None between sessions."""

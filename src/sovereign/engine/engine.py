@@ -12,7 +12,6 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
@@ -36,16 +35,14 @@ from sovereign.core.port import Block, Moment, TradeListener
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
 from sovereign.engine.commands import CommandDesk
-from sovereign.engine.desk import Desk, closing
+from sovereign.engine.course import DOOR, TIMER, VENUE, Course
+from sovereign.engine.desk import closing
 from sovereign.engine.tape import Tape
 from sovereign.execution.reconcile import Correction
 from sovereign.execution.report import ExecutionReport
-from sovereign.kernels.matching import extent, first_outside
-
-_VENUE, _TIMER, _DOOR, _ROW = 0, 1, 2, 3
 
 
-class Engine(Desk):
+class Engine(Course):
     """One lane: a strategy, a risk door, a broker and an account on market data that is handed in.
 
     Parameters
@@ -59,11 +56,10 @@ class Engine(Desk):
     """
 
     def _set_up(self) -> None:
-        self._timers: list[tuple[int, str]] = []
+        super()._set_up()
         self._ticks = 0
         self._is_inspected = False
         self._flat_cause = ""  # why nothing may be open any more; empty while something may
-        self._guards: dict[str, tuple[int, int]] | None = None
         self._commands = CommandDesk(self)
 
     def start_session(self, session: Session, instruments: Sequence[Instrument]) -> None:
@@ -121,33 +117,38 @@ class Engine(Desk):
         ----------
         signals : (rows, candidates) of each tape's signal stream after it has consumed the same blocks.
         """
+        blocks = tuple(blocks)
         for block in blocks:
-            tape = self._tapes[block.symbol]
             self._refuse_past(block)
-            tape.offset += len(tape.trades)
-            tape.trades = block.trades
-            tape.cursor = 0
             self._ticks += len(block.trades)
+        self._begin_block(blocks)
         for symbol, (rows, candidates) in signals.items():
             tape = self._tapes[symbol]
             tape.rows, tape.candidates = rows, candidates
+        self._line_up()
         while True:
-            ts, kind, tape_hit = self._next_moment(until_ns)
-            if not self._walk(ts, tape_hit if kind == _ROW else None):
+            ts, kind, hit, row = self._next_moment(until_ns)
+            if not self._walk(ts, hit, row):
                 self._after_moment()
                 continue
             if ts == NEVER:
+                self._end_block()
                 return
             self._now = max(self._now, ts)
-            if kind == _VENUE:
-                self._apply(self._broker.on_time(ts))
-            elif kind == _TIMER:
+            if kind == VENUE:
+                self._settle_tapes()
+                reports = self._broker.on_time(ts)
+                self._orders_changed()
+                self._apply(reports)
+            elif kind == TIMER:
                 self._on_timer(heapq.heappop(self._timers)[1])
-            elif kind == _DOOR:
+            elif kind == DOOR:
                 self._inspect()
                 self._protect()
-            elif tape_hit is not None:
-                self._on_row(tape_hit)
+            elif hit is not None:
+                is_asked_flat = self._wakes[self._next_wake][3]
+                self._next_wake += 1
+                self._on_row(hit, row, is_asked_flat=is_asked_flat)
             self._after_moment()
 
     def _refuse_past(self, block: Block) -> None:
@@ -164,6 +165,7 @@ class Engine(Desk):
         if session is None:
             return
         self._now = max(self._now, session.close_ns)
+        self._settle_tapes()
         for symbol, tape in self._tapes.items():
             self._apply(self._broker.end_session(symbol, self._now))
             if tape.rows is not None and tape.candidates is not None:
@@ -252,104 +254,6 @@ class Engine(Desk):
             self._inspect()  # the judgement has tripped something
         return outcome
 
-    def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None]:
-        ts, kind, hit = self._broker.next_time_ns, _VENUE, None
-        if self._timers and self._timers[0][0] < ts:
-            ts, kind = self._timers[0][0], _TIMER
-        due = self._door.due_ns if self._watch is None else min(self._door.due_ns, self._watch.next_ns)
-        if due < ts:
-            ts, kind = due, _DOOR
-        if ts > until_ns:
-            ts = NEVER
-        for tape in self._tapes.values():
-            index = tape.next_wake()
-            if index >= 0 and tape.rows is not None and tape.rows["known_at"][index] < ts:
-                ts, kind, hit = int(tape.rows["known_at"][index]), _ROW, tape
-        return ts, kind, hit
-
-    def _walk(self, ts: int, hit: Tape | None) -> bool:
-        """Bring every tape up to a moment; False when something happened on the way and the moment must be found anew."""
-        stops = [(tape, self._stop(tape, ts, tape is hit)) for tape in self._tapes.values()]
-        first = self._first_event(stops)
-        if first is None:
-            for tape, stop in stops:
-                self._pass(tape, stop)
-            return True
-        tape, index, is_guard = first
-        when = int(tape.trades.ts[index])
-        for other, stop in stops:
-            if other is not tape:
-                self._pass(other, min(stop, int(np.searchsorted(other.trades.ts, when))))
-        self._now = max(self._now, when)
-        if is_guard:
-            self._pass(tape, index + 1)
-            self._inspect()
-        else:
-            # Venue state is moved by `take`; the account sees the prices up to and including the row.
-            self._observe(tape, tape.cursor, index + 1)
-            reports = self._broker.take(tape.instrument.symbol, tape.trades, index)
-            tape.cursor = index + 1
-            if not self._apply(reports):
-                self._inspect()  # the row may lie beyond a guard price as well
-        return False
-
-    @staticmethod
-    def _stop(tape: Tape, ts: int, is_hit: bool) -> int:
-        if is_hit and tape.rows is not None:
-            stop = int(tape.rows["seq"][tape.next_row]) - tape.offset
-        else:
-            stop = len(tape.trades) if ts == NEVER else int(np.searchsorted(tape.trades.ts, ts))
-        return max(stop, tape.cursor)
-
-    def _first_event(self, stops: Sequence[tuple[Tape, int]]) -> tuple[Tape, int, bool] | None:
-        """Return (tape, row, whether a guard price was reached rather than an order) of the earliest event, if any."""
-        first: tuple[int, int, Tape, int, bool] | None = None
-        guards = self._guard_prices()
-        for tape, stop in stops:
-            if stop == tape.cursor:
-                continue
-            symbol, index, is_guard = tape.instrument.symbol, stop, False
-            if self._broker.has_orders(symbol):
-                index = self._broker.next_event(symbol, tape.trades, tape.cursor, stop)
-            if guards is not None and symbol in guards:
-                low, high = guards[symbol]
-                guard = first_outside(tape.trades.price, tape.cursor, index, low, high)
-                is_guard = guard < index
-                index = guard
-            if index < stop:
-                key = (int(tape.trades.ts[index]), tape.order, tape, index, is_guard)
-                first = key if first is None or key[:2] < first[:2] else first
-        return None if first is None else first[2:]
-
-    def _guard_prices(self) -> dict[str, tuple[int, int]] | None:
-        """Return the prices that would trip a limit, as they stood at the last moment; a block's end is not a moment."""
-        if not self.account.positions or self.state is TradingState.HALTED:
-            return None
-        if self._guards is None:
-            view = self._view()
-            held = {position.tape for position in self.account.positions.values()}
-            self._guards = {symbol: self._door.guard(symbol, view, len(held)) for symbol in self._tapes if symbol in held}
-        return self._guards
-
-    def _after_moment(self) -> None:
-        self._guards = None
-        if self.account.positions:
-            self.account.mark(self.account.equity(self.last_ticks()))
-
-    def _pass(self, tape: Tape, stop: int) -> None:
-        if stop <= tape.cursor:
-            return
-        self._broker.advance(tape.instrument.symbol, tape.trades, tape.cursor, stop)
-        self._observe(tape, tape.cursor, stop)
-        tape.cursor = stop
-
-    def _observe(self, tape: Tape, start: int, stop: int) -> None:
-        tape.last_ticks = int(tape.trades.price[stop - 1])
-        tape.data_ns = int(tape.trades.ts[stop - 1])
-        if self.account.positions:
-            low, high = extent(tape.trades.price, start, stop)
-            self.account.observe(tape.instrument.symbol, int(low), int(high))
-
     def _apply(self, reports: Iterable[ExecutionReport]) -> bool:
         """Take what the broker says; return whether something filled."""
         closed: list[Trade] = []
@@ -366,6 +270,8 @@ class Engine(Desk):
     def _settle(self, closed: Iterable[Trade], answered: Iterable[Event], *, changed: bool, held: int) -> None:
         """Tell the door what closed, look at limits and stops anew, and keep flat what was to be flat."""
         flat_cause = self._flat_cause
+        if changed:
+            self._outlook = None
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
@@ -399,12 +305,15 @@ class Engine(Desk):
         return sum(abs(position.quantity) for position in self.account.positions.values())
 
     def _inspect(self) -> None:
+        if getattr(self._door, "follows_equity", True):
+            self._outlook = None
         self._absorb(self._door.inspect(self._view()))
 
     def _absorb(self, events: Iterable[Event]) -> None:
         """Tell what the door says, and obey it."""
         for event in events:
             self._emit(event)
+            self._outlook = None  # a limit may be another one from here on
             if isinstance(event, TradingStateChanged):
                 was, self.state = self.state, event.state
                 if event.state is TradingState.HALTED and was is not TradingState.HALTED:
@@ -432,10 +341,10 @@ class Engine(Desk):
         elif not self._is_brief:
             self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, "nothing was open")
 
-    def _on_row(self, tape: Tape) -> None:
+    def _on_row(self, tape: Tape, index: int, *, is_asked_flat: bool) -> None:
         rows, candidates, session = tape.rows, tape.candidates, self._session
-        index = tape.next_row
-        tape.next_row += 1
+        if tape.last_ticks is None or is_asked_flat:
+            tape.look(tape.before(self._reach))
         if rows is None or candidates is None or session is None or tape.last_ticks is None:
             return
         if not self._is_inspected or self._now >= self._door.due_ns:
@@ -448,6 +357,9 @@ class Engine(Desk):
         for position in self.account.positions.values():
             if position.tape == symbol:
                 held += position.quantity
+        if not held and not is_asked_flat:
+            return
+        tape.look(tape.before(self._reach))
         row = rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
         moment = Moment(
@@ -459,6 +371,8 @@ class Engine(Desk):
             candidates=candidates[first : first + count],
             position_quantity=held,
             last_ticks=tape.last_ticks,
+            open_positions=len(self.account.positions),
+            is_entering=any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
         )
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)

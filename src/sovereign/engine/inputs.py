@@ -6,6 +6,7 @@ apply the same inputs and therefore say the same; nothing else may reach the eng
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,7 +17,9 @@ from sovereign.core.command import Command
 from sovereign.core.errors import CorruptFileError
 from sovereign.core.event import NoticeCode, Severity
 from sovereign.core.instrument import Instrument
+from sovereign.core.news import NewsReading
 from sovereign.core.session import Session
+from sovereign.core.tape import TapeSnapshot
 from sovereign.engine.codec import from_plain, to_plain
 from sovereign.execution.reconcile import Correction
 from sovereign.execution.report import ExecutionReport
@@ -150,6 +153,14 @@ class NoticeRaised(Input):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceReceived(Input):
+    """What scouts have seen of tape and news; `ts` lies behind everything walked, so no earlier row can have known it."""
+
+    snapshots: tuple[TapeSnapshot, ...] = ()
+    readings: tuple[NewsReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClosed(Input):
     """The trade date is over; `cursor` is the broker's last execution that was compared with our books."""
 
@@ -169,6 +180,7 @@ INPUTS: Mapping[str, type[Input]] = {
         CorrectionMade,
         MarginsChanged,
         NoticeRaised,
+        EvidenceReceived,
         SessionClosed,
     )
 }
@@ -217,6 +229,10 @@ def read_inputs(frames: Iterable[Frame]) -> Iterator[Input]:
 
 def is_same(one: Input, other: Input) -> bool:
     """Say whether two inputs are equal, ticks included."""
+    if isinstance(one, EvidenceReceived) and isinstance(other, EvidenceReceived):
+        # What is not known is NaN, which equals nothing.
+        a, b = to_frame(one), to_frame(other)
+        return a.ts == b.ts and json.dumps(a.header, sort_keys=True) == json.dumps(b.header, sort_keys=True)
     if not isinstance(one, Slice) or not isinstance(other, Slice):
         return one == other
     a, b = to_frame(one), to_frame(other)

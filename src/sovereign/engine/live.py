@@ -8,7 +8,7 @@ alone tells the session again (docs/concepts/live.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
@@ -16,12 +16,15 @@ from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import SovereignError
 from sovereign.core.event import NoticeCode, Severity, TradingState
 from sovereign.core.instrument import Instrument
+from sovereign.core.news import NewsReading
 from sovereign.core.session import Session
+from sovereign.core.tape import TapeSnapshot
 from sovereign.engine.conductor import Conductor, opened
 from sovereign.engine.inbox import Answered, Connected, Inbox, Item, Outbox, Reported, Waiting
 from sovereign.engine.inputs import (
     CommandReceived,
     ConnectionChanged,
+    EvidenceReceived,
     HealthChanged,
     Input,
     MarginsChanged,
@@ -76,6 +79,29 @@ class NextCommands(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What scouts have seen since the last look, and what of them is silent now or has come back (`HealthChanged.reason`)."""
+
+    snapshots: tuple[TapeSnapshot, ...] = ()
+    readings: tuple[NewsReading, ...] = ()
+    silent: Mapping[str, str] = field(default_factory=dict)
+    back: Mapping[str, str] = field(default_factory=dict)
+
+
+class NextEvidence(Protocol):
+    """Where evidence comes from."""
+
+    def __call__(self) -> Seen:
+        """Return what was seen since the last call; never waits, and never anything of a later market time than now."""
+        ...
+
+
+def no_evidence() -> Seen:
+    """Return nothing: nobody looks."""
+    return Seen()
+
+
 def no_commands() -> Sequence[Command]:
     """Return nothing: nobody asks for anything."""
     return ()
@@ -95,7 +121,7 @@ class LiveSession:
     lines : started; their inbox is drained here. outbox : of the engine's remote broker; None with a broker in this process.
     journal : of the engine; None keeps nothing.
     monotonic : seconds of the machine that only grow; for what silence means, never for decisions.
-    commands, on_heartbeat : asked and called by the decision thread; must not wait.
+    commands, evidence, on_heartbeat : asked and called by the decision thread; must not wait.
     """
 
     def __init__(
@@ -109,6 +135,7 @@ class LiveSession:
         journal: ReplayJournal | None = None,
         monotonic: Callable[[], float],
         commands: NextCommands = no_commands,
+        evidence: NextEvidence = no_evidence,
         on_heartbeat: Callable[[Heartbeat], None] = ignore_heartbeat,
     ) -> None:
         self.config = config
@@ -121,6 +148,7 @@ class LiveSession:
         self._clock = lines.feed.clock
         self._monotonic = monotonic
         self._commands = commands
+        self._evidence = evidence
         self._on_heartbeat = on_heartbeat
         self._ended: tuple[int, str] | None = None
         self._heard: dict[str, float] = {}
@@ -304,6 +332,7 @@ class LiveSession:
     def _look(self, now: float, *, is_silent: bool) -> None:
         for command in self._commands():
             self._on_command(command)
+        self._look_at_evidence()
         if is_silent:
             self._promise()
             self._watch_backlog(None)
@@ -315,6 +344,18 @@ class LiveSession:
         if now - self._beat >= self.config.heartbeat_s:
             self._beat = now
             self._on_heartbeat(self.heartbeat())
+
+    def _look_at_evidence(self) -> None:
+        """Take what scouts have seen; their silence is told, and keeps nothing from being opened or closed."""
+        seen = self._evidence()
+        if seen.snapshots or seen.readings:
+            ts = max(self.now(), self.conductor.until_ns + 1)
+            self.apply(EvidenceReceived(ts=ts, snapshots=seen.snapshots, readings=seen.readings))
+        for subject, text in (*seen.silent.items(), *seen.back.items()):
+            is_silent = subject in seen.silent
+            code = NoticeCode.DATA_STALE if is_silent else NoticeCode.DATA_RESTORED
+            severity = Severity.WARNING if is_silent else Severity.INFO
+            self.apply(NoticeRaised(ts=self.now(), code=code, severity=severity, subject=subject, text=text))
 
     def _on_command(self, command: Command) -> None:
         self.apply(CommandReceived(ts=self.now(), command=command))

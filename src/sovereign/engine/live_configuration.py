@@ -51,8 +51,8 @@ class LiveConfig(Configuration):
     switch_ms: float = Field(
         0.5,
         gt=0,
-        description="How long one thread of the process may go on while another waits for the interpreter, in ms. Python's own 5 "
-        "ms let an order wait behind whatever is written beside it; much less costs more switching than it saves.",
+        description="How long one thread of the process may go on while another waits for the interpreter, in ms. Python's own "
+        "5 ms let an order wait behind whatever is written beside it; much less costs more switching than it saves.",
     )
     heartbeat_s: float = Field(1.0, gt=0, description="A sign of life is given this often, in seconds.")
     late_notice_s: float = Field(

@@ -154,6 +154,8 @@ class Reconciler:
             self._is_margin_due = True  # unknown margins refuse entries: the next comparison, which asks again, comes soon
             return
         self._is_priced = True
+        # A share's margin is a part of its price: before its first trade nothing could be said of it.
+        self._is_margin_due = any(symbol not in answer for symbol in self._session.conductor.tape_of())
         if dict(answer) != self._margins:
             self._margins = dict(answer)
             self._session.margins(self._margins)

@@ -9,31 +9,67 @@ from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
 from sovereign.core.instrument import Instrument
+from sovereign.core.session import NEVER
+from sovereign.kernels.matching import extent
+
+FAR = 2**31
+"""No price is so far."""
 
 
 @dataclass(slots=True, eq=False)
 class Tape:
-    """Where the engine stands on one instrument's market data."""
+    """Where the engine stands on one instrument's market data.
+
+    Up to `cursor` the venue has met the ticks and the account has seen their extremes; up to `seen` the last price is known.
+    Where nothing can happen on a tape, both follow when somebody asks (see `engine.course`).
+    """
 
     instrument: Instrument
     order: int
     trades: Trades
     offset: int = 0  # ticks of the session before the present block
     cursor: int = 0  # next row of the present block
+    seen: int = 0
     rows: NDArray[Any] | None = None
     candidates: NDArray[Any] | None = None
     next_row: int = 0
     last_ticks: int | None = None
     data_ns: int | None = None
+    is_busy: bool = True  # orders work on it, or something of it is held
+    event: int = -1  # first row at which an order meets the tape, its length when none does; -1 not looked for
+    event_ns: int = NEVER
+    base: int | None = None  # last price before the present block
+    low: int = FAR  # lowest and highest price from the block of the last moment up to the present one
+    high: int = -FAR
 
-    def next_wake(self) -> int:
-        """Return the index of the next row that wakes the strategy, or -1."""
-        if self.rows is None:
-            return -1
-        wake = self.rows["wake"]
-        for index in range(self.next_row, len(wake)):
-            if wake[index]:
-                self.next_row = index
-                return index
-        self.next_row = len(wake)
-        return -1
+    def remember(self, *, is_held: bool, is_new: bool) -> None:
+        """Before the next block, remember the extremes of this one.
+
+        `is_held`: something is held, else they do not matter. `is_new`: a moment was in it, so those of earlier ones do not.
+        """
+        if is_new or not is_held:
+            self.low, self.high = FAR, -FAR
+        if is_held:
+            known = [] if self.base is None else [self.base]
+            if len(self.trades):
+                known += extent(self.trades.price, 0, len(self.trades))
+            self.low, self.high = min([self.low, *known]), max([self.high, *known])
+
+    def begin(self, trades: Trades) -> None:
+        """Take the next block."""
+        self.offset += len(self.trades)
+        self.trades = trades
+        self.cursor = self.seen = 0
+        self.base = self.last_ticks
+        self.event = -1
+
+    def before(self, ts: int) -> int:
+        """Return how many rows of the block are earlier than `ts`; all of them at `NEVER`."""
+        return len(self.trades) if ts == NEVER else int(self.trades.ts.searchsorted(ts))
+
+    def look(self, stop: int) -> None:
+        """Know the last price of the rows up to `stop`."""
+        if stop > self.seen:
+            self.seen = stop
+            self.last_ticks = int(self.trades.price[stop - 1])
+            self.data_ns = int(self.trades.ts[stop - 1])

@@ -41,7 +41,7 @@ class Broker(Protocol):
         """Learn what trades today."""
         ...
 
-    def margins(self, last_ticks: Mapping[str, int]) -> dict[str, Decimal]:
+    def margins(self, last_ticks: Mapping[str, int]) -> Mapping[str, Decimal]:
         """Return what one unit ties up now, by symbol; a symbol the broker says nothing about is missing."""
         ...
 

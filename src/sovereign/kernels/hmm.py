@@ -84,12 +84,64 @@ def filter_forward(x: Float64, start: Float64, transition: Float64, means: Float
 
 
 @kernel
-def _relative(densities: Float64, out: Float64) -> None:
-    # Densities over the largest of their row: the scale cancels in every use below.
-    for t in range(len(densities)):
-        top = densities[t].max()
-        for state in range(densities.shape[1]):
-            out[t, state] = math.exp(densities[t, state] - top)
+def _expect(  # noqa: C901, PLR0912 - one loop nest, as below
+    x: Float64,
+    seen: NDArray[np.bool_],
+    start: Float64,
+    transition: Float64,
+    means: Float64,
+    variances: Float64,
+    relative: Float64,
+    out: Float64,
+) -> float:
+    """Do as `filter_forward`, for a fit that comes by again and again; fill `relative` as well.
+
+    `relative` (n, k) are the densities over the largest of their row: the scale cancels wherever they are used.
+    """
+    rows, dimensions = x.shape
+    states = len(start)
+    scale = np.empty((states, dimensions))
+    for state in range(states):
+        for j in range(dimensions):
+            scale[state, j] = math.log(2.0 * math.pi * variances[state, j])
+    densities = np.empty(states)
+    predicted = start.copy()
+    likelihood = 0.0
+    for t in range(rows):
+        if t:
+            for to in range(states):
+                weight = 0.0
+                for state in range(states):
+                    weight += out[t - 1, state] * transition[state, to]
+                predicted[to] = weight
+        if not seen[t]:
+            for state in range(states):
+                relative[t, state] = 1.0
+                out[t, state] = predicted[state]
+            continue
+        top = -math.inf
+        for state in range(states):
+            density = 0.0
+            for j in range(dimensions):
+                gap = x[t, j] - means[state, j]
+                density -= 0.5 * (scale[state, j] + gap * gap / variances[state, j])
+            densities[state] = density
+            top = max(top, density)
+        total = 0.0
+        for state in range(states):
+            relative[t, state] = math.exp(densities[state] - top)
+            out[t, state] = predicted[state] * relative[t, state]
+            total += out[t, state]
+        if total <= 0.0:
+            # No state that could be reached explains the observation: keep what was predicted.
+            for state in range(states):
+                out[t, state] = predicted[state]
+            likelihood += top
+            continue
+        for state in range(states):
+            out[t, state] /= total
+        likelihood += math.log(total) + top
+    return likelihood
 
 
 @kernel
@@ -149,25 +201,27 @@ def fit(  # noqa: C901, PLR0912 - one loop nest, split it would copy arrays
     states = len(start)
     filtered = np.zeros((rows, states))
     beta = np.zeros((rows, states))
-    densities = np.zeros((rows, states))
     relative = np.zeros((rows, states))
+    weight = np.zeros((rows, states))
     moves = np.zeros((states, states))
     seen = np.zeros(rows, np.bool_)
     last = -np.inf
+    for t in range(rows):
+        seen[t] = not np.isnan(x[t]).any()
     for _ in range(iterations):
-        for t in range(rows):
-            seen[t] = log_densities(x[t], means, variances, densities[t])
-        likelihood = filter_forward(x, start, transition, means, variances, filtered)
+        likelihood = _expect(x, seen, start, transition, means, variances, relative, filtered)
         if likelihood - last < tolerance * rows:
             return max(last, likelihood)
         last = likelihood
-        _relative(densities, relative)
         _backward(relative, transition, beta)
         _count_moves(filtered, relative, transition, beta, moves)
-        weight = filtered * beta
         for t in range(rows):
-            total = weight[t].sum()
-            weight[t] = weight[t] / total if total > 0.0 else filtered[t]
+            total = 0.0
+            for state in range(states):
+                weight[t, state] = filtered[t, state] * beta[t, state]
+                total += weight[t, state]
+            for state in range(states):
+                weight[t, state] = weight[t, state] / total if total > 0.0 else filtered[t, state]
         start[:] = weight[0]
         for state in range(states):
             moves[state, state] += stickiness

@@ -100,6 +100,8 @@ def step_turn(  # noqa: C901, PLR0912 - one bar through two small machines
         return result
     if sign * (close - s["level"]) > 0.0:
         s["is_open"] = 0
+        if result == 4:
+            return result  # the dip was the test that the spring before has passed, not another spring that waits for one
         if s["ratio"] < quiet_ratio:
             return 1
         if s["ratio"] > heavy_ratio:

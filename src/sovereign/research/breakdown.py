@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from sovereign.core.event import TierChanged
+from sovereign.core.order import OrderRole
 from sovereign.core.position import Trade
 from sovereign.core.session import NS_PER_SECOND
+
+if TYPE_CHECKING:
+    from sovereign.research.result import RunTables
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 UNKNOWN = "not labeled"
@@ -76,10 +81,31 @@ def group_by(trades: Iterable[Trade], key: Callable[[Trade], str]) -> tuple[Grou
     return tuple(_group(name, found[name]) for name in sorted(found))
 
 
-def breakdowns(trades: Sequence[Trade], zone: str, tier_changes: Sequence[TierChanged] = ()) -> dict[str, tuple[Group, ...]]:
+_AT_THE_VENUE = (OrderRole.STOP, OrderRole.TARGET)
+
+
+def exit_reasons(tables: RunTables) -> dict[str, str]:
+    """Return why each trade was closed, by trade id: the name of the decision that closed it, or its stop or target."""
+    names = {decision.decision_id: decision.proposal.name for decision in tables.decisions}
+    by_order = {order.client_order_id: names.get(order.decision_id or "") for order in tables.orders}
+    closing = {(fill.instrument.symbol, fill.ts, fill.role): by_order.get(fill.client_order_id) for fill in tables.fills}
+    found = {}
+    for trade in tables.trades:
+        role = trade.exit_role
+        name = None if role in _AT_THE_VENUE else closing.get((trade.instrument.symbol, trade.exit_ns, role))
+        found[trade.trade_id] = name or role.value
+    return found
+
+
+def breakdowns(
+    trades: Sequence[Trade],
+    zone: str,
+    tier_changes: Sequence[TierChanged] = (),
+    exits: Mapping[str, str] | None = None,
+) -> dict[str, tuple[Group, ...]]:
     """Return all breakdowns by name: pattern, regime, hour, weekday, month, tier, exit, side and symbol.
 
-    Times are of entry, in `zone`.
+    Times are of entry, in `zone`. `exits` says why each trade was closed (see `exit_reasons`); without, it is the order's role.
     """
     info = ZoneInfo(zone)
     local = {trade.entry_ns: datetime.fromtimestamp(trade.entry_ns // NS_PER_SECOND, tz=info) for trade in trades}
@@ -105,7 +131,7 @@ def breakdowns(trades: Sequence[Trade], zone: str, tier_changes: Sequence[TierCh
         "weekday": tuple(_renamed(group, WEEKDAYS[int(group.key)]) for group in weekday),
         "month": group_by(trades, lambda trade: f"{local[trade.entry_ns]:%Y-%m}"),
         "tier": group_by(trades, tier),
-        "exit": group_by(trades, lambda trade: trade.exit_role.value),
+        "exit": group_by(trades, lambda trade: (exits or {}).get(trade.trade_id, trade.exit_role.value)),
         "side": group_by(trades, lambda trade: trade.side.value),
         "symbol": group_by(trades, lambda trade: trade.instrument.root),
     }

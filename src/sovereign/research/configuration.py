@@ -27,6 +27,12 @@ class MetricsConfig(Configuration):
         multiple_of=2,
         description="Blocks of time in the probability of overfitting (Bailey, Borwein, Lopez de Prado and Zhu 2017: 16).",
     )
+    reliability_bins: int = Field(
+        default=10,
+        ge=2,
+        le=100,
+        description="Bins of the table of how often a strategy was right for how sure it was, count; own choice, deciles.",
+    )
     bootstrap_seed: int = Field(default=20_140_731, description="Seed of the bootstrap, so that a report repeats exactly.")
 
 

@@ -190,10 +190,10 @@ def replace_future(trades: Trades, cut: int, rng: np.random.Generator) -> Trades
     )
 
 
-def events_of(recipe: Recipe, feed: Feed) -> list[Event]:
+def events_of(recipe: Recipe, feed: Feed, on_session: Callable[[Session], Any] | None = None) -> list[Event]:
     """Return what a run says, rows and session ends apart, which stand at a session's close whatever they tell of."""
     events: list[Event] = []
-    run_backtest(recipe, feed, lanes=(main_lane(recipe.execution),), sinks=(events.append,))
+    run_backtest(recipe, feed, lanes=(main_lane(recipe.execution),), sinks=(events.append,), on_session=on_session)
     return [e for e in events if not isinstance(e, RowsClosed | SessionEnded)]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.research.breakdown import Group
 from sovereign.research.metrics import EquityCurve
+from sovereign.research.reliability import Reliability
 from sovereign.research.result import BAND_LANES, COST_LANES, RunResult
 
 Figure = dict[str, Any]
@@ -244,5 +245,53 @@ def refusal_figure(refused: Mapping[str, int]) -> Figure:
             "bargap": 0.3,
             "xaxis": {"tickformat": ","},
             "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
+        },
+    }
+
+
+def reliability_figure(measures: Sequence[Reliability]) -> Figure:
+    """Share of right forecasts by how sure they were, with intervals; measures against the market alone."""
+    first = measures[0].outcome
+    shown = [one for one in measures if one.outcome == first]
+    colors = ("main", "good", "soft")
+    data: list[Figure] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "as sure as right",
+            "x": [0, 1],
+            "y": [0, 1],
+            "line": {"color": "soft", "width": 1, "dash": "dot"},
+            "hoverinfo": "skip",
+        }
+    ]
+    for n, one in enumerate(shown):
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": escape(one.measure.replace("_", " ")),
+                "x": [round(some.mean, 4) for some in one.bins],
+                "y": [round(some.share, 4) for some in one.bins],
+                "error_y": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [round(some.high - some.share, 4) for some in one.bins],
+                    "arrayminus": [round(some.share - some.low, 4) for some in one.bins],
+                    "thickness": 1,
+                },
+                "line": {"color": colors[n % len(colors)], "width": 1.6},
+                "marker": {"color": colors[n % len(colors)], "size": 6},
+                "customdata": [f"{some.right:,} of {some.cases:,}" for some in one.bins],
+                "hovertemplate": "sure %{x:.3f}, right %{y:.1%}<br>%{customdata}<extra></extra>",
+            }
+        )
+    return {
+        "data": data,
+        "layout": {
+            "height": 360,
+            "xaxis": {"title": {"text": "how sure"}, "range": [0, 1]},
+            "yaxis": {"title": {"text": "share of right ones"}, "tickformat": ".0%"},
+            "legend": {"orientation": "h", "y": 1.12},
         },
     }

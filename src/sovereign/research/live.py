@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from sovereign.core.columns import Trades
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import SignalStream, Sink, Strategy
+from sovereign.core.port import Block, EvidenceListener, SignalStream, Sink, Strategy
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
-from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
+from sovereign.engine.inputs import EvidenceReceived, SessionOpened, Slice, read_inputs
 from sovereign.execution.account import Account
 from sovereign.execution.broker import Broker, OrderJournal
 from sovereign.execution.executor import Executor
@@ -55,22 +56,55 @@ def live_engine(
     )
 
 
-def warmed_stream(strategy: Strategy, earlier: Sequence[Path], instrument: Instrument) -> SignalStream:
-    """Return an instrument's signals as the recorded sessions before have left them, oldest first.
+class EarlierBars(Protocol):
+    """Recorded sessions before the first one that was traded: `feeds.bars.BarFeed`."""
+
+    def sessions(self) -> Iterator[Session]:
+        """Yield the sessions, in order."""
+        ...
+
+    def blocks_of(self, symbol: str, session: Session) -> Iterator[Block]:
+        """Yield a symbol's blocks of a session; none when it has no data on that date."""
+        ...
+
+
+def warmed_stream(
+    strategy: Strategy, earlier: Sequence[Path], instrument: Instrument, *, bars: EarlierBars | None = None
+) -> SignalStream:
+    """Return an instrument's signals as the sessions before have left them, what scouts saw then included.
+
+    Each instrument is warmed up by itself.
+
+    Parameters
+    ----------
+    earlier : recordings of sessions, oldest first. bars : what comes before them.
 
     Raises
     ------
     CorruptFileError : one of the recordings cannot be read.
     """
     stream = strategy.signal_stream(instrument)
+    for session in () if bars is None else bars.sessions():
+        blocks = [] if bars is None else list(bars.blocks_of(instrument.symbol, session))
+        if blocks:
+            stream.start_session(session)
+        for block in blocks:
+            stream.advance(block.trades, block.until_ns)
+    listener = strategy if isinstance(strategy, EvidenceListener) else None
     for path in earlier:
-        session: Session | None = None
-        for item in read_inputs(read_recording(path)):
-            if isinstance(item, SessionOpened):
-                session = item.session
-                stream.start_session(session)
-            elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                stream.advance(item.trades, item.until_ns)
-        if session is not None:
-            stream.advance(Trades.empty(), session.close_ns)
+        _play(path, instrument.symbol, stream, listener)
     return stream
+
+
+def _play(path: Path, symbol: str, stream: SignalStream, listener: EvidenceListener | None) -> None:
+    session: Session | None = None
+    for item in read_inputs(read_recording(path)):
+        if isinstance(item, SessionOpened):
+            session = item.session
+            stream.start_session(session)
+        elif isinstance(item, Slice) and item.symbol == symbol:
+            stream.advance(item.trades, item.until_ns)
+        elif isinstance(item, EvidenceReceived) and listener is not None:
+            listener.on_evidence(item.ts, item.snapshots, item.readings)
+    if session is not None:
+        stream.advance(Trades.empty(), session.close_ns)

@@ -25,6 +25,7 @@ from sovereign.research.figures import (
     lane_figure,
     month_figure,
     refusal_figure,
+    reliability_figure,
 )
 from sovereign.research.metrics import Metric, equity_curve
 from sovereign.research.page_assets import SCRIPT, STYLE
@@ -50,13 +51,13 @@ LANE_TITLES = {
     "cost_x3": "realistic fills, costs x3",
 }
 GROUP_TITLES = {
-    "pattern": "By pattern",
+    "pattern": "By pattern or verdict",
     "regime": "By regime",
     "hour": "By hour of entry",
     "weekday": "By weekday",
     "month": "By month",
     "tier": "By account tier",
-    "exit": "By exit",
+    "exit": "By reason of exit",
     "side": "By direction",
     "symbol": "By symbol",
 }
@@ -209,6 +210,50 @@ def _groups(name: str, groups: Sequence[Group]) -> str:
     return f'<section class="panel"><h2>{escape(GROUP_TITLES.get(name, name))}</h2>{figure}{detail}</section>'
 
 
+def _reliability(run: RunResult) -> Iterable[str]:
+    heads = (
+        ("from", True),
+        ("to", True),
+        ("mean", True),
+        ("cases", True),
+        ("days", True),
+        ("right", True),
+        ("interval", True),
+    )
+    for one in run.reliability:
+        rows = [
+            (
+                f"{some.lowest:.3f}",
+                "" if some.is_limit else f"{some.highest:.3f}",
+                f"{some.mean:.3f}",
+                f"{some.cases:,}",
+                f"{some.clusters:,}",
+                f"{some.share:.1%}",
+                f"{some.low:.1%} to {some.high:.1%}",
+            )
+            for some in (*one.bins, *one.limits)
+        ]
+        title = f"{one.measure.replace('_', ' ')}: {one.outcome} in {one.average:.1%} of {one.cases:,} cases"
+        note = (
+            f"Taken for a probability its mean squared error is {one.brier:.4f}; saying {one.average:.1%} each time makes "
+            f"{one.plain_brier:.4f}."
+        )
+        yield f'<h3>{escape(title)}</h3>{_table(heads, rows)}<p class="dim small">{escape(note)}</p>'
+
+
+def _ablation(run: RunResult) -> str:
+    heads = (("variant", False), ("trades", True), ("won", True), ("net", True), ("a day against the whole", True), ("", False))
+    rows = []
+    for one in run.ablation:
+        won = f"{one.wins / one.trades:.0%}" if one.trades else "n/a"
+        is_whole = one.difference != one.difference
+        against = "" if is_whole else f"{one.difference:+,.2f} ({one.low:+,.2f} to {one.high:+,.2f})"
+        mark = "" if is_whole else "clear" if one.is_clear else "chance"
+        rows.append((escape(one.name), f"{one.trades:,}", won, _signed(one.net), against, mark))
+    return _table(heads, rows)
+
+
+RELIABILITY = '<div id="reliability"></div>'
 NUMERIC = ' class="n"'
 TRADE_COLUMNS: tuple[tuple[str, str], ...] = (
     ("entry", "text"),
@@ -322,6 +367,8 @@ def _figures(run: RunResult, groups: Mapping[str, Sequence[Group]]) -> dict[str,
     if run.trades:
         figures["excursion"] = excursion_figure(run)
         figures["histogram"] = histogram_figure(run)
+    if run.reliability:
+        figures["reliability"] = reliability_figure(run.reliability)
     if run.tables.refused:
         figures["refused"] = refusal_figure(run.tables.refused)
     figures.update({f"group-{name}": group_figure(some) for name, some in groups.items() if some})
@@ -337,6 +384,18 @@ def _sections(run: RunResult, metrics: Mapping[str, Metric], groups: Mapping[str
     yield _panel("Sessions", '<div id="daily"></div>')
     yield _panel("Months", '<div id="months"></div>')
     yield f'<div class="grid">{"".join(_groups(name, some) for name, some in groups.items())}</div>'
+    if run.reliability:
+        note = (
+            "Bins of about equal number, then all cases from a limit of the rule on. Cases of one day hang together; the "
+            "intervals count days as what is independent."
+        )
+        yield _panel("How sure it was, and how often it was right", RELIABILITY + "".join(_reliability(run)), note)
+    if run.ablation:
+        note = (
+            f"Mean daily profit of each variant less that of the whole, with a bootstrap interval of blocks of days. Each "
+            f"interval stands alone: of {len(run.ablation) - 1} comparisons of equals, one in twenty would look clear."
+        )
+        yield _panel("What each part is worth", _ablation(run), note)
     if run.trades:
         scatter = _panel("Worst and best excursion", '<div id="excursion"></div>')
         histogram = _panel("Net per trade", '<div id="histogram"></div>')

@@ -207,6 +207,7 @@ def portfolio_future_test(
     market: PortfolioMarketConfig,
     *,
     seed: int | None = None,
+    on_session: Callable[[Session], Any] | None = None,
 ) -> FutureResult:
     """Replace everything after random moments, on every symbol and in all later sessions; what was said before must stay."""
     number = config.null_seed if seed is None else seed
@@ -214,11 +215,17 @@ def portfolio_future_test(
     recipe = for_invented_market(replace(recipe, risk=recipe.risk.no_fresher_than(market.step_seconds)))
     sessions = list(feed.sessions())
     tapes = [{block.symbol: block.trades for block in feed.blocks(session)} for session in sessions]
-    return future_test_of(recipe, sessions, tapes, cuts=config.future_cuts, seed=number)
+    return future_test_of(recipe, sessions, tapes, cuts=config.future_cuts, seed=number, on_session=on_session)
 
 
 def future_test_of(
-    recipe: Recipe, sessions: Sequence[Session], tapes: Sequence[Tapes], *, cuts: int, seed: int
+    recipe: Recipe,
+    sessions: Sequence[Session],
+    tapes: Sequence[Tapes],
+    *,
+    cuts: int,
+    seed: int,
+    on_session: Callable[[Session], Any] | None = None,
 ) -> FutureResult:
     """Make the look-ahead test on given sessions of several symbols.
 
@@ -226,14 +233,16 @@ def future_test_of(
     in the second half of the sessions, where a strategy has had time to warm up.
     """
     rng = np.random.default_rng(seed)
-    whole = events_of(recipe, GivenSessions(sessions, tapes))
+    whole = events_of(recipe, GivenSessions(sessions, tapes), on_session)
     decisions = sum(1 for event in whole if type(event).__name__ == "DecisionMade")
     compared, difference = 0, ""
     for _ in range(cuts):
         number = int(rng.integers(len(sessions) // 2, len(sessions)))
         moments = np.unique(np.concatenate([trades.ts for trades in tapes[number].values()]))
         known = int(moments[int(rng.integers(len(moments) // 10, max(len(moments) // 10 + 1, len(moments) - 1)))])
-        other = events_of(recipe, GivenSessions(sessions, [*tapes[:number], *_other_future(tapes[number:], known, rng)]))
+        other = events_of(
+            recipe, GivenSessions(sessions, [*tapes[:number], *_other_future(tapes[number:], known, rng)]), on_session
+        )
         same, found = compare_events(whole, other, known)
         compared += same
         difference = difference or (found and f"cut at {known} ns, {found}")

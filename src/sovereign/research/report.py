@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any
 
 from sovereign.core.decision import Approved, Refused
 from sovereign.core.session import NS_PER_SECOND
-from sovereign.research.breakdown import Group, breakdowns
+from sovereign.research.breakdown import Group, breakdowns, exit_reasons
 from sovereign.research.configuration import MetricsConfig
 from sovereign.research.metrics import Metric, compute_metrics, daily_returns, equity_curve
 from sovereign.research.page import render_page
@@ -34,7 +35,7 @@ def summarize(
 ) -> dict[str, Any]:
     """Return the JSON-ready summary of a run, as written to `summary.json` and kept in the run ledger."""
     metrics = metrics or compute_metrics(run, config)
-    groups = breakdowns(run.trades, run.zone, run.tables.tier_changes)
+    groups = breakdowns(run.trades, run.zone, run.tables.tier_changes, exit_reasons(run.tables))
     return {
         "run_id": run.run_id,
         "strategy": run.strategy,
@@ -54,6 +55,8 @@ def summarize(
         "evidence": run.evidence.to_plain() if run.evidence else None,
         "refused": dict(run.tables.refused),
         "breakdowns": {name: [group.to_plain() for group in some] for name, some in groups.items()},
+        "reliability": [one.to_plain() for one in run.reliability],
+        "ablation": [one.to_plain() for one in run.ablation],
         "assumptions": list(run.assumptions),
     }
 
@@ -67,7 +70,7 @@ def write_report(run: RunResult, out_dir: Path | str, metrics: Mapping[str, Metr
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     metrics = metrics or compute_metrics(run)
-    groups: dict[str, tuple[Group, ...]] = breakdowns(run.trades, run.zone, run.tables.tier_changes)
+    groups: dict[str, tuple[Group, ...]] = breakdowns(run.trades, run.zone, run.tables.tier_changes, exit_reasons(run.tables))
     html = folder / "report.html"
     html.write_text(render_page(run, metrics, groups), encoding="utf-8")
     summary = folder / "summary.json"
@@ -102,6 +105,10 @@ def _tables(run: RunResult) -> Iterable[tuple[str, tuple[str, ...], Iterable[Seq
     yield "decisions", _DECISIONS, _decision_rows(run)
     yield "equity", ("ts", "utc", "equity", "underwater_frac"), _equity_rows(run)
     yield "daily", _DAILY, _daily_rows(run)
+    if run.reliability:
+        yield "reliability", _RELIABILITY, _reliability_rows(run)
+    if run.ablation:
+        yield "ablation", _ABLATION, _ablation_rows(run)
 
 
 _TRADES = (
@@ -293,3 +300,36 @@ def _daily_rows(run: RunResult) -> Iterable[Sequence[Any]]:
         balances = (session.start_balance, session.end_balance)
         equity = (session.start_equity, session.end_equity)
         yield session.trade_date.isoformat(), *balances, net, f"{value:.8f}", session.ticks, *equity
+
+
+_RELIABILITY = (
+    "measure",
+    "outcome",
+    "is_limit",
+    "lowest",
+    "highest",
+    "mean",
+    "cases",
+    "clusters",
+    "right",
+    "share",
+    "share_low",
+    "share_high",
+)
+
+
+def _reliability_rows(run: RunResult) -> Iterable[Sequence[Any]]:
+    for one in run.reliability:
+        for some in (*one.bins, *one.limits):
+            edges = [f"{value:.6f}" for value in (some.lowest, some.highest, some.mean)]
+            shares = [f"{value:.6f}" for value in (some.share, some.low, some.high)]
+            yield one.measure, one.outcome, some.is_limit, *edges, some.cases, some.clusters, some.right, *shares
+
+
+_ABLATION = ("variant", "trades", "wins", "net", "days", "difference_a_day", "low", "high", "is_clear")
+
+
+def _ablation_rows(run: RunResult) -> Iterable[Sequence[Any]]:
+    for one in run.ablation:
+        against = ["" if math.isnan(value) else f"{value:.4f}" for value in (one.difference, one.low, one.high)]
+        yield one.name, one.trades, one.wins, one.net, one.days, *against, one.is_clear

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ from sovereign.core.event import (
 from sovereign.core.position import Fill, Trade
 from sovereign.core.session import Session
 from sovereign.research.card import EvidenceCard
+
+if TYPE_CHECKING:
+    from sovereign.research.ablation import VariantResult
+    from sovereign.research.reliability import Reliability
 
 BAND_LANES = ("optimistic", "realistic", "pessimistic")
 """Lane names of the fill bands; `realistic` is the main lane."""
@@ -269,6 +273,8 @@ class RunResult:
     trial_sharpes : daily (not annualized) Sharpe ratios of those trials, for the deflated Sharpe ratio.
     assumptions : sentences that the report prints: fill model, latency, fees, data.
     wall_seconds : how long the run took, or None.
+    reliability : how often the strategy was right for how sure it was, by measure; empty of one that forecasts nothing.
+    ablation : the whole strategy, then one variant without each of its parts; empty where that was not asked for.
     """
 
     run_id: str
@@ -293,6 +299,8 @@ class RunResult:
     trial_returns: tuple[Mapping[str, float], ...] = ()
     assumptions: tuple[str, ...] = ()
     wall_seconds: float | None = None
+    reliability: tuple[Reliability, ...] = ()
+    ablation: tuple[VariantResult, ...] = ()
 
     @property
     def trades(self) -> tuple[Trade, ...]:

@@ -16,6 +16,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.port import Feed, SessionCalendar, Sink, Strategy
 from sovereign.core.session import Session
 from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig, SyntheticMarket
+from sovereign.research.ablation import VariantResult, compare_variants, variants_of
 from sovereign.research.assumption import assumption_check, softened
 from sovereign.research.backtest import Outcome, Passage, Recipe, charged_instrument, run_backtest
 from sovereign.research.card import EvidenceCheck
@@ -32,6 +33,7 @@ from sovereign.research.evidence import (
 from sovereign.research.evidence_card import build_card
 from sovereign.research.metrics import compute_metrics, daily_sharpe
 from sovereign.research.portfolio import null_symbols, portfolio_future_test, portfolio_null_test
+from sovereign.research.reliability import ForecastCollector
 from sovereign.research.report import ReportPaths, summarize, write_report
 from sovereign.research.result import RunResult
 from sovereign.store.bulk import CheckColumn, DecisionColumns
@@ -40,6 +42,13 @@ from sovereign.store.store import Store
 from sovereign.strategies import load_strategy, market_of
 
 _SESSIONS_A_WRITE = 16
+
+OnStep = Callable[[str, int], Callable[[], Any]]
+
+
+def ignore_step(_what: str, _sessions: int) -> Callable[[], Any]:
+    """Show nobody what a run does when it has traded."""
+    return bool
 
 
 @cache
@@ -65,6 +74,7 @@ class Plan:
     calendar, instruments : market of the run, benchmarks first; also used for the null and the look-ahead test.
     symbols : what is traded. portfolio_market : the driftless market of a strategy that trades several symbols.
     is_tested : make the null and the look-ahead test; without them the card says "not run".
+    is_ablated : run the strategy without each of its parts as well, for the report.
     warm_up : earlier sessions that signals see first and nobody trades; `data_hash` must tell of them.
     feed_notes : asked after the run, what the feed has to say about its data: what it left out, and why.
     account : whose money it is, where the run is one that others watch and command; None: nobody's.
@@ -85,6 +95,7 @@ class Plan:
     metrics: MetricsConfig
     portfolio_market: PortfolioMarketConfig = field(default_factory=PortfolioMarketConfig)
     is_tested: bool = True
+    is_ablated: bool = False
     warm_up: Feed | None = None
     feed_notes: Callable[[], Sequence[str]] = tuple
     account: str | None = None
@@ -158,6 +169,7 @@ class Recording:
         self.run_id = store.begin_run(self.record)
         # A backtest is fast and can be run again: some sessions share a transaction. What is watched is written as it goes.
         together = _SESSIONS_A_WRITE if plan.kind == "backtest" else 1
+        self.forecasts = ForecastCollector(strategy)
         self.sink = store.sink(self.run_id, partial(refused_columns, strategy), sessions_a_write=together)
 
     def abandon(self, reason: str) -> None:
@@ -165,7 +177,13 @@ class Recording:
         self.sink.close()
         self._store.finish_run(self.run_id, finished_ns=self._now_ns(), summary={"error": reason}, status="failed")
 
-    def finish(self, outcome: Outcome, folder: Path, further: Sequence[EvidenceCheck] = ()) -> Finished:
+    def finish(
+        self,
+        outcome: Outcome,
+        folder: Path,
+        further: Sequence[EvidenceCheck] = (),
+        ablation: Sequence[VariantResult] = (),
+    ) -> Finished:
         """Close the ledger entry, make the evidence card, write the report."""
         plan = self.plan
         self.sink.close()
@@ -193,6 +211,8 @@ class Recording:
             trial_returns=trials.returns,
             assumptions=_assumptions(plan, outcome),
             wall_seconds=(finished_ns - self.started_ns) / 1e9,
+            reliability=self.forecasts.tables(outcome.tables, plan.metrics),
+            ablation=tuple(ablation),
         )
         metrics = compute_metrics(result, plan.metrics)
         execution = plan.recipe.execution
@@ -221,6 +241,7 @@ def run_recorded(
     on_session: Callable[[Session], Any] | None = None,
     on_block: Callable[[Passage], Any] | None = None,
     on_start: Callable[[str], Any] | None = None,
+    on_step: OnStep = ignore_step,
 ) -> Finished:
     """Run a plan from ledger to report; a run that fails or is interrupted stays in the ledger as failed.
 
@@ -228,6 +249,7 @@ def run_recorded(
     ----------
     sinks, on_session, on_block : see `run_backtest`.
     on_start : told the run's id before anything is traded.
+    on_step : told what comes after the run itself and in how many sessions; returns what is called after each of them.
     """
     recording = Recording(plan, store, now_ns)
     try:
@@ -236,13 +258,14 @@ def run_recorded(
         outcome = run_backtest(
             plan.recipe,
             plan.feed,
-            sinks=(recording.sink, *sinks),
+            sinks=(recording.sink, recording.forecasts, *sinks),
             on_session=on_session,
             on_block=on_block,
             warm_up=plan.warm_up,
         )
-        further = strategy_tests(plan, store, now_ns) if plan.is_tested else ()
-        return recording.finish(outcome, folder, further)
+        further = strategy_tests(plan, store, now_ns, on_step) if plan.is_tested else ()
+        ablation = _ablation(plan, on_step) if plan.is_ablated else ()
+        return recording.finish(outcome, folder, further, ablation)
     except KeyboardInterrupt:
         recording.abandon("interrupted")
         raise
@@ -251,8 +274,19 @@ def run_recorded(
         raise
 
 
-def strategy_tests(plan: Plan, store: Store, now_ns: Callable[[], int]) -> tuple[EvidenceCheck, ...]:
-    """Make the null and the look-ahead test of a plan's strategy on the synthetic market.
+def _ablation(plan: Plan, on_step: OnStep) -> Sequence[VariantResult]:
+    recipe = plan.recipe
+    variants = variants_of(recipe.strategy, recipe.strategy_config)
+    is_apart = bool(getattr(load_strategy(recipe.strategy, recipe.strategy_config), "parts_change_signals", False))
+    sessions = sum(1 for _ in plan.feed.sessions()) * (len(variants) if is_apart else 1)
+    advance = on_step(f"{recipe.strategy} in {len(variants)} variants", sessions)
+    return compare_variants(recipe, plan.feed, variants, plan.metrics, on_session=lambda _: advance(), warm_up=plan.warm_up)
+
+
+def strategy_tests(
+    plan: Plan, store: Store, now_ns: Callable[[], int], on_step: OnStep = ignore_step
+) -> tuple[EvidenceCheck, ...]:
+    """Make the null and the look-ahead test of a plan's strategy on the synthetic market; see `run_recorded` for `on_step`.
 
     They depend on code, settings and seed alone, so a result in the store that was made from the same is used again.
     """
@@ -261,14 +295,15 @@ def strategy_tests(plan: Plan, store: Store, now_ns: Callable[[], int]) -> tuple
         null, future = NullResult(**kept["null"]), FutureResult(**kept["future"])
         return tuple(strategy_checks(null, future, plan.evidence.null_min_trades))
     tests = portfolio_tests if market_of(plan.recipe.strategy) == "portfolio" else _futures_tests
-    null, future = tests(plan)
+    null, future = tests(plan, on_step)
     store.keep_test(key, now_ns(), {"null": asdict(null), "future": asdict(future)})
     return tuple(strategy_checks(null, future, plan.evidence.null_min_trades))
 
 
-def _futures_tests(plan: Plan) -> tuple[NullResult, FutureResult]:
+def _futures_tests(plan: Plan, on_step: OnStep) -> tuple[NullResult, FutureResult]:
     config, instrument = plan.evidence, plan.instruments[0]
     session = next(day_sessions(plan.calendar, TEST_START))
+    advance = on_step("null test, driftless sessions", config.null_sessions)
     null = null_test(
         plan.recipe,
         instrument,
@@ -278,18 +313,23 @@ def _futures_tests(plan: Plan) -> tuple[NullResult, FutureResult]:
         seed=config.null_seed,
         start=TEST_START,
         max_t=config.null_max_t,
+        on_session=lambda _: advance(),
     )
     market = SyntheticMarket(SyntheticConfig(ticks_per_session=config.future_ticks), config.null_seed)
     trades = market.session_trades(instrument, session)
     return null, future_test(plan.recipe, instrument, session, trades, cuts=config.future_cuts, seed=config.null_seed)
 
 
-def portfolio_tests(plan: Plan) -> tuple[NullResult, FutureResult]:
-    """Make the null and the look-ahead test on the driftless market of several symbols."""
+def portfolio_tests(plan: Plan, on_step: OnStep = ignore_step) -> tuple[NullResult, FutureResult]:
+    """Make the null and the look-ahead test on the driftless market of several symbols; see `run_recorded` for `on_step`."""
     config = plan.evidence
     symbols = null_symbols(plan.recipe, config.null_symbols)
-    null = portfolio_null_test(plan.recipe, plan.calendar, symbols, config, plan.portfolio_market)
-    return null, portfolio_future_test(plan.recipe, plan.calendar, symbols, config, plan.portfolio_market)
+    market = plan.portfolio_market
+    tick = on_step("null test, driftless sessions", config.null_sessions)
+    null = portfolio_null_test(plan.recipe, plan.calendar, symbols, config, market, on_session=lambda _: tick())
+    tick = on_step("look-ahead test, sessions", config.future_sessions * (config.future_cuts + 1))
+    future = portfolio_future_test(plan.recipe, plan.calendar, symbols, config, market, on_session=lambda _: tick())
+    return null, future
 
 
 def _test_key(plan: Plan) -> str:

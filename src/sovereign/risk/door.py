@@ -134,6 +134,11 @@ class OneDoor:
         """Profit and loss of the trades closed in this session, after fees."""
         return self._memory.realized
 
+    @property
+    def follows_equity(self) -> bool:
+        """Whether a limit moves with equity itself and not with its highest alone: after a drawdown was cleared."""
+        return self._memory.mark is not None
+
     def traded_symbol(self, tape: str) -> str:
         """Return the symbol that is traded on a tape now."""
         return self._traded_on(tape).symbol

@@ -7,8 +7,12 @@ violators: Barlow, Bartholomew, Bremner and Brunk, 1972). Only outcomes that wer
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +42,20 @@ class CalibrationConfig(Configuration):
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecasts:
+    """What a session's rows of one symbol forecast, for those who hold it against what came.
+
+    `direction` (n,) is -1 or +1, `price` (n,) ticks when it was said, `last` the session's last price (ticks); `measures` say
+    by name how sure each was, (n,) 0..1, NaN unknown.
+    """
+
+    direction: NDArray[np.int8]
+    price: NDArray[np.int64]
+    last: int
+    measures: Mapping[str, Float64]
+
+
 def isotonic(values: Float64, weights: Float64) -> Float64:
     """Return the non-decreasing values nearest to `values` in weighted least squares; NaN is not allowed."""
     blocks: list[list[float]] = []
@@ -59,6 +77,11 @@ class Outcomes:
         self._counts: dict[date, NDArray[np.int64]] = {}
         self._waiting: dict[str, deque[tuple[int, float, float]]] = {}
         self._seen: dict[str, int] = {}
+        self._days: list[date] = []  # of `_counts`, in order
+        # The sum of the days from the first to the last, which follows the sessions.
+        self._first: date | None = None
+        self._last: date | None = None
+        self._total: NDArray[np.int64] = np.zeros((config.bands, 2), np.int64)
         self._version = 0
         self._answer: tuple[date, int, Float64] | None = None
 
@@ -67,31 +90,54 @@ class Outcomes:
     ) -> None:
         """Take a completed session of a symbol: convictions (-1..1) with the price at each, and the session's last close."""
         self._version += 1
-        counts = self._counts.setdefault(day, np.zeros((self._config.bands, 2), np.int64))
+        self._begin(day)
         if not is_daily:
-            for conviction, close in zip(convictions.tolist(), closes.tolist(), strict=True):
-                self._judge(counts, conviction, close, last)
+            self._count(day, convictions, closes, last)
             return
         waiting = self._waiting.setdefault(symbol, deque())
         number = self._seen[symbol] = self._seen.get(symbol, 0) + 1
         while waiting and waiting[0][0] + self._config.horizon_days <= number:
             _, conviction, close = waiting.popleft()
-            self._judge(counts, conviction, close, last)
+            self._count(day, np.array([conviction]), np.array([close]), last)
         waiting.extend((number, conviction, last) for conviction in convictions.tolist()[-1:])
 
-    def _judge(self, counts: NDArray[np.int64], conviction: float, close: float, last: float) -> None:
-        if last == close or conviction == 0.0:
+    def _count(self, day: date, convictions: Float64, closes: NDArray[Any], last: float) -> None:
+        bands = self._config.bands
+        is_judged = (closes != last) & (convictions != 0.0)
+        strength, is_right = np.abs(convictions), (last > closes) == (convictions > 0.0)
+        cell = 2 * np.minimum(bands - 1, (strength * bands).astype(np.int64)) + is_right
+        found = np.bincount(cell[is_judged], minlength=2 * bands).reshape(bands, 2)
+        self._counts[day] += found
+        if self._first is not None and self._last is not None and self._first <= day <= self._last:
+            self._total += found
+
+    def _begin(self, day: date) -> None:
+        if day in self._counts:
             return
-        band = min(self._config.bands - 1, int(abs(conviction) * self._config.bands))
-        counts[band, int((last > close) == (conviction > 0.0))] += 1
+        self._counts[day] = np.zeros((self._config.bands, 2), np.int64)
+        insort(self._days, day)
+        if self._first is not None and self._last is not None and self._first <= day <= self._last:
+            self._first = self._last = None  # among those that are added up, of which there are so many
 
     def counted(self, day: date) -> NDArray[np.int64]:
         """Return (bands, 2) wrong and right ones of the sessions before `day` that count."""
-        earlier = sorted(one for one in self._counts if one < day)[-self._config.window_days :]
-        total = np.zeros((self._config.bands, 2), np.int64)
-        for one in earlier:
-            total += self._counts[one]
-        return total
+        end = bisect_left(self._days, day)
+        begin = max(0, end - self._config.window_days)
+        if begin == end:
+            return np.zeros((self._config.bands, 2), np.int64)
+        first, last = self._days[begin], self._days[end - 1]
+        if self._first is None or self._last is None or not self._first <= first <= self._last <= last:
+            self._total = np.zeros((self._config.bands, 2), np.int64)
+            added, gone = self._days[begin:end], []
+        else:
+            added = self._days[bisect_right(self._days, self._last) : end]
+            gone = self._days[bisect_left(self._days, self._first) : begin]
+        for one in added:
+            self._total += self._counts[one]
+        for one in gone:
+            self._total -= self._counts[one]
+        self._first, self._last = first, last
+        return self._total.copy()
 
     def levels(self, day: date) -> Float64:
         """Return the probability of each band in a session; empty while too few cases are known."""

@@ -106,11 +106,15 @@ class TapeView(NamedTuple):
 
 
 class NewsView(NamedTuple):
-    """What the news scout read last: `ts` UTC ns; tones -1..1 of filings with headlines, and of posts; NaN unknown."""
+    """What the news scout read last: `ts` UTC ns; tones -1..1 of filings with headlines, and of posts; NaN unknown.
+
+    `probability` : that what is posted is real, 0..1; NaN unknown.
+    """
 
     ts: int
     tone: float
     post_tone: float
+    probability: float = float("nan")
 
 
 class Evidence(Protocol):
@@ -125,7 +129,7 @@ class Evidence(Protocol):
         ...
 
 
-class _Column:
+class Column:
     """Values that only grow, with room to spare."""
 
     def __init__(self, dtype: Any) -> None:
@@ -133,9 +137,10 @@ class _Column:
         self.count = 0
 
     def extend(self, values: Any) -> None:
+        """Add values."""
         end = self.count + len(values)
         if end > len(self._values):
-            larger = np.zeros(2 * end, self._values.dtype)
+            larger = np.zeros((2 * end, *self._values.shape[1:]), self._values.dtype)
             larger[: self.count] = self._values[: self.count]
             self._values = larger
         self._values[self.count : end] = values
@@ -143,6 +148,7 @@ class _Column:
 
     @property
     def values(self) -> NDArray[Any]:
+        """What was added so far, a view."""
         return self._values[: self.count]
 
 
@@ -150,8 +156,8 @@ class Track:
     """One benchmark: its bars by time, and the closes of its completed sessions by trade date."""
 
     def __init__(self) -> None:
-        self.known_at = _Column(np.int64)
-        self.close = _Column(np.float64)
+        self.known_at = Column(np.int64)
+        self.close = Column(np.float64)
         self.closes: dict[date, float] = {}
 
 
@@ -169,15 +175,41 @@ REGIME_READING = np.dtype(
 """A reading of the market: its state (`kernels.tug_of_war` codes), the latch, and what it was read from."""
 
 
+class MarketView(NamedTuple):
+    """The market as it was known at some times; fields as in `kernels.tug_of_war.ROW_FIELDS`."""
+
+    regime: NDArray[np.int8]
+    is_halted: NDArray[np.bool_]
+    can_enter: NDArray[np.bool_]
+    p_crisis: Float64
+    market_volatility: Float64
+    market_momentum: Float64
+
+
 class MarketBoard:
     """What the streams of one strategy share: benchmarks, regime, and what came of earlier convictions."""
 
     def __init__(self, benchmarks: tuple[str, ...], calibration: CalibrationConfig) -> None:
         self.benchmarks = benchmarks
         self.tracks = {symbol: Track() for symbol in benchmarks}
-        self.regimes = _Column(REGIME_READING)
+        self.regimes = Column(REGIME_READING)
         self.outcomes = Outcomes(calibration)
         self.evidence: Evidence | None = None
+        # What was asked last: shares that have bars at the same times ask the same, one after the other.
+        self._changes: dict[str, tuple[tuple[str, int, int, float], NDArray[np.int64], Float64]] = {}
+        self._market: tuple[tuple[Any, ...], NDArray[np.int64], MarketView] | None = None
+
+    def change(self, symbol: str, ts: NDArray[np.int64], since_ns: int, before: float) -> Float64:
+        """Return the log change from `before` to a benchmark's last close known at each time; NaN where `at` knows none.
+
+        Shares that have bars at the same times ask the same.
+        """
+        asked = (symbol, self.tracks[symbol].known_at.count, since_ns, before)
+        kept = self._changes.get(symbol)
+        if kept is None or kept[0] != asked or not np.array_equal(kept[1], ts):
+            found: Float64 = np.log(self.at(symbol, ts, since_ns) / before)
+            kept = self._changes[symbol] = (asked, ts, found)
+        return kept[2]
 
     def at(self, symbol: str, ts: NDArray[np.int64], since_ns: int) -> Float64:
         """Return a benchmark's last close known at each time, if it is of this session (`since_ns` on); NaN else."""
@@ -189,6 +221,46 @@ class MarketBoard:
         is_there[is_there] = known[index[is_there]] > since_ns
         found[is_there] = track.close.values[index[is_there]]
         return found
+
+    def market_at(self, ts: NDArray[np.int64], session: Session, previous: Session | None, market: MarketConfig) -> MarketView:
+        """Return the market as it was known at each time of a session; a stale or missing reading lets nothing in."""
+        asked = (self.regimes.count, session, previous, market)
+        if self._market is None or self._market[0] != asked or not np.array_equal(self._market[1], ts):
+            self._market = (asked, ts, self._market_at(ts, session, previous, market))
+        return self._market[2]
+
+    def _market_at(self, ts: NDArray[np.int64], session: Session, previous: Session | None, market: MarketConfig) -> MarketView:
+        from sovereign.kernels.tug_of_war import REGIME_CRISIS
+
+        readings = self.regimes.values
+        index = np.searchsorted(readings["known_at"], ts, side="right") - 1
+        is_there = index >= 0
+        seen = readings[np.maximum(index, 0)] if len(readings) else np.zeros(len(ts), REGIME_READING)
+        age = _age(seen["known_at"], ts, session, previous, market.bar_seconds)
+        is_fresh = is_there & (age < market.stale_bars) & seen["is_known"]
+        return MarketView(
+            regime=np.where(is_fresh, seen["state"], 0),
+            is_halted=is_there & seen["is_halted"],
+            can_enter=is_fresh & ~seen["is_halted"] & (seen["state"] != REGIME_CRISIS),
+            p_crisis=np.where(is_there, seen["p_crisis"], np.nan),
+            market_volatility=np.where(is_there, seen["volatility"], np.nan),
+            market_momentum=np.where(is_there, seen["momentum"], np.nan),
+        )
+
+
+def _age(
+    known: NDArray[np.int64], ts: NDArray[np.int64], session: Session, previous: Session | None, bar_seconds: int
+) -> Float64:
+    """Return the age of readings in bars of the regime, counted in trading time of this session and the one before."""
+    width = bar_seconds * NS_PER_SECOND
+    if bar_seconds >= _DAY_S:
+        width = session.regular_close_ns - session.regular_open_ns
+    age = np.where(known > session.open_ns, ts - known, np.inf)
+    if previous is not None:
+        night = np.maximum(previous.regular_close_ns - known, 0) + np.maximum(ts - session.regular_open_ns, 0)
+        age = np.where((known <= session.open_ns) & (known > previous.open_ns), night, age)
+    found: Float64 = age / width
+    return found
 
 
 class TugBarStream(BarStream):
@@ -236,7 +308,8 @@ class BenchmarkStream(TugBarStream):
         is_daily = self.service.is_daily
         sessions = 0 if is_daily else market.reading.history_sessions
         self._history = BarHistory(self.service.history_bars + 2, is_linked=is_daily, sessions=sessions)
-        self._regime_bars = BarBuilder(market.bar_seconds)
+        # Of the regular session alone: what trades before the open and after the close says nothing of a day's regime.
+        self._regime_bars = BarBuilder(market.bar_seconds, is_regular=True)
         self.is_halted = False
         self._calm = 0
 

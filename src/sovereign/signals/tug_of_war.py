@@ -7,7 +7,7 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 from collections import deque
-from itertools import pairwise
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session
 from sovereign.signals.bars import ROW_HEAD
-from sovereign.signals.tug_market import REGIME_READING, MarketBoard, MarketConfig, TugBarStream
+from sovereign.signals.tug_market import Column, MarketBoard, MarketConfig, MarketView, TugBarStream
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
@@ -141,6 +141,14 @@ class CrowdConfig(Configuration):
     min_tone: float = Setting(default=0.1, ge=0, le=1, description="Least tone of posts that is one. Source: own choice.")
 
 
+@cache
+def row_type() -> np.dtype[Any]:
+    """Return the type of a share's rows, one object for all streams."""
+    from sovereign.kernels.tug_of_war import ROW_FIELDS
+
+    return np.dtype(ROW_HEAD + ROW_FIELDS, align=True)
+
+
 class TugStream(TugBarStream):
     """One share that is traded.
 
@@ -168,9 +176,9 @@ class TugStream(TugBarStream):
         measure: Literal["raw", "rank", "probability"] = "rank",
     ) -> None:
         from sovereign.kernels.indicator import RSI_STATE, step_rsi
-        from sovereign.kernels.tug_of_war import DAY, ROW_FIELDS, SETTING
+        from sovereign.kernels.tug_of_war import DAY, SETTING
 
-        self.row_dtype = np.dtype(ROW_HEAD + ROW_FIELDS, align=True)
+        self.row_dtype = row_type()
         super().__init__(instrument, seconds, board)
         self._institution, self._crowd, self._market = institution, crowd, market
         self._reading = market.reading
@@ -186,8 +194,12 @@ class TugStream(TugBarStream):
         self._setting["measure"] = ("raw", "rank", "probability").index(measure)
         self._cycle_ns = cycle_minutes * NS_PER_MINUTE
         self._min_ranked = min_rank_rows
-        self._convictions: deque[float] = deque(maxlen=rank_rows)
+        self._rank_rows = rank_rows
+        self._convictions = Column(np.float64)
         self._volumes: deque[NDArray[np.float64]] = deque(maxlen=crowd.volume_days)
+        self._volume_sum: Float64 | None = None  # of all of `_volumes`, where they are equally long
+        self._changes = Column(np.dtype((np.float64, 3)))  # of the share and both benchmarks, a pair of days a row
+        self._unpaired: list[int] = []  # rows of `_changes` for which a benchmark's close was not known
         self._residuals: deque[float] = deque(maxlen=max(institution.alpha.volatility_days, institution.alpha.mean_days))
         self._previous: Session | None = None
         self._is_prepared = False
@@ -216,9 +228,10 @@ class TugStream(TugBarStream):
             return
         if not self._is_prepared:
             self._prepare(session)
-        self._place_market(rows, session)
+        known_at = np.ascontiguousarray(rows["known_at"])
+        self._place_market(rows, known_at, session)
         self._place_evidence(rows)
-        first, second = (self._benchmark_change(n, rows["known_at"], session) for n in (0, 1))
+        first, second = (self._benchmark_change(n, known_at, session) for n in (0, 1))
         read_bars(
             rows,
             self._rows[: self._count],
@@ -237,18 +250,29 @@ class TugStream(TugBarStream):
 
     def _close_day(self) -> None:
         rows = self.rows
-        looked = rows[rows["cycle"] & ~np.isnan(rows["conviction"])]
-        self._convictions.extend(np.abs(looked["conviction"]).tolist())
+        index = np.flatnonzero(rows["cycle"])
+        convictions = rows["conviction"][index]
+        is_known = ~np.isnan(convictions)
+        convictions, closes = convictions[is_known], rows["close"][index[is_known]]
+        self._convictions.extend(np.abs(convictions))
         self._board.outcomes.add(
-            self.instrument.symbol,
-            self.days[-1],
-            looked["conviction"],
-            looked["close"],
-            self._last_close,
-            is_daily=self._is_daily,
+            self.instrument.symbol, self.days[-1], convictions, closes, self._last_close, is_daily=self._is_daily
         )
-        self._volumes.append(np.maximum.accumulate(self._today))
+        self._add_volumes(np.maximum.accumulate(self._today))
         self._step_rsi(self._rsi, self._last_close, self._crowd.rsi_days)
+
+    def _add_volumes(self, volumes: Float64) -> None:
+        # Volumes are whole numbers, so that what is added and taken away again leaves no trace.
+        oldest = self._volumes[0] if len(self._volumes) == self._volumes.maxlen else None
+        self._volumes.append(volumes)
+        total = self._volume_sum
+        if total is None or len(total) != len(volumes) or (oldest is not None and len(oldest) != len(total)):
+            is_even = all(len(day) == len(volumes) for day in self._volumes)
+            self._volume_sum = np.sum(self._volumes, axis=0) if is_even else None
+            return
+        total += volumes
+        if oldest is not None:
+            total -= oldest
 
     # What completed sessions say of this one
 
@@ -268,7 +292,8 @@ class TugStream(TugBarStream):
         day["rsi_state"][0] = self._rsi
         self._today = np.zeros(slots)
         self._usual = self._usual_volume(slots)
-        self._ranked = np.sort(np.array(self._convictions)) if len(self._convictions) >= self._min_ranked else np.zeros(0)
+        ranked = self._convictions.values[-self._rank_rows :]
+        self._ranked = np.sort(ranked) if len(ranked) >= self._min_ranked else np.zeros(0)
         self._levels = self._board.outcomes.levels(session.trade_date)
         for name in ("momentum_deviation", "alpha_deviation", "residual_volatility"):
             day[name] = np.nan
@@ -279,6 +304,9 @@ class TugStream(TugBarStream):
             self._prepare_alpha()
 
     def _usual_volume(self, slots: int) -> Float64:
+        total = self._volume_sum
+        if total is not None and len(total) == slots and len(self._volumes) >= self._crowd.min_volume_days:
+            return total / len(self._volumes)
         known = [day for day in self._volumes if len(day) >= slots]
         if len(known) < self._crowd.min_volume_days:
             return np.full(slots, np.nan)
@@ -313,23 +341,19 @@ class TugStream(TugBarStream):
         own, board = self._institution.alpha, self._board
         if len(board.benchmarks) < 2:
             return
-        one, two = (board.tracks[symbol].closes for symbol in board.benchmarks[:2])
-        pairs = list(zip(self.days, self.day_closes, strict=True))[-own.window_days - 1 :]
-        # Aligned by date: a change counts when share and benchmarks have both of its ends.
-        changes = [
-            (day, np.log(close / last), np.log(one[day] / one[before]), np.log(two[day] / two[before]))
-            for (before, last), (day, close) in pairwise(pairs)
-            if before in one and day in one and before in two and day in two
-        ]
-        if changes and changes[-1][0] == self.days[-1] and not np.isnan(self.coefficients).any():
+        changes = self._paired(own.window_days)
+        is_paired = ~np.isnan(changes[:, 1])
+        if len(changes) and is_paired[-1] and not np.isnan(self.coefficients).any():
             # The last day's residual, by the coefficients that were known before it.
-            _, own_change, first, second = changes[-1]
+            own_change, first, second = changes[-1].tolist()
             self._residuals.append(float(own_change - self.coefficients @ np.array([1.0, first, second])))
         self.coefficients = np.full(3, np.nan)
+        changes = changes[is_paired]
         if len(changes) < own.min_days:
             return
-        y = np.array([change[1] for change in changes])
-        x = np.stack([np.full(len(y), 0.01), [c[2] for c in changes], [c[3] for c in changes]], axis=1)
+        y = changes[:, 0].copy()
+        x = changes  # a copy already
+        x[:, 0] = 0.01
         beta, inverse = np.zeros(3), np.zeros((3, 3))
         left = least_squares(x, y, beta, inverse)
         if np.isnan(left):
@@ -347,6 +371,29 @@ class TugStream(TugBarStream):
         day["alpha_days"] = own.mean_days
         day["alpha_deviation"] = float(np.sqrt(left / (len(y) - 3)))
 
+    def _paired(self, window: int) -> Float64:
+        """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known.
+
+        Aligned by date: a change counts when share and benchmarks have both of its ends.
+        """
+        days, closes, found = self.days, self.day_closes, self._changes
+        one, two = (self._board.tracks[symbol].closes for symbol in self._board.benchmarks[:2])
+        missing = list(range(found.count, len(days) - 1))
+        if missing:
+            found.extend(np.full((len(missing), 3), np.nan))
+        wanted, self._unpaired = [*self._unpaired, *missing], []
+        for n in wanted:
+            before, day = days[n], days[n + 1]
+            if before in one and day in one and before in two and day in two:
+                found.values[n] = (
+                    np.log(closes[n + 1] / closes[n]),
+                    np.log(one[day] / one[before]),
+                    np.log(two[day] / two[before]),
+                )
+            elif n >= len(days) - 1 - window:
+                self._unpaired.append(n)
+        return found.values[-window:]
+
     # What others know at a bar's time
 
     def _benchmark_change(self, number: int, ts: NDArray[np.int64], session: Session) -> Float64:
@@ -355,42 +402,19 @@ class TugStream(TugBarStream):
             return np.full(len(ts), np.nan)
         symbol = board.benchmarks[number]
         before = board.tracks[symbol].closes.get(self.days[-1], np.nan)
-        found: Float64 = np.log(board.at(symbol, ts, session.regular_open_ns) / before)
-        return found
+        return board.change(symbol, ts, session.regular_open_ns, before)
 
-    def _place_market(self, rows: NDArray[Any], session: Session) -> None:
-        from sovereign.kernels.tug_of_war import REGIME_CRISIS, REGIME_TREND
+    def _place_market(self, rows: NDArray[Any], ts: NDArray[np.int64], session: Session) -> None:
+        from sovereign.kernels.tug_of_war import REGIME_TREND
 
         if "regime" in self._without:
             rows["regime"], rows["can_enter"] = REGIME_TREND, True
-            for name in ("p_crisis", "market_volatility", "market_momentum"):
+            for name in MarketView._fields[3:]:
                 rows[name] = np.nan
             return
-        readings = self._board.regimes.values
-        ts = rows["known_at"]
-        index = np.searchsorted(readings["known_at"], ts, side="right") - 1
-        is_there = index >= 0
-        seen = readings[np.maximum(index, 0)] if len(readings) else np.zeros(len(ts), REGIME_READING)
-        age = self._age(seen["known_at"], ts, session)
-        is_fresh = is_there & (age < self._market.stale_bars) & seen["is_known"]
-        rows["regime"] = np.where(is_fresh, seen["state"], 0)
-        rows["is_halted"] = is_there & seen["is_halted"]
-        rows["can_enter"] = is_fresh & ~seen["is_halted"] & (seen["state"] != REGIME_CRISIS)
-        for name, source in (("p_crisis", "p_crisis"), ("market_volatility", "volatility"), ("market_momentum", "momentum")):
-            rows[name] = np.where(is_there, seen[source], np.nan)
-
-    def _age(self, known: NDArray[np.int64], ts: NDArray[np.int64], session: Session) -> Float64:
-        """Return the age of readings in bars of the regime, counted in trading time of this session and the one before."""
-        width = self._market.bar_seconds * NS_PER_SECOND
-        if self._market.bar_seconds >= _DAY_S:
-            width = session.regular_close_ns - session.regular_open_ns
-        age = np.where(known > session.open_ns, ts - known, np.inf)
-        previous = self._previous
-        if previous is not None:
-            night = np.maximum(previous.regular_close_ns - known, 0) + np.maximum(ts - session.regular_open_ns, 0)
-            age = np.where((known <= session.open_ns) & (known > previous.open_ns), night, age)
-        found: Float64 = age / width
-        return found
+        view = self._board.market_at(ts, session, self._previous, self._market)
+        for name, values in zip(MarketView._fields, view, strict=True):
+            rows[name] = values
 
     def _place_evidence(self, rows: NDArray[Any]) -> None:
         for name in ("news_tone", "post_tone", "ofi_z"):

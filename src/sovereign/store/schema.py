@@ -28,7 +28,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The newest revision in `store/migrations`, as a number; a change of a table needs a revision of its own there."""
 
 metadata = MetaData()

@@ -35,9 +35,9 @@ tug_signals = Table(
     Column("afd_momentum", Float),
     Column("bayesian_score", Float),
     Column("raw_data", Text, nullable=False),
-    Index("ix_tug_signals_symbol", "account", "symbol", "ts"),
+    Index("ix_tug_signals_symbol", "account", "symbol", "ts", "bot", unique=True),
 )
-"""One row per signal: `bot` is `sovereign` or `madman`, `direction` buy, sell or neutral, `confidence` calibrated (0 to 1)."""
+"""One row per round and bot (`sovereign` or `madman`): `direction` buy, sell or neutral, `confidence` calibrated (0 to 1)."""
 
 tug_results = Table(
     "tug_results",
@@ -54,9 +54,9 @@ tug_results = Table(
     Column("madman_confidence", Float, nullable=False),
     Column("tug_score", Float, nullable=False),
     Column("decision_id", String(120)),
-    Index("ix_tug_results_symbol", "account", "symbol", "ts"),
+    Index("ix_tug_results_symbol", "account", "symbol", "ts", unique=True),
 )
-"""One row per verdict, written once; `decision_id` is the decision at the risk door, where one followed."""
+"""One row per verdict and round, written once; `decision_id` is the decision at the risk door, where one followed."""
 
 tug_trades = Table(
     "tug_trades",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, UniqueConstraint, select
+from sqlalchemy import Table, UniqueConstraint, func, select
 
 from sovereign.core.errors import UsageError
 from sovereign.core.news import NewsReading, PhraseCluster
@@ -17,7 +17,7 @@ from sovereign.store import scout_schema
 from sovereign.store.database import Database
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
 _RECORDS = {
     table.name: table
@@ -68,21 +68,26 @@ class ScoutStore:
         )
         with self._database.reading() as connection:
             found = connection.execute(query).all()
-        return [
-            TapeSnapshot(
-                symbol=row.symbol,
-                ts=row.ts,
-                ofi=_value(row.ofi_raw),
-                ofi_z=_value(row.ofi_z_score),
-                queue_imbalance=_value(row.queue_imbalance),
-                queue_imbalance_z=_value(row.queue_imbalance_z),
-                mid=_value(row.mid_price),
-                bid_size=row.bid_size,
-                ask_size=row.ask_size,
-                is_absorption=bool(row.iceberg_detected),
-            )
-            for row in found
-        ]
+        return [_snapshot(row) for row in found]
+
+    def latest_snapshots(self, symbols: Sequence[str], until_ns: int) -> list[TapeSnapshot]:
+        """Return the latest snapshot of each symbol at or before a time; nothing of a symbol that has none."""
+        return [_snapshot(row) for row in self._latest(scout_schema.ofi_snapshots, symbols, until_ns)]
+
+    def latest_readings(self, symbols: Sequence[str], until_ns: int) -> list[NewsReading]:
+        """Return the latest reading of each symbol at or before a time; nothing of a symbol that has none."""
+        return [_reading(row) for row in self._latest(scout_schema.news_readings, symbols, until_ns)]
+
+    def _latest(self, table: Table, symbols: Sequence[str], until_ns: int) -> Sequence[Row[Any]]:
+        last = (
+            select(table.c.symbol, func.max(table.c.ts).label("ts"))
+            .where(table.c.symbol.in_(symbols), table.c.ts <= until_ns)
+            .group_by(table.c.symbol)
+            .subquery()
+        )
+        query = select(table).join(last, (table.c.symbol == last.c.symbol) & (table.c.ts == last.c.ts)).order_by(table.c.symbol)
+        with self._database.reading() as connection:
+            return connection.execute(query).all()
 
     def add_reading(self, reading: NewsReading) -> None:
         """Keep a reading of the news, with its evidence."""
@@ -115,36 +120,13 @@ class ScoutStore:
         query = select(table).where(table.c.symbol == symbol, table.c.ts <= until_ns).order_by(table.c.ts.desc()).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(query).first()
-        if row is None:
-            return None
-        evidence = json.loads(row.evidence)
-        return NewsReading(
-            symbol=row.symbol,
-            ts=row.ts,
-            probability=_value(row.bayesian_score),
-            is_accepted=bool(row.is_accepted),
-            terms=evidence["terms"],
-            clusters=tuple(
-                PhraseCluster(phrase=one["phrase"], post_ids=tuple(one["post_ids"]), authors=one["authors"])
-                for one in evidence["clusters"]
-            ),
-            posts=row.posts,
-            authors=evidence["authors"],
-            filings=tuple(json.loads(row.filings)),
-            items=tuple(evidence["items"]),
-            headlines=row.headlines,
-            tone=_value(row.tone),
-            filing_tone=_value(row.filing_tone),
-            headline_tone=_value(row.headline_tone),
-            post_tone=_value(row.post_tone),
-            missing=evidence["missing"],
-        )
+        return None if row is None else _reading(row)
 
     def add(self, table: str, account: str, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """Keep rows of `tug_signals`, `tug_results`, `tug_trades` or `regime_states`; return their keys.
 
         Rows have the table's columns but for `key` and `account`; a `raw_data` that is no text is written as JSON. An order
-        (`client_order_id`) or a regime (`ts`) that is there already is replaced.
+        (`client_order_id`), a regime (`ts`), a signal or a verdict (symbol, `ts` and bot) that is there already is replaced.
 
         Raises
         ------
@@ -187,6 +169,7 @@ class ScoutStore:
 
     def _replace(self, table: Table, rows: Sequence[dict[str, Any]]) -> list[int]:
         names = [column.name for rule in table.constraints if isinstance(rule, UniqueConstraint) for column in rule.columns]
+        names = names or [column.name for index in table.indexes if index.unique for column in index.columns]
         with self._database.writing() as connection:
             return [self._put(connection, table, names, row) for row in rows]
 
@@ -198,6 +181,46 @@ class ScoutStore:
                 connection.execute(table.update().where(table.c.key == key).values(**row))
                 return int(key)
         return int(self._database.insert_one(connection, table, row))
+
+
+def _snapshot(row: Row[Any]) -> TapeSnapshot:
+    return TapeSnapshot(
+        symbol=row.symbol,
+        ts=row.ts,
+        ofi=_value(row.ofi_raw),
+        ofi_z=_value(row.ofi_z_score),
+        queue_imbalance=_value(row.queue_imbalance),
+        queue_imbalance_z=_value(row.queue_imbalance_z),
+        mid=_value(row.mid_price),
+        bid_size=row.bid_size,
+        ask_size=row.ask_size,
+        is_absorption=bool(row.iceberg_detected),
+    )
+
+
+def _reading(row: Row[Any]) -> NewsReading:
+    evidence = json.loads(row.evidence)
+    return NewsReading(
+        symbol=row.symbol,
+        ts=row.ts,
+        probability=_value(row.bayesian_score),
+        is_accepted=bool(row.is_accepted),
+        terms=evidence["terms"],
+        clusters=tuple(
+            PhraseCluster(phrase=one["phrase"], post_ids=tuple(one["post_ids"]), authors=one["authors"])
+            for one in evidence["clusters"]
+        ),
+        posts=row.posts,
+        authors=evidence["authors"],
+        filings=tuple(json.loads(row.filings)),
+        items=tuple(evidence["items"]),
+        headlines=row.headlines,
+        tone=_value(row.tone),
+        filing_tone=_value(row.filing_tone),
+        headline_tone=_value(row.headline_tone),
+        post_tone=_value(row.post_tone),
+        missing=evidence["missing"],
+    )
 
 
 def _number(value: float) -> float | None:

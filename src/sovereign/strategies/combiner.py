@@ -185,17 +185,20 @@ class ConflictRule:
 
     def combine(self, views: Sequence[AgentView]) -> Combined:
         """Return the direction of a moment."""
-        config = self._config
         direction, confidence, agreeing = _camp(views, AgentRole.INSTITUTION)
         crowd, _, _ = _camp(views, AgentRole.CROWD)
-        has_signal = Check("institutions", float(abs(direction)), 1.0, "direction", direction != 0)
+        return self.judge(direction, confidence, agreeing, crowd)
+
+    def judge(self, direction: int, confidence: float, agreeing: tuple[str, ...], crowd: int) -> Combined:
+        """Return what comes of the camps' directions; `agreeing` are the institutions that voted for theirs."""
+        config = self._config
         if not direction:
-            return _none("no signal", (has_signal,))
+            return _none("no signal", (_NO_SIGNAL,))
         is_alone = crowd == 0
         limit = config.min_alone if is_alone else config.min_opposed
         checks = (
-            has_signal,
-            Check("crowded", float(crowd * direction), 0.0, "agreement", crowd != direction, "the crowd is there already"),
+            _SIGNAL,
+            _CROWDED[crowd * direction],
             Check("conviction", confidence, limit, "fraction", confidence >= limit, "alone" if is_alone else "opposed"),
         )
         if crowd == direction and confidence >= config.min_opposed:
@@ -210,6 +213,14 @@ class ConflictRule:
             agreeing=agreeing,
             checks=checks,
         )
+
+
+_NO_SIGNAL = Check("institutions", 0.0, 1.0, "direction", False)
+_SIGNAL = Check("institutions", 1.0, 1.0, "direction", True)
+_CROWDED = {
+    sign: Check("crowded", float(sign), 0.0, "agreement", sign != 1, "the crowd is there already") for sign in (-1, 0, 1)
+}
+"""By the product of both camps' directions."""
 
 
 def _camp(views: Sequence[AgentView], role: AgentRole) -> tuple[int, float, tuple[str, ...]]:

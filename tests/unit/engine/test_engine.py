@@ -70,12 +70,28 @@ def buy(stop=16, target=24, **terms):
     return OrderIntent(symbol="ES", side=Side.BUY, bracket=Bracket(stop_ticks=stop, target_ticks=target), **terms)
 
 
-def run(prices, wishes, row_seconds, *, balance="100000", start=OPEN, latency_s=0.0, end=True, risk=None, fees=None):
+class Watcher(Wishes):
+    """One that writes down what it is told of the account at each row."""
+
+    is_stateless = False
+
+    def __init__(self, by_row):
+        super().__init__(by_row)
+        self.told = []
+
+    def decide(self, moment):
+        self.told.append((moment.position_quantity != 0, moment.open_positions, moment.is_entering))
+        return super().decide(moment)
+
+
+def run(
+    prices, wishes, row_seconds, *, balance="100000", start=OPEN, latency_s=0.0, end=True, risk=None, fees=None, kind=Wishes
+):
     """Trade a tape with a row after each of `row_seconds`; returns the engine and everything it said."""
     events = []
     config = {"excluded_windows": (), "stale_data_s": 3_600, "can_inputs_be_unknown": True, **(risk or {})}
     engine = Engine(
-        strategy=Wishes(wishes),
+        strategy=kind(wishes),
         door=OneDoor(RiskConfig.model_validate(config)),
         broker=SimulatedBroker(OPTIMISTIC, round(latency_s * NS_PER_SECOND)),
         account=Account(Decimal(balance)),
@@ -104,6 +120,13 @@ def run(prices, wishes, row_seconds, *, balance="100000", start=OPEN, latency_s=
 
 def of(events, kind):
     return [e for e in events if isinstance(e, kind)]
+
+
+def test_moment_when_an_order_works_then_says_so_and_counts_what_the_account_holds_once_it_has_filled():
+    watcher = Watcher({0: [buy()]})
+    # Decided at 1.5 s, at the venue two seconds later: at work at 2.5 s, filled at 4.5 s.
+    run([20_000] * 8, {}, [1.5, 2.5, 4.5], latency_s=2.0, kind=lambda _: watcher)
+    assert watcher.told == [(False, 0, False), (False, 0, True), (True, 1, False)]
 
 
 def test_signal_when_decided_between_two_trades_then_fills_at_the_next_one_and_never_at_its_own():

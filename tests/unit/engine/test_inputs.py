@@ -7,6 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from example_scouts import READING, SNAPSHOT
 from sovereign.core.columns import Trades
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import CorruptFileError
@@ -92,6 +93,8 @@ EXAMPLES = [
     inputs.NoticeRaised(
         ts=18, code=NoticeCode.ORDER_IN_FLIGHT, severity=Severity.ALARM, subject="o-1", text="x", values={"a": 1.5, "b": "c"}
     ),
+    inputs.EvidenceReceived(ts=19, snapshots=(SNAPSHOT,), readings=(READING,)),
+    inputs.EvidenceReceived(ts=20),
     inputs.SessionClosed(ts=SESSION.close_ns),
 ]
 

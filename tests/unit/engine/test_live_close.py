@@ -164,3 +164,20 @@ def test_margins_when_not_told_then_are_asked_for_again_soon(tmp_path):
         yield lambda: link.questions >= 2
 
     assert play(tmp_path, script, link, reconcile_s=60).ending.exit_code == 0
+
+
+def test_margins_when_those_of_one_symbol_are_missing_then_are_asked_for_again_soon(tmp_path):
+    class NotYet(HandLink):
+        questions = 0
+
+        async def margins(self):
+            self.questions += 1
+            return {} if self.questions < 3 else {"ES": Decimal(301)}
+
+    link = NotYet()
+
+    def script(bench):
+        yield ready(bench)
+        yield lambda: link.questions >= 3
+
+    assert play(tmp_path, script, link, reconcile_s=60).ending.exit_code == 0

@@ -60,6 +60,9 @@ IN_RANGE = (1_010.0, 1_020.0, VOLUME)
         # An ordinary one is traded after a test near the level, on less volume, that holds.
         ([(995.0, 1_005.0, 120.0), IN_RANGE, (1_003.0, 1_008.0, 90.0)], [Swing.ORDINARY, 0, Swing.TESTED]),
         ([(995.0, 1_005.0, 120.0), IN_RANGE, (1_003.0, 1_008.0, 130.0)], [Swing.ORDINARY, 0, 0]),
+        # It may dip below the level again, and waits for nothing more when it has held.
+        ([(995.0, 1_005.0, 140.0), (998.0, 1_008.0, 120.0)], [Swing.ORDINARY, Swing.TESTED]),
+        ([(995.0, 1_005.0, 140.0), (998.0, 1_008.0, 80.0), IN_RANGE], [Swing.ORDINARY, Swing.TESTED, 0]),
         # The range is never left.
         ([(1_000.0, 1_010.0, 80.0)], [Swing.NONE]),
     ],

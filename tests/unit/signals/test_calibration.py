@@ -55,3 +55,17 @@ def test_levels_when_cases_are_few_then_lie_near_the_average_of_all():
     outcomes.add("NVDA", DAY, np.array([0.9] * 3 + [0.1] * 3), np.full(6, 100, np.int32), 110.0, is_daily=False)
     outcomes.add("JPM", DAY, np.array([-0.1] * 6), np.full(6, 100, np.int32), 110.0, is_daily=False)
     np.testing.assert_allclose(outcomes.levels(DAY + timedelta(1)), 0.5, atol=0.01)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 11), st.integers(0, 14), st.integers(1, 4)), min_size=1, max_size=40),
+    st.integers(5, 8),
+)
+def test_counts_when_sessions_come_and_are_asked_for_in_any_order_then_are_those_of_the_last_ones_before(steps, window):
+    outcomes, added = Outcomes(CalibrationConfig(bands=2, min_cases=1, window_days=window)), {}
+    for told, asked, rights in steps:
+        convictions, closes = np.full(rights, 0.9), np.full(rights, 100, np.int32)
+        outcomes.add("NVDA", DAY + timedelta(told), convictions, closes, 110.0, is_daily=False)
+        added[told] = added.get(told, 0) + rights
+        last = sorted(day for day in added if day < asked)[-window:]
+        np.testing.assert_array_equal(outcomes.counted(DAY + timedelta(asked)), [[0, 0], [0, sum(added[d] for d in last)]])

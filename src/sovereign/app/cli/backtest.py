@@ -46,6 +46,9 @@ def command(
     is_tested: Annotated[
         bool, typer.Option("--evidence/--no-evidence", help="Make the null and look-ahead tests for the evidence card.")
     ] = True,
+    is_ablated: Annotated[
+        bool, typer.Option("--ablation", help="Run it without each of its parts as well, for a table in the report.")
+    ] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -61,7 +64,7 @@ def command(
     if each_day:
         emit(_every_day(settings, strategy, market, first, last, jobs, as_json), as_json, _day_table)
         return
-    finished = _one_run(settings, strategy, market, first, last, out, is_tested, as_json)
+    finished = _one_run(settings, strategy, market, first, last, out, is_tested, as_json, is_ablated=is_ablated)
     emit(_plain(finished), as_json, lambda _: _text(finished))
 
 
@@ -140,16 +143,28 @@ def _one_run(
     out: Path | None,
     is_tested: bool,
     quiet: bool,
+    *,
+    is_ablated: bool = False,
 ) -> Finished:
-    from sovereign.app.cli.progress import sessions_bar
+    from dataclasses import replace
+
+    from sovereign.app.cli.progress import steps_bar
     from sovereign.app.plan import bars_plan, now_ns
     from sovereign.research.runner import run_recorded
     from sovereign.store.store import Store
 
     plan = bars_plan(settings, strategy, market.symbols, market.seconds, start, end, is_tested=is_tested)
     total = len(getattr(plan.feed, "contracts", ())) or sum(1 for _ in plan.feed.sessions())
-    with Store(settings.store) as store, sessions_bar(f"{strategy} on {market}", total, quiet) as advance:
-        return run_recorded(plan, store, out or settings.report.folder, now_ns, on_session=lambda _: advance())
+    with Store(settings.store) as store, steps_bar(quiet) as step:
+        advance = step(f"{strategy} on {market}", total)
+        return run_recorded(
+            replace(plan, is_ablated=is_ablated),
+            store,
+            out or settings.report.folder,
+            now_ns,
+            on_session=lambda _: advance(),
+            on_step=step,
+        )
 
 
 def _plain(finished: Finished) -> dict[str, Any]:

@@ -39,6 +39,22 @@ def summary_text(finished: Finished) -> str:
         lines += [
             f"  {_MARK[c.state]}  {c.name.value:<12}{_figures(c.statistic, c.threshold):<28}{c.detail}" for c in card.checks
         ]
+    if result.reliability:
+        lines += ["", "how sure, and how often right:"]
+        for one in result.reliability:
+            lines.append(
+                f"  {one.measure:<16}{one.outcome}: {one.average:.1%} of {one.cases:,}, error {one.brier:.4f}"
+                f" ({one.plain_brier:.4f} by saying so each time)"
+            )
+            for some in one.limits:
+                lines.append(
+                    f"    from {some.lowest:.2f} on: {some.share:.1%} of {some.cases:,} ({some.low:.1%} to {some.high:.1%})"
+                )
+    if result.ablation:
+        lines += ["", "a day against the whole, without (USD, with interval):"]
+        for variant in result.ablation[1:]:
+            mark = "clear" if variant.is_clear else "chance"
+            lines.append(f"  {variant.name:<24}{variant.difference:>+10.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {mark}")
     lines += ["", f"run     {result.run_id}", f"report  {finished.paths.html}"]
     return "\n".join(lines)
 

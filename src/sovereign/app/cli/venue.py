@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 def command(
     feed: Annotated[str, typer.Option("--feed", help="synthetic, or catalog: recorded sessions.")] = "synthetic",
-    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Futures root, contract or equity.")] = "ES",
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", "-s", help="Futures root, contract or equity; may be repeated. Default: ES."),
+    ] = None,
     day: Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="One trade date.")] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First trade date.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last trade date.")] = None,
@@ -62,13 +65,13 @@ def command(
         f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in named.items() if value is not None
     ]
     settings = settings_from(config, changes).settings
-    tape = _tape(feed, symbol, day, start, end, seed, hours, offset, seconds)
+    tape = _tape(feed, tuple(symbols or ("ES",)), day, start, end, seed, hours, offset, seconds)
     run(settings, tape, _accounts(accounts, settings.account.starting_balance), faults)
 
 
 def _tape(
     feed: str,
-    symbol: str,
+    symbols: tuple[str, ...],
     day: str | None,
     start: str | None,
     end: str | None,
@@ -92,10 +95,13 @@ def _tape(
     last = None if last_text is None else parse_date(last_text)
     if last is not None and last < first:
         raise UsageError(f"dates were {first} to {last}; the end must not be before the start")
+    if len(set(symbols)) != len(symbols):
+        raise UsageError(f"--symbol was {', '.join(symbols)}; name each symbol once")
     is_recorded = feed == "catalog"
     return TapeSpec(
         source="catalog" if is_recorded else "synthetic",
-        symbol=symbol,
+        symbol=symbols[0],
+        others=symbols[1:],
         start=first,
         end=last,
         seed=seed,

@@ -21,6 +21,7 @@ _RECONCILIATION = frozenset(
     {
         NoticeCode.RECONCILED,
         NoticeCode.MISMATCH,
+        NoticeCode.MONEY_MOVED,
         NoticeCode.POSITION_ADOPTED,
         NoticeCode.ORDER_UNKNOWN,
         NoticeCode.ORDER_IN_FLIGHT,

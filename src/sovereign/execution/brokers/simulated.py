@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from sovereign.core.columns import Trades
@@ -11,6 +11,31 @@ from sovereign.core.order import Order
 from sovereign.execution.fill_model import FillModel
 from sovereign.execution.matching import MatchingEngine
 from sovereign.execution.report import ExecutionReport
+
+
+class _Margins(Mapping[str, Decimal]):
+    """Margins by symbol, each worked out when it is asked for: few are."""
+
+    def __init__(
+        self, fixed: Mapping[str, Decimal], fractional: Mapping[str, Instrument], last_ticks: Mapping[str, int]
+    ) -> None:
+        self._fixed, self._fractional, self._last = fixed, fractional, last_ticks
+
+    def __getitem__(self, symbol: str) -> Decimal:
+        instrument, last = self._fractional.get(symbol), self._last.get(symbol)
+        if instrument is None or last is None:
+            return self._fixed[symbol]
+        margin = instrument.margin(last, 1)
+        if margin is None:
+            raise KeyError(symbol)
+        return margin
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._fixed
+        yield from (symbol for symbol in self._fractional if symbol in self._last)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class SimulatedBroker:
@@ -32,6 +57,8 @@ class SimulatedBroker:
         holds_brackets: bool = True,
         can_replace: bool = True,
     ) -> None:
+        self.skips_ticks = True
+        """Ticks at which nothing happens need not be shown: of a tape without orders none, of others many at once."""
         self._venue = MatchingEngine(model, latency_ns, holds_brackets=holds_brackets, can_replace=can_replace)
         self._margins = dict(margins or {})
         self._fixed: dict[str, Decimal] = {}
@@ -52,15 +79,9 @@ class SimulatedBroker:
                 elif sibling.margin_frac is not None:
                     self._fractional[symbol] = sibling
 
-    def margins(self, last_ticks: Mapping[str, int]) -> dict[str, Decimal]:
+    def margins(self, last_ticks: Mapping[str, int]) -> Mapping[str, Decimal]:
         """Return what one unit ties up now, by symbol; a symbol the broker says nothing about is missing."""
-        margins = dict(self._fixed)
-        for symbol, instrument in self._fractional.items():
-            if symbol in last_ticks:
-                margin = instrument.margin(last_ticks[symbol], 1)
-                if margin is not None:
-                    margins[symbol] = margin
-        return margins
+        return _Margins(self._fixed, self._fractional, last_ticks) if self._fractional else dict(self._fixed)
 
     @property
     def holds_brackets(self) -> bool:

@@ -25,6 +25,9 @@ class TapeSpec(Configuration):
 
     source: Literal["synthetic", "catalog"] = Field(default="synthetic", description="synthetic, or catalog: recorded sessions")
     symbol: str = Field(default="ES", description="futures root, contract or equity")
+    others: tuple[str, ...] = Field(
+        default=(), description="further symbols on the same clock; synthetic ones are then all equities that move together"
+    )
     start: date = Field(description="first trade date")
     end: date | None = Field(default=None, description="last trade date, both included; none: `sessions` decides")
     sessions: int = Field(default=1, ge=1, description="number of synthetic sessions when no end is given")

@@ -86,6 +86,7 @@ class AlpacaFeed:
     keys : of the account. symbols : what to subscribe to.
     clock : market time, which is the machine's. calendar : of the sessions.
     on_quote : called with every quote as it comes (Alpaca's plain dictionary), for tape scouts.
+    on_gap : called when quotes are missed from now on, because the line is down.
 
     Raises
     ------
@@ -103,6 +104,7 @@ class AlpacaFeed:
         calendar: SessionCalendar,
         history: AlpacaHistory,
         on_quote: Callable[[dict[str, Any]], None] = _nothing,
+        on_gap: Callable[[], None] = _nothing,
     ) -> None:
         need_equities(symbols)
         self.clock = clock
@@ -110,6 +112,7 @@ class AlpacaFeed:
         self.on_connection: Callable[[bool, str], None] = _nothing
         self._config, self._calendar, self._history = config, calendar, history
         self._tell_quote = on_quote
+        self._tell_gap = on_gap
         self._tapes = {symbol: _Tape(find_instrument(symbol)) for symbol in symbols}
         self._session: Session | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -196,6 +199,7 @@ class AlpacaFeed:
         for tape in self._tapes.values():
             tape.is_whole = False
             tape.bid = tape.ask = NO_QUOTE
+        self._tell_gap()
         self.on_connection(False, reason)
 
     def _on_quote(self, message: dict[str, Any]) -> None:

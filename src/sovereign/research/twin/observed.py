@@ -255,7 +255,7 @@ class ObservedBroker:
         """Learn what trades today."""
         self._inner.start_session(instruments)
 
-    def margins(self, last_ticks: Mapping[str, int]) -> dict[str, Decimal]:
+    def margins(self, last_ticks: Mapping[str, int]) -> Mapping[str, Decimal]:
         """Return what one unit ties up now, by symbol."""
         return dict(self._charged) if self._charged else self._inner.margins(last_ticks)
 

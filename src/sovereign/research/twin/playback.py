@@ -30,6 +30,7 @@ from sovereign.engine.inputs import (
     CommandReceived,
     ConnectionChanged,
     CorrectionMade,
+    EvidenceReceived,
     HealthChanged,
     Input,
     MarginsChanged,
@@ -46,7 +47,7 @@ from sovereign.execution.broker import Broker, BrokerCapabilities
 from sovereign.execution.brokers.remote import RemoteBroker
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.research.backtest import Recipe, main_lane, new_engine
-from sovereign.research.live import live_engine, warmed_stream
+from sovereign.research.live import EarlierBars, live_engine, warmed_stream
 from sovereign.research.twin.observed import Observed, ObservedBroker, holds_brackets
 from sovereign.store.recording import read_recording
 from sovereign.strategies import load_strategy
@@ -64,6 +65,7 @@ class Recorded:
     Parameters
     ----------
     inputs : all of them, in order. warm_up : recordings of the sessions before, from which signals are warmed up.
+    bars : recorded bars of the catalog before those, if signals were warmed up from them as well.
     late_notice_ns : `live.late_notice_s` of the session. book : what the strategy remembers; it is read and never written.
     """
 
@@ -73,6 +75,7 @@ class Recorded:
     warm_up: tuple[Path, ...] = ()
     late_notice_ns: int = NS_PER_MINUTE
     book: EpisodeBook | None = None
+    bars: EarlierBars | None = None
 
     @property
     def opened(self) -> SessionOpened:
@@ -106,6 +109,7 @@ def read_recorded(
     warm_up: Sequence[Path] = (),
     late_notice_ns: int = NS_PER_MINUTE,
     book: EpisodeBook | None = None,
+    bars: EarlierBars | None = None,
 ) -> Recorded:
     """Read a recording; see `Recorded` for the parameters.
 
@@ -121,6 +125,7 @@ def read_recorded(
         warm_up=tuple(warm_up),
         late_notice_ns=late_notice_ns,
         book=book,
+        bars=bars,
     )
     _ = recorded.opened
     return recorded
@@ -230,9 +235,12 @@ def without_people(inputs: Iterable[Input]) -> tuple[Input, ...]:
 
 
 def market_alone(inputs: Sequence[Input], until_ns: int) -> tuple[Input, ...]:
-    """Return the session's opening, each tape whole and in order of time, and the close if it came to that."""
+    """Return the session's opening, each tape whole and in order of time, and the close if it came to that.
+
+    What scouts saw comes first, each with the time from which it was known.
+    """
     opened = next(item for item in inputs if isinstance(item, SessionOpened))
-    kept: list[Input] = [opened]
+    kept: list[Input] = [opened, *(item for item in inputs if isinstance(item, EvidenceReceived))]
     tapes: dict[str, list[Trades]] = {}
     for item in inputs:
         if isinstance(item, Slice):
@@ -283,6 +291,9 @@ class _ReadBook:
     def keep(self, episode: Episode, limit: int) -> None:
         """Keep nothing."""
 
+    def drop(self, episode: Episode) -> None:
+        """Drop nothing."""
+
 
 def _strategy(recorded: Recorded) -> Strategy:
     strategy = load_strategy(recorded.recipe.strategy, recorded.recipe.strategy_config)
@@ -313,9 +324,8 @@ def _play(
         events.append(to_plain(event))
 
     engine = build((keep, *sinks))
-    conductor = Conductor(
-        engine, partial(warmed_stream, engine.strategy, recorded.warm_up), broker, late_notice_ns=recorded.late_notice_ns
-    )
+    new_stream = partial(warmed_stream, engine.strategy, recorded.warm_up, bars=recorded.bars)
+    conductor = Conductor(engine, new_stream, broker, late_notice_ns=recorded.late_notice_ns)
     failure: SovereignError | None = None
     for item in inputs:
         if failure is not None and not (isinstance(item, NoticeRaised) and item.code is NoticeCode.FAILURE):

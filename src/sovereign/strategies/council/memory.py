@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.episode import Episode
+from sovereign.core.episode import Episode, flaw_of
 from sovereign.core.session import NS_PER_DAY
 from sovereign.kernels.market_row import MarketRegime
 from sovereign.strategies.council.configuration import MemoryConfig
@@ -38,11 +38,18 @@ class Recall:
 
 
 class Memory:
-    """Closed episodes, at most `max_episodes`, the latest."""
+    """Closed episodes, at most `max_episodes`, the latest.
 
-    def __init__(self, config: MemoryConfig, agents: Iterable[str]) -> None:
+    Parameters
+    ----------
+    features : how many numbers a state has; None takes it from the first episode. Others, as of another release, are ignored.
+    """
+
+    def __init__(self, config: MemoryConfig, agents: Iterable[str], features: int | None = None) -> None:
         self._config = config
         self._agents = tuple(agents)
+        self._width = features
+        self._ignored: set[str] = set()
         self._episodes: dict[str, Episode] = {}
         self._built = False
         self._features: Float64 = np.zeros((0, 0))
@@ -59,9 +66,19 @@ class Memory:
         """The episodes, oldest first."""
         return tuple(self._episodes.values())
 
+    @property
+    def ignored(self) -> int:
+        """How many closed episodes could not be used: another number of features, or numbers that are none."""
+        return len(self._ignored)
+
     def add(self, episode: Episode) -> None:
-        """Take in a closed episode; one that is known already is replaced."""
+        """Take in a closed episode; one that is known already is replaced, and one that cannot be used is counted."""
         if episode.closed_ns is None or episode.outcome is None:
+            return
+        if self._width is None:
+            self._width = len(episode.features)
+        if len(episode.features) != self._width or flaw_of(episode):
+            self._ignored.add(episode.episode_id)
             return
         self._episodes.pop(episode.episode_id, None)
         self._episodes[episode.episode_id] = episode
@@ -79,14 +96,7 @@ class Memory:
         own = np.array(now.features)
         if not len(usable) or self._features.shape[1] != len(own):
             return Recall()
-        past = self._features[usable]
-        known = ~np.isnan(past)
-        count = np.maximum(1, known.sum(axis=0))
-        mean = np.where(known, past, 0.0).sum(axis=0) / count
-        deviation = np.sqrt(np.where(known, (past - mean) ** 2, 0.0).sum(axis=0) / count)
-        deviation[deviation == 0.0] = 1.0
-        states = np.hstack([np.nan_to_num((past - mean) / deviation), self._marks[usable]])
-        state = np.concatenate([np.nan_to_num((own - mean) / deviation), self._mark(now)])
+        states, state = self._states(usable, own, self._mark(now))
         length = np.sqrt((states**2).sum(axis=1) * (state**2).sum())
         similarity = np.divide(states @ state, length, out=np.zeros(len(usable)), where=length > 0.0)
         # The most similar first; of equals the later one.
@@ -105,9 +115,21 @@ class Memory:
             cases=len(chosen),
             weight=weight,
             probability=probability,
-            adjustment=2.0 * config.strength * (probability - 0.5),
+            adjustment=min(config.strength, max(-config.strength, 2.0 * config.strength * (probability - 0.5))),
             is_veto=probability < config.veto_below,
         )
+
+    def _states(self, usable: NDArray[np.int64], own: Float64, mark: Float64) -> tuple[Float64, Float64]:
+        """Return past states and the present one, their features in deviations of the past; what has none says nothing."""
+        past = self._features[usable]
+        known = ~np.isnan(past)
+        count = np.maximum(1, known.sum(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):  # a feature beyond any measure has no deviation
+            mean = np.where(known, past, 0.0).sum(axis=0) / count
+            deviation = np.sqrt(np.where(known, (past - mean) ** 2, 0.0).sum(axis=0) / count)
+            deviation[deviation == 0.0] = 1.0
+            seen, present = (np.nan_to_num((values - mean) / deviation, posinf=0.0, neginf=0.0) for values in (past, own))
+        return np.hstack([seen, self._marks[usable]]), np.concatenate([present, mark])
 
     def _build(self) -> None:
         if self._built:

@@ -57,14 +57,16 @@ FEATURES = (
     "amihud_percentile",
     "impact_percentile",
 )
-"""Fields of the bar that make an episode's state, with the distances to VWAP and to the magnet in ATRs after them."""
+"""Fields of the bar that make an episode's state, with the distances to `PLACES` in ATRs after them."""
+
+PLACES = ("vwap", "magnet")
+"""Prices of the bar whose distance from the close, in ATRs, belongs to the state."""
 
 
 @dataclass(slots=True)
 class _Holding:
-    """What is known of one symbol: what the last moment held, bars held by trade date, and the entry that led to it."""
+    """What is known of one symbol: bars held by trade date, and the entry that led to it, or may still do so."""
 
-    quantity: int = 0
     bars: dict[str, int] = field(default_factory=dict)
     entry: Episode | None = None
 
@@ -95,7 +97,7 @@ class CouncilStrategy:
         self._agents = {name: agent for name, agent in AGENTS.items() if name not in config.without}
         self._is_gated = "regime_gating" not in config.without
         self._has_memory = "memory" not in config.without
-        self.memory = Memory(config.memory, AGENTS)
+        self.memory = Memory(config.memory, AGENTS, len(FEATURES) + len(PLACES))
         self._book: EpisodeBook | None = None
         self._holdings: dict[str, _Holding] = {}
         self._session: Session | None = None
@@ -127,10 +129,16 @@ class CouncilStrategy:
         if self._book is None:
             return
         today = session.trade_date.isoformat()
-        for held in self._book.open_at(self.name, session.open_ns):
-            if held.symbol not in self._holdings:
+        carried: dict[str, Episode] = {}
+        for held in sorted(self._book.open_at(self.name, session.open_ns), key=lambda episode: episode.opened_ns):
+            if held.symbol in carried:
+                # A symbol has one position: what was open before the latest entry ended without our hearing of it.
+                self._keep(ended(carried[held.symbol], session.open_ns))
+            carried[held.symbol] = held
+        for symbol, held in carried.items():
+            if symbol not in self._holdings:
                 before = {day: bars for day, bars in held.held_bars if day < today}
-                self._holdings[held.symbol] = _Holding(0, before, held)
+                self._holdings[symbol] = _Holding(before, reopened(held))
         if not self._has_memory:
             return
         # Only what was closed before the session: run again after a crash, it must know what it knew the first time.
@@ -140,9 +148,10 @@ class CouncilStrategy:
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the bar's candidate, or the end of a position whose time is up."""
         holding = self._holdings.setdefault(moment.symbol, _Holding())
-        holding.quantity = moment.position_quantity
-        if holding.quantity:
+        if moment.position_quantity:
             return self._hold(moment, holding)
+        if not moment.is_entering:
+            self._give_up(holding, moment.ts)
         holding.bars.clear()
         row = Reading._make(moment.row.item())
         views = self.views(row)
@@ -155,14 +164,17 @@ class CouncilStrategy:
         """Reflect on a closed trade: the episode of its entry gets its end, and is remembered."""
         holding = self._holdings.setdefault(trade.instrument.symbol, _Holding())
         entry, held = holding.entry, tuple(holding.bars.items())
-        holding.quantity, holding.bars, holding.entry = 0, {}, None
-        if entry is None or entry.side != trade.side.sign or entry.opened_ns > trade.entry_ns:
+        holding.bars, holding.entry = {}, None
+        if entry is None:
             return
-        episode = closed(replace(entry, held_bars=held), trade)
+        entry = replace(entry, held_bars=held)
+        if not entry.features or entry.side != trade.side.sign or entry.opened_ns > trade.entry_ns:
+            self._keep(ended(entry, trade.exit_ns))  # not what we decided on: nothing is to be learned from it
+            return
+        episode = closed(entry, trade)
         if self._has_memory:
             self.memory.add(episode)
-        if self._book is not None:
-            self._book.keep(episode, self.config.memory.max_kept_episodes)
+        self._keep(episode)
 
     def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:  # noqa: ARG002 - the port's shape
         """Return None: what the council refuses itself is a proposal without an order."""
@@ -181,17 +193,36 @@ class CouncilStrategy:
             if not self._is_gated or is_called(name, row, activation)
         ]
 
+    def _keep(self, episode: Episode) -> None:
+        if self._book is not None:
+            self._book.keep(episode, self.config.memory.max_kept_episodes)
+
+    def _give_up(self, holding: _Holding, ts: int) -> None:
+        """End an entry of which no trade will come: it was not filled, or its position went by no fill of ours."""
+        entry, holding.entry = holding.entry, None
+        if entry is None:
+            return
+        if holding.bars:
+            self._keep(ended(replace(entry, held_bars=tuple(holding.bars.items())), ts))
+        elif self._book is not None:
+            self._book.drop(entry)
+
     def _hold(self, moment: Moment, holding: _Holding) -> Sequence[Proposal]:
+        sign = 1 if moment.position_quantity > 0 else -1
+        if holding.entry is not None and holding.entry.side != sign:
+            self._give_up(holding, moment.ts)
+            holding.bars.clear()
+        if holding.entry is None:
+            holding.entry = self._found(moment, sign)
         today = moment.session.trade_date.isoformat()
         holding.bars[today] = holding.bars.get(today, 0) + 1
         limit, held_bars = self.config.position.max_bars, sum(holding.bars.values())
-        if self._book is not None and holding.entry is not None and held_bars <= limit:
+        if self._book is not None and held_bars <= limit:
             # Kept bar by bar, and by session: who starts anew tomorrow, or this session again, counts on from there.
-            entry = replace(holding.entry, held_bars=tuple(holding.bars.items()))
-            self._book.keep(entry, self.config.memory.max_kept_episodes)
+            self._keep(replace(holding.entry, held_bars=tuple(holding.bars.items())))
         if held_bars < limit:
             return ()
-        side = Side.SELL if holding.quantity > 0 else Side.BUY
+        side = Side.SELL if sign > 0 else Side.BUY
         intent = OrderIntent(
             symbol=moment.symbol,
             side=side,
@@ -225,14 +256,21 @@ class CouncilStrategy:
         entry = self._episode(moment, row, views, side, plain)
         recall = self.memory.recall(entry) if self._has_memory else Recall()
         confidence = min(1.0, max(0.0, plain + recall.adjustment))
-        others = sum(1 for other in self._holdings.values() if other.quantity)
+        others = moment.open_positions
         size = sized(confidence, row.volatility, others, combined.size_factor, position)
         alone = sized(plain, row.volatility, others, combined.size_factor, position)
         stop_ticks = 0 if math.isnan(size.stop_frac) else math.ceil(size.stop_frac * row.close)
-        age = (moment.ts - row.known_at) / (config.bar_seconds * NS_PER_SECOND)
+        age = max(moment.ts - row.known_at, silence_before(moment)) / (config.bar_seconds * NS_PER_SECOND)
         checks = (
             *combined.checks,
-            Check("fresh", age, float(config.regime.stale_bars), "bars", age < config.regime.stale_bars),
+            Check(
+                "fresh",
+                age,
+                float(config.regime.stale_bars),
+                "bars",
+                age < config.regime.stale_bars,
+                "age of the bar, or of what was missing before it in the regular hours",
+            ),
             Check("measured", row.volatility, 0.0, "fraction a year", row.volatility >= 0.0, "volatility sets size and stop"),
             Check("confidence", confidence, position.min_confidence, "fraction", confidence >= position.min_confidence),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
@@ -249,7 +287,10 @@ class CouncilStrategy:
         would_be = all(check.passed for check in checks if check.name not in ("memory", "confidence"))
         intent = None
         if is_taken:
+            self._give_up(holding, moment.ts)  # what fills from now on is taken for the latest entry
             holding.entry = replace(entry, confidence=confidence, size_frac=size.size_frac)
+            # Kept at once: a daily order fills in the next session, which another process may trade.
+            self._keep(holding.entry)
             intent = OrderIntent(
                 symbol=moment.symbol,
                 side=side,
@@ -270,6 +311,7 @@ class CouncilStrategy:
             "memory_weight": recall.weight,
             "memory_probability": recall.probability,
             "memory_adjustment": recall.adjustment,
+            **({"memory_ignored": self.memory.ignored} if self.memory.ignored else {}),
             "without_memory_confidence": plain,
             "without_memory_size_frac": _known(alone.size_frac),
             "without_memory_taken": int(would_be and plain >= position.min_confidence),
@@ -285,9 +327,24 @@ class CouncilStrategy:
             intent=intent,
         )
 
+    def _found(self, moment: Moment, sign: int) -> Episode:
+        """Return the episode of a position that no entry of ours led to: its bars count, and nothing is learned from it."""
+        return Episode(
+            episode_id=f"{self.name}-{moment.symbol}-{moment.ts}",
+            strategy=self.name,
+            symbol=moment.symbol,
+            opened_ns=moment.ts,
+            side=sign,
+            regime="UNKNOWN",
+            features=(),
+            views=(),
+            confidence=0.0,
+            size_frac=0.0,
+        )
+
     def _episode(self, moment: Moment, row: Any, views: Sequence[AgentView], side: Side, confidence: float) -> Episode:
         features = [float(getattr(row, name)) for name in FEATURES]
-        features += [(place - row.close) / row.atr if row.atr > 0.0 else math.nan for place in (row.vwap, row.magnet)]
+        features += [(getattr(row, name) - row.close) / row.atr if row.atr > 0.0 else math.nan for name in PLACES]
         return Episode(
             episode_id=f"{self.name}-{moment.symbol}-{moment.ts}",
             strategy=self.name,
@@ -300,6 +357,17 @@ class CouncilStrategy:
             confidence=confidence,
             size_frac=0.0,
         )
+
+
+def silence_before(moment: Moment) -> int:
+    """Return for how long before its bar no bar was open, within the regular hours of the session (ns).
+
+    The first bar of a session is measured from the regular open on.
+    """
+    session, index = moment.session, moment.index
+    began = int(moment.rows["open_ns"][index])
+    before = int(moment.rows["known_at"][index - 1]) if index else session.regular_open_ns
+    return max(0, began - before)
 
 
 def _is_unknown(value: float) -> bool:
@@ -334,6 +402,17 @@ def sized(confidence: float, volatility: float, others: int, size_factor: float,
 def multiplier(size: _Size) -> float:
     """Return the fraction of the door's size, of which 1 is `FULL_SIZE_FRAC` of equity; see `council.DEFAULTS`."""
     return min(1.0, max(1e-6, round(size.size_frac / FULL_SIZE_FRAC, 6)))
+
+
+def reopened(episode: Episode) -> Episode:
+    """Return an episode as it was while open: a session run again finds the end that it wrote the first time."""
+    return replace(episode, closed_ns=None, outcome=None, return_frac=None, exit_reason="", held_ns=0, lesson="")
+
+
+def ended(entry: Episode, ts: int) -> Episode:
+    """Return an episode that is over at `ts` (UTC ns) without a trade to tell how: neither won nor lost."""
+    end = max(ts, entry.opened_ns)
+    return replace(reopened(entry), closed_ns=end, exit_reason="UNKNOWN", held_ns=end - entry.opened_ns)
 
 
 def closed(entry: Episode, trade: Trade) -> Episode:

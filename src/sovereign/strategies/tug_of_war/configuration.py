@@ -17,6 +17,7 @@ FULL_SIZE_FRAC = 0.05
 """Share of equity that a size multiplier of 1 asks for: `risk.value_frac` of the folder's assumptions."""
 
 Part = Literal[
+    "institutions",
     "momentum",
     "alpha",
     "breakout",

@@ -35,14 +35,21 @@ class Kelly:
         self._config = config
         self._stop, self._target = stop_frac, target_frac
         self._returns: deque[float] = deque(maxlen=config.max_trades)
+        self._edge: Edge | None = None
 
     def add(self, return_frac: float) -> None:
         """Take the return of a closed trade, as a fraction of its price."""
         self._returns.append(return_frac)
+        self._edge = None
 
     @property
     def edge(self) -> Edge:
         """What the record says now."""
+        if self._edge is None:
+            self._edge = self._measured()
+        return self._edge
+
+    def _measured(self) -> Edge:
         config = self._config
         wins = [value for value in self._returns if value > 0.0]
         losses = [-value for value in self._returns if value < 0.0]

@@ -17,22 +17,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.decision import Check, Proposal, RefusedColumns
 from sovereign.core.episode import Episode, EpisodeBook
 from sovereign.core.instrument import Instrument
+from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.position import Trade
 from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, Session
-from sovereign.feeds.earnings import EarningsCalendar, EarningsState, read_earnings
+from sovereign.core.tape import TapeSnapshot
+from sovereign.feeds.earnings import EarningsAnswer, EarningsCalendar, EarningsState, read_earnings
+from sovereign.signals.calibration import Forecasts
+from sovereign.signals.evidence import EvidenceBook
 from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
-from sovereign.signals.tug_of_war import TugStream
+from sovereign.signals.tug_of_war import TugStream, row_type
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
-from sovereign.strategies.tug_of_war.agent import CrowdAgent, InstitutionalAgent
+from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
 from sovereign.strategies.tug_of_war.kelly import Kelly
 
@@ -64,6 +70,44 @@ ROW_INPUTS = (
 """Fields of the bar that a decision records where they are known."""
 
 
+class _Seen(NamedTuple):
+    """What of a row an entry looks at; fields of the row, and `confidence`, the one that the settings choose."""
+
+    cycle: bool
+    direction: int
+    conviction: float
+    confidence: float
+    crowd: int
+    crowd_known: bool
+    crowd_share: float
+    regime: int
+    can_enter: bool
+    is_halted: bool
+    breakout: float
+    rsi: float
+    ofi_z: float
+    is_absorption: int
+    close: int
+    raw_confidence: float
+    rank: float
+    probability: float
+
+
+class _Layout:
+    """Where the fields lie in a record of one kind."""
+
+    def __init__(self, dtype: np.dtype[Any], confidence: str) -> None:
+        at = {name: place for place, name in enumerate(dtype.names or ())}
+        self.dtype = dtype
+        self.seen = itemgetter(*(at[confidence if name == "confidence" else name] for name in _Seen._fields))
+        self.held = itemgetter(*(at[name] for name in ("streak", "direction", "crowd", "is_halted")))
+        self._inputs = itemgetter(*(at[name] for name in ROW_INPUTS))
+
+    def inputs(self, values: tuple[Any, ...]) -> dict[str, float | int | str]:
+        """Return what a decision records of a row: the inputs that are known."""
+        return {name: value for name, value in zip(ROW_INPUTS, self._inputs(values), strict=True) if value == value}  # noqa: PLR0124
+
+
 class TugOfWarStrategy:
     """Institutions against the crowd; see `core.port.Strategy`. It learns of its closed trades through `on_trade`."""
 
@@ -72,6 +116,7 @@ class TugOfWarStrategy:
     is_stateless = False
     market = "portfolio"
     parts: Sequence[Part] = (
+        "institutions",
         "momentum",
         "alpha",
         "breakout",
@@ -86,7 +131,7 @@ class TugOfWarStrategy:
         "flip_exit",
         "crowded_exit",
     )
-    """What `strategies.tug_of_war.without` can leave out."""
+    """What `strategies.tug_of_war.without` can leave out; without institutions nobody has a direction to trade."""
     parts_change_signals = True
     """Some of them are columns of the rows, so that variants cannot share them."""
 
@@ -94,13 +139,17 @@ class TugOfWarStrategy:
         self.config = config
         self._without = frozenset(config.without)
         self._rule = ConflictRule(config.conflict)
+        self._least = min(config.conflict.min_opposed, config.conflict.min_alone)
         self._institution = InstitutionalAgent(config.confidence)
         self._crowd = CrowdAgent(config.crowd)
+        self._layout = _Layout(row_type(), self._institution.field)
+        self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
         self._seen: set[str] = set()
         position = config.position
         self.kelly = Kelly(position.kelly, position.trend_stop_frac, position.trend_target_frac)
         self._calendar: EarningsCalendar | None = None
+        self._no_earnings = Check("earnings", 0.0, config.earnings.blackout_h, "h", True, "left out")
         self._book: EpisodeBook | None = None
         self._entries: dict[str, Episode] = {}
         self._session: Session | None = None
@@ -127,6 +176,29 @@ class TugOfWarStrategy:
     def use_evidence(self, evidence: Evidence) -> None:
         """Read the tape and the news from `evidence` from now on."""
         self.board.evidence = evidence
+
+    def on_evidence(self, known_ns: int, snapshots: Sequence[TapeSnapshot], readings: Sequence[NewsReading]) -> None:
+        """Take what scouts have seen (`core.port.EvidenceListener`); rows from `known_ns` on look at it."""
+        book = self.board.evidence
+        if not isinstance(book, EvidenceBook):
+            book = self.board.evidence = EvidenceBook()
+        book.take(known_ns, snapshots, readings)
+
+    def read(self, row: Any) -> tuple[AgentView, AgentView, Combined]:
+        """Return what institutions, crowd and the rule between them say of a bar, candidate or not; it changes nothing."""
+        institution, crowd = self._institution.view(row), self._crowd.view(row)
+        return institution, crowd, self._rule.combine((institution, crowd))
+
+    def earnings(self, symbol: str, ts: int) -> EarningsAnswer:
+        """Return what the earnings calendar says of a symbol at a time (UTC ns).
+
+        Raises
+        ------
+        ConfigurationError, DataError : the calendar's file cannot be read.
+        """
+        if self._calendar is None:
+            self._calendar = read_earnings(self.config.earnings)
+        return self._calendar.at(symbol, ts)
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the rows of one symbol; a benchmark's wake nobody."""
@@ -170,20 +242,27 @@ class TugOfWarStrategy:
         for held in self._book.open_at(self.name, session.open_ns):
             self._entries[held.symbol] = held
 
+    def asks_when_flat(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return at which rows a candidate may be; at the others there is something to do for a holder alone."""
+        confidence = rows[self._institution.field]
+        found: NDArray[np.bool_] = rows["cycle"] & (rows["direction"] != 0) & (confidence >= self._least)
+        return found
+
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the bar's candidate, or the end of a position."""
         row = moment.row
+        if row.dtype is not self._layout.dtype:
+            self._layout = _Layout(row.dtype, self._institution.field)
+        # All of a record at once: one by one its fields take longer than everything that is made of them.
+        values: Any = row.item()
         if moment.position_quantity:
-            return self._hold(moment, row)
-        if not row["cycle"]:
+            return self._hold(moment, values)
+        if "institutions" in self._without:
             return ()
-        institution = self._institution.view(row)
-        if not institution.vote or institution.confidence < min(
-            self.config.conflict.min_opposed, self.config.conflict.min_alone
-        ):
+        seen = _Seen._make(self._layout.seen(values))
+        if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
-        crowd = self._crowd.view(row)
-        return (self._enter(moment, row, institution, crowd),)
+        return (self._enter(moment, values, seen),)
 
     def on_trade(self, trade: Trade) -> None:
         """Take a closed trade into the record."""
@@ -207,29 +286,57 @@ class TugOfWarStrategy:
         """Return None: what the strategy refuses itself is a proposal without an order."""
         return None
 
+    @property
+    def forecast_limits(self) -> Mapping[str, tuple[float, ...]]:
+        """Where the rule begins to trade, by the measure of confidence that is held against it."""
+        field = MEASURE_FIELDS[self.config.confidence.measure]
+        return {field: (self.config.conflict.min_opposed, self.config.conflict.min_alone)}
+
+    @property
+    def forecast_sessions(self) -> int:
+        """Sessions after which a forecast is judged; 0 at the close of its own."""
+        return self.config.confidence.calibration.horizon_days if self.config.bar_seconds >= _DAY_S else 0
+
+    def forecasts(self, session: Session, rows: NDArray[Any]) -> Forecasts | None:
+        """Return what a session's rows forecast wherever a decision was due; None of rows that forecast nothing."""
+        if "conviction" not in (rows.dtype.names or ()):
+            return None
+        inside = rows["close"][(rows["known_at"] > session.regular_open_ns) & (rows["known_at"] <= session.regular_close_ns)]
+        if not len(inside):
+            return None
+        looked = rows[rows["cycle"]]
+        looked = looked[np.abs(looked["conviction"]) > 0.0]
+        return Forecasts(
+            direction=np.sign(looked["conviction"]).astype(np.int8),
+            price=looked["close"].astype(np.int64),
+            last=int(inside[-1]),
+            measures={field: looked[field].copy() for field in MEASURE_FIELDS.values()},
+        )
+
     def usual_bracket(self, instrument: Instrument) -> Bracket | None:  # noqa: ARG002 - the port's shape
         """Return None: stop and target are fractions of the price."""
         return None
 
     # Exits
 
-    def _hold(self, moment: Moment, row: Any) -> Sequence[Proposal]:
+    def _hold(self, moment: Moment, values: tuple[Any, ...]) -> Sequence[Proposal]:
         """Return the first exit that is due, in the documented order; stop, target and the day's end are not decided here."""
         sign = 1 if moment.position_quantity > 0 else -1
-        streak, flip_bars = int(row["streak"]), self.config.exits.flip_bars
-        against = streak if int(row["direction"]) == -sign else 0
+        streak, direction, crowd, is_halted = self._layout.held(values)
+        flip_bars = self.config.exits.flip_bars
+        against = streak if direction == -sign else 0
         if "flip_exit" not in self._without and against >= flip_bars:
             check = Check("signal_flip", float(against), float(flip_bars), "bars", True, "institutions have turned")
-            return (self._exit(moment, row, sign, "signal flip", check),)
-        if "crowded_exit" not in self._without and int(row["crowd"]) == sign:
+            return (self._exit(moment, values, sign, "signal flip", check),)
+        if "crowded_exit" not in self._without and crowd == sign:
             check = Check("crowded", 1.0, 1.0, "flag", True, "the crowd has joined")
-            return (self._exit(moment, row, sign, "crowded exit", check),)
-        if row["is_halted"]:
+            return (self._exit(moment, values, sign, "crowded exit", check),)
+        if is_halted:
             check = Check("crisis", 1.0, 1.0, "flag", True, "the market is in crisis, or was and has not calmed down")
-            return (self._exit(moment, row, sign, "crisis halt", check),)
+            return (self._exit(moment, values, sign, "crisis halt", check),)
         return ()
 
-    def _exit(self, moment: Moment, row: Any, sign: int, reason: str, check: Check) -> Proposal:
+    def _exit(self, moment: Moment, values: tuple[Any, ...], sign: int, reason: str, check: Check) -> Proposal:
         side = Side.SELL if sign > 0 else Side.BUY
         intent = OrderIntent(
             symbol=moment.symbol,
@@ -245,7 +352,7 @@ class TugOfWarStrategy:
             side=side,
             strength=1.0,
             confidence=1.0,
-            inputs=_inputs(row),
+            inputs=self._layout.inputs(values),
             checks=(check,),
             intent=intent,
         )
@@ -256,41 +363,41 @@ class TugOfWarStrategy:
 
     # Entries
 
-    def _enter(self, moment: Moment, row: Any, institution: AgentView, crowd: AgentView) -> Proposal:
-        config = self.config
-        combined = self._rule.combine((institution, crowd))
-        side = Side.BUY if institution.vote == 1 else Side.SELL
-        regime = int(row["regime"])
-        position = config.position
+    def _enter(self, moment: Moment, values: tuple[Any, ...], seen: _Seen) -> Proposal:
+        config, position = self.config, self.config.position
+        direction, confidence, regime = seen.direction, seen.confidence, seen.regime
+        crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
+        combined = self._rule.judge(direction, confidence, _INSTITUTIONS, crowd.vote or 0)
+        side = Side.BUY if direction == 1 else Side.SELL
         is_trend = regime == _TREND
         stop_frac = position.trend_stop_frac if is_trend else position.chop_stop_frac
         target_frac = position.trend_target_frac if is_trend else position.chop_target_frac
         edge = self.kelly.edge
         fraction = 0.0 if "kelly" in self._without else edge.fraction
         size_frac = sized(fraction, stop_frac, combined.size_factor, config)
-        close = int(row["close"])
+        close = seen.close
         stop_ticks, target_ticks = math.ceil(stop_frac * close), max(1, round(target_frac * close))
         checks = (
             *combined.checks,
-            Check("crowd_known", float(crowd.vote is not None), 1.0, "flag", crowd.vote is not None, crowd.reason),
-            *self._market_checks(row, regime, side),
-            *self._veto_checks(row, side),
+            _crowd_check(crowd),
+            *self._market_checks(seen, side),
+            *self._veto_checks(seen, side),
             self._earnings_check(moment),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
         )
         intent = None
         if combined.direction and all(check.passed for check in checks):
             intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
-            self._remember(moment, row, side, institution, crowd, size_frac, combined.verdict)
-        inputs = {
+            self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
+        inputs: dict[str, float | int | str] = {
             "regime": _REGIMES[regime],
             "rule": combined.verdict,
-            "vote_institutions": institution.word,
-            "confidence_institutions": institution.confidence,
+            "vote_institutions": _SIDES[direction],
+            "confidence_institutions": confidence,
             "vote_crowd": crowd.word,
             "confidence_crowd": crowd.confidence,
-            "tug_score": abs(institution.confidence - crowd.confidence),
-            "is_absorption": int(row["is_absorption"]),
+            "tug_score": abs(confidence - crowd.confidence),
+            "is_absorption": seen.is_absorption,
             "size_frac": size_frac,
             "stop_frac": stop_frac,
             "stop_ticks": stop_ticks,
@@ -299,54 +406,49 @@ class TugOfWarStrategy:
             "kelly_win_rate": edge.win_rate,
             "kelly_odds": edge.odds,
             "kelly_fraction": fraction,
-            **_inputs(row),
         }
+        inputs.update(self._layout.inputs(values))
         return Proposal(
             name=combined.verdict,
             symbol=moment.symbol,
             side=side,
-            strength=min(1.0, abs(float(row["conviction"]))),
-            confidence=institution.confidence,
+            strength=min(1.0, abs(seen.conviction)),
+            confidence=confidence,
             inputs=inputs,
             checks=checks,
             intent=intent,
         )
 
-    def _market_checks(self, row: Any, regime: int, side: Side) -> tuple[Check, ...]:
-        can_enter, is_halted = bool(row["can_enter"]), bool(row["is_halted"])
-        word = "is stale or unknown" if regime == _UNKNOWN else f"is {_REGIMES[regime].lower()}"
-        checks = [
-            Check("halt", float(is_halted), 0.0, "flag", not is_halted, "the market was in crisis and has not calmed down"),
-            Check("regime", float(can_enter), 1.0, "flag", can_enter or is_halted, f"the regime {word}"),
-        ]
-        if regime == _CHOP and "chop_rule" not in self._without:
-            breakout = float(row["breakout"])
-            ahead = side.sign * breakout
-            checks.append(
-                Check("opening_range", ahead, 0.0, "ranges", ahead > 0.0, "in chop only a breakout on our side is traded")
-            )
-        return tuple(checks)
+    def _market_checks(self, seen: _Seen, side: Side) -> tuple[Check, ...]:
+        key = (seen.regime, seen.can_enter, seen.is_halted)
+        said = self._market_said.get(key)
+        if said is None:
+            said = self._market_said[key] = _market_said(*key)
+        if seen.regime != _CHOP or "chop_rule" in self._without:
+            return said
+        ahead = side.sign * seen.breakout
+        words = "in chop only a breakout on our side is traded"
+        return (*said, Check("opening_range", ahead, 0.0, "ranges", ahead > 0.0, words))
 
-    def _veto_checks(self, row: Any, side: Side) -> tuple[Check, ...]:
+    def _veto_checks(self, seen: _Seen, side: Side) -> tuple[Check, ...]:
         if side is Side.SELL or "veto" in self._without:
             return ()
-        crowd = self.config.crowd
-        rsi, ofi = float(row["rsi"]), float(row["ofi_z"])
+        crowd, rsi, ofi = self.config.crowd, seen.rsi, seen.ofi_z
         is_fade = rsi >= crowd.fade_rsi and ofi < crowd.fade_ofi
-        seen = "no data of the tape" if math.isnan(ofi) else f"order flow {ofi:.2f} deviations"
-        absorbed = int(row["is_absorption"])
+        absorbed = seen.is_absorption
+        if math.isnan(ofi) and absorbed < 1:
+            return Check("fade", _known(rsi), crowd.fade_rsi, "index", not is_fade, _NO_TAPE), _NOT_ABSORBED
+        words = _NO_TAPE if math.isnan(ofi) else f"order flow {ofi:.2f} deviations"
         return (
-            Check("fade", _known(rsi), crowd.fade_rsi, "index", not is_fade, seen),
-            Check("absorption", float(max(0, absorbed)), 0.0, "flag", absorbed != 1, seen),
+            Check("fade", _known(rsi), crowd.fade_rsi, "index", not is_fade, words),
+            Check("absorption", float(max(0, absorbed)), 0.0, "flag", absorbed != 1, words),
         )
 
     def _earnings_check(self, moment: Moment) -> Check:
         limit = self.config.earnings.blackout_h
         if "earnings" in self._without:
-            return Check("earnings", 0.0, limit, "h", True, "left out")
-        if self._calendar is None:
-            self._calendar = read_earnings(self.config.earnings)
-        answer = self._calendar.at(moment.symbol, moment.ts)
+            return self._no_earnings
+        answer = self.earnings(moment.symbol, moment.ts)
         hours = math.nan if answer.report_ns is None else (answer.report_ns - moment.ts) / NS_PER_HOUR
         is_unknown = answer.state is EarningsState.UNKNOWN
         passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
@@ -385,9 +487,8 @@ class TugOfWarStrategy:
     def _remember(
         self,
         moment: Moment,
-        row: Any,
+        seen: _Seen,
         side: Side,
-        institution: AgentView,
         crowd: AgentView,
         size_frac: float,
         verdict: str,
@@ -398,18 +499,32 @@ class TugOfWarStrategy:
             symbol=moment.symbol,
             opened_ns=moment.ts,
             side=side.sign,
-            regime=_REGIMES[int(row["regime"])],
-            features=(float(row["raw_confidence"]), float(row["rank"]), float(row["probability"])),
-            views=tuple((view.agent, view.vote, view.confidence) for view in (institution, crowd)),
-            confidence=institution.confidence,
+            regime=_REGIMES[seen.regime],
+            features=(seen.raw_confidence, seen.rank, seen.probability),
+            views=((*_INSTITUTIONS, seen.direction, seen.confidence), (crowd.agent, crowd.vote, crowd.confidence)),
+            confidence=seen.confidence,
             size_frac=size_frac,
             lesson=verdict,
         )
         self._entries[moment.symbol] = entry
 
 
-def _inputs(row: Any) -> Mapping[str, float | int | str]:
-    return {name: value for name in ROW_INPUTS if not math.isnan(value := row[name].item())}
+_INSTITUTIONS = (InstitutionalAgent.name,)
+_SIDES = {1: "long", -1: "short"}
+_NO_TAPE = "no data of the tape"
+_NOT_ABSORBED = Check("absorption", 0.0, 0.0, "flag", True, _NO_TAPE)
+
+
+def _crowd_check(crowd: AgentView) -> Check:
+    return Check("crowd_known", float(crowd.vote is not None), 1.0, "flag", crowd.vote is not None, crowd.reason)
+
+
+def _market_said(regime: int, can_enter: bool, is_halted: bool) -> tuple[Check, ...]:
+    word = "is stale or unknown" if regime == _UNKNOWN else f"is {_REGIMES[regime].lower()}"
+    return (
+        Check("halt", float(is_halted), 0.0, "flag", not is_halted, "the market was in crisis and has not calmed down"),
+        Check("regime", float(can_enter), 1.0, "flag", can_enter or is_halted, f"the regime {word}"),
+    )
 
 
 def _known(value: float) -> float:

@@ -127,6 +127,20 @@ def test_warm_up_sessions_when_asked_then_the_hidden_model_can_be_fitted_after_t
     assert strategy_of(**config).warm_up_sessions == sessions
 
 
+def test_size_when_positions_are_open_then_less_for_each_whoever_decided_on_them():
+    """The account's own count at that moment: neither the order of feeds nor a restart changes it."""
+    moment = moment_of(row(**UP))
+    sizes = [
+        only(strategy_of().decide(replace(moment, open_positions=number))).inputs["size_frac"] for number in (0, 1, 2, 3, 4)
+    ]
+    assert [size / sizes[0] for size in sizes] == pytest.approx([1.0, 0.85, 0.7, 0.55, 0.5])
+    # What it was asked about other symbols before says nothing of what is open now.
+    strategy = strategy_of()
+    for symbol in ("QQQ", "NVDA"):
+        strategy.decide(replace(moment, symbol=symbol, position_quantity=5))
+    assert only(strategy.decide(moment)).inputs["size_frac"] == sizes[0]
+
+
 def test_size_when_volatility_is_unknown_then_unknown_and_nothing_is_entered():
     assert np.isnan(sized(0.8, UNKNOWN, 0, 1.0, POSITION).size_frac)
     proposal = only(strategy_of(without=("regime_gating",)).decide(moment_of(row(**{**UP, "volatility": UNKNOWN}))))
@@ -145,6 +159,29 @@ def test_decide_when_the_bar_is_old_then_not_fresh():
     late = replace(moment, ts=moment.ts + 600 * 10**9)
     proposal = only(strategy_of().decide(late))
     assert [check.name for check in proposal.checks if not check.passed] == ["fresh"]
+
+
+@pytest.mark.parametrize(("missing", "failed"), [(0, []), (1, []), (2, ["fresh"]), (9, ["fresh"])])
+@pytest.mark.parametrize("is_first", [False, True], ids=["in mid-session", "at the open"])
+def test_decide_when_bars_before_are_missing_then_not_fresh(missing, failed, is_first):
+    """Two five-minute bars are the limit (`regime.stale_bars`); the night before the first bar is not missing."""
+    width, opens = 300 * 10**9, SESSIONS[0].regular_open_ns
+    rows = np.concatenate([row(**UP), row(**UP)])
+    rows["open_ns"][0], rows["known_at"][0] = opens, opens + width
+    rows["open_ns"][1] = opens + (missing if is_first else 1 + missing) * width
+    rows["known_at"][1] = rows["open_ns"][1] + width
+    moment = moment_of(rows[1:]) if is_first else moment_of(rows, 1)
+    proposal = only(strategy_of().decide(moment))
+    assert [check.name for check in proposal.checks if not check.passed] == failed
+    assert next(check for check in proposal.checks if check.name == "fresh").value == missing
+    assert (proposal.intent is None) == bool(failed)
+
+
+def test_decide_when_more_missing_bars_are_allowed_then_enters():
+    late = row(**UP, open_ns=SESSIONS[0].regular_open_ns + 3 * 300 * 10**9)
+    refused, allowed = (only(strategy_of(regime={"stale_bars": bars}).decide(moment_of(late))) for bars in (2, 4))
+    assert refused.intent is None
+    assert allowed.intent is not None
 
 
 @pytest.mark.parametrize("held", [7, -7], ids=["long", "short"])
@@ -218,6 +255,7 @@ class ListBook:
 
     def closed_before(self, strategy, ts, limit):
         found = [e for e in self.kept.values() if e.strategy == strategy and e.closed_ns is not None and e.closed_ns < ts]
+        found = [e for e in found if e.outcome is not None]
         return sorted(found, key=lambda e: e.closed_ns)[-limit:]
 
     def open_at(self, strategy, ts):
@@ -226,6 +264,9 @@ class ListBook:
 
     def keep(self, episode: Episode, limit: int) -> None:
         self.kept[episode.episode_id] = episode
+
+    def drop(self, episode: Episode) -> None:
+        self.kept.pop(episode.episode_id, None)
 
 
 def trade_of(side, entry_ns, exit_ns, entry=40_000.0, exit_=40_400.0, net=50):
@@ -307,6 +348,158 @@ def test_start_session_when_a_position_was_held_over_night_then_its_bars_count_o
     assert sum(bars for _, bars in closed.held_bars) == 6
 
 
+DAILY = {"bar_seconds": 86_400}
+
+
+def each_day(book, config, is_anew, days=SESSIONS[1:41]):
+    """Enter at the close of the first day, hold from the next open on; yield (day, strategy, what it says at the close)."""
+
+    def new():
+        strategy = strategy_of(**config)
+        strategy.use_book(book)
+        return strategy
+
+    strategy = new()
+    strategy.start_session(SESSIONS[0], SPY)
+    assert only(strategy.decide(moment_of(row(**UP)))).intent is not None
+    for number, session in enumerate(days, 1):
+        if is_anew:
+            strategy = new()
+        strategy.start_session(session, SPY)
+        later = row(**UP, known_at=session.regular_close_ns)
+        yield number, strategy, strategy.decide(moment_of(later, held=7, session=session))
+
+
+@pytest.mark.parametrize("is_anew", [False, True], ids=["one instance", "an instance a session"])
+def test_time_stop_when_bars_are_daily_then_counts_over_sessions_and_the_trade_is_remembered(is_anew):
+    book = ListBook()
+    number, strategy, said = next(day for day in each_day(book, DAILY, is_anew) if day[2])
+    assert (number, only(said).checks[0].name, only(said).inputs["held_bars"]) == (24, "time_stop", 24)
+    exit_ns = SESSIONS[25].regular_open_ns
+    strategy.on_trade(trade_of(Side.BUY, SESSIONS[1].regular_open_ns, exit_ns))
+    (closed,) = book.closed_before("council", 2**62, 10)
+    assert (closed.outcome, closed.closed_ns, len(strategy.memory)) == (1.0, exit_ns, 1)
+    assert sum(bars for _, bars in closed.held_bars) == 24
+    assert book.open_at("council", exit_ns + 1) == []
+
+
+def test_entry_when_it_fills_and_ends_before_another_bar_then_is_remembered_by_the_next_process():
+    book = ListBook()
+    one, two = strategy_of(**DAILY), strategy_of(**DAILY)
+    one.use_book(book)
+    one.start_session(SESSIONS[0], SPY)
+    only(one.decide(moment_of(row(**UP))))
+    two.use_book(book)
+    two.start_session(SESSIONS[1], SPY)
+    two.on_trade(trade_of(Side.BUY, SESSIONS[1].regular_open_ns, SESSIONS[1].regular_open_ns + 10**9, net=-5))
+    assert [episode.outcome for episode in book.closed_before("council", 2**62, 10)] == [0.0]
+    assert len(two.memory) == 1
+
+
+def test_entry_when_its_order_ends_unfilled_then_its_episode_is_dropped():
+    book, strategy = ListBook(), strategy_of()
+    strategy.use_book(book)
+    strategy.start_session(SESSIONS[0], SPY)
+    moment = moment_of(row(**UP))
+    only(strategy.decide(moment))
+    assert len(book.kept) == 1
+    # A bar later its order still works: it may fill yet. After that it is gone.
+    quiet = moment_of(row(known_at=moment.ts + 300 * 10**9))
+    assert strategy.decide(replace(quiet, is_entering=True)) == ()
+    assert len(book.kept) == 1
+    assert strategy.decide(quiet) == ()
+    assert book.kept == {}
+    # What others open then is not its own.
+    strategy.decide(replace(quiet, position_quantity=3))
+    strategy.on_trade(trade_of(Side.BUY, moment.ts + 1, quiet.ts + 1))
+    assert len(strategy.memory) == 0
+
+
+def test_entry_when_another_is_decided_while_its_order_works_then_one_episode_is_open():
+    book, strategy = ListBook(), strategy_of()
+    strategy.use_book(book)
+    moment = moment_of(row(**UP))
+    only(strategy.decide(moment))
+    later = replace(moment_of(row(**UP, known_at=moment.ts + 300 * 10**9)), is_entering=True)
+    only(strategy.decide(later))
+    assert [episode.opened_ns for episode in book.open_at("council", 2**62)] == [later.ts]
+
+
+@pytest.mark.parametrize("is_anew", [False, True], ids=["same process", "another"])
+def test_episode_when_its_position_went_without_a_trade_then_ends_neither_won_nor_lost(is_anew):
+    book, strategy = ListBook(), strategy_of()
+    strategy.use_book(book)
+    strategy.start_session(SESSIONS[0], SPY)
+    moment = moment_of(row(**UP))
+    only(strategy.decide(moment))
+    strategy.decide(replace(moment, position_quantity=5))
+    session = SESSIONS[0]
+    if is_anew:
+        strategy, session = strategy_of(), SESSIONS[1]
+        strategy.use_book(book)
+        strategy.start_session(session, SPY)
+    flat = moment_of(row(known_at=session.regular_open_ns + 900 * 10**9), session=session)
+    assert strategy.decide(flat) == ()
+    (episode,) = book.kept.values()
+    assert (episode.outcome, episode.closed_ns, sum(bars for _, bars in episode.held_bars)) == (None, flat.ts, 1)
+    assert len(strategy.memory) == 0
+    assert book.closed_before("council", 2**62, 10) == []
+    # The next position is another one: it counts from its own begin.
+    strategy = strategy_of(position={"max_bars": 2})
+    strategy.use_book(book)
+    strategy.start_session(SESSIONS[2], SPY)
+    held = moment_of(row(known_at=SESSIONS[2].regular_open_ns + 300 * 10**9), held=5, session=SESSIONS[2])
+    assert strategy.decide(held) == ()
+    assert only(strategy.decide(held)).inputs["held_bars"] == 2
+
+
+def test_start_session_when_two_episodes_of_a_symbol_are_open_then_the_newest_is_the_positions():
+    book = ListBook()
+    strategy = strategy_of()
+    only(strategy.decide(moment_of(row(**UP))))
+    entry = strategy._holdings["SPY"].entry
+    opens = SESSIONS[1].open_ns
+    orphan = replace(entry, episode_id="orphan", opened_ns=opens - 10**15, held_bars=(("2023-12-01", 20),))
+    newest = replace(entry, episode_id="newest", opened_ns=opens - 10**13, held_bars=(("2023-12-29", 3),))
+    for episode in (newest, orphan):
+        book.keep(episode, 10)
+    for _ in range(2):  # and the same when the session is run again
+        again = strategy_of()
+        again.use_book(book)
+        again.start_session(SESSIONS[1], SPY)
+        held = moment_of(row(known_at=SESSIONS[1].regular_open_ns + 300 * 10**9), held=7, session=SESSIONS[1])
+        count = 0
+        while not again.decide(held):
+            count += 1
+        assert count == 20  # with the three of the day before, the next is the 24th
+    again.on_trade(trade_of(Side.BUY, newest.opened_ns + 1, held.ts + 1, net=-5))
+    assert book.kept["newest"].outcome == 0.0
+    assert (book.kept["orphan"].outcome, book.kept["orphan"].closed_ns) == (None, opens)
+
+
+@pytest.mark.parametrize("is_anew", [False, True], ids=["one instance", "an instance a session"])
+def test_time_stop_when_the_position_was_turned_then_counts_anew_and_nothing_is_learned(is_anew):
+    """The episode is a long; the account holds a short, by a fill that was nobody's: bars count from there, over sessions."""
+    book = ListBook()
+    config = {**DAILY, "position": {"max_bars": 4}}
+    days = each_day(book, config, is_anew=False, days=SESSIONS[1:3])
+    list(days)
+    strategy = None
+    said = []
+    for session in SESSIONS[3:7]:
+        if is_anew or strategy is None:
+            strategy = strategy_of(**config)
+            strategy.use_book(book)
+        strategy.start_session(session, SPY)
+        said.append(strategy.decide(moment_of(row(**UP, known_at=session.regular_close_ns), held=-7, session=session)))
+    assert said[:3] == [(), (), ()]
+    assert only(said[3]).intent.side is Side.BUY
+    strategy.on_trade(trade_of(Side.SELL, SESSIONS[3].regular_open_ns, SESSIONS[7].regular_open_ns))
+    assert len(strategy.memory) == 0
+    assert {episode.outcome for episode in book.kept.values()} == {None}
+    assert book.open_at("council", 2**62) == []
+
+
 def lost_before(strategy, values, outcome, count=40):
     """Fill the memory with trades like the one that is coming, all of one outcome."""
     rows = row(**values)
@@ -337,6 +530,20 @@ def test_memory_when_its_like_was_won_then_surer_and_never_larger_than_the_cap()
     assert recalled.confidence > plain.confidence
     assert recalled.inputs["without_memory_confidence"] == plain.confidence
     assert recalled.inputs["without_memory_size_frac"] < recalled.inputs["size_frac"] <= 0.15
+
+
+def test_memory_when_the_book_has_episodes_of_another_release_then_decides_without_them_and_says_how_many():
+    strategy = strategy_of()
+    only(strategy.decide(moment_of(row(**UP))))
+    entry = strategy._holdings["SPY"].entry
+    before = replace(entry, opened_ns=1, closed_ns=2, outcome=1.0)
+    older = [replace(before, episode_id=f"o{n}", features=entry.features[:10]) for n in range(30)]
+    again = strategy_of()
+    again.use_book(ListBook([*older, replace(before, episode_id="own")]))
+    again.start_session(SESSIONS[0], SPY)
+    proposal = only(again.decide(moment_of(row(**UP))))
+    assert (proposal.inputs["memory_ignored"], len(again.memory)) == (30, 1)
+    assert proposal.intent is not None
 
 
 def test_memory_when_left_out_then_neither_asks_nor_adjusts():

@@ -47,6 +47,50 @@ def memory_of(episodes, **config):
     return memory
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"features": (0.0,) * 7},
+        {"features": (np.inf, 0.0)},
+        {"votes": (("hedge", 2, 0.5),)},
+        {"votes": (("hedge", 1, np.nan),)},
+        {"outcome": 5.0},
+        {"outcome": np.nan},
+        {"side": 0},
+    ],
+    ids=str,
+)
+def test_add_when_an_episode_cannot_be_used_then_is_counted_and_the_others_are_recalled(bad):
+    usual = [episode(n) for n in range(20)]
+    memory = Memory(MemoryConfig(), AGENTS, 2)
+    for one in [*usual[:10], replace(episode("bad", **bad)), *usual[10:]]:
+        memory.add(one)
+    memory.add(episode("bad", **bad))  # told of again the next session: it is one all the same
+    assert (len(memory), memory.ignored) == (20, 1)
+    assert memory.recall(now()) == memory_of(usual).recall(now())
+
+
+def test_recall_when_all_are_of_another_release_then_nothing_is_said():
+    memory = Memory(MemoryConfig(), AGENTS, 2)
+    for n in range(30):
+        memory.add(episode(n, features=(0.0,) * 3))
+    assert (memory.recall(now()), memory.ignored) == (Recall(), 30)
+
+
+def test_recall_when_a_feature_is_beyond_measure_then_it_says_nothing_and_nothing_breaks():
+    past = [episode(n, features=(1e200 * (n % 2), 0.0)) for n in range(30)]
+    assert memory_of(past).recall(now()).cases == 30
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.1])
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_adjustment_when_all_were_alike_then_within_the_strength(strength, outcome):
+    past = [episode(n, days=0.001, outcome=outcome) for n in range(50)]
+    found = memory_of(past, strength=strength, prior=1e-9).recall(now())
+    assert found.adjustment == pytest.approx(strength if outcome else -strength)
+    assert abs(found.adjustment) <= strength
+
+
 def test_recall_when_nothing_is_remembered_then_changes_nothing():
     assert memory_of([]).recall(now()) == Recall()
 

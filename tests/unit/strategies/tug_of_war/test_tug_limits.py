@@ -200,3 +200,31 @@ def test_opening_range_when_a_share_skips_minutes_then_is_of_the_first_half_hour
     assert np.isnan(rows["breakout"][:3]).all()
     np.testing.assert_allclose(rows["breakout"][3:], [10 / 60, 1.0])
     assert find_instrument("NVDA").symbol == streams["NVDA"].instrument.symbol
+
+
+def test_regime_when_shares_trade_outside_the_regular_session_then_is_that_of_the_regular_session_alone():
+    days, quiet = market(1, 46), TugOfWarStrategy(config_of())
+    loud = TugOfWarStrategy(config_of())
+    for strategy, has_more in ((quiet, False), (loud, True)):
+        streams = streams_of(strategy, ("SPY", "QQQ", "NVDA"))
+        for session, tapes in days:
+            given = {symbol: tapes[symbol] for symbol in streams}
+            if has_more:
+                given["SPY"] = _with_thin_trading(given["SPY"], session)
+            run_session(streams, (session, given))
+    one, other = quiet.board.regimes.values, loud.board.regimes.values
+    assert len(one) == 46 * 13
+    for name in one.dtype.names:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def _with_thin_trading(trades, session):
+    # Two wild prints before the open and two after the close.
+    early = np.array([session.open_ns + 30 * NS_PER_MINUTE, session.regular_open_ns - 45 * NS_PER_MINUTE])
+    late = np.array([session.regular_close_ns + 20 * NS_PER_MINUTE, session.close_ns - 30 * NS_PER_MINUTE])
+
+    def prints(ts, factor):
+        price = (np.array([factor, 2.0 - factor]) * float(trades.price[0])).astype(np.int32)
+        return Trades(ts.astype(np.int64), price, np.full(2, 9_000, np.int32), np.ones(2, np.int8))
+
+    return Trades.concat([prints(early, 0.9), trades, prints(late, 1.1)])

@@ -12,7 +12,7 @@ from sovereign.core.order import OrderRole, OrderType, Side, TimeInForce
 from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_UNKNOWN
 from sovereign.store.journal import decision_row
 from sovereign.strategies.tug_of_war import TugOfWarStrategy
-from tug_cases import config_of, moment_of, row
+from tug_cases import SESSIONS, config_of, market, moment_of, row, rows_of
 
 
 def decide(held=0, config=None, **values):
@@ -164,3 +164,33 @@ def test_rows_when_asked_about_then_numbers_of_the_record_are_plain_and_known():
         assert isinstance(value, (int, float, str))
         assert not isinstance(value, np.generic)
         assert not (isinstance(value, float) and math.isnan(value))
+
+
+def test_institutions_when_left_out_then_nobody_has_a_direction_and_a_position_is_still_given_up():
+    config = config_of(without=["earnings", "institutions"])
+    assert decide(config=config) == ()
+    assert only(decide(held=10, config=config, crowd=1)).name == "crowded exit"
+
+
+@pytest.mark.parametrize("measure", ["raw", "rank", "probability"])
+def test_rows_that_matter_to_nobody_who_is_flat_when_named_then_are_those_without_a_candidate(measure):
+    config = config_of(confidence={"measure": measure}, conflict={"min_opposed": 0.55, "min_alone": 0.5})
+    strategy, rows = TugOfWarStrategy(config), rows_of(config, market(1, 50))["NVDA"]
+    rows = rows[rows["wake"]]
+    asked = strategy.asks_when_flat(rows)
+    found = [bool(strategy.decide(moment_of(rows, n, session=SESSIONS[49]))) for n in range(len(rows))]
+    assert asked.tolist() == found
+    assert 0 < asked.sum() < len(rows)
+
+
+def test_volume_ratio_when_a_half_day_lies_among_the_days_then_is_against_the_whole_ones():
+    days = market(1, 140)
+    half = next(n for n, (session, _) in enumerate(days) if session.is_early_close)
+    assert 20 < half < 139
+    rows = rows_of(config_of(), days)["NVDA"]
+    by_day = [rows[(rows["known_at"] > s.regular_open_ns) & (rows["known_at"] <= s.regular_close_ns)] for s, _ in days]
+    for day in (half - 1, half + 1, half + 5, 139):
+        before = [one["volume"].cumsum() for n, one in enumerate(by_day[:day]) if n != half][-20:]
+        if half in range(day - 20, day):
+            before = before[-19:]
+        np.testing.assert_allclose(by_day[day]["volume_ratio"], by_day[day]["volume"].cumsum() / np.mean(before, axis=0))

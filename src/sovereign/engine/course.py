@@ -1,0 +1,350 @@
+"""The way of an engine over its tapes: what happens next, and bringing every tape up to it.
+
+A moment needs to know the last price of every tape, and little else of most of them: where no order works nothing can happen
+between two moments, and where one does, what it meets next is found once and stays until the venue's orders change. So tapes
+follow when they are asked for; the engine's `reach` says up to when each may. At what an order or a limit meets, a tape is
+walked step by step. A broker that counts ticks (a remote one) is shown all of them, moment by moment, and so is every broker
+while a limit of the day is within reach of the positions; the outcome is the same (tests/property/test_course_laws.py).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from sovereign.core.event import TradingState
+from sovereign.core.port import AccountView, Block
+from sovereign.core.session import NEVER
+from sovereign.engine.desk import Desk
+from sovereign.engine.tape import Tape
+from sovereign.execution.report import ExecutionReport
+from sovereign.kernels.matching import extent, first_outside
+
+VENUE, TIMER, DOOR, ROW = 0, 1, 2, 3
+"""What a moment is."""
+
+
+ZERO = Decimal(0)
+
+
+class _Outlook(NamedTuple):
+    """What the positions can still come to in the present block."""
+
+    is_far: bool  # no limit of the day can be reached between two moments
+    can_mark: bool  # equity may come above its highest
+
+
+class Course(Desk, ABC):
+    """A desk that walks over market data; see the module."""
+
+    def _set_up(self) -> None:
+        self._timers: list[tuple[int, str]] = []
+        self._guards: dict[str, tuple[int, int]] | None = None
+        self._wakes: list[tuple[int, int, int, bool]] = []  # known_at, order of the tape, row, asked while flat as well
+        self._asks_flat = getattr(self._strategy, "asks_when_flat", None)
+        self._next_wake = 0
+        self._by_order: list[Tape] = []
+        self._reach = 0
+        self._sighted = 0  # up to when the last prices of all tapes are known
+        self._outlook: _Outlook | None = None
+        self._had_moment = False  # in the present block
+        self._is_lazy = bool(getattr(self._broker, "skips_ticks", False))
+
+    @abstractmethod
+    def _apply(self, reports: Iterable[ExecutionReport]) -> bool:
+        """Take what the broker says; return whether something filled."""
+
+    @abstractmethod
+    def _inspect(self) -> None:
+        """Let the door look at the account."""
+
+    # Where the tapes stand
+
+    def _sight(self) -> None:
+        if self._sighted != self._reach:
+            self._sighted = self._reach
+            for tape in self._tapes.values():
+                tape.look(tape.before(self._reach))
+
+    def _begin_block(self, blocks: Iterable[Block]) -> None:
+        """Take the next blocks, one per tape at most; everything before them has been walked."""
+        is_held = bool(self.account.positions)
+        for block in blocks:
+            tape = self._tapes[block.symbol]
+            tape.remember(is_held=is_held, is_new=self._had_moment)
+            tape.begin(block.trades)
+        self._had_moment = False
+        self._reach = self._sighted = 0
+        self._outlook = None
+
+    def _end_block(self) -> None:
+        """Pass everything there is; what comes later in time is a later block."""
+        self._settle_tapes()
+        self._sight()
+        for tape in self._tapes.values():
+            tape.cursor = len(tape.trades)
+
+    def _settle_tapes(self, *, all_of_them: bool = False) -> None:
+        """Let the venue meet, and the account see, everything up to where the tapes may be."""
+        if self._is_lazy:
+            for tape in self._tapes.values():
+                if tape.is_busy or all_of_them:
+                    self._pass(tape, tape.before(self._reach))
+
+    def _orders_changed(self) -> None:
+        """Take note that what orders meet next must be found anew."""
+        for tape in self._tapes.values():
+            tape.event = -1
+
+    def _line_up(self) -> None:
+        """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
+        found = []
+        self._by_order = list(self._tapes.values())
+        for tape in self._by_order:
+            if tape.rows is not None and len(tape.rows) > tape.next_row:
+                index = np.flatnonzero(tape.rows["wake"][tape.next_row :]) + tape.next_row
+                if len(index):
+                    flat = np.ones(len(index), np.bool_) if self._asks_flat is None else self._asks_flat(tape.rows[index])
+                    found.append((tape.rows["known_at"][index], np.full(len(index), tape.order), index, flat))
+                tape.next_row = len(tape.rows)
+        self._next_wake, self._wakes = 0, []
+        if found:
+            known, order, index, flat = (np.concatenate(part) for part in zip(*found, strict=True))
+            place = np.lexsort((index, order, known))
+            columns = [part[place].tolist() for part in (known, order, index, flat)]
+            self._wakes = list(zip(*columns, strict=True))
+
+    def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None, int]:
+        """Return when something is due, what, and the tape and row that it is about."""
+        ts, kind = self._broker.next_time_ns, VENUE
+        if self._timers and self._timers[0][0] < ts:
+            ts, kind = self._timers[0][0], TIMER
+        due = self._door.due_ns if self._watch is None else min(self._door.due_ns, self._watch.next_ns)
+        if due < ts:
+            ts, kind = due, DOOR
+        if ts > until_ns:
+            ts = NEVER
+        if self._next_wake < len(self._wakes):
+            known, order, row, _ = self._wakes[self._next_wake]
+            if known < ts:
+                return known, ROW, self._by_order[order], row
+        return ts, kind, None, -1
+
+    # On the way to a moment
+
+    def _walk(self, ts: int, hit: Tape | None, row: int) -> bool:
+        """Bring every tape up to a moment; False when something happened on the way and the moment must be found anew."""
+        if not self._is_lazy:
+            return self._walk_closely(ts, hit, row)
+        for tape in self._by_order:
+            if tape.event < 0:
+                self._find_event(tape)
+        if self._outlook is None:
+            self._outlook = self._look_out()
+        if not self._outlook.is_far:
+            self._settle_tapes(all_of_them=True)
+            done = self._walk_closely(ts, hit, row)
+            if done:
+                self._reach = max(self._reach, ts)
+            return done
+        known = 0 if hit is None or hit.rows is None else int(hit.rows["seq"][row]) - hit.offset
+        first = self._first_met(ts, hit, known)
+        if first is None:
+            self._reach = max(self._reach, ts)
+            if hit is not None and known > hit.seen and hit.trades.ts[known - 1] >= ts:
+                self._pass(hit, known)
+            return True
+        self._settle_tapes()
+        stop = self._stop(first, ts, row if first is hit else -1)
+        symbol, when = first.instrument.symbol, first.event_ns
+        index = self._broker.next_event(symbol, first.trades, first.cursor, stop)
+        self._reach = max(self._reach, when)
+        self._meet(first, index, when)
+        return False
+
+    def _first_met(self, ts: int, hit: Tape | None, known: int) -> Tape | None:
+        # A row may know a tick of its own time; such a one comes before the moment though it is not earlier.
+        first: Tape | None = None
+        for tape in self._by_order:
+            if (tape.event_ns < ts or (tape is hit and tape.event < known)) and (
+                first is None or tape.event_ns < first.event_ns
+            ):
+                first = tape
+        return first
+
+    def _find_event(self, tape: Tape) -> None:
+        rows, symbol = len(tape.trades), tape.instrument.symbol
+        tape.event, tape.event_ns = rows, NEVER
+        was_busy, has_orders = tape.is_busy, self._broker.has_orders(symbol)
+        tape.is_busy = has_orders or self._is_held(symbol)
+        if tape.is_busy and not was_busy:
+            # Nobody met what went by until now.
+            tape.cursor = max(tape.cursor, tape.before(self._reach))
+            tape.look(tape.cursor)
+        if has_orders:
+            tape.event = self._broker.next_event(symbol, tape.trades, tape.cursor, rows)
+            if tape.event < rows:
+                tape.event_ns = int(tape.trades.ts[tape.event])
+
+    def _walk_closely(self, ts: int, hit: Tape | None, row: int) -> bool:
+        stops = [(tape, self._stop(tape, ts, row if tape is hit else -1)) for tape in self._tapes.values()]
+        first = self._first_event(stops)
+        if first is None:
+            for tape, stop in stops:
+                self._pass(tape, stop)
+            return True
+        tape, index, is_guard = first
+        when = int(tape.trades.ts[index])
+        for other, stop in stops:
+            if other is not tape:
+                self._pass(other, min(stop, other.before(when)))
+        self._reach = max(self._reach, when)
+        if not is_guard:
+            self._meet(tape, index, when)
+            return False
+        self._now = max(self._now, when)
+        self._pass(tape, index + 1)
+        self._inspect()
+        return False
+
+    def _meet(self, tape: Tape, index: int, when: int) -> None:
+        self._now = max(self._now, when)
+        # Venue state is moved by `take`; the account sees the prices up to and including the row.
+        self._observe(tape, tape.cursor, index + 1)
+        reports = self._broker.take(tape.instrument.symbol, tape.trades, index)
+        tape.cursor = index + 1
+        self._orders_changed()
+        if not self._apply(reports):
+            self._inspect()  # the row may lie beyond a guard price as well
+
+    @staticmethod
+    def _stop(tape: Tape, ts: int, row: int) -> int:
+        stop = tape.before(ts) if row < 0 or tape.rows is None else int(tape.rows["seq"][row]) - tape.offset
+        return max(stop, tape.cursor)
+
+    def _first_event(self, stops: Sequence[tuple[Tape, int]]) -> tuple[Tape, int, bool] | None:
+        """Return (tape, row, whether a guard price was reached rather than an order) of the earliest event, if any."""
+        first: tuple[int, int, Tape, int, bool] | None = None
+        guards = self._guard_prices()
+        for tape, stop in stops:
+            if stop == tape.cursor:
+                continue
+            symbol, index, is_guard = tape.instrument.symbol, stop, False
+            if self._broker.has_orders(symbol):
+                index = self._broker.next_event(symbol, tape.trades, tape.cursor, stop)
+            if guards is not None and symbol in guards:
+                low, high = guards[symbol]
+                guard = first_outside(tape.trades.price, tape.cursor, index, low, high)
+                is_guard = guard < index
+                index = guard
+            if index < stop:
+                key = (int(tape.trades.ts[index]), tape.order, tape, index, is_guard)
+                first = key if first is None or key[:2] < first[:2] else first
+        return None if first is None else first[2:]
+
+    def _pass(self, tape: Tape, stop: int) -> None:
+        if stop <= tape.cursor:
+            return
+        self._broker.advance(tape.instrument.symbol, tape.trades, tape.cursor, stop)
+        self._observe(tape, tape.cursor, stop)
+        tape.cursor = stop
+
+    def _observe(self, tape: Tape, start: int, stop: int) -> None:
+        tape.look(stop)
+        symbol = tape.instrument.symbol
+        if self._is_held(symbol):
+            low, high = extent(tape.trades.price, start, stop)
+            self.account.observe(symbol, int(low), int(high))
+
+    def _is_held(self, symbol: str) -> bool:
+        return any(position.tape == symbol for position in self.account.positions.values())
+
+    # Limits of the day, and the highest equity
+
+    def _guard_prices(self) -> dict[str, tuple[int, int]] | None:
+        """Return the prices that would trip a limit, as they stood at the last moment; a block's end is not a moment."""
+        if not self.account.positions or self.state is TradingState.HALTED:
+            return None
+        if self._guards is None:
+            view = self._view()
+            held = {position.tape for position in self.account.positions.values()}
+            self._guards = {symbol: self._door.guard(symbol, view, len(held)) for symbol in self._tapes if symbol in held}
+        return self._guards
+
+    def _look_out(self) -> _Outlook:
+        """Say what the positions can come to until the block ends, all tapes at their worst and at their best at once.
+
+        A guard price is reached when one tape goes its part of the way from where it stood at the last moment. Whatever that
+        was, no tape goes farther than from its best to its worst price, and the way is never shorter than from the worst
+        equity: so a tape that stands at its worst and could go that far once more without a trip can not trip at all.
+        """
+        held = self.account.positions
+        if not held:
+            return _Outlook(is_far=True, can_mark=False)
+        view = self._view()
+        slopes: dict[str, Decimal] = {}
+        for position in held.values():
+            slope = position.instrument.tick_value * position.quantity
+            slopes[position.tape] = slopes.get(position.tape, ZERO) + slope
+        worst, best = dict(view.last_ticks), dict(view.last_ticks)
+        for symbol, slope in slopes.items():
+            if symbol not in best:
+                return _Outlook(is_far=False, can_mark=True)
+            low, high = self._reachable(symbol, best[symbol])
+            worst[symbol], best[symbol] = (low, high) if slope > 0 else (high, low)
+        lowest, highest = self.account.equity(worst), self.account.equity(best)
+        mark = max(self.account.high_water_mark, highest)
+        return _Outlook(
+            is_far=self.state is TradingState.HALTED
+            or (
+                self._stays_inside(replace(view, equity=lowest, last_ticks=worst, high_water_mark=mark), worst, best)
+                and self._stays_inside(replace(view, equity=highest, last_ticks=best, high_water_mark=mark), best, worst)
+            ),
+            can_mark=highest > self.account.high_water_mark,
+        )
+
+    def _reachable(self, symbol: str, last: int) -> tuple[int, int]:
+        # The prices of a tape from the last moment on; whatever block that was in.
+        tape = self._tapes.get(symbol)
+        if tape is None:
+            return last, last
+        low, high = min(last, tape.low), max(last, tape.high)
+        if tape.seen < len(tape.trades):
+            least, most = extent(tape.trades.price, tape.seen, len(tape.trades))
+            low, high = min(low, int(least)), max(high, int(most))
+        return low, high
+
+    def _stays_inside(self, view: AccountView, ticks: dict[str, int], others: dict[str, int]) -> bool:
+        held = {position.tape for position in self.account.positions.values()}
+        for symbol in held:
+            if symbol not in self._tapes:
+                continue
+            if symbol not in ticks:
+                return False
+            low, high = self._door.guard(symbol, view, len(held))
+            farther = 2 * ticks[symbol] - others[symbol]
+            if not low <= farther <= high:
+                return False
+        return True
+
+    def _after_moment(self) -> None:
+        self._guards = None
+        self._had_moment = True
+        if not self.account.positions or (self._is_lazy and self._outlook is not None and not self._outlook.can_mark):
+            return
+        last: dict[str, int] = {}
+        for position in self.account.positions.values():
+            symbol = position.tape
+            tape = self._tapes.get(symbol)
+            if tape is not None:
+                tape.look(tape.before(self._reach))
+            if tape is not None and tape.last_ticks is not None:
+                last[symbol] = tape.last_ticks
+            elif symbol in self._carried:
+                last[symbol] = self._carried[symbol]
+        self.account.mark(self.account.equity(last))

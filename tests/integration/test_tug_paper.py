@@ -1,0 +1,274 @@
+"""The tug of war on paper: several symbols at the simulated exchange, news and tape from local scouts, killed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.news_server import NewsServer, submission
+from sovereign.app.cli.main import run
+from sovereign.core.session import NS_PER_MINUTE, from_ns
+from sovereign.core.tape import TapeSnapshot
+from sovereign.feeds.calendar import calendar_for
+from sovereign.store.store import Store
+
+SHARES = ("NVDA", "JPM", "PLTR")
+SYMBOLS = (*SHARES, "QQQ", "SPY")  # benchmarks last: the session puts them first
+DAY = date(2025, 11, 17)
+SECONDS = 5_400
+ENOUGH_S = 150
+SESSION = "paper-tug_of_war-20251117"
+RECORDING = f"data/sessions/{SESSION}.rec"
+KILLED_AT_S = 1_800  # of market time, before the tape scout falls silent
+TAPE_MINUTES = 45
+
+QUICK = {
+    "bar_seconds": 60,
+    "institution.range_minutes": 5,
+    "confidence.measure": "raw",
+    "conflict.min_opposed": 0.5,
+    "conflict.min_alone": 0.5,
+    "position.trend_stop_frac": 0.002,
+    "position.trend_target_frac": 0.003,
+    "without": '["earnings","regime","kelly"]',
+}
+"""A tug of war that needs no history: what is known within minutes decides, and positions are short."""
+OTHER = {
+    "venue.state": "data/venue",
+    "execution.latency_ms": 250,
+    "risk.min_reward_to_cost": 0,
+    "risk.first_entry_after_open_minutes": 10,
+    "risk.max_position_frac": 0.2,
+    "news.every_min": 10,
+    "news.sources.backoff_s": 0,
+    "news.sources.edgar_identity": "Jane Doe jane@example.com",
+    "news.sources.folder": "data/filings",
+    "live.backlog_ms": 600_000,
+    "live.stale_data_s": 60,
+    "live.poll_ms": 20,
+    "live.retry_s": 0.1,
+}
+
+
+@pytest.fixture
+def news() -> Iterator[NewsServer]:
+    with NewsServer() as server:
+        opens = from_ns(window()[0]).astimezone(UTC)
+        server.filings["0001-25-1"] = submission("0001-25-1", "20251117080000", "Record profit and strong growth")
+        server.headlines.append(("Strong growth and record profit", opens - timedelta(hours=1)))
+        yield server
+
+
+def window() -> tuple[int, int]:
+    session = calendar_for("XNYS").session(DAY)
+    assert session is not None
+    return session.regular_open_ns, session.regular_open_ns + SECONDS * 10**9
+
+
+def words(server: NewsServer | None = None, **more: Any) -> list[str]:
+    found = {f"strategies.tug_of_war.{key}": value for key, value in QUICK.items()} | OTHER | more
+    if server is not None:
+        urls = ("edgar_files_url", "edgar_data_url", "yahoo_url", "stocktwits_url")
+        found |= {f"news.sources.{name}": server.address for name in urls}
+    return [word for key, value in found.items() for word in ("--set", f"{key}={value}")]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "sovereign.app.cli.main", *arguments]
+
+
+def variables() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "ENABLE_LIVE_TRADING": ""}
+
+
+def sovereign(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=variables(), capture_output=True, text=True, check=False, timeout=ENOUGH_S
+    )
+
+
+@pytest.fixture
+def venue(tmp_path: Path) -> Iterator[Path]:
+    """The simulated exchange with all symbols on one clock, in a process of its own; its folder."""
+    symbols = [word for symbol in SYMBOLS for word in ("--symbol", symbol)]
+    times = ("--seconds", str(SECONDS), "--pace", "lockstep", "--latency", "250", "--slice", "10000", "--port", "0")
+    more = ("--accounts", "paper:100000", "--set", "venue.state=data/venue", "--set", "portfolio_market.step_seconds=10")
+    process = subprocess.Popen(command("venue", *symbols, *times, *more), cwd=tmp_path, env=variables(), stdout=subprocess.PIPE)
+    try:
+        if process.stdout is None or not process.stdout.readline():
+            raise AssertionError("the venue did not start")
+        yield tmp_path
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def scout_tape(folder: Path) -> None:
+    """Write what a tape scout would have: a snapshot a minute for a while, selling absorbed in two shares, then silence."""
+    opens, _ = window()
+    snapshots = [
+        TapeSnapshot(
+            symbol=symbol,
+            ts=opens + minute * NS_PER_MINUTE,
+            ofi=-100.0,
+            ofi_z=-0.5,
+            queue_imbalance=-0.1,
+            queue_imbalance_z=-0.2,
+            mid=400.0,
+            bid_size=300,
+            ask_size=500,
+            is_absorption=symbol != "NVDA",
+        )
+        for minute in range(1, TAPE_MINUTES + 1)
+        for symbol in SHARES
+    ]
+    with Store(f"sqlite:///{folder}/sovereign.sqlite") as store:
+        store.scouts.add_snapshots(snapshots)
+
+
+def kill_on_the_way(folder: Path, arguments: list[str]) -> None:
+    """Trade until news were read and some time has passed, then end the process without a word."""
+    process = subprocess.Popen(
+        command("run", "tug_of_war", *arguments), cwd=folder, env=variables(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    opens, _ = window()
+    deadline = time.monotonic() + ENOUGH_S
+    try:
+        with Store(f"sqlite:///{folder}/sovereign.sqlite") as store:
+            while process.poll() is None:
+                assert time.monotonic() < deadline, f"the session had not come to {KILLED_AT_S} s after {ENOUGH_S} s"
+                results = store.scouts.rows("tug_results", "paper")
+                if results and results[-1]["ts"] >= opens + KILLED_AT_S * 10**9 and store.scouts.reading("JPM", 2**62):
+                    break
+                time.sleep(0.02)
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def test_run_when_killed_on_the_way_then_goes_on_with_the_same_evidence_and_fills_its_tables(
+    venue: Path, news: NewsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scout_tape(venue)
+    arguments = ["--interval", "5", *words(news)]
+    kill_on_the_way(venue, arguments)
+    done = sovereign(venue, "run", "tug_of_war", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    (traded,) = json.loads(done.stdout)
+    assert (traded["session_id"], traded["is_closed"]) == (SESSION, True)
+    monkeypatch.chdir(venue)
+    assert run(["audit", "verify", *words(news)]) == 0
+    capsys.readouterr()
+    assert run(["twin", SESSION, "--json", *words(news)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    # The recording, played again, says what the two processes said: evidence, decisions, orders, every byte.
+    assert told["replay"]["is_exact"], told["replay"]
+    assert told["verdict"] in ("identical", "explained")
+    with Store(f"sqlite:///{venue}/sovereign.sqlite") as store:
+        assert not [kept for kept in store.live.notices(account="paper") if "differs from the stored" in kept.notice.text]
+        assert [kept.notice.subject for kept in store.live.notices(account="paper") if kept.notice.code == "RECOVERED"]
+        requests = [(kept.client_order_id, kept.request) for kept in store.live.requests(SESSION)]
+        assert len(requests) == len(set(requests))
+        check_evidence(store)
+        check_tables(store)
+        check_refusals(store)
+
+
+def inputs_of(store: Store) -> list[tuple[int, str, dict[str, Any]]]:
+    """What the strategy's candidates looked at: time, symbol, inputs by name."""
+    found = [(row["ts"], row["symbol"], json.loads(row["inputs"])) for row in store.table(SESSION, "door_decisions")]
+    return [(ts, symbol, inputs) for ts, symbol, inputs in found if "rule" in inputs]
+
+
+def check_evidence(store: Store) -> None:
+    seen = inputs_of(store)
+    last = window()[0] + TAPE_MINUTES * NS_PER_MINUTE
+    assert any("news_tone" in inputs for _, _, inputs in seen)
+    for ts, symbol, inputs in seen:
+        if "ofi_z" not in inputs:
+            continue
+        assert (inputs["ofi_z"], bool(inputs["is_absorption"])) == (-0.5, symbol != "NVDA")
+        assert ts <= last + 5 * NS_PER_MINUTE, "a tape that is dead is no data"
+    assert any("ofi_z" in inputs for _, _, inputs in seen)
+    assert any(ts > last + 5 * NS_PER_MINUTE and inputs["is_absorption"] == -1 for ts, _, inputs in seen)
+    assert [kept.notice.code for kept in store.live.notices(account="paper") if kept.notice.subject == "scout:tape"] == [
+        "DATA_STALE"
+    ]
+
+
+def check_tables(store: Store) -> None:
+    scouts, opens = store.scouts, window()[0]
+    signals, results, orders = (scouts.rows(name, "paper") for name in ("tug_signals", "tug_results", "tug_trades"))
+    rounds = {opens + minute * NS_PER_MINUTE for minute in range(5, SECONDS // 60 + 1, 5)}
+    # Every share, every round, once: also those that the first process had written before it died.
+    assert sorted((one["ts"], one["symbol"]) for one in results) == sorted((ts, s) for ts in rounds for s in SHARES)
+    assert sorted((one["ts"], one["symbol"], one["bot"]) for one in signals) == sorted(
+        (ts, s, bot) for ts in rounds for s in SHARES for bot in ("sovereign", "madman")
+    )
+    assert any(one["bayesian_score"] is not None and one["ofi_z_score"] is not None for one in signals)
+    entries = [one for one in orders if one["order_type_detail"].startswith("entry")]
+    assert entries
+    keys = {one["key"]: one for one in results}
+    for one in entries:
+        verdict = keys[one["tug_result_key"]]
+        assert (verdict["symbol"], verdict["verdict"].endswith("execute")) == (one["symbol"], True)
+        assert one["client_order_id"].startswith(verdict["decision_id"])
+        assert one["status"] in ("filled", "canceled", "expired")
+        assert one["implementation_shortfall_bps"] is not None if one["fill_qty"] else one["opportunity_bps"] is not None
+    made = [one["pnl"] for one in orders if one["pnl"] is not None]
+    assert sorted(made) == sorted(str(trade.net) for trade in store.trades(SESSION))
+    assert made
+    assert scouts.latest_snapshots(SHARES, 2**62)
+    assert scouts.latest_readings(SHARES, 2**62)
+
+
+def check_refusals(store: Store) -> None:
+    """Nothing opens in the last quarter of an hour, and every refusal says what it would have made while bars followed."""
+    closes = window()[1]
+    refused = [row for row in store.table(SESSION, "door_decisions") if row["verdict"] == "REFUSED"]
+    assert {"absorption", "trading_hours"} <= {row["failed_check"] for row in refused}
+    late = closes - 15 * NS_PER_MINUTE
+    assert {row["failed_check"] for row in refused if row["ts"] >= late} <= {"trading_hours", "session_open"}
+    entries = [row for row in store.scouts.rows("tug_trades", "paper") if row["order_type_detail"].startswith("entry")]
+    assert max(row["ts"] for row in entries) < late
+    for row in refused:
+        if row["ts"] < late:
+            found = store.decision(row["decision_id"], SESSION).would_have_made
+            assert found is not None, f"{row['decision_id']} ({row['failed_check']}) has no counterfactual"
+            assert found.exit_ns > row["ts"]
+
+
+def test_run_when_once_then_makes_one_round_says_what_was_decided_and_goes_on_at_the_next_call(
+    venue: Path, news: NewsServer
+) -> None:
+    arguments = ["--once", "--interval", "5", "--json", *words(news, **{"live.heartbeat_s": 0.02, "news.every_min": 1})]
+    opens = window()[0]
+    rounds = []
+    for _ in range(2):
+        done = sovereign(venue, "run", "tug_of_war", *arguments)
+        assert done.returncode == 0, done.stderr
+        (traded,) = json.loads(done.stdout)
+        assert (traded["rounds"], traded["is_closed"], traded["exit_code"]) == (1, False, 0)
+        rounds.append((traded["reason"], [(one["symbol"], one["verdict"]) for one in traded["decisions"]]))
+    first, second = rounds
+    assert first[0] == "the round of 09:35 was decided"
+    assert second[0] != first[0]
+    assert "was decided" in second[0]
+    with Store(f"sqlite:///{venue}/sovereign.sqlite") as store:
+        kept = {(one["ts"] - opens) // NS_PER_MINUTE for one in store.scouts.rows("tug_results", "paper")}
+        (session,) = store.live.sessions(account="paper")
+        assert session.status == "stopped"
+    assert {5} <= kept
+    assert len(kept) >= 2

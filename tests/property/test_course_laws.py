@@ -1,0 +1,110 @@
+"""The law of the course: tapes that follow on demand give the audit of tapes that are walked at every moment, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from sovereign.app.configuration import load_settings
+from sovereign.app.plan import recipe_of
+from sovereign.core.instrument import find_instrument
+from sovereign.core.port import Block
+from sovereign.execution.brokers.simulated import SimulatedBroker
+from sovereign.execution.fill_model import ExecutionConfig
+from sovereign.feeds.calendar import calendar_for
+from sovereign.feeds.synthetic import SyntheticConfig, SyntheticMarket
+from sovereign.research.backtest import Recipe
+from sovereign.research.evidence import collect_audit
+from sovereign.risk.configuration import RiskConfig
+from sovereign.strategies.order_flow.configuration import OrderFlowConfig
+from tug_cases import config_of, market
+
+EAGER = config_of(
+    conflict={"min_opposed": 0.2, "min_alone": 0.2},
+    position={"trend_stop_frac": 0.004, "trend_target_frac": 0.008},
+    without=["earnings", "chop_rule", "flip_exit"],
+)
+
+
+class CountingBroker(SimulatedBroker):
+    """A broker that wants to see every tick, as a remote one does."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.skips_ticks = False
+
+
+class Tapes:
+    """Sessions of given tapes, cut at some times of the day."""
+
+    is_simulated = True
+
+    def __init__(self, days, cuts=()):
+        self._days, self._cuts = days, cuts
+
+    def sessions(self):
+        return iter([session for session, _ in self._days])
+
+    def instruments(self, session):
+        return [find_instrument(symbol) for symbol in self._of(session)]
+
+    def _of(self, session):
+        return next(tapes for other, tapes in self._days if other is session)
+
+    def blocks(self, session):
+        span = session.regular_close_ns - session.regular_open_ns
+        inner = sorted({session.regular_open_ns + span * cut // 1_000 for cut in self._cuts})
+        for start, stop in pairwise([session.open_ns, *inner, session.close_ns]):
+            for symbol, trades in self._of(session).items():
+                first, last = np.searchsorted(trades.ts, [start, stop]).tolist()
+                yield Block(symbol, trades.slice(first, last), stop)
+
+
+def shares(*overrides):
+    usual = ("risk.first_entry_after_open_minutes=0", "risk.can_short=true", *overrides)
+    settings = load_settings(environment={}, strategy="tug_of_war", overrides=usual).settings
+    plain = recipe_of(settings, "tug_of_war")
+    return replace(plain, strategy_config=EAGER, risk=plain.risk.no_fresher_than(2_000))
+
+
+def futures(**risk):
+    return Recipe(
+        strategy="order_flow",
+        strategy_config=OrderFlowConfig.model_validate({"router": {"min_confidence": 0.0, "min_strength": 0.0}}),
+        risk=RiskConfig(excluded_windows=(), can_inputs_be_unknown=True, **risk),
+        execution=ExecutionConfig(),
+        starting_balance=Decimal(2_500),
+    )
+
+
+def both(recipe, feed, monkeypatch):
+    on_demand = collect_audit(recipe, feed)
+    with monkeypatch.context() as patch:
+        patch.setattr("sovereign.research.backtest.SimulatedBroker", CountingBroker)
+        return on_demand, collect_audit(recipe, feed)
+
+
+@pytest.mark.parametrize("cuts", [(), tuple(range(7, 1_000, 31))], ids=["whole", "cut"])
+@pytest.mark.parametrize("limit", ["0.5", "0.0005"], ids=["far", "near"])
+def test_audit_of_shares_when_limits_are_far_or_near_then_is_that_of_a_walk_at_every_moment(cuts, limit, monkeypatch):
+    recipe = shares(f"risk.max_daily_loss_frac={limit}", f"risk.max_risk_frac={min(float(limit), 0.02)}")
+    one, other = both(recipe, Tapes(market(1, 50)[:50], cuts), monkeypatch)
+    assert one == other
+    assert one.count(b'"OrderFilled"') > 15
+    assert (b'"state":"HALTED"' in one) is (limit == "0.0005")
+
+
+@pytest.mark.parametrize("target", [None, Decimal(60)], ids=["no target", "near target"])
+def test_audit_of_futures_when_ticks_come_in_pieces_then_is_that_of_a_walk_at_every_moment(target, monkeypatch):
+    instrument = find_instrument("ES")
+    made = SyntheticMarket(SyntheticConfig(ticks_per_session=40_000), 11)
+    sessions = calendar_for("CME_EQUITY").sessions(date(2025, 3, 3), date(2025, 3, 10))[:2]
+    days = [(session, {"ES": made.session_trades(instrument, session)}) for session in sessions]
+    one, other = both(futures(daily_profit_target=target), Tapes(days, range(3, 1_000, 17)), monkeypatch)
+    assert one == other
+    assert one.count(b'"OrderFilled"') > 4
