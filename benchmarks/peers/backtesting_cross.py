@@ -1,6 +1,7 @@
 """A crossing of two averages in backtesting.py, symbol after symbol. Usage: backtesting_cross.py BARS.npz FAST SLOW.
 
-Prints one JSON line: seconds of processor time (runs alone; frames are ready before), bars, digest of the bars as the library holds them, trades.
+Prints one JSON line: seconds of processor time (runs alone; frames are ready before), bars, digest of the bars as the library
+holds them, trades.
 """
 
 from __future__ import annotations

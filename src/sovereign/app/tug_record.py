@@ -20,7 +20,7 @@ from sovereign.core.order import OrderRole, OrderStatus
 from sovereign.core.session import Session
 from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN
 from sovereign.signals.tug_market import NewsView
-from sovereign.strategies.tug_of_war.strategy import ROW_INPUTS
+from sovereign.strategies.tug_of_war.row import ROW_INPUTS
 
 if TYPE_CHECKING:
     from sovereign.core.decision import Decision

@@ -17,8 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,71 +40,11 @@ from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
 from sovereign.strategies.tug_of_war.kelly import Kelly
+from sovereign.strategies.tug_of_war.row import RowLayout, Seen
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
 _UNKNOWN, _CHOP, _TREND, _CRISIS = range(4)
 _REGIMES = {_UNKNOWN: "UNKNOWN", _CHOP: "CHOP", _TREND: "TREND", _CRISIS: "CRISIS"}
-
-ROW_INPUTS = (
-    "close",
-    "volume",
-    "momentum_z",
-    "alpha_z",
-    "residual_volatility",
-    "breakout",
-    "rsi",
-    "pump",
-    "volume_ratio",
-    "news_tone",
-    "post_tone",
-    "ofi_z",
-    "conviction",
-    "raw_confidence",
-    "rank",
-    "probability",
-    "p_crisis",
-    "market_volatility",
-    "market_momentum",
-)
-"""Fields of the bar that a decision records where they are known."""
-
-
-class _Seen(NamedTuple):
-    """What of a row an entry looks at; fields of the row, and `confidence`, the one that the settings choose."""
-
-    cycle: bool
-    direction: int
-    conviction: float
-    confidence: float
-    crowd: int
-    crowd_known: bool
-    crowd_share: float
-    regime: int
-    can_enter: bool
-    is_halted: bool
-    breakout: float
-    rsi: float
-    ofi_z: float
-    is_absorption: int
-    close: int
-    raw_confidence: float
-    rank: float
-    probability: float
-
-
-class _Layout:
-    """Where the fields lie in a record of one kind."""
-
-    def __init__(self, dtype: np.dtype[Any], confidence: str) -> None:
-        at = {name: place for place, name in enumerate(dtype.names or ())}
-        self.dtype = dtype
-        self.seen = itemgetter(*(at[confidence if name == "confidence" else name] for name in _Seen._fields))
-        self.held = itemgetter(*(at[name] for name in ("streak", "direction", "crowd", "is_halted")))
-        self._inputs = itemgetter(*(at[name] for name in ROW_INPUTS))
-
-    def inputs(self, values: tuple[Any, ...]) -> dict[str, float | int | str]:
-        """Return what a decision records of a row: the inputs that are known."""
-        return {name: value for name, value in zip(ROW_INPUTS, self._inputs(values), strict=True) if value == value}  # noqa: PLR0124
 
 
 class TugOfWarStrategy:
@@ -142,7 +81,7 @@ class TugOfWarStrategy:
         self._least = min(config.conflict.min_opposed, config.conflict.min_alone)
         self._institution = InstitutionalAgent(config.confidence)
         self._crowd = CrowdAgent(config.crowd)
-        self._layout = _Layout(row_type(), self._institution.field)
+        self._layout = RowLayout(row_type(), self._institution.field)
         self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
         self._seen: set[str] = set()
@@ -252,14 +191,14 @@ class TugOfWarStrategy:
         """Return the bar's candidate, or the end of a position."""
         row = moment.row
         if row.dtype is not self._layout.dtype:
-            self._layout = _Layout(row.dtype, self._institution.field)
+            self._layout = RowLayout(row.dtype, self._institution.field)
         # All of a record at once: one by one its fields take longer than everything that is made of them.
         values: Any = row.item()
         if moment.position_quantity:
             return self._hold(moment, values)
         if "institutions" in self._without:
             return ()
-        seen = _Seen._make(self._layout.seen(values))
+        seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
         return (self._enter(moment, values, seen),)
@@ -363,7 +302,7 @@ class TugOfWarStrategy:
 
     # Entries
 
-    def _enter(self, moment: Moment, values: tuple[Any, ...], seen: _Seen) -> Proposal:
+    def _enter(self, moment: Moment, values: tuple[Any, ...], seen: Seen) -> Proposal:
         config, position = self.config, self.config.position
         direction, confidence, regime = seen.direction, seen.confidence, seen.regime
         crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
@@ -419,7 +358,7 @@ class TugOfWarStrategy:
             intent=intent,
         )
 
-    def _market_checks(self, seen: _Seen, side: Side) -> tuple[Check, ...]:
+    def _market_checks(self, seen: Seen, side: Side) -> tuple[Check, ...]:
         key = (seen.regime, seen.can_enter, seen.is_halted)
         said = self._market_said.get(key)
         if said is None:
@@ -430,7 +369,7 @@ class TugOfWarStrategy:
         words = "in chop only a breakout on our side is traded"
         return (*said, Check("opening_range", ahead, 0.0, "ranges", ahead > 0.0, words))
 
-    def _veto_checks(self, seen: _Seen, side: Side) -> tuple[Check, ...]:
+    def _veto_checks(self, seen: Seen, side: Side) -> tuple[Check, ...]:
         if side is Side.SELL or "veto" in self._without:
             return ()
         crowd, rsi, ofi = self.config.crowd, seen.rsi, seen.ofi_z
@@ -487,7 +426,7 @@ class TugOfWarStrategy:
     def _remember(
         self,
         moment: Moment,
-        seen: _Seen,
+        seen: Seen,
         side: Side,
         crowd: AgentView,
         size_frac: float,
