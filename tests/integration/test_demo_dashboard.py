@@ -54,7 +54,7 @@ def address_in(said: Path) -> str | None:
 
 def overview(address: str) -> dict:
     try:
-        answer = httpx.get(f"{address}/api/v1/overview", timeout=10)
+        answer = httpx.get(f"{address}/api/v1/overview", timeout=60)
     except httpx.TransportError:
         return {}
     return answer.json() if answer.status_code == 200 else {}
@@ -88,7 +88,7 @@ def test_demo_when_interrupted_while_it_trades_then_nothing_of_it_goes_on(tmp_pa
     with demo(tmp_path, "--dashboard", "--strategy", "order_flow", "--seconds", "300", *SMALL) as (process, said):
         address = wait_for("the address", lambda: address_in(said), PATIENCE_S)
         wait_for("a running session", lambda: overview(address).get("is_live"), PATIENCE_S)
-        sessions = httpx.get(f"{address}/api/v1/operations", timeout=10).json()["sessions"]
+        sessions = httpx.get(f"{address}/api/v1/operations", timeout=60).json()["sessions"]
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 130
         wait_for("the session's end", lambda: is_gone(sessions[0]["pid"]))
