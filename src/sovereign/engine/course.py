@@ -72,7 +72,7 @@ class Course(Desk, ABC):
                 tape.look(tape.before(self._reach))
 
     def _begin_course(self) -> None:
-        # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked straight.
+        # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked on.
         self._is_lazy = len(self._tapes) > 1 and bool(getattr(self._broker, "skips_ticks", False))
 
     def _begin_block(self, blocks: Iterable[Block]) -> None:
