@@ -23,7 +23,7 @@ TESTS = Path(__file__).resolve().parents[1]
 
 # The day after Thanksgiving 2025: the NYSE closes at 13:00 New York (18:00 UTC), so the flatten time is 12:55 and with a minute
 # of grace the guard's moment is 17:56 UTC. The tape begins 3 h 21 min 30 s after the open of 09:30: 12:51:30 New York.
-HALF_DAY = ("--date", "2025-11-28", "--offset", str(3 * 3_600 + 21 * 60 + 30), "--speed", "30")
+HALF_DAY = ("--date", "2025-11-28", "--offset", str(3 * 3_600 + 21 * 60 + 30), "--speed", "24")
 BELL = to_ns(datetime(2025, 11, 28, 17, 56, tzinfo=UTC))
 CLOSE = to_ns(datetime(2025, 11, 28, 18, 0, tzinfo=UTC))
 

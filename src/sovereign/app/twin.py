@@ -41,6 +41,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     from sovereign.research.twin.shadow import Facts, shadow
     from sovereign.store.episodes import SqlEpisodeBook
     from sovereign.store.recording import read_header
+    from sovereign.store.session_state import USUAL_BROKER, placed
 
     session = store.live.session(_newest(store) if name == "last" else name)
     if session.mode == DEMONSTRATION:
@@ -64,7 +65,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
         is_simulated_data=run.is_simulated,
         warm_up=warm_up,
         late_notice_ns=round(own.live.late_notice_s * 1e9),
-        book=SqlEpisodeBook(store.database, session.account),
+        book=SqlEpisodeBook(store.database, placed(session.account, header.get("broker", USUAL_BROKER), session.mode)),
         bars=bars,
     )
     facts = Facts(
