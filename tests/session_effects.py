@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from datetime import date
 from pathlib import Path
 
@@ -115,3 +116,44 @@ def _() -> tuple[object, object]:
 
     with tempfile.TemporaryDirectory() as folder:
         return has_scouts(folder, True), has_scouts(folder, False)
+
+
+@effect("session.evidence_every_s")
+def _() -> tuple[object, object]:
+    from sovereign.app.company import Company
+    from sovereign.app.session import Task
+    from sovereign.core.instrument import find_instrument
+    from sovereign.core.tape import TapeSnapshot
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.store.store import Store
+    from sovereign.strategies.tug_of_war import TugOfWarConfig, TugOfWarStrategy
+
+    session = calendar_for("XNYS").session(date(2025, 3, 4))
+    assert session is not None
+
+    def found(folder: str, every_s: float) -> int:
+        task = Task(strategy="tug_of_war", mode="paper", account="paper", url="", token="")
+        with Store(_settings(folder).store) as store:
+            company = Company(
+                _settings(folder, evidence_every_s=every_s), store, task, TugOfWarStrategy(TugOfWarConfig()), None, print, print
+            )
+            company.begin(session, [find_instrument("NVDA")], lambda: session.regular_close_ns)
+            time.sleep(0.5)  # the first look finds nothing
+            numbers = dict.fromkeys(("ofi", "ofi_z", "queue_imbalance", "queue_imbalance_z", "mid"), 1.0)
+            store.scouts.add_snapshots(
+                [
+                    TapeSnapshot(
+                        symbol="NVDA", ts=session.regular_open_ns, bid_size=1, ask_size=1, is_absorption=False, **numbers
+                    )
+                ]
+            )
+            deadline = time.monotonic() + (10.0 if every_s < 1 else 0.5)
+            seen = 0
+            while not seen and time.monotonic() < deadline:
+                seen = len(company.evidence().snapshots)
+                time.sleep(0.01)
+            company.close()
+            return seen
+
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        return found(one, 0.02), found(other, 60)

@@ -57,6 +57,7 @@ OTHER = {
     "live.stale_data_s": 60,
     "live.poll_ms": 20,
     "live.retry_s": 0.1,
+    "session.evidence_every_s": 0.02,  # a market in lockstep comes minutes further while a second passes
 }
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sovereign.engine.live import Heartbeat, Seen
     from sovereign.store.store import Store
 
-_EVIDENCE_EVERY_S = 0.5
 _logger = logging.getLogger("sovereign.session")
 
 
@@ -81,7 +80,7 @@ class Company:
                 self._store,
                 self._symbols,
                 market_ns,
-                every_s=_EVIDENCE_EVERY_S,
+                every_s=self._settings.session.evidence_every_s,
                 limits_min=silence_limits(section),
                 is_awaited=partial(is_awaited, session),
             )

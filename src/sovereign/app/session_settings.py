@@ -37,6 +37,12 @@ class SessionSettings(Configuration):
         ge=0,
         description="Sessions before, as recorded, that signals see first; 0 starts them cold. Own choice: a week.",
     )
+    evidence_every_s: float = Field(
+        0.5,
+        gt=0,
+        le=60,
+        description="How often what scouts have seen is looked for in the store, in seconds of the machine. Own choice.",
+    )
     runs_scouts: bool = Field(
         True,
         description="Run the scouts of a strategy that looks at tape and news in the trading process; off when "
