@@ -433,6 +433,9 @@ def find_session(connection: Connection, name: str) -> Any:
     raise NotFoundError(f"session was '{name}'{suggestion(name, known)}, which is not in the store")
 
 
+_DEMONSTRATION = "demo"
+
+
 def _check_same(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
     given = (session.account, session.strategy, session.mode, session.trade_date.isoformat())
     if (row.account, row.strategy, row.mode, row.trade_date) != given:
@@ -445,7 +448,10 @@ def _check_same(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
 
 
 def _check_free(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
-    # Two processes on one account would take each other's orders for strangers, and each other's commands.
+    # Two processes on one account would take each other's orders for strangers, and each other's commands. Demonstrations meet
+    # no venue, and take the commands of their own strategy alone: several may run side by side.
+    if session.mode == row.mode == _DEMONSTRATION:
+        return
     if _is_held(row, me):
         raise UsageError(
             f"account was '{session.account}', which process {row.pid} trades already (session '{row.id}'); stop that one "
