@@ -224,6 +224,7 @@ def bars_plan(
     NotFoundError : a symbol is unknown, or the catalog holds nothing of it in the range.
     UsageError : the strategy needs ticks, or narrower bars; the symbols are none, or keep different sessions.
     """
+    from sovereign.app.warm_up import sessions_before
     from sovereign.core.errors import UsageError
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.bars import BarFeed
@@ -250,8 +251,7 @@ def bars_plan(
         raise UsageError(f"calendars were {', '.join(calendars)}; symbols that trade together need one calendar")
     catalog = open_catalog(settings)
     feed = BarFeed(catalog, fed, seconds, start, end, calendar_for(calendars[0]), hours=settings.risk.hours)
-    read_before = getattr(section, "warm_up_sessions", settings.session.warm_up_sessions)
-    before = _days_before(catalog, fed, f"bars-{seconds}", start, read_before)
+    before = _days_before(catalog, fed, f"bars-{seconds}", start, sessions_before(settings, section))
     earlier = None
     if before:
         known = [symbol for symbol in fed if set(catalog.dates(symbol, f"bars-{seconds}")) & set(before)]

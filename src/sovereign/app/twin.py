@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 KEPT = "twin"
 """Under which name a run's summary keeps its twin."""
 
-DEMONSTRATION = "demo"
-
 
 def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     """Play a session and its twin, and keep the summary with the session's run.
@@ -40,6 +38,7 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
     from sovereign.research.twin.playback import read_recorded
     from sovereign.research.twin.shadow import Facts, shadow
     from sovereign.store.episodes import SqlEpisodeBook
+    from sovereign.store.live import DEMONSTRATION
     from sovereign.store.recording import read_header
     from sovereign.store.session_state import USUAL_BROKER, placed
 
@@ -83,6 +82,8 @@ def twin_of(store: Store, name: str, settings: Settings) -> TwinResult:
 
 def _newest(store: Store) -> str:
     """Return the newest session that met a venue; `last` when there is none, of which the store says why."""
+    from sovereign.store.live import DEMONSTRATION
+
     return next((one.id for one in store.live.sessions() if one.mode != DEMONSTRATION), "last")
 
 

@@ -1,8 +1,7 @@
 """Recorded bars of the catalog from before the first session that was traded: what signals of many sessions begin with.
 
-A strategy whose signals need months (its settings have `warm_up_sessions`) would otherwise have to run for months before it may
-trade. Which bars they were stands in the head of the session's recording, with their digest, so that a restart and the twin
-begin with the same ones.
+A strategy whose signals need months would otherwise have to run for months before it may trade. Which bars they were stands in
+the head of the session's recording, with their digest, so that a restart and the twin begin with the same ones.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ def earlier_bars(
     from sovereign.app.plan import open_catalog
     from sovereign.strategies import bar_seconds_of
 
-    width, wanted = bar_seconds_of(section), int(getattr(section, "warm_up_sessions", 0)) - recorded
+    width, wanted = bar_seconds_of(section), sessions_before(settings, section) - recorded
     if width is None or wanted <= 0 or not settings.data.catalog.is_dir():
         return None
     catalog = open_catalog(settings)
@@ -82,6 +81,11 @@ def earlier_bars(
         return None
     days = sorted({day for symbol in symbols for day in catalog.dates(symbol, f"bars-{seconds}") if day < before})[-wanted:]
     return _feed(settings, catalog, symbols, seconds, days[0], days[-1])
+
+
+def sessions_before(settings: Settings, section: Configuration) -> int:
+    """Return how many sessions before the first one signals see: as the strategy's section says, else as all sessions do."""
+    return int(getattr(section, "warm_up_sessions", settings.session.warm_up_sessions))
 
 
 def named_bars(settings: Settings, symbols: Sequence[str], header: Mapping[str, Any]) -> EarlierData | None:

@@ -132,7 +132,7 @@ def _coin(root: str, unit: str, fee: str, description: str) -> Instrument:
     return Instrument(
         symbol=root,
         root=root,
-        venue="XXXX",
+        venue="XXXX",  # ISO 10383: no market of its own
         asset_class=AssetClass.CRYPTO,
         tick_size=tick,
         tick_value=tick * Decimal(unit),

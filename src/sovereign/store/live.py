@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sovereign.store.audit import AuditRow, AuditSink, AuditVerdict
 
 RUNNING = "running"
+DEMONSTRATION = "demo"
+"""Mode of a session in a simulated market: no venue, no money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class LiveSession:
 
     Parameters
     ----------
-    mode : `paper` or `live`.
+    mode : `paper`, `live`, or `demo` for a demonstration.
     recording_path : where its input is recorded. run_id : the run in the ledger that holds its trades, if any.
     reason : why it ended.
     process : who runs it; filled in by `begin_session`.
@@ -433,9 +435,6 @@ def find_session(connection: Connection, name: str) -> Any:
     raise NotFoundError(f"session was '{name}'{suggestion(name, known)}, which is not in the store")
 
 
-_DEMONSTRATION = "demo"
-
-
 def _check_same(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
     given = (session.account, session.strategy, session.mode, session.trade_date.isoformat())
     if (row.account, row.strategy, row.mode, row.trade_date) != given:
@@ -450,7 +449,7 @@ def _check_same(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
 def _check_free(row: Any, session: LiveSession, me: ProcessIdentity) -> None:
     # Two processes on one account would take each other's orders for strangers, and each other's commands. Demonstrations meet
     # no venue, and take the commands of their own strategy alone: several may run side by side.
-    if session.mode == row.mode == _DEMONSTRATION:
+    if session.mode == row.mode == DEMONSTRATION:
         return
     if _is_held(row, me):
         raise UsageError(

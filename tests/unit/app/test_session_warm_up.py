@@ -17,6 +17,7 @@ from sovereign.research.live import warmed_stream
 from sovereign.signals.bars import BarBuilder
 from sovereign.store.catalog import Catalog, Provenance
 from sovereign.store.recording import Recording
+from sovereign.strategies.council.configuration import CouncilConfig
 from sovereign.strategies.tug_of_war import TugOfWarStrategy
 from tug_cases import config_of, market, run_session, streams_of
 from tug_sessions import record
@@ -83,6 +84,18 @@ def test_bars_when_sessions_were_recorded_as_well_then_go_before_them_and_count_
     assert (found.name["first"], found.name["seconds"]) == (days[-11][0].trade_date.isoformat(), WIDTH)
     none = CONFIG.model_copy(update={"warm_up_sessions": 3})
     assert bars_before(settings, none, tmp_path / "new.rec", days[-1][0].trade_date, instruments, paths) is None
+
+
+def test_bars_when_the_strategy_says_nothing_then_as_many_as_all_sessions_see(settings):
+    """The council's section has no number of its own: what its backtests read before the first session, live reads too."""
+    section = CouncilConfig.model_validate({"bar_seconds": CONFIG.bar_seconds})
+    last = market(1, DAYS)[-1][0].trade_date
+    wanted = settings.model_copy(update={"session": settings.session.model_copy(update={"warm_up_sessions": 4})})
+    found = earlier_bars(wanted, section, SYMBOLS, last, 1)
+    assert found is not None
+    assert len(list(found.feed.sessions())) == 3
+    none = settings.model_copy(update={"session": settings.session.model_copy(update={"warm_up_sessions": 0})})
+    assert earlier_bars(none, section, SYMBOLS, last, 0) is None
 
 
 def test_bars_when_a_session_goes_on_then_are_those_that_its_recording_names(settings, tmp_path):

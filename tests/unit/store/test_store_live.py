@@ -13,6 +13,7 @@ from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Notice, NoticeCode, Severity, TradingState
 from sovereign.store import live_schema
+from sovereign.store.live import DEMONSTRATION
 from sovereign.store.session_state import HeldPosition, SessionState
 from sovereign.store.store import Store
 
@@ -72,14 +73,14 @@ def test_session_when_its_id_belongs_to_another_account_then_is_refused(live):
         live.begin_session(replace(SESSION, account="B2"))
 
 
-def begin_elsewhere(url, ending):
+def begin_elsewhere(url, ending, account="A1", mode="paper"):
     """Begin the session in a process of its own that lives until `ending` says otherwise."""
     script = (
         "import sys; from datetime import date; from sovereign.store.store import Store; "
         "from sovereign.store.live import LiveSession; store = Store(sys.argv[1]); "
-        "store.live.begin_session(LiveSession(id='flow-A1-20260105', account='A1', strategy='flow', mode='paper', "
+        f"store.live.begin_session(LiveSession(id='flow-A1-20260105', account='{account}', strategy='flow', mode='{mode}', "
         "trade_date=date(2026, 1, 5), recording_path='r', started_ns=100, code_hash='c', config_hash='d')); "
-        "store.live.commands.take('flow-A1-20260105', 'A1', 'flow', 5); "
+        f"store.live.commands.take('flow-A1-20260105', '{account}', 'flow', 5); "
         "store.live.beat('session:x', 7, {'positions': 1}); print('begun', flush=True); " + ending
     )
     return subprocess.Popen([sys.executable, "-c", script, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -94,6 +95,16 @@ def test_session_when_another_living_process_runs_it_then_is_refused(live, store
         with pytest.raises(UsageError, match=f"process {other.pid} trades already"):
             live.begin_session(replace(SESSION, id="council-A1-20260105", strategy="council"))
         assert live.begin_session(replace(SESSION, id="flow-B2-20260105", account="B2")).status == "running"
+        other.stdin.close()
+
+
+def test_demonstrations_when_another_process_runs_one_of_another_strategy_then_both_run(live, store_url):
+    given = replace(SESSION, account="demo", mode=DEMONSTRATION)
+    with begin_elsewhere(store_url, "sys.stdin.read()", account="demo", mode=DEMONSTRATION) as other:
+        assert other.stdout.readline() == b"begun\n"
+        assert live.begin_session(replace(given, id="council-demo", strategy="council")).status == "running"
+        with pytest.raises(UsageError, match=f"process {other.pid} trades already"):
+            live.begin_session(replace(given, id="council-paper", strategy="council", mode="paper"))
         other.stdin.close()
 
 

@@ -29,7 +29,7 @@ from sovereign import __version__
 from sovereign.app.cli.errors import report
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("sovereign.app.cli.demo", "Trade one simulated session at speed and write its report."),
+    "demo": ("sovereign.app.cli.demo", "Watch strategies trade simulated sessions, and read their reports."),
     "backtest": ("sovereign.app.cli.backtest", "Run a strategy over recorded sessions and write report, JSON and CSV."),
     "replay": ("sovereign.app.cli.replay", "Play one recorded session through the same engine, paced."),
     "evidence": ("sovereign.app.cli.evidence", "Honesty checks on a strategy: null, future, costs, ablation."),

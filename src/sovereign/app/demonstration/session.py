@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 ACCOUNT = "demo"
 """The account that demonstrations trade on: no venue knows it, and commands to other accounts never reach it."""
 
-MODE = "demo"
 _WRITE_S = 0.1
 _BEAT_S = 0.5
 _COMMAND_EVERY_S = 0.1
@@ -152,20 +151,20 @@ class _Shown:
         redact: Redactor,
         earlier: int | None,
     ) -> None:
-        from sovereign.store.live import LiveSession
+        from sovereign.store.live import DEMONSTRATION, LiveSession
 
         self.name = ledger.run_id
         self._store, self._told, self._plan = store, told, plan
         self._who = (ACCOUNT, plan.recipe.strategy)
         path = settings.session.folder / f"{self.name}.rec"
-        header: dict[str, Any] = {"strategy": plan.recipe.strategy, "mode": MODE, "warm_up": [], "earlier": earlier}
+        header: dict[str, Any] = {"strategy": plan.recipe.strategy, "mode": DEMONSTRATION, "warm_up": [], "earlier": earlier}
         self._tape = Recording(path, header, now_ns())
         store.live.begin_session(
             LiveSession(
                 id=self.name,
                 account=ACCOUNT,
                 strategy=plan.recipe.strategy,
-                mode=MODE,
+                mode=DEMONSTRATION,
                 trade_date=plan.start,
                 recording_path=str(Path(path)),
                 started_ns=now_ns(),
