@@ -19,6 +19,7 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Int8 = NDArray[np.int8]
 
+_OF_TRADES = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int32), np.dtype(np.int8))
 BUYER = 1
 SELLER = -1
 NO_QUOTE = -(2**31)
@@ -52,6 +53,14 @@ class Trades:
     is_path: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        ts, price, size, side, rows = self.ts, self.price, self.size, self.side, len(self.ts)
+        if (
+            (ts.dtype, price.dtype, size.dtype, side.dtype) == _OF_TRADES
+            and len(price) == len(size) == len(side) == rows
+            and self.bid is None
+            and self.ask is None
+        ):
+            return  # as nearly always; blocks are cut by the ten thousand
         _check(
             "Trades",
             {n: getattr(self, n) for n in ("ts", "price", "size", "side", "bid", "ask")},

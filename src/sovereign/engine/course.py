@@ -16,10 +16,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sovereign.core.event import TradingState
 from sovereign.core.port import AccountView, Block
 from sovereign.core.session import NEVER
+from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
 from sovereign.engine.tape import Tape
 from sovereign.execution.report import ExecutionReport
@@ -45,9 +47,9 @@ class Course(Desk, ABC):
     def _set_up(self) -> None:
         self._timers: list[tuple[int, str]] = []
         self._guards: dict[str, tuple[int, int]] | None = None
-        self._wakes: list[tuple[int, int, int, bool]] = []  # known_at, order of the tape, row, asked while flat as well
-        self._asks_flat = getattr(self._strategy, "asks_when_flat", None)
-        self._next_wake = 0
+        is_told_later = len(self._refusal_sinks) == len(self._sinks)
+        self._agenda = Agenda(self._strategy, is_screened=self._is_brief or is_told_later, is_kept=not self._is_brief)
+        self._is_inspected = False  # since the session began, with a price known
         self._by_order: list[Tape] = []
         self._reach = 0
         self._sighted = 0  # up to when the last prices of all tapes are known
@@ -93,6 +95,7 @@ class Course(Desk, ABC):
         self._sight()
         for tape in self._tapes.values():
             tape.cursor = len(tape.trades)
+        self._agenda.end_block()
 
     def _settle_tapes(self, *, all_of_them: bool = False) -> None:
         """Let the venue meet, and the account see, everything up to where the tapes may be."""
@@ -108,21 +111,8 @@ class Course(Desk, ABC):
 
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
-        found = []
         self._by_order = list(self._tapes.values())
-        for tape in self._by_order:
-            if tape.rows is not None and len(tape.rows) > tape.next_row:
-                index = np.flatnonzero(tape.rows["wake"][tape.next_row :]) + tape.next_row
-                if len(index):
-                    flat = np.ones(len(index), np.bool_) if self._asks_flat is None else self._asks_flat(tape.rows[index])
-                    found.append((tape.rows["known_at"][index], np.full(len(index), tape.order), index, flat))
-                tape.next_row = len(tape.rows)
-        self._next_wake, self._wakes = 0, []
-        if found:
-            known, order, index, flat = (np.concatenate(part) for part in zip(*found, strict=True))
-            place = np.lexsort((index, order, known))
-            columns = [part[place].tolist() for part in (known, order, index, flat)]
-            self._wakes = list(zip(*columns, strict=True))
+        self._agenda.line_up(self._by_order)
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None, int]:
         """Return when something is due, what, and the tape and row that it is about."""
@@ -134,11 +124,66 @@ class Course(Desk, ABC):
             ts, kind = due, DOOR
         if ts > until_ns:
             ts = NEVER
-        if self._next_wake < len(self._wakes):
-            known, order, row, _ = self._wakes[self._next_wake]
-            if known < ts:
-                return known, ROW, self._by_order[order], row
+        agenda = self._agenda
+        if self._is_lazy and self._is_inspected:
+            self._pass_over(ts)
+        known = agenda.next_ns
+        if known < ts:
+            return known, ROW, agenda.next_tape, agenda.next_row
         return ts, kind, None, -1
+
+    def _pass_over(self, ts: int) -> None:
+        """Pass the rows of tapes of which nothing is held and at which the strategy is not asked: there nothing can happen.
+
+        Not beyond what an order meets; and where a limit of the day is near, every row is a moment.
+        """
+        held = self.account.positions
+        if held and (self._outlook is None or not self._outlook.is_far):
+            return
+        if not self._executor.is_idle:
+            for tape in self._by_order:
+                if tape.event < 0:
+                    return
+                ts = min(ts, tape.event_ns)
+        agenda = self._agenda
+        stop = agenda.stop_before(ts, self._held_tapes())
+        if stop <= agenda.next:
+            return
+        if held and self._outlook is not None and self._outlook.can_mark:
+            self._mark_at(agenda.times(stop))
+        refused, self._now = agenda.pass_over(stop, self._decisions, self._now)
+        self._guards = None
+        self._had_moment = True
+        if not (self._is_brief and self.state is TradingState.HALTED):  # where it is not asked for anything
+            self._decisions += refused
+
+    def _held_tapes(self) -> list[int]:
+        return [
+            self._tapes[position.tape].order for position in self.account.positions.values() if position.tape in self._tapes
+        ]
+
+    def _mark_at(self, times: Sequence[int]) -> None:
+        """Raise the highest equity to that of some times, at which nothing happens: as `_after_moment` does at each of them."""
+        ticks: dict[Decimal, NDArray[np.int64]] = {}
+        fixed = self.account.balance
+        for position in self.account.positions.values():
+            value, tape = position.instrument.tick_value, self._tapes.get(position.tape)
+            if tape is None or not len(tape.trades):
+                last = self._carried.get(position.tape) if tape is None or tape.last_ticks is None else tape.last_ticks
+                if last is not None:
+                    fixed += position.unrealized(last)
+                continue
+            rows = np.maximum(tape.trades.ts.searchsorted(times), tape.seen) - 1
+            moves = tape.trades.price[np.maximum(rows, 0)].astype(np.int64) * position.quantity - position.cost_ticks
+            before = self._carried.get(position.tape) if tape.last_ticks is None else tape.last_ticks
+            moves[rows < 0] = 0 if before is None else before * position.quantity - position.cost_ticks
+            ticks[value] = ticks[value] + moves if value in ticks else moves
+        if len(ticks) > 1:
+            # Of several values a tick, whatever the sum is: in each of the currency's smallest parts.
+            best = max(sum((v * int(m[n]) for v, m in ticks.items()), ZERO) for n in range(len(times)))
+        else:
+            best = sum((value * int(moves.max()) for value, moves in ticks.items()), ZERO)
+        self.account.mark(fixed + best)
 
     # On the way to a moment
 

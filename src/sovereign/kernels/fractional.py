@@ -35,11 +35,12 @@ def fractional_difference(values: Float64, d: float, width: int) -> Float64:
     """
     weights = fractional_weights(d, width)
     out = np.full(len(values), np.nan)
-    for i in range(width - 1, len(values)):
-        total = 0.0
-        for k in range(width):
-            total += weights[k] * values[i - k]
-        out[i] = total
+    out[width - 1 :] = 0.0
+    # Weight by weight: each entry is still added up newest first, and many of them side by side.
+    for k in range(width):
+        weight = weights[k]
+        for i in range(width - 1, len(values)):
+            out[i] += weight * values[i - k]
     return out
 
 

@@ -447,8 +447,11 @@ class OneDoor:
     def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
         memory = self._memory
         day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
-        are_tiered = {self._is_tiered(tape) for tape in (*view.last_ticks, *tapes)}
-        are_tiered.update(self._is_tiered(position.tape) for position in positions.values())
+        if self._tiers:
+            are_tiered = {self._is_tiered(tape) for tape in (*view.last_ticks, *tapes)}
+            are_tiered.update(self._is_tiered(position.tape) for position in positions.values())
+        else:
+            are_tiered = {False} if view.last_ticks or tapes or positions else set()
         mark = self._mark(view)
         key = (day_start, memory.day_tier, mark, are_tiered)
         if key != self._limits_key:

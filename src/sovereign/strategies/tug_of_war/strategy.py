@@ -39,7 +39,7 @@ from sovereign.signals.tug_of_war import TugStream, row_type
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
-from sovereign.strategies.tug_of_war.kelly import Kelly
+from sovereign.strategies.tug_of_war.kelly import Edge, Kelly
 from sovereign.strategies.tug_of_war.row import RowLayout, Seen
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
@@ -183,9 +183,76 @@ class TugOfWarStrategy:
 
     def asks_when_flat(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Return at which rows a candidate may be; at the others there is something to do for a holder alone."""
+        return self._are_candidates(rows)
+
+    def _are_candidates(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         confidence = rows[self._institution.field]
         found: NDArray[np.bool_] = rows["cycle"] & (rows["direction"] != 0) & (confidence >= self._least)
         return found
+
+    own_checks: Sequence[str] = (
+        "crowded",
+        "conviction",
+        "crowd_known",
+        "halt",
+        "regime",
+        "opening_range",
+        "fade",
+        "absorption",
+        "earnings",
+        "stop",
+    )
+    """What a candidate is refused for by itself, in order; see `core.port.ScreeningStrategy`."""
+
+    def screen(self, symbols: Sequence[str], rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return what comes of each row while nothing is held; see `core.port.ScreeningStrategy`."""
+        codes = np.full(len(rows), -1, np.int8)
+        if "institutions" in self._without:
+            return codes
+        index = (self._are_candidates(rows) & ~np.isnan(rows["conviction"])).nonzero()[0]
+        if len(index):
+            codes[index] = self._screened([symbols[place] for place in index.tolist()], rows[index])
+        return codes
+
+    def _screened(self, symbols: Sequence[str], rows: NDArray[Any]) -> NDArray[np.int8]:
+        # The same tests as those of `_enter`, of all candidates at once; the first that fails counts.
+        conflict, crowd_config, without = self.config.conflict, self.config.crowd, self._without
+        direction, regime, is_halted = rows["direction"], rows["regime"], rows["is_halted"]
+        crowd = np.where(rows["crowd_known"], rows["crowd"], 0)
+        fails = [
+            crowd * direction == 1,
+            ~(rows[self._institution.field] >= np.where(crowd == 0, conflict.min_alone, conflict.min_opposed)),
+            ~rows["crowd_known"],
+            is_halted,
+            ~(rows["can_enter"] | is_halted),
+            (regime == _CHOP) & ~(direction * rows["breakout"] > 0.0),
+            rows["rsi"] >= crowd_config.fade_rsi,
+            rows["is_absorption"] == 1,
+        ]
+        if "chop_rule" in without:
+            fails[5] = np.zeros(len(rows), np.bool_)
+        is_vetoed = (direction == 1) if "veto" not in without else np.zeros(len(rows), np.bool_)
+        fails[6] = is_vetoed & fails[6] & (rows["ofi_z"] < crowd_config.fade_ofi)
+        fails[7] = is_vetoed & fails[7]
+        found = np.zeros(len(rows), np.int8)
+        for code in range(len(fails), 0, -1):
+            found[fails[code - 1]] = code
+        if "earnings" not in without:
+            for place in (found == 0).nonzero()[0].tolist():
+                if not self._earnings_check(symbols[place], int(rows["known_at"][place])).passed:
+                    found[place] = self.own_checks.index("earnings") + 1
+        # A stop is a fraction above 0 of the price, rounded up: less than a tick only where the price is 0 or below.
+        found[(found == 0) & (rows["close"] < 1)] = self.own_checks.index("stop") + 1
+        return found
+
+    @property
+    def terms(self) -> Edge:
+        """What the strategy's own record says now: it sizes a candidate, and is told with it."""
+        return self.kelly.edge
+
+    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Edge) -> Proposal:
+        """Return the record of a candidate that the strategy refused by itself; see `core.port.ScreeningStrategy`."""
+        return self._enter(symbol, ts, values, Seen._make(self._layout.seen(values)), terms, None)
 
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the bar's candidate, or the end of a position."""
@@ -201,7 +268,7 @@ class TugOfWarStrategy:
         seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
-        return (self._enter(moment, values, seen),)
+        return (self._enter(moment.symbol, moment.ts, values, seen, self.kelly.edge, moment),)
 
     def on_trade(self, trade: Trade) -> None:
         """Take a closed trade into the record."""
@@ -302,7 +369,10 @@ class TugOfWarStrategy:
 
     # Entries
 
-    def _enter(self, moment: Moment, values: tuple[Any, ...], seen: Seen) -> Proposal:
+    def _enter(
+        self, symbol: str, ts: int, values: tuple[Any, ...], seen: Seen, edge: Edge, moment: Moment | None
+    ) -> Proposal:
+        # Without a moment there is no order in it: only what was refused is looked at once more.
         config, position = self.config, self.config.position
         direction, confidence, regime = seen.direction, seen.confidence, seen.regime
         crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
@@ -311,7 +381,6 @@ class TugOfWarStrategy:
         is_trend = regime == _TREND
         stop_frac = position.trend_stop_frac if is_trend else position.chop_stop_frac
         target_frac = position.trend_target_frac if is_trend else position.chop_target_frac
-        edge = self.kelly.edge
         fraction = 0.0 if "kelly" in self._without else edge.fraction
         size_frac = sized(fraction, stop_frac, combined.size_factor, config)
         close = seen.close
@@ -321,11 +390,11 @@ class TugOfWarStrategy:
             _crowd_check(crowd),
             *self._market_checks(seen, side),
             *self._veto_checks(seen, side),
-            self._earnings_check(moment),
+            self._earnings_check(symbol, ts),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
         )
         intent = None
-        if combined.direction and all(check.passed for check in checks):
+        if moment is not None and combined.direction and all(check.passed for check in checks):
             intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
             self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
         inputs: dict[str, float | int | str] = {
@@ -349,7 +418,7 @@ class TugOfWarStrategy:
         inputs.update(self._layout.inputs(values))
         return Proposal(
             name=combined.verdict,
-            symbol=moment.symbol,
+            symbol=symbol,
             side=side,
             strength=min(1.0, abs(seen.conviction)),
             confidence=confidence,
@@ -383,12 +452,12 @@ class TugOfWarStrategy:
             Check("absorption", float(max(0, absorbed)), 0.0, "flag", absorbed != 1, words),
         )
 
-    def _earnings_check(self, moment: Moment) -> Check:
+    def _earnings_check(self, symbol: str, ts: int) -> Check:
         limit = self.config.earnings.blackout_h
         if "earnings" in self._without:
             return self._no_earnings
-        answer = self.earnings(moment.symbol, moment.ts)
-        hours = math.nan if answer.report_ns is None else (answer.report_ns - moment.ts) / NS_PER_HOUR
+        answer = self.earnings(symbol, ts)
+        hours = math.nan if answer.report_ns is None else (answer.report_ns - ts) / NS_PER_HOUR
         is_unknown = answer.state is EarningsState.UNKNOWN
         passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
         return Check("earnings", hours, limit, "h", passed, answer.reason)
