@@ -37,6 +37,17 @@ def _check(name: str, columns: dict[str, NDArray[Any] | None], dtypes: dict[str,
             raise DataError(f"{name}.{column} had {len(values)} rows and ts {rows}; columns must have one length")
 
 
+def take_records(rows: NDArray[Any], index: Any = None) -> NDArray[Any]:
+    """Return a copy of records, or of those at `index`: whole records, whatever lies between their fields.
+
+    NumPy copies records with gaps field by field, which takes ten times as long.
+    """
+    if not rows.flags.c_contiguous or rows.dtype.hasobject or rows.ndim != 1:
+        return rows.copy() if index is None else rows[index]
+    whole = rows.view(f"V{rows.dtype.itemsize}")
+    return (whole.copy() if index is None else whole[index]).view(rows.dtype)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
     """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks).

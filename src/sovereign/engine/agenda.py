@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sovereign.core.columns import take_records
 from sovereign.core.decision import Decision, Verdict
 from sovereign.core.port import ScreeningStrategy, Strategy
 from sovereign.core.session import NEVER
@@ -22,6 +23,11 @@ from sovereign.engine.tape import Tape
 
 NOTHING, ASKED = -1, 0
 """What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`)."""
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    dtype = parts[0].dtype
+    return np.concatenate([part.view(f"V{dtype.itemsize}") for part in parts]).view(dtype)
 
 
 class _Kept(NamedTuple):
@@ -88,10 +94,8 @@ class Agenda:
         count = sum(len(index) for _, index in found)
         known, rows = np.empty(count, np.int64), np.empty(count, np.int64)
         order, codes = np.empty(count, np.int64), np.empty(count, np.int8)
-        first = found[0][0].rows
-        is_screened = self._is_screened and first is not None
-        if is_screened and first is not None:
-            self._seen = np.empty(count, first.dtype)
+        is_screened = self._is_screened
+        seen: list[NDArray[Any]] = []
         symbols: list[str] = []
         start = 0
         for tape, index in found:
@@ -101,13 +105,14 @@ class Agenda:
             rows[start:stop] = index
             order[start:stop] = tape.order
             if is_screened:
-                self._seen[start:stop] = tape.rows[index]
+                seen.append(take_records(tape.rows, index))
                 symbols += [tape.instrument.symbol] * len(index)
             else:
                 known[start:stop] = tape.rows["known_at"][index]
                 codes[start:stop] = self._flat_codes(tape.rows[index])
             start = stop
         if is_screened and self._screening is not None:
+            self._seen = _joined(seen)
             known = self._seen["known_at"]
             codes = self._screening.screen(symbols, self._seen)
         self._place = known.argsort(kind="stable")
@@ -169,6 +174,11 @@ class Agenda:
             stop = bisect_left(self._known, ts, at, stop)
         return stop
 
+    @property
+    def is_asked_next(self) -> bool:
+        """Whether the strategy is asked at the next row, or none is left."""
+        return self.next >= self._end or self._codes[self.next] == ASKED
+
     def times(self, stop: int) -> list[int]:
         """Return when the rows from the next one to before `stop` wake."""
         return self._known[self.next : stop]
@@ -207,7 +217,7 @@ class Agenda:
                 times.append(max(now, self._known[at]))
                 terms.append(under)
         self._over = []
-        rows = self._seen[self._place[places]]
+        rows = take_records(self._seen, self._place[places])
         symbols = [self._tapes[self._order[at]].instrument.symbol for at in places]
         self._kept.append(_Kept(rows, symbols, numbers, times, terms, [names[self._codes[at] - 1] for at in places]))
 

@@ -23,7 +23,7 @@ from sovereign.core.port import AccountView, Block
 from sovereign.core.session import NEVER
 from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
-from sovereign.engine.tape import Tape
+from sovereign.engine.tape import Tape, TapeClock, shared_clock
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
 
@@ -80,11 +80,14 @@ class Course(Desk, ABC):
     def _begin_block(self, blocks: Iterable[Block]) -> None:
         """Take the next blocks, one per tape at most; everything before them has been walked."""
         is_held = bool(self.account.positions)
+        clocks: list[TapeClock] = []
         for block in blocks:
             tape = self._tapes[block.symbol]
             if self._is_lazy:
                 tape.remember(is_held=is_held, is_new=self._had_moment)
             tape.begin(block.trades)
+            if self._is_lazy:
+                tape.clock = shared_clock(tape.clock, clocks)
         self._had_moment = False
         self._reach = self._sighted = 0
         self._outlook = None
@@ -106,8 +109,11 @@ class Course(Desk, ABC):
 
     def _orders_changed(self) -> None:
         """Take note that what orders meet next must be found anew."""
-        for tape in self._tapes.values():
-            tape.event = -1
+        held = {position.tape for position in self.account.positions.values()}
+        for symbol, tape in self._tapes.items():
+            # Where no order is and nothing is held, none is met, now as before.
+            if tape.is_busy or symbol in held or self._broker.has_orders(symbol):
+                tape.event = -1
 
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
@@ -125,7 +131,7 @@ class Course(Desk, ABC):
         if ts > until_ns:
             ts = NEVER
         agenda = self._agenda
-        if self._is_lazy and self._is_inspected:
+        if self._is_lazy and self._is_inspected and not agenda.is_asked_next:
             self._pass_over(ts)
         known = agenda.next_ns
         if known < ts:

@@ -280,7 +280,7 @@ class RunCollector:
     def _count(self, candidates: NDArray[Any]) -> None:
         self._candidates += len(candidates)
         names = self._gate_names
-        if names is None or candidates.dtype.names is None or "gate" not in candidates.dtype.names:
+        if names is None or not len(candidates) or candidates.dtype.names is None or "gate" not in candidates.dtype.names:
             return
         for code, count in enumerate(np.bincount(candidates["gate"], minlength=len(names))):
             if code and count:

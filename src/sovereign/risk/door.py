@@ -101,6 +101,7 @@ class OneDoor:
         self._tiers = {tier.name: tier for tier in config.tiers.table} if config.tiers.enabled else {}
         self._traded: dict[tuple[str, str | None], _Traded] = {}
         self._timetable = Timetable(config, self._schedule, None)
+        self._are_tiered: dict[tuple[str, ...], frozenset[bool]] = {}
         self._limits_key: tuple[Any, ...] = ()
         self._refused: tuple[Check | None, Refused] = (None, _NO_ROOM)
         self._too_dear: tuple[Any, ...] = ()  # what a brief door last found too little room for
@@ -167,6 +168,7 @@ class OneDoor:
         memory.day_start = known(balance)
         memory.realized = ZERO
         self._traded.clear()  # fees and margins may be others today
+        self._are_tiered.clear()
         self._latch.start_day()
         self._breakers.start_session()
         events: list[Event] = self._latch.said(session.open_ns)
@@ -447,11 +449,10 @@ class OneDoor:
     def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
         memory = self._memory
         day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
-        if self._tiers:
-            are_tiered = {self._is_tiered(tape) for tape in (*view.last_ticks, *tapes)}
-            are_tiered.update(self._is_tiered(position.tape) for position in positions.values())
-        else:
-            are_tiered = {False} if view.last_ticks or tapes or positions else set()
+        symbols = (*view.last_ticks, *tapes, *(position.tape for position in positions.values()))
+        are_tiered = self._are_tiered.get(symbols)
+        if are_tiered is None:  # the same tapes are asked about again and again
+            are_tiered = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
         mark = self._mark(view)
         key = (day_start, memory.day_tier, mark, are_tiered)
         if key != self._limits_key:

@@ -243,7 +243,10 @@ class MarketBoard:
         readings = self.regimes.values
         index = np.searchsorted(readings["known_at"], ts, side="right") - 1
         is_there = index >= 0
-        seen = readings[np.maximum(index, 0)] if len(readings) else np.zeros(len(ts), REGIME_READING)
+        if not len(readings):
+            readings = np.zeros(1, REGIME_READING)
+        at = np.maximum(index, 0)
+        seen = {name: readings[name][at] for name in REGIME_READING.names or ()}
         age = _age(seen["known_at"], ts, session, previous, market.bar_seconds)
         is_fresh = is_there & (age < market.stale_bars) & seen["is_known"]
         return MarketView(

@@ -211,10 +211,11 @@ class TugOfWarStrategy:
             return codes
         index = (self._are_candidates(rows) & ~np.isnan(rows["conviction"])).nonzero()[0]
         if len(index):
-            codes[index] = self._screened([symbols[place] for place in index.tolist()], rows[index])
+            seen = {name: rows[name][index] for name in (*_SCREENED, self._institution.field)}
+            codes[index] = self._screened([symbols[place] for place in index.tolist()], seen)
         return codes
 
-    def _screened(self, symbols: Sequence[str], rows: NDArray[Any]) -> NDArray[np.int8]:
+    def _screened(self, symbols: Sequence[str], rows: Mapping[str, NDArray[Any]]) -> NDArray[np.int8]:
         # The same tests as those of `_enter`, of all candidates at once; the first that fails counts.
         conflict, crowd_config, without = self.config.conflict, self.config.crowd, self._without
         direction, regime, is_halted = rows["direction"], rows["regime"], rows["is_halted"]
@@ -230,11 +231,11 @@ class TugOfWarStrategy:
             rows["is_absorption"] == 1,
         ]
         if "chop_rule" in without:
-            fails[5] = np.zeros(len(rows), np.bool_)
-        is_vetoed = (direction == 1) if "veto" not in without else np.zeros(len(rows), np.bool_)
+            fails[5] = np.zeros(len(symbols), np.bool_)
+        is_vetoed = (direction == 1) if "veto" not in without else np.zeros(len(symbols), np.bool_)
         fails[6] = is_vetoed & fails[6] & (rows["ofi_z"] < crowd_config.fade_ofi)
         fails[7] = is_vetoed & fails[7]
-        found = np.zeros(len(rows), np.int8)
+        found = np.zeros(len(symbols), np.int8)
         for code in range(len(fails), 0, -1):
             found[fails[code - 1]] = code
         if "earnings" not in without:
@@ -517,6 +518,21 @@ class TugOfWarStrategy:
         self._entries[moment.symbol] = entry
 
 
+_SCREENED = (
+    "known_at",
+    "close",
+    "direction",
+    "crowd",
+    "crowd_known",
+    "regime",
+    "can_enter",
+    "is_halted",
+    "breakout",
+    "rsi",
+    "ofi_z",
+    "is_absorption",
+)
+"""Fields that say, beside the confidence, what a candidate is refused for."""
 _INSTITUTIONS = (InstitutionalAgent.name,)
 _SIDES = {1: "long", -1: "short"}
 _NO_TAPE = "no data of the tape"
