@@ -69,9 +69,11 @@ class Course(Desk, ABC):
 
     def _sight(self) -> None:
         if self._sighted != self._reach:
-            self._sighted = self._reach
+            reach = self._sighted = self._reach
             for tape in self._tapes.values():
-                tape.look(tape.before(self._reach))
+                stop = tape.clock.before(reach)
+                if stop > tape.seen:
+                    tape.look(stop)
 
     def _begin_course(self) -> None:
         # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked on.

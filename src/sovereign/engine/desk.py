@@ -257,9 +257,12 @@ class Desk:
             raise RuntimeError("the engine was asked for a view between sessions; start a session first")
         while self._sent and self._sent[0] <= self._now - NS_PER_MINUTE:
             self._sent.popleft()
-        account, last = self.account, self.last_ticks()
-        data_ns = None
-        for tape in self._tapes.values():
+        account, data_ns = self.account, None
+        self._sight()
+        last = dict(self._carried)
+        for symbol, tape in self._tapes.items():
+            if tape.last_ticks is not None:
+                last[symbol] = tape.last_ticks
             if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
                 data_ns = tape.data_ns
         entries = self._executor.working_entries

@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sovereign.core.columns import Trades, take_records
+from sovereign.core.columns import Trades
 from sovereign.core.command import Command
 from sovereign.core.decision import Approved, Proposal, Refused
 from sovereign.core.errors import DataError
@@ -177,8 +177,9 @@ class Engine(Course):
                         ts=self._now,
                         symbol=symbol,
                         trade_date=session.trade_date,
-                        rows=take_records(tape.rows),
-                        candidates=take_records(tape.candidates),
+                        # Not copied: streams keep nothing of a session that is over, and begin the next with arrays of its own.
+                        rows=tape.rows,
+                        candidates=tape.candidates,
                     )
                 )
         self._snapshot()
@@ -378,7 +379,8 @@ class Engine(Course):
             position_quantity=held,
             last_ticks=tape.last_ticks,
             open_positions=len(self.account.positions),
-            is_entering=any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
+            is_entering=not self._executor.is_idle
+            and any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
         )
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)

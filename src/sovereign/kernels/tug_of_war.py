@@ -239,12 +239,11 @@ def _opening_range(row: Any, d: Any) -> None:
 
 
 @kernel
-def _today(rows: Any, n: int, before: Any, d: Any, usual: Any, volumes: Any, known: int) -> int:
+def _today(rows: Any, n: int, before: Any, d: Any, usual: Any, volumes: Any, known: int, slot: int) -> int:
     # What the session itself shows: breakout, volume so far, the last minutes. Returns how many bars lie that far back.
     row = rows[n]
     ts = row["known_at"]
     d["volume"] += row["volume"]
-    slot = min(len(usual) - 1, (ts - d["opens_ns"] - 1) // d["slot_ns"])
     volumes[slot] = d["volume"]
     if usual[slot] > 0.0:
         row["volume_ratio"] = d["volume"] / usual[slot]
@@ -256,19 +255,25 @@ def _today(rows: Any, n: int, before: Any, d: Any, usual: Any, volumes: Any, kno
 
 
 @kernel
-def _with_history(row: Any, d: Any, first: float, second: float, rsi_state: Any) -> None:
+def _with_history(row: Any, d: Any, first: float, second: float, alpha_error: float) -> None:
     # Series of completed sessions with today as their latest value.
     close = float(row["close"])
     if d["momentum_deviation"] > 0.0:
         mean = (d["momentum_sum"] + math.log(close) + d["momentum_base"]) / d["momentum_days"]
         row["momentum_z"] = (mean - d["momentum_mean"]) / d["momentum_deviation"]
-    residual = math.log(close / d["last_close"]) - d["alpha"] - d["beta_first"] * first - d["beta_second"] * second
-    if d["alpha_deviation"] > 0.0 and not math.isnan(residual):
-        mean = (d["alpha_sum"] + residual) / d["alpha_days"]
-        row["alpha_z"] = mean / (d["alpha_deviation"] / math.sqrt(d["alpha_days"]))
-    if d["rsi_state"][0] == LINKED:
-        rsi_state[:] = d["rsi_state"]
-        row["rsi"] = step_rsi(rsi_state, close, d["rsi_period"])
+    if d["alpha_deviation"] > 0.0:
+        residual = math.log(close / d["last_close"]) - d["alpha"] - d["beta_first"] * first - d["beta_second"] * second
+        if not math.isnan(residual):
+            row["alpha_z"] = (d["alpha_sum"] + residual) / d["alpha_days"] / alpha_error
+
+
+@kernel
+def _wilder(row: Any, known: Any, state: Any, period: int) -> None:
+    # The index of the days before with today's close as the latest; their own state stays as it is.
+    if known[0] == LINKED:
+        for i in range(RSI_STATE):
+            state[i] = known[i]
+        row["rsi"] = step_rsi(state, float(row["close"]), period)
 
 
 @kernel
@@ -345,6 +350,10 @@ def read_bars(
     rsi_state = np.empty(RSI_STATE)
     known = 0
     near = len(ranked) // 2
+    slot = 0
+    next_cycle_ns = (d["last_ns"] // d["cycle_ns"] + 1) * d["cycle_ns"]
+    alpha_error = d["alpha_deviation"] / math.sqrt(d["alpha_days"])
+    rsi_known = d["rsi_state"]
     for n in range(len(rows)):
         row = rows[n]
         ts = row["known_at"]
@@ -353,11 +362,16 @@ def read_bars(
         row["residual_volatility"] = d["residual_volatility"]
         is_inside = d["opens_ns"] < ts <= d["closes_ns"]
         if is_inside:
-            known = _today(rows, n, before, d, usual, volumes, known)
-        _with_history(row, d, first[n], second[n], rsi_state)
+            while slot < len(usual) - 1 and ts - d["opens_ns"] - 1 >= (slot + 1) * d["slot_ns"]:
+                slot += 1
+            known = _today(rows, n, before, d, usual, volumes, known, slot)
+        _with_history(row, d, first[n], second[n], alpha_error)
+        _wilder(row, rsi_known, rsi_state, d["rsi_period"])
         near = _judge(row, d, s, ranked, levels, near)
         _crowd(row, s)
-        row["cycle"] = is_inside and (d["is_daily"] or ts // d["cycle_ns"] > d["last_ns"] // d["cycle_ns"])
+        row["cycle"] = is_inside and (d["is_daily"] or ts >= next_cycle_ns)
+        if ts >= next_cycle_ns:
+            next_cycle_ns = (ts // d["cycle_ns"] + 1) * d["cycle_ns"]
         row["wake"] = _must_look(row, d, s)
         d["crowd"] = row["crowd"]
         d["is_halted"] = row["is_halted"]

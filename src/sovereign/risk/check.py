@@ -280,12 +280,14 @@ def check_sector(case: Case) -> Check:
 def of_size(rule: CheckRule) -> CheckRule:
     """Make a check of nothing but the size, the instrument and the tier once for each size."""
 
+    name = rule.__name__
+
     @wraps(rule)
     def look(case: Case) -> Check:
         made = case.size.checks
-        check = made.get(rule.__name__)
+        check = made.get(name)
         if check is None:
-            check = made[rule.__name__] = rule(case)
+            check = made[name] = rule(case)
         return check
 
     return look
