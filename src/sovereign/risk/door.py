@@ -460,7 +460,7 @@ class OneDoor:
     def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
         memory = self._memory
         day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
-        symbols = (*view.last_ticks, *tapes, *(position.tape for position in positions.values()))
+        symbols = (*view.last_ticks, *tapes, *[position.tape for position in positions.values()])
         are_tiered = self._are_tiered.get(symbols)
         if are_tiered is None:  # the same tapes are asked about again and again
             are_tiered = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
