@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,25 @@ def take_records(rows: NDArray[Any], index: Any = None) -> NDArray[Any]:
 
     NumPy copies records with gaps field by field, which takes ten times as long.
     """
-    if not rows.flags.c_contiguous or rows.dtype.hasobject or rows.ndim != 1:
+    dtype = rows.dtype
+    if not rows.flags.c_contiguous or dtype.hasobject or rows.ndim != 1:
         return rows.copy() if index is None else rows[index]
-    whole = rows.view(f"V{rows.dtype.itemsize}")
-    return (whole.copy() if index is None else whole[index]).view(rows.dtype)
+    whole = rows.view(_void(dtype.itemsize))
+    return (whole.copy() if index is None else whole[index]).view(dtype)
+
+
+def join_records(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return records of one type, one part after the other, copied whole."""
+    dtype = parts[0].dtype
+    if dtype.hasobject:
+        return np.concatenate(parts)
+    void = _void(dtype.itemsize)
+    return np.concatenate([part.view(void) for part in parts]).view(dtype)
+
+
+@cache
+def _void(size: int) -> np.dtype[Any]:
+    return np.dtype((np.void, size))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

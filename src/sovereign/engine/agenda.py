@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.columns import take_records
+from sovereign.core.columns import join_records, take_records
 from sovereign.core.decision import Decision, Verdict
 from sovereign.core.port import ScreeningStrategy, Strategy
 from sovereign.core.session import NEVER
@@ -23,11 +23,6 @@ from sovereign.engine.tape import Tape
 
 NOTHING, ASKED = -1, 0
 """What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`)."""
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    dtype = parts[0].dtype
-    return np.concatenate([part.view(f"V{dtype.itemsize}") for part in parts]).view(dtype)
 
 
 class _Kept(NamedTuple):
@@ -112,7 +107,7 @@ class Agenda:
                 codes[start:stop] = self._flat_codes(tape.rows[index])
             start = stop
         if is_screened and self._screening is not None:
-            self._seen = _joined(seen)
+            self._seen = join_records(seen)
             known = self._seen["known_at"]
             codes = self._screening.screen(symbols, self._seen)
         self._place = known.argsort(kind="stable")

@@ -130,7 +130,8 @@ def _expect(
             top = max(top, densities[state, t])
         total = 0.0
         for state in range(states):
-            relative[t, state] = math.exp(densities[state, t] - top)
+            gap = densities[state, t] - top
+            relative[t, state] = 1.0 if gap == 0.0 else math.exp(gap)
             out[t, state] = predicted[state] * relative[t, state]
             total += out[t, state]
         if total <= 0.0:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.kernels.compile import kernel
-from sovereign.kernels.fractional import least_squares
+from sovereign.kernels.fractional import least_squares, weighted_sums
 
 Float64 = NDArray[np.float64]
 
@@ -104,15 +104,10 @@ def momentum_of_day(logs: Float64, weights: Float64, latest: int) -> tuple[float
 
     `base` is what the days before add to the day's own value; `sum` that of the last `latest` values of the series.
     """
-    width, count = len(weights), len(logs)
-    series = np.zeros(count - width + 1)
-    for k in range(width):
-        weight, start = weights[k], width - 1 - k
-        for i in range(len(series)):
-            series[i] += weight * logs[start + i]
+    series = weighted_sums(logs, weights)
     base = 0.0
-    for k in range(1, width):
-        base += weights[k] * logs[count - k]
+    for k in range(1, len(weights)):
+        base += weights[k] * logs[len(logs) - k]
     return base, pairwise_sum(series[len(series) - latest :]), pairwise_sum(series) / len(series), deviation(series)
 
 

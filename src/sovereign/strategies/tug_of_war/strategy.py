@@ -260,12 +260,12 @@ class TugOfWarStrategy:
         row = moment.row
         if row.dtype is not self._layout.dtype:
             self._layout = RowLayout(row.dtype, self._institution.field)
-        # All of a record at once: one by one its fields take longer than everything that is made of them.
-        values: Any = row.item()
         if moment.position_quantity:
-            return self._hold(moment, values)
+            return self._hold(moment, row)
         if "institutions" in self._without:
             return ()
+        # All of a record at once: one by one its fields take longer than everything that is made of them.
+        values: Any = row.item()
         seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
@@ -326,21 +326,21 @@ class TugOfWarStrategy:
 
     # Exits
 
-    def _hold(self, moment: Moment, values: tuple[Any, ...]) -> Sequence[Proposal]:
+    def _hold(self, moment: Moment, row: np.void) -> Sequence[Proposal]:
         """Return the first exit that is due, in the documented order; stop, target and the day's end are not decided here."""
         sign = 1 if moment.position_quantity > 0 else -1
-        streak, direction, crowd, is_halted = self._layout.held(values)
+        streak, direction, crowd, is_halted = row["streak"], row["direction"], row["crowd"], row["is_halted"]
         flip_bars = self.config.exits.flip_bars
         against = streak if direction == -sign else 0
         if "flip_exit" not in self._without and against >= flip_bars:
             check = Check("signal_flip", float(against), float(flip_bars), "bars", True, "institutions have turned")
-            return (self._exit(moment, values, sign, "signal flip", check),)
+            return (self._exit(moment, row.item(), sign, "signal flip", check),)
         if "crowded_exit" not in self._without and crowd == sign:
             check = Check("crowded", 1.0, 1.0, "flag", True, "the crowd has joined")
-            return (self._exit(moment, values, sign, "crowded exit", check),)
+            return (self._exit(moment, row.item(), sign, "crowded exit", check),)
         if is_halted:
             check = Check("crisis", 1.0, 1.0, "flag", True, "the market is in crisis, or was and has not calmed down")
-            return (self._exit(moment, values, sign, "crisis halt", check),)
+            return (self._exit(moment, row.item(), sign, "crisis halt", check),)
         return ()
 
     def _exit(self, moment: Moment, values: tuple[Any, ...], sign: int, reason: str, check: Check) -> Proposal:
