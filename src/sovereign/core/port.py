@@ -323,6 +323,10 @@ class ScreeningStrategy(Protocol):
         """
         ...
 
+    def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return where a holder has something to decide: 1 of a long position, 2 of a short one, 3 of either, 0 of none."""
+        ...
+
     @property
     def terms(self) -> Any:
         """What a refusal's record tells beside its row, as it is now; a value that does not change any more."""

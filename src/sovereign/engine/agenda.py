@@ -8,7 +8,7 @@ somebody reads them. They are numbered among the decisions as if each had been t
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,8 @@ from sovereign.core.session import NEVER
 from sovereign.engine.desk import own_refusal
 from sovereign.engine.tape import Tape
 
+LONG, SHORT = 1, 2
+"""Bits of `ScreeningStrategy.due_for_holders`."""
 NOTHING, ASKED = -1, 0
 """What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`)."""
 
@@ -56,11 +58,12 @@ class Agenda:
         self._codes: list[int] = []
         self._asked: list[int] = []  # places at which the strategy is asked while it holds nothing
         self._refused: list[int] = []  # places at which it refuses by itself
-        self._of_tape: dict[int, list[int]] = {}  # places by tape, where they were asked for
+        self._due: list[int] | None = None  # for whom of the holders something may be due; None where nobody has said
+        self._of_tape: dict[tuple[int, int], list[int]] = {}  # places by tape and side held, where they were asked for
         self._ask = 0
         self._seen: NDArray[Any] = np.zeros(0)  # the rows, tape after tape
         self._place: NDArray[np.int64] = np.zeros(0, np.int64)  # of each in `_seen`
-        self._over: list[tuple[int, int, int, int, Any]] = []  # first, stop, decisions before, the least time, terms
+        self._over: list[tuple[list[int], int, int, Any]] = []  # places, decisions before, the least time, terms
         self._kept: list[_Kept] = []
         self._end = 0
         self.next = 0
@@ -89,7 +92,7 @@ class Agenda:
         count = sum(len(index) for _, index in found)
         known, rows = np.empty(count, np.int64), np.empty(count, np.int64)
         order, codes = np.empty(count, np.int64), np.empty(count, np.int8)
-        is_screened = self._is_screened
+        screening = self._screening
         seen: list[NDArray[Any]] = []
         symbols: list[str] = []
         start = 0
@@ -99,23 +102,27 @@ class Agenda:
             stop = start + len(index)
             rows[start:stop] = index
             order[start:stop] = tape.order
-            if is_screened:
+            if screening is not None:
                 seen.append(take_records(tape.rows, index))
                 symbols += [tape.instrument.symbol] * len(index)
             else:
                 known[start:stop] = tape.rows["known_at"][index]
                 codes[start:stop] = self._flat_codes(tape.rows[index])
             start = stop
-        if is_screened and self._screening is not None:
+        due = None
+        if screening is not None:
             self._seen = join_records(seen)
             known = self._seen["known_at"]
-            codes = self._screening.screen(symbols, self._seen)
+            codes, due = screening.screen(symbols, self._seen), screening.due_for_holders(self._seen)
+            if not self._is_screened:
+                codes[codes > ASKED] = ASKED  # each refusal is told at once
         self._place = known.argsort(kind="stable")
         codes = codes[self._place]
         self._known, self._row = known[self._place].tolist(), rows[self._place].tolist()
         self._order, self._codes = order[self._place].tolist(), codes.tolist()
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
+        self._due = None if due is None else due[self._place].tolist()
         self._ask, self._end, self._of_tape = 0, count, {}
 
     def _flat_codes(self, rows: NDArray[Any]) -> Any:
@@ -145,23 +152,27 @@ class Agenda:
     def keep(self, number: int, now: int) -> None:
         """Remember the row just taken as the decision `number`, made at `now`: the strategy has refused it."""
         if self._is_kept and self._screening is not None:
-            self._over.append((self.next - 1, self.next, number - 1, now, self._screening.terms))
+            self._over.append(([self.next - 1], number - 1, now, self._screening.terms))
 
-    def stop_before(self, ts: int, held: Iterable[int]) -> int:
+    def stop_before(self, ts: int, held: Mapping[int, int]) -> int:
         """Return the place of the next row, of those before `ts`, at which somebody must look; of what comes earlier none must.
 
         Parameters
         ----------
-        held : tapes (by order) of which something is held: each of their rows is looked at.
+        held : units held by tape (by order): their rows are looked at where something may be due for a holder.
         """
         asked, at = self._asked, self.next
         while self._ask < len(asked) and asked[self._ask] < at:
             self._ask += 1
-        stop = asked[self._ask] if self._ask < len(asked) else self._end
-        for order in held:
-            places = self._of_tape.get(order)
+        stop = self._end
+        for place in asked[self._ask :]:
+            if self._order[place] not in held:
+                stop = place
+                break
+        for order, units in held.items():
+            places = self._of_tape.get((order, units > 0))
             if places is None:
-                places = self._of_tape[order] = [place for place, other in enumerate(self._order) if other == order]
+                places = self._of_tape[order, units > 0] = self._due_places(order, LONG if units > 0 else SHORT)
             first = bisect_left(places, at)
             if first < len(places):
                 stop = min(stop, places[first])
@@ -174,26 +185,33 @@ class Agenda:
         """Whether the strategy is asked at the next row, or none is left."""
         return self.next >= self._end or self._codes[self.next] == ASKED
 
+    def _due_places(self, order: int, side: int) -> list[int]:
+        due = self._due
+        return [p for p, other in enumerate(self._order) if other == order and (due is None or due[p] & side)]
+
     def times(self, stop: int) -> list[int]:
         """Return when the rows from the next one to before `stop` wake."""
         return self._known[self.next : stop]
 
-    def pass_over(self, stop: int, decisions: int, now: int) -> tuple[int, int]:
+    def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int) -> tuple[int, int]:
         """Go on to the row at `stop`, which is not the next one; nobody looks at those before it.
 
         Parameters
         ----------
-        decisions : made in the session so far. now : the present time.
+        held : as in `stop_before`; a holder is not asked for a candidate. decisions : made in the session so far. now : the
+            present time.
 
         Returns
         -------
         How many of the rows the strategy has refused, and the time of the last one.
         """
         at, self.next = self.next, stop
-        refused = bisect_left(self._refused, stop) - bisect_left(self._refused, at) if self._refused else 0
+        refused = self._refused[bisect_left(self._refused, at) : bisect_left(self._refused, stop)]
+        if held and refused:
+            refused = [place for place in refused if self._order[place] not in held]
         if refused and self._is_kept and self._screening is not None:
-            self._over.append((at, stop, decisions, now, self._screening.terms))
-        return refused, max(now, self._known[stop - 1])
+            self._over.append((refused, decisions, now, self._screening.terms))
+        return len(refused), max(now, self._known[stop - 1])
 
     def end_block(self) -> None:
         """Keep what was refused of the block's rows, which are then forgotten."""
@@ -204,8 +222,8 @@ class Agenda:
         numbers: list[int] = []
         times: list[int] = []
         terms: list[Any] = []
-        for first, stop, before, now, under in self._over:
-            for at in self._refused[bisect_left(self._refused, first) : bisect_left(self._refused, stop)]:
+        for over, before, now, under in self._over:
+            for at in over:
                 before += 1
                 places.append(at)
                 numbers.append(before)

@@ -133,7 +133,7 @@ class Course(Desk, ABC):
         if ts > until_ns:
             ts = NEVER
         agenda = self._agenda
-        if self._is_lazy and self._is_inspected and not agenda.is_asked_next:
+        if self._is_lazy and self._is_inspected and (self.account.positions or not agenda.is_asked_next):
             self._pass_over(ts)
         known = agenda.next_ns
         if known < ts:
@@ -141,7 +141,7 @@ class Course(Desk, ABC):
         return ts, kind, None, -1
 
     def _pass_over(self, ts: int) -> None:
-        """Pass the rows of tapes of which nothing is held and at which the strategy is not asked: there nothing can happen.
+        """Pass the rows at which the strategy is not asked, and those at which nothing is due for a holder: nothing can happen.
 
         Not beyond what an order meets; and where a limit of the day is near, every row is a moment.
         """
@@ -154,21 +154,26 @@ class Course(Desk, ABC):
                     return
                 ts = min(ts, tape.event_ns)
         agenda = self._agenda
-        stop = agenda.stop_before(ts, self._held_tapes())
+        units = self._held_tapes() if held else {}
+        stop = agenda.stop_before(ts, units)
         if stop <= agenda.next:
             return
         if held and self._outlook is not None and self._outlook.can_mark:
             self._mark_at(agenda.times(stop))
-        refused, self._now = agenda.pass_over(stop, self._decisions, self._now)
+        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now)
         self._guards = None
         self._had_moment = True
         if not (self._is_brief and self.state is TradingState.HALTED):  # where it is not asked for anything
             self._decisions += refused
 
-    def _held_tapes(self) -> list[int]:
-        return [
-            self._tapes[position.tape].order for position in self.account.positions.values() if position.tape in self._tapes
-        ]
+    def _held_tapes(self) -> dict[int, int]:
+        # units held by order of the tape
+        units: dict[int, int] = {}
+        for position in self.account.positions.values():
+            tape = self._tapes.get(position.tape)
+            if tape is not None:
+                units[tape.order] = units.get(tape.order, 0) + position.quantity
+        return {order: quantity for order, quantity in units.items() if quantity}
 
     def _mark_at(self, times: Sequence[int]) -> None:
         """Raise the highest equity to that of some times, at which nothing happens: as `_after_moment` does at each of them."""

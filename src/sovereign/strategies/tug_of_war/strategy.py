@@ -246,6 +246,17 @@ class TugOfWarStrategy:
         found[(found == 0) & (rows["close"] < 1)] = self.own_checks.index("stop") + 1
         return found
 
+    def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return where a holder has something to decide; see `core.port.ScreeningStrategy`, and `_hold` for the tests."""
+        direction, crowd = rows["direction"], rows["crowd"]
+        has_turned = rows["streak"] >= self.config.exits.flip_bars
+        if "flip_exit" in self._without:
+            has_turned = np.zeros(len(rows), np.bool_)
+        has_joined = np.array("crowded_exit" not in self._without)
+        long = (has_turned & (direction == -1)) | (has_joined & (crowd == 1)) | rows["is_halted"]
+        short = (has_turned & (direction == 1)) | (has_joined & (crowd == -1)) | rows["is_halted"]
+        return long.astype(np.int8) + 2 * short.astype(np.int8)
+
     @property
     def terms(self) -> Edge:
         """What the strategy's own record says now: it sizes a candidate, and is told with it."""
