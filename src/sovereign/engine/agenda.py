@@ -223,12 +223,10 @@ class Agenda:
         times: list[int] = []
         terms: list[Any] = []
         for over, before, now, under in self._over:
-            for at in over:
-                before += 1
-                places.append(at)
-                numbers.append(before)
-                times.append(max(now, self._known[at]))
-                terms.append(under)
+            places += over
+            numbers += range(before + 1, before + 1 + len(over))
+            times += [max(now, self._known[at]) for at in over]
+            terms += [under] * len(over)
         self._over = []
         rows = take_records(self._seen, self._place[places])
         symbols = [self._tapes[self._order[at]].instrument.symbol for at in places]

@@ -213,7 +213,7 @@ class Desk:
         return outcome
 
     def _tell_refusals(self, checks: Sequence[str], make: Callable[[str, str], Sequence[Decision]]) -> None:
-        """Tell the readers what the strategy has refused by itself in this session; `make` takes its name and the ids' begin."""
+        """Tell the readers what the strategy has refused by itself in the session; `make` takes its name and the ids' begin."""
         refused = OwnRefusals(checks, partial(make, self._strategy.name, self._prefix))
         for take in self._refusal_sinks:
             take(refused)

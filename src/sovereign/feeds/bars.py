@@ -62,9 +62,7 @@ def path_of(bars: Bars, seconds: int, opens_ns: int | None = None) -> Trades:
     prints = len(bars) * _PRINTS
     ts, price, size = np.empty(prints, np.int64), np.empty(prints, np.int32), np.empty(prints, np.int32)
     width_ns, begin_ns = seconds * NS_PER_SECOND, _EVER if opens_ns is None else opens_ns
-    largest = write_path(
-        bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, width_ns, begin_ns, ts, price, size
-    )
+    largest = write_path(bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, width_ns, begin_ns, ts, price, size)
     if largest > _LARGEST:
         raise DataError(
             f"a bar's volume was {int(bars.volume.max()):,}; a print holds at most {_LARGEST:,} units; "

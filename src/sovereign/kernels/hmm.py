@@ -98,7 +98,7 @@ def _densities(columns: Float64, means: Float64, variances: Float64, out: Float6
 
 
 @kernel
-def _expect(
+def _expect(  # noqa: C901 - one loop nest, as below
     densities: Float64,
     seen: NDArray[np.bool_],
     start: Float64,
@@ -180,7 +180,7 @@ def _count_moves(filtered: Float64, relative: Float64, transition: Float64, beta
 
 
 @kernel
-def _move_states(
+def _move_states(  # noqa: C901, PLR0912 - one loop nest
     x: Float64, seen: NDArray[np.bool_], weight: Float64, floor: float, means: Float64, variances: Float64
 ) -> None:
     # Weighted means and variances: each is added up row after row, and all of them side by side.
@@ -214,7 +214,7 @@ def _move_states(
 
 
 @kernel
-def fit(  # noqa: C901 - one loop nest
+def fit(
     x: Float64,
     start: Float64,
     transition: Float64,

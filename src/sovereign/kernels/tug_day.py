@@ -1,6 +1,6 @@
 """What completed sessions say of the next one, for the tug of war: one call a symbol and session, no matter how many bars.
 
-Arrays in, numbers out; NaN is unknown. Sums are pairwise as NumPy's are, so that a figure is the same wherever it is worked out.
+Arrays in, numbers out; NaN is unknown. Sums are pairwise as NumPy's are, so a figure is the same wherever it is worked out.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def momentum_of_day(logs: Float64, weights: Float64, latest: int) -> tuple[float
 
 @kernel
 def market_line(changes: Float64, least: int, out: Float64) -> int:
-    """Regress a share's changes on those of two benchmarks; write (constant, first, second, deviation) to `out`, return the days.
+    """Regress a share's changes on two benchmarks', write (constant, first, second, deviation) to `out`; return the days.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def begin_day(
     rsi_period: int,
     last_close: float,
 ) -> None:
-    """Begin a session in a `kernels.tug_of_war.DAY`: its times, nothing seen yet, nothing known of its history but the close."""
+    """Begin a session in a `kernels.tug_of_war.DAY`: its times, nothing seen yet, of its history the last close alone."""
     d = day[0]
     d["opens_ns"] = opens_ns
     d["closes_ns"] = closes_ns
@@ -237,7 +237,7 @@ def convictions_of(rows: Any, convictions: Float64, closes: Any) -> int:
 
 @kernel
 def count_outcomes(convictions: Float64, closes: Any, last: float, counts: Any) -> None:
-    """Count wrong and right convictions by band of strength: `counts` (bands, 2). What did not move, or said nothing, is left out."""
+    """Add wrong and right convictions by band of strength to `counts` (bands, 2); without a move or direction it is neither."""
     bands = len(counts)
     for i in range(len(convictions)):
         conviction, close = convictions[i], closes[i]

@@ -279,7 +279,6 @@ def check_sector(case: Case) -> Check:
 
 def of_size(rule: CheckRule) -> CheckRule:
     """Make a check of nothing but the size, the instrument and the tier once for each size."""
-
     name = rule.__name__
 
     @wraps(rule)

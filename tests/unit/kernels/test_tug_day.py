@@ -38,7 +38,7 @@ def test_momentum_when_made_of_logs_then_is_that_of_the_convolution(order):
     weights = fractional_weights(order, width)
     series = np.convolve(logs, weights)[width - 1 : len(logs)]
     base, total, mean, spread = momentum_of_day(logs, weights, 4)
-    assert base == pytest.approx(np.dot(weights[1:], logs[: -width : -1]), abs=1e-12)
+    assert base == pytest.approx(np.dot(weights[1:], logs[:-width:-1]), abs=1e-12)
     assert total == pytest.approx(series[-4:].sum(), abs=1e-12)
     assert mean == pytest.approx(series.mean(), abs=1e-12)
     assert spread == pytest.approx(series.std(), rel=1e-9)

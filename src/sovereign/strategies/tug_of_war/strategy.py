@@ -41,10 +41,10 @@ from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS,
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
 from sovereign.strategies.tug_of_war.kelly import Edge, Kelly
 from sovereign.strategies.tug_of_war.row import RowLayout, Seen
+from sovereign.strategies.tug_of_war.screen import CHOP, CRISIS, OWN_CHECKS, TREND, UNKNOWN, Screen
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-_UNKNOWN, _CHOP, _TREND, _CRISIS = range(4)
-_REGIMES = {_UNKNOWN: "UNKNOWN", _CHOP: "CHOP", _TREND: "TREND", _CRISIS: "CRISIS"}
+_REGIMES = {UNKNOWN: "UNKNOWN", CHOP: "CHOP", TREND: "TREND", CRISIS: "CRISIS"}
 
 
 class TugOfWarStrategy:
@@ -81,6 +81,7 @@ class TugOfWarStrategy:
         self._least = min(config.conflict.min_opposed, config.conflict.min_alone)
         self._institution = InstitutionalAgent(config.confidence)
         self._crowd = CrowdAgent(config.crowd)
+        self._screen = Screen(config, self._institution.field)
         self._layout = RowLayout(row_type(), self._institution.field)
         self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
@@ -190,72 +191,18 @@ class TugOfWarStrategy:
         found: NDArray[np.bool_] = rows["cycle"] & (rows["direction"] != 0) & (confidence >= self._least)
         return found
 
-    own_checks: Sequence[str] = (
-        "crowded",
-        "conviction",
-        "crowd_known",
-        "halt",
-        "regime",
-        "opening_range",
-        "fade",
-        "absorption",
-        "earnings",
-        "stop",
-    )
+    own_checks: Sequence[str] = OWN_CHECKS
     """What a candidate is refused for by itself, in order; see `core.port.ScreeningStrategy`."""
 
     def screen(self, symbols: Sequence[str], rows: NDArray[Any]) -> NDArray[np.int8]:
         """Return what comes of each row while nothing is held; see `core.port.ScreeningStrategy`."""
-        codes = np.full(len(rows), -1, np.int8)
         if "institutions" in self._without:
-            return codes
-        index = (self._are_candidates(rows) & ~np.isnan(rows["conviction"])).nonzero()[0]
-        if len(index):
-            seen = {name: rows[name][index] for name in (*_SCREENED, self._institution.field)}
-            codes[index] = self._screened([symbols[place] for place in index.tolist()], seen)
-        return codes
-
-    def _screened(self, symbols: Sequence[str], rows: Mapping[str, NDArray[Any]]) -> NDArray[np.int8]:
-        # The same tests as those of `_enter`, of all candidates at once; the first that fails counts.
-        conflict, crowd_config, without = self.config.conflict, self.config.crowd, self._without
-        direction, regime, is_halted = rows["direction"], rows["regime"], rows["is_halted"]
-        crowd = np.where(rows["crowd_known"], rows["crowd"], 0)
-        fails = [
-            crowd * direction == 1,
-            ~(rows[self._institution.field] >= np.where(crowd == 0, conflict.min_alone, conflict.min_opposed)),
-            ~rows["crowd_known"],
-            is_halted,
-            ~(rows["can_enter"] | is_halted),
-            (regime == _CHOP) & ~(direction * rows["breakout"] > 0.0),
-            rows["rsi"] >= crowd_config.fade_rsi,
-            rows["is_absorption"] == 1,
-        ]
-        if "chop_rule" in without:
-            fails[5] = np.zeros(len(symbols), np.bool_)
-        is_vetoed = (direction == 1) if "veto" not in without else np.zeros(len(symbols), np.bool_)
-        fails[6] = is_vetoed & fails[6] & (rows["ofi_z"] < crowd_config.fade_ofi)
-        fails[7] = is_vetoed & fails[7]
-        found = np.zeros(len(symbols), np.int8)
-        for code in range(len(fails), 0, -1):
-            found[fails[code - 1]] = code
-        if "earnings" not in without:
-            for place in (found == 0).nonzero()[0].tolist():
-                if not self._earnings_check(symbols[place], int(rows["known_at"][place])).passed:
-                    found[place] = self.own_checks.index("earnings") + 1
-        # A stop is a fraction above 0 of the price, rounded up: less than a tick only where the price is 0 or below.
-        found[(found == 0) & (rows["close"] < 1)] = self.own_checks.index("stop") + 1
-        return found
+            return np.full(len(rows), -1, np.int8)
+        return self._screen.codes(symbols, rows, self._are_candidates(rows), self._earnings_check)
 
     def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
-        """Return where a holder has something to decide; see `core.port.ScreeningStrategy`, and `_hold` for the tests."""
-        direction, crowd = rows["direction"], rows["crowd"]
-        has_turned = rows["streak"] >= self.config.exits.flip_bars
-        if "flip_exit" in self._without:
-            has_turned = np.zeros(len(rows), np.bool_)
-        has_joined = np.array("crowded_exit" not in self._without)
-        long = (has_turned & (direction == -1)) | (has_joined & (crowd == 1)) | rows["is_halted"]
-        short = (has_turned & (direction == 1)) | (has_joined & (crowd == -1)) | rows["is_halted"]
-        return long.astype(np.int8) + 2 * short.astype(np.int8)
+        """Return where a holder has something to decide; see `core.port.ScreeningStrategy`."""
+        return self._screen.due(rows)
 
     @property
     def terms(self) -> Edge:
@@ -345,16 +292,17 @@ class TugOfWarStrategy:
         against = streak if direction == -sign else 0
         if "flip_exit" not in self._without and against >= flip_bars:
             check = Check("signal_flip", float(against), float(flip_bars), "bars", True, "institutions have turned")
-            return (self._exit(moment, row.item(), sign, "signal flip", check),)
+            return (self._exit(moment, row, sign, "signal flip", check),)
         if "crowded_exit" not in self._without and crowd == sign:
             check = Check("crowded", 1.0, 1.0, "flag", True, "the crowd has joined")
-            return (self._exit(moment, row.item(), sign, "crowded exit", check),)
+            return (self._exit(moment, row, sign, "crowded exit", check),)
         if is_halted:
             check = Check("crisis", 1.0, 1.0, "flag", True, "the market is in crisis, or was and has not calmed down")
-            return (self._exit(moment, row.item(), sign, "crisis halt", check),)
+            return (self._exit(moment, row, sign, "crisis halt", check),)
         return ()
 
-    def _exit(self, moment: Moment, values: tuple[Any, ...], sign: int, reason: str, check: Check) -> Proposal:
+    def _exit(self, moment: Moment, row: np.void, sign: int, reason: str, check: Check) -> Proposal:
+        values: Any = row.item()
         side = Side.SELL if sign > 0 else Side.BUY
         intent = OrderIntent(
             symbol=moment.symbol,
@@ -381,16 +329,14 @@ class TugOfWarStrategy:
 
     # Entries
 
-    def _enter(
-        self, symbol: str, ts: int, values: tuple[Any, ...], seen: Seen, edge: Edge, moment: Moment | None
-    ) -> Proposal:
+    def _enter(self, symbol: str, ts: int, values: tuple[Any, ...], seen: Seen, edge: Edge, moment: Moment | None) -> Proposal:
         # Without a moment there is no order in it: only what was refused is looked at once more.
         config, position = self.config, self.config.position
         direction, confidence, regime = seen.direction, seen.confidence, seen.regime
         crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
         combined = self._rule.judge(direction, confidence, _INSTITUTIONS, crowd.vote or 0)
         side = Side.BUY if direction == 1 else Side.SELL
-        is_trend = regime == _TREND
+        is_trend = regime == TREND
         stop_frac = position.trend_stop_frac if is_trend else position.chop_stop_frac
         target_frac = position.trend_target_frac if is_trend else position.chop_target_frac
         fraction = 0.0 if "kelly" in self._without else edge.fraction
@@ -408,7 +354,8 @@ class TugOfWarStrategy:
         intent = None
         if moment is not None and combined.direction and all(check.passed for check in checks):
             intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
-            self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
+            if self._book is not None:
+                self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
         inputs: dict[str, float | int | str] = {
             "regime": _REGIMES[regime],
             "rule": combined.verdict,
@@ -444,7 +391,7 @@ class TugOfWarStrategy:
         said = self._market_said.get(key)
         if said is None:
             said = self._market_said[key] = _market_said(*key)
-        if seen.regime != _CHOP or "chop_rule" in self._without:
+        if seen.regime != CHOP or "chop_rule" in self._without:
             return said
         ahead = side.sign * seen.breakout
         words = "in chop only a breakout on our side is traded"
@@ -529,21 +476,6 @@ class TugOfWarStrategy:
         self._entries[moment.symbol] = entry
 
 
-_SCREENED = (
-    "known_at",
-    "close",
-    "direction",
-    "crowd",
-    "crowd_known",
-    "regime",
-    "can_enter",
-    "is_halted",
-    "breakout",
-    "rsi",
-    "ofi_z",
-    "is_absorption",
-)
-"""Fields that say, beside the confidence, what a candidate is refused for."""
 _INSTITUTIONS = (InstitutionalAgent.name,)
 _SIDES = {1: "long", -1: "short"}
 _NO_TAPE = "no data of the tape"
@@ -555,7 +487,7 @@ def _crowd_check(crowd: AgentView) -> Check:
 
 
 def _market_said(regime: int, can_enter: bool, is_halted: bool) -> tuple[Check, ...]:
-    word = "is stale or unknown" if regime == _UNKNOWN else f"is {_REGIMES[regime].lower()}"
+    word = "is stale or unknown" if regime == UNKNOWN else f"is {_REGIMES[regime].lower()}"
     return (
         Check("halt", float(is_halted), 0.0, "flag", not is_halted, "the market was in crisis and has not calmed down"),
         Check("regime", float(can_enter), 1.0, "flag", can_enter or is_halted, f"the regime {word}"),
