@@ -52,7 +52,7 @@ def test_run_when_the_broker_is_alpaca_then_it_subscribes_takes_the_cash_and_end
             assert process.wait(PATIENCE_S) == 0, output.read_text()
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(60)
     assert KEYS.secret not in output.read_text()
     assert server.subscribed[0] == {"trades": ["NVDA"], "quotes": ["NVDA"]}
     assert server.posted() == []
@@ -92,7 +92,7 @@ def test_run_when_the_tug_of_war_is_traded_then_its_watchlist_and_benchmarks_are
             assert process.wait(PATIENCE_S) == 0, output.read_text()
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(60)
     symbols = ["JPM", "NVDA", "QQQ", "SPY"]
     assert {name: sorted(found) for name, found in server.subscribed[0].items()} == {"trades": symbols, "quotes": symbols}
     with Store(f"sqlite:///{tmp_path}/sovereign.sqlite") as store:
