@@ -118,7 +118,7 @@ def venue(tmp_path: Path) -> Iterator[Path]:
 
 
 def scout(folder: Path) -> None:
-    """Write what scouts would have: good news, a snapshot a minute for a while, selling absorbed in two shares, then silence."""
+    """Write what scouts would have: good news, and for a while snapshots with selling absorbed in two shares, then silence."""
     opens, _ = window()
     snapshots = [
         TapeSnapshot(
