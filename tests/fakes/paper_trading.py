@@ -76,7 +76,7 @@ def venue(**changes: Any) -> Iterator[Venue]:
         yield Venue(bench, loop)
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(60)
 
 
 def settings_for(folder: Path, strategy: str = "order_flow", **changes: str) -> Settings:

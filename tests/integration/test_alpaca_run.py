@@ -50,7 +50,7 @@ def said_by_run(server: AlpacaServer, folder: Path, words: list[str], sets: list
             assert process.wait(PATIENCE_S) == 0, output.read_text()
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(60)
     return output.read_text()
 
 
