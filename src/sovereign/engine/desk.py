@@ -233,7 +233,7 @@ class Desk:
             reduce_only=intent.reduce_only,
             bracket=intent.bracket,
             decision_id=decision_id,
-            arrival_ticks=tape.last_ticks if tape and intent.order_type is OrderType.MARKET else None,
+            arrival_ticks=tape.last_ticks if tape else None,
         )
         labels = {k: v for k, v in proposal.inputs.items() if isinstance(v, str)}
         children = 0 if intent.bracket is None else 1 + (intent.bracket.target_ticks is not None)
