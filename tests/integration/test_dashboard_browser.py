@@ -374,7 +374,7 @@ def test_tug_and_council_when_they_have_traded_then_shown_with_what_they_saw(
 def test_trade_when_opened_then_drawn_on_the_bars_of_its_own_tape(
     open_page: Any, demonstrated: Any, demonstrations: str
 ) -> None:
-    page = open_page("trades", run=demonstrated[1]["tug_of_war"], base=demonstrations)
+    page = open_page("trades", run=demonstrated[1]["council"], base=demonstrations)
     page.wait_for_selector("#list tr.open")
     symbol = page.locator("#list tr.open td").nth(1).inner_text()
     with page.expect_response(lambda answer: "/api/v1/bars" in answer.url) as answered:
