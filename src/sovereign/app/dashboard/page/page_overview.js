@@ -141,7 +141,7 @@ export const page = {
         const isThin = told.ms.length < 2;
         chart.element.hidden = isThin;
         let note = curve.body.querySelector(".empty");
-        if (isThin && !note) curve.body.append(empty("No curve yet", "The account is told at every fill and every bar with an open position."));
+        if (isThin && !note) curve.body.append(empty("No curve yet", "The account is told when a trade closes and when a session ends."));
         else if (!isThin) note?.remove();
       } catch (error) { if (error.status !== 404) throw error; }
     }
