@@ -28,7 +28,7 @@ from sovereign.core.errors import SovereignError
 
 if TYPE_CHECKING:
     from sovereign.app.dashboard.configuration import DashboardConfig
-    from sovereign.app.dashboard.replica import Tape
+    from sovereign.app.dashboard.tape import Tape
     from sovereign.app.dashboard.view import View
     from sovereign.store.runs import StoredRun
 
