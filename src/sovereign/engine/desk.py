@@ -21,7 +21,7 @@ from sovereign.core.event import (
     TradingState,
 )
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import Order, OrderIntent, OrderRole, OrderType, Side, TimeInForce
+from sovereign.core.order import Order, OrderIntent, OrderRole, Side, TimeInForce
 from sovereign.core.port import AccountView, FeeModel, RiskDoor, Sink, Strategy
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE, Session
