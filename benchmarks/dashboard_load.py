@@ -3,7 +3,7 @@
 A process like a session works through slices of every symbol so many times a second: first alone, then while the dashboard
 follows its recording and clients follow the stream. Told are: missed or doubled message numbers, the time from a message's
 publication, and from its newest tick, to a client, the ratio of the working loop's 99th percentiles with and without, and the
-server's memory at the beginning and at the end.
+server's memory on the way, and how much of it a tick takes once nothing else is added.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ import numpy as np  # noqa: E402
 
 NAME = "load-order_flow-1"
 SETTLE_S = 8.0
+FULL_AFTER = 2 / 3  # of five minutes: from then on the messages that are kept for pages that were cut off are as many as ever
+TICKS = 8  # of a symbol at each update
 
 
 def session_of(now_ns: int) -> Any:
@@ -118,11 +120,11 @@ def work(  # noqa: PLR0915 - one life from its beginning to its end
     while (elapsed := time.monotonic() - begin) < alone_s + seconds:
         start = time.perf_counter()
         for symbol in symbols:
-            ts = max(time.time_ns(), until[symbol] + 8)
-            stamps = np.arange(ts - 7, ts + 1, dtype=np.int64)
-            walk = (prices[symbol] + np.cumsum(random.integers(-1, 2, 8))).astype(np.int32)
+            ts = max(time.time_ns(), until[symbol] + TICKS)
+            stamps = np.arange(ts - TICKS + 1, ts + 1, dtype=np.int64)
+            walk = (prices[symbol] + np.cumsum(random.integers(-1, 2, TICKS))).astype(np.int32)
             prices[symbol] = int(walk[-1])
-            trades = Trades(stamps, walk, np.full(8, 2, np.int32), random.choice(np.array([-1, 1], np.int8), 8))
+            trades = Trades(stamps, walk, np.full(TICKS, 2, np.int32), random.choice(np.array([-1, 1], np.int8), TICKS))
             streams[symbol].advance(trades, ts)
             recording.append(to_frame(Slice(ts=ts, symbol=symbol, trades=trades, until_ns=ts)))
             until[symbol] = ts
@@ -211,14 +213,17 @@ def measure(symbols: int, rate: float, clients: int, seconds: float) -> dict[str
             found: dict[str, Any] = {"messages": 0, "pictures": 0, "gaps": 0, "push_ms": [], "tick_ms": []}
             port = int(address.rpartition(":")[2])
 
-            async def all_of() -> tuple[float, float]:
+            async def all_of() -> tuple[float, float, float]:
                 following = [asyncio.create_task(follow(port, seconds, found)) for _ in range(clients)]
-                await asyncio.sleep(min(SETTLE_S, seconds / 4))
+                settled = min(SETTLE_S, seconds / 4)
+                await asyncio.sleep(settled)
                 before = memory_mb(server.pid)
+                await asyncio.sleep(seconds * FULL_AFTER - settled)
+                middle = memory_mb(server.pid)
                 await asyncio.gather(*following)
-                return before, memory_mb(server.pid)
+                return before, middle, memory_mb(server.pid)
 
-            before, after = asyncio.run(all_of())
+            before, middle, after = asyncio.run(all_of())
         finally:
             server.terminate()
             server.wait(20)
@@ -240,7 +245,8 @@ def measure(symbols: int, rate: float, clients: int, seconds: float) -> dict[str
         "tick_to_page_ms": {"p50": share(found["tick_ms"], 50), "p99": share(found["tick_ms"], 99)},
         "loop_p99_ms": {"alone": alone, "followed": followed, "ratio": followed / alone},
         "loop_p50_ms": {"alone": share(rounds["alone"], 50) * 1e3, "followed": share(rounds["followed"], 50) * 1e3},
-        "server_mb": {"begin": before, "end": after},
+        "server_mb": {"begin": before, "two_thirds": middle, "end": after},
+        "bytes_a_tick": (after - middle) * 2**20 / ((1 - FULL_AFTER) * seconds * symbols * rate * TICKS),
         "load_average": os.getloadavg()[0],
     }
 

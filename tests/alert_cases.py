@@ -80,7 +80,7 @@ def closed_trade(net: str, exit_ns: int = NOON, **changes: Any) -> Trade:
     return Trade(**values)
 
 
-def until(what: Callable[[], Any], timeout_s: float = 15.0) -> Any:
+def until(what: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """Wait until something is true, which is all a test may ask of the clock."""
     end = time.monotonic() + timeout_s
     while not (found := what()):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from council_cases import SESSIONS, moment_of, random_rows, restless, rows_of, stream_of
+from episode_books import LimitBook
 from key_effects import effect, effects_of
 from sovereign.core.episode import Episode
 from sovereign.signals.market_regime import CrisisConfig, MarketRegimeConfig, is_stale
@@ -308,25 +309,6 @@ effects_of(
         "veto_below": (0.35, 0.5),
     },
 )
-
-
-class LimitBook:
-    """A book that remembers how much it was told to keep."""
-
-    def __init__(self) -> None:
-        self.limits: list[int] = []
-
-    def closed_before(self, strategy: str, ts: int, limit: int) -> list[Episode]:
-        return []
-
-    def open_at(self, strategy: str, ts: int) -> list[Episode]:
-        return []
-
-    def keep(self, episode: Episode, limit: int) -> None:
-        self.limits.append(limit)
-
-    def drop(self, episode: Episode) -> None:
-        """Nothing is kept."""
 
 
 def taken(strategy: CouncilStrategy) -> tuple[int, Any]:

@@ -301,7 +301,7 @@ def staged(folder: Path, *settings: str) -> Iterator[Stage]:
         stage.close()
 
 
-def wait_for(what: str, is_there: Any, seconds: float = 20.0) -> Any:
+def wait_for(what: str, is_there: Any, seconds: float = 60.0) -> Any:
     """Return what `is_there` gives once it is true; fails with the name of what it waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

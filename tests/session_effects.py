@@ -62,7 +62,7 @@ def _() -> tuple[object, object]:
 
 @effect("session.folder")
 def _() -> tuple[object, object]:
-    from sovereign.app.session import recording_path
+    from sovereign.app.past_sessions import recording_path
 
     one, other = (recording_path(_settings("x", folder=folder), "a") for folder in ("here", "there"))
     return one, other
@@ -70,7 +70,8 @@ def _() -> tuple[object, object]:
 
 @effect("session.warm_up_sessions")
 def _() -> tuple[object, object]:
-    from sovereign.app.session import Task, warm_up_recordings
+    from sovereign.app.past_sessions import warm_up_recordings
+    from sovereign.app.task import Task
     from sovereign.store.live import LiveSession
     from sovereign.store.store import Store
 
@@ -103,7 +104,7 @@ def _() -> tuple[object, object]:
 @effect("session.runs_scouts")
 def _() -> tuple[object, object]:
     from sovereign.app.scout_desk import start_scouts
-    from sovereign.app.session import Task
+    from sovereign.app.task import Task
     from sovereign.store.store import Store
 
     def has_scouts(folder: str, is_on: bool) -> bool:
@@ -121,7 +122,7 @@ def _() -> tuple[object, object]:
 @effect("session.evidence_every_s")
 def _() -> tuple[object, object]:
     from sovereign.app.company import Company
-    from sovereign.app.session import Task
+    from sovereign.app.task import Task
     from sovereign.core.instrument import find_instrument
     from sovereign.core.tape import TapeSnapshot
     from sovereign.feeds.calendar import calendar_for

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from itertools import pairwise
@@ -12,7 +12,7 @@ import numpy as np
 
 from sovereign.core.columns import Trades
 from sovereign.core.instrument import find_instrument
-from sovereign.core.port import Moment
+from sovereign.core.port import Block, Moment
 from sovereign.feeds.calendar import calendar_for
 from sovereign.kernels.tug_of_war import REGIME_TREND, ROW_FIELDS
 from sovereign.signals.bars import ROW_HEAD
@@ -146,3 +146,32 @@ def moment_of(rows: np.ndarray, index: int = 0, *, held: int = 0, symbol: str = 
         position_quantity=held,
         last_ticks=int(rows["close"][index]),
     )
+
+
+class CutFeed:
+    """Sessions of given tapes, handed over in pieces of the day, the symbols of each piece one after the other.
+
+    `cuts` says anew for each session where it is cut, in thousandths of the regular hours.
+    """
+
+    is_simulated = True
+
+    def __init__(self, days: Sequence[Day], cuts: Callable[[], Iterable[int]] = tuple) -> None:
+        self._days, self._cuts = days, cuts
+
+    def sessions(self) -> Iterator[Any]:
+        return iter([session for session, _ in self._days])
+
+    def instruments(self, session: Any) -> list[Any]:
+        return [find_instrument(symbol) for symbol in self._of(session)]
+
+    def _of(self, session: Any) -> dict[str, Trades]:
+        return next(tapes for other, tapes in self._days if other is session)
+
+    def blocks(self, session: Any) -> Iterator[Block]:
+        span = session.regular_close_ns - session.regular_open_ns
+        inner = sorted({session.regular_open_ns + span * cut // 1_000 for cut in self._cuts()})
+        for start, stop in pairwise([session.open_ns, *inner, session.close_ns]):
+            for symbol, trades in self._of(session).items():
+                first, last = np.searchsorted(trades.ts, [start, stop]).tolist()
+                yield Block(symbol, trades.slice(first, last), stop)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from episode_books import LimitBook
 from key_effects import effect
 from sovereign.core.configuration import Configuration
 from sovereign.feeds.earnings import EarningsConfig
@@ -407,6 +408,17 @@ for _name, _value in (("fraction", 0.25), ("max_fraction", 0.01), ("prior_trades
             return kelly.edge.fraction
 
         return edge(KellyConfig()), edge(KellyConfig.model_validate({name: value}))
+
+
+@effect(f"{PLACE}.position.kelly.max_kept_episodes")
+def _() -> tuple[object, object]:
+    def told(limit: int) -> object:
+        book, strategy = LimitBook(), TugOfWarStrategy(config_of(position={"kelly": {"max_kept_episodes": limit}}))
+        strategy.use_book(book)
+        strategy.decide(moment_of(row()))
+        return book.limits
+
+    return told(20_000), told(5_000)
 
 
 @effect(f"{PLACE}.exits.flip_bars")

@@ -96,7 +96,7 @@ class AlpacaServer:
     def __exit__(self, *_: object) -> None:
         self._do(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(30)
         self._loop.close()
 
     @property
@@ -123,7 +123,7 @@ class AlpacaServer:
         return AlpacaConfig.model_validate({**quick, "live_url": self.address, **changes})
 
     def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def _call(self, act: Callable[..., Any], *arguments: Any) -> Any:
         async def call() -> Any:

@@ -79,7 +79,7 @@ class Talking:
         """Wait for the end and return its code."""
         code = self.process.wait(seconds)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
         return code
 
 
@@ -174,10 +174,10 @@ class Pacer:
         for _ in range(count):
             before = self.now_ns
             self._account._ask(lambda number: GoOn(request_id=number))
-            wait_for(lambda before=before: self.now_ns > before, "the market to go on by one slice", 10)
+            wait_for(lambda before=before: self.now_ns > before, "the market to go on by one slice", 60)
 
     def close(self) -> None:
         """Leave; the market goes on with those who are left."""
         self._account.close()
         self._ending.close()
-        self._thread.join(5)
+        self._thread.join(30)

@@ -78,7 +78,7 @@ class NewsServer:
     def __exit__(self, *_: object) -> None:
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join(5)
+        self._thread.join(30)
 
     @property
     def address(self) -> str:

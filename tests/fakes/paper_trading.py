@@ -15,7 +15,8 @@ from fakes.venue_bench import GUARD, TRADE, Bench, running
 from sovereign.app.configuration import Settings, load_settings
 from sovereign.app.ops.desk import StoreDesk
 from sovereign.app.ops.redaction import redactor_for
-from sovereign.app.session import Task, Traded, TradingProcess
+from sovereign.app.session import TradingProcess
+from sovereign.app.task import Task, Traded
 from sovereign.core.command import CommandKind
 from sovereign.core.event import Notice
 from sovereign.execution.brokers.venue_account import venue_account
@@ -75,7 +76,7 @@ def venue(**changes: Any) -> Iterator[Venue]:
         yield Venue(bench, loop)
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(60)
 
 
 def settings_for(folder: Path, strategy: str = "order_flow", **changes: str) -> Settings:

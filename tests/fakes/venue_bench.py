@@ -137,14 +137,14 @@ class Trader:
 
     async def begin(self) -> Session:
         await self.client.start()
-        session = await asyncio.wait_for(self.client.session(), 5)
+        session = await asyncio.wait_for(self.client.session(), 60)
         assert session is not None
         self.session = session
         for instrument in self.client.instruments(session):
             await self.client.resume_from(session, instrument.symbol, session.open_ns, 0)
         return session
 
-    async def until(self, is_so: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, is_so: Callable[[], bool], seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while not is_so():
                 self.arrived.clear()

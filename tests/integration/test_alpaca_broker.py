@@ -19,7 +19,7 @@ from sovereign.app.brokers import connections
 from sovereign.app.cli.main import run
 from sovereign.app.configuration import Settings
 from sovereign.app.ops.account import flatten_account, guarded_accounts, mark_broker
-from sovereign.app.session import Task
+from sovereign.app.task import Task
 from sovereign.core.errors import BrokerError, ConfigurationError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce

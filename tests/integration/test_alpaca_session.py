@@ -115,7 +115,7 @@ class Trading:
             lines.stop(2.0)
 
     def _next(self) -> tuple[Command, ...]:
-        self._until = self._until or time.monotonic() + 40
+        self._until = self._until or time.monotonic() + 90
         if time.monotonic() > self._until:
             notices = [event.text for event in self.events if isinstance(event, Notice)]
             refused = [str(event.decision.outcome) for event in self.events if isinstance(event, DecisionMade)]

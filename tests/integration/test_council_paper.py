@@ -77,7 +77,7 @@ def venue(folder: Path) -> Iterator[None]:
         yield
     finally:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def trade(folder: Path) -> None:

@@ -371,6 +371,19 @@ def test_tug_and_council_when_they_have_traded_then_shown_with_what_they_saw(
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_trade_when_opened_then_drawn_on_the_bars_of_its_own_tape(
+    open_page: Any, demonstrated: Any, demonstrations: str
+) -> None:
+    page = open_page("trades", run=demonstrated[1]["council"], base=demonstrations)
+    page.wait_for_selector("#list tr.open")
+    symbol = page.locator("#list tr.open td").nth(1).inner_text()
+    with page.expect_response(lambda answer: "/api/v1/bars" in answer.url) as answered:
+        page.locator("#list tr.open").first.click()
+    assert answered.value.json()["symbol"] == symbol
+    page.wait_for_selector("#trade canvas")
+    assert page.locator("#trade canvas").get_attribute("aria-label").startswith("Price around the trade, entry")
+
+
 def test_overview_when_two_sessions_run_then_lists_both_and_a_press_shows_the_other(
     open_page: Any, demonstrated: Any, demonstrations: str
 ) -> None:

@@ -33,7 +33,7 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def said(process: subprocess.Popen[str]) -> Any:
@@ -68,7 +68,7 @@ def test_dashboard_when_started_then_answers_and_ends_on_a_signal(tmp_path: Path
         assert place["open"] == f"{place['address']}/#key={place['key']}"
         until("an answer", lambda: _answers(place["address"]))
         process.send_signal(number)
-        assert process.wait(20) in (0, -number, 130)
+        assert process.wait(60) in (0, -number, 130)
 
 
 def _answers(address: str) -> bool:

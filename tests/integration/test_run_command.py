@@ -46,7 +46,7 @@ def venue(tmp_path: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(process.stdout.readline())
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 SET = ("--set", "venue.state=data/venue", *LATENCY)

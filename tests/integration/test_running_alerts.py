@@ -94,7 +94,7 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
             missing = [title for title in wanted if not any(title in told for told in discord.titles)]
             assert missing == [], discord.titles
             grave = ("Connection lost: broker", "Trading halted", "Unknown order at the broker")
-            until(lambda: all(title in "\n".join(telegram.texts(42)) for title in grave), 20)
+            until(lambda: all(title in "\n".join(telegram.texts(42)) for title in grave), 60)
             assert [title for title in grave if title not in "\n".join(telegram.texts(42))] == []
             kept, last = words(running), max(ts for ts, *_ in said)  # the next process begins at the last moment of this one
             again = {notice: (count, kept[notice]) for notice, count in said.items() if notice[0] < last}

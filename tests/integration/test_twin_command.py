@@ -102,7 +102,7 @@ class House:
     def close(self) -> None:
         for process in self.started:
             process.kill()
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture

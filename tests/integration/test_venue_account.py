@@ -36,12 +36,12 @@ from sovereign.execution.venue.terms import Message
 
 
 def run(test: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(test, 20))
+    return asyncio.run(asyncio.wait_for(test, 90))
 
 
 async def with_account(bench: Bench, token: str, work: Callable[[VenueAccount], Any]) -> Any:
     def go() -> Any:
-        with venue_account(bench.url, token, timeout_s=2) as account:
+        with venue_account(bench.url, token, timeout_s=15) as account:
             return work(account)
 
     return await asyncio.to_thread(go)

@@ -17,7 +17,7 @@ from sovereign.execution.venue.fault import Channel, Fault, FaultKind, seeded_fa
 
 
 def run(test: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(test, 20))
+    return asyncio.run(asyncio.wait_for(test, 90))
 
 
 def arm(bench: Any, kind: FaultKind, account: str = "paper", **terms: Any) -> None:
@@ -312,7 +312,7 @@ def test_session_when_faults_come_by_schedule_then_client_and_venue_agree(tmp_pa
             session = await trader.begin()
             number = done = 0
             while not trader.blocks or trader.blocks[-1].until_ns < session.close_ns:
-                await trader.until(lambda done=done: len(trader.blocks) > done, 10)
+                await trader.until(lambda done=done: len(trader.blocks) > done, 60)
                 done = len(trader.blocks)
                 if done % 4 == 0:
                     number += 1
@@ -320,7 +320,7 @@ def test_session_when_faults_come_by_schedule_then_client_and_venue_agree(tmp_pa
                         order(f"O{number}", list(Side)[number % 2], quantity=number % 4 + 1, ts=trader.client.clock.now_ns())
                     )
                 trader.go_on()
-            await trader.until(lambda: len(trader.reports) >= bench.book().seq - 1, 10)
+            await trader.until(lambda: len(trader.reports) >= bench.book().seq - 1, 60)
             for name in [f"O{n}" for n in range(1, number + 1)]:
                 state = await trader.client.order_state(name)
                 last = [c for c in trader.causes(name) if c != "REFUSE_CANCEL"]

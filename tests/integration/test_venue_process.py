@@ -81,7 +81,7 @@ def test_venue_when_killed_and_started_again_then_keeps_its_books_and_its_clock(
         _, before, heard = asyncio.run(trade(said["url"], tmp_path, "ABC", 6))
         assert len(before.executions) == 3
         process.send_signal(signal.SIGKILL)
-        process.wait(5)
+        process.wait(60)
     with venue(tmp_path, *OPTIONS, "--pace", "lockstep", "--accounts", "paper:40000") as (process, said):
         second = [sys.executable, "-m", "sovereign.app.cli.main", "venue", "--port", "0", "--state", str(tmp_path)]
         refused = subprocess.run(second, capture_output=True, text=True, check=False)
@@ -93,5 +93,5 @@ def test_venue_when_killed_and_started_again_then_keeps_its_books_and_its_clock(
         assert [r for r, _, _ in again.reports][: len(heard.reports)] == [r for r, _, _ in heard.reports]
         assert again.blocks[0].trades.ts[0] == heard.blocks[0].trades.ts[0]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
     assert not (tmp_path / "venue.pid").exists()

@@ -67,7 +67,7 @@ def test_alerts_when_channels_fail_and_the_process_restarts_then_nothing_serious
             event = dice.random()
             if event < 0.04:
                 running.close(dice.choice([0.0, 0.05]))
-                until(lambda router=running: not router._queue, 5)
+                until(lambda router=running: not router._queue, 60)
                 running, restarts = router(), restarts + 1
             elif event < 0.08:
                 server = dice.choice([discord, telegram])

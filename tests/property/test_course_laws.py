@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from itertools import pairwise
 
-import numpy as np
 import pytest
 
 from sovereign.app.configuration import load_settings
 from sovereign.app.plan import recipe_of
 from sovereign.core.instrument import find_instrument
-from sovereign.core.port import Block
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.feeds.calendar import calendar_for
@@ -22,7 +19,7 @@ from sovereign.research.backtest import Recipe
 from sovereign.research.evidence import collect_audit
 from sovereign.risk.configuration import RiskConfig
 from sovereign.strategies.order_flow.configuration import OrderFlowConfig
-from tug_cases import config_of, market
+from tug_cases import CutFeed, config_of, market
 
 EAGER = config_of(
     conflict={"min_opposed": 0.2, "min_alone": 0.2},
@@ -37,32 +34,6 @@ class CountingBroker(SimulatedBroker):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.skips_ticks = False
-
-
-class Tapes:
-    """Sessions of given tapes, cut at some times of the day."""
-
-    is_simulated = True
-
-    def __init__(self, days, cuts=()):
-        self._days, self._cuts = days, cuts
-
-    def sessions(self):
-        return iter([session for session, _ in self._days])
-
-    def instruments(self, session):
-        return [find_instrument(symbol) for symbol in self._of(session)]
-
-    def _of(self, session):
-        return next(tapes for other, tapes in self._days if other is session)
-
-    def blocks(self, session):
-        span = session.regular_close_ns - session.regular_open_ns
-        inner = sorted({session.regular_open_ns + span * cut // 1_000 for cut in self._cuts})
-        for start, stop in pairwise([session.open_ns, *inner, session.close_ns]):
-            for symbol, trades in self._of(session).items():
-                first, last = np.searchsorted(trades.ts, [start, stop]).tolist()
-                yield Block(symbol, trades.slice(first, last), stop)
 
 
 def shares(*overrides):
@@ -93,7 +64,7 @@ def both(recipe, feed, monkeypatch):
 @pytest.mark.parametrize("limit", ["0.5", "0.0005"], ids=["far", "near"])
 def test_audit_of_shares_when_limits_are_far_or_near_then_is_that_of_a_walk_at_every_moment(cuts, limit, monkeypatch):
     recipe = shares(f"risk.max_daily_loss_frac={limit}", f"risk.max_risk_frac={min(float(limit), 0.02)}")
-    one, other = both(recipe, Tapes(market(1, 50)[:50], cuts), monkeypatch)
+    one, other = both(recipe, CutFeed(market(1, 50)[:50], lambda: cuts), monkeypatch)
     assert one == other
     assert one.count(b'"OrderFilled"') > 15
     assert (b'"state":"HALTED"' in one) is (limit == "0.0005")
@@ -105,6 +76,6 @@ def test_audit_of_futures_when_ticks_come_in_pieces_then_is_that_of_a_walk_at_ev
     made = SyntheticMarket(SyntheticConfig(ticks_per_session=40_000), 11)
     sessions = calendar_for("CME_EQUITY").sessions(date(2025, 3, 3), date(2025, 3, 10))[:2]
     days = [(session, {"ES": made.session_trades(instrument, session)}) for session in sessions]
-    one, other = both(futures(daily_profit_target=target), Tapes(days, range(3, 1_000, 17)), monkeypatch)
+    one, other = both(futures(daily_profit_target=target), CutFeed(days, lambda: range(3, 1_000, 17)), monkeypatch)
     assert one == other
     assert one.count(b'"OrderFilled"') > 4

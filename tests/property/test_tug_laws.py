@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -14,7 +13,6 @@ from sovereign.app.configuration import load_settings
 from sovereign.app.plan import recipe_of
 from sovereign.core.event import DecisionMade, encode
 from sovereign.core.instrument import find_instrument
-from sovereign.core.port import Block
 from sovereign.engine.recipe import Run
 from sovereign.feeds.calendar import calendar_for
 from sovereign.feeds.synthetic import PortfolioMarketConfig
@@ -25,7 +23,7 @@ from sovereign.store.episodes import SqlEpisodeBook
 from sovereign.store.store import Store
 from sovereign.strategies import load_strategy
 from sovereign.strategies.tug_of_war import TugOfWarStrategy
-from tug_cases import SYMBOLS, config_of, market, rows_of, run_session, streams_of
+from tug_cases import SYMBOLS, CutFeed, config_of, market, rows_of, run_session, streams_of
 
 EAGER = config_of(
     conflict={"min_opposed": 0.3, "min_alone": 0.3},
@@ -46,32 +44,6 @@ def recipe(config=EAGER):
     overrides = ("risk.first_entry_after_open_minutes=0", "risk.can_short=true")
     plain = recipe_of(load_settings(environment={}, strategy="tug_of_war", overrides=overrides).settings, "tug_of_war")
     return replace(plain, strategy_config=config, risk=plain.risk.no_fresher_than(2_000))
-
-
-class CutFeed:
-    """Sessions of given tapes, handed over in pieces of the day, the symbols of each piece one after the other."""
-
-    is_simulated = True
-
-    def __init__(self, days, cuts=lambda: ()):
-        self._days, self._cuts = days, cuts
-
-    def sessions(self):
-        return iter([session for session, _ in self._days])
-
-    def instruments(self, session):
-        return [find_instrument(symbol) for symbol in self._of(session)]
-
-    def _of(self, session):
-        return next(tapes for other, tapes in self._days if other is session)
-
-    def blocks(self, session):
-        span = session.regular_close_ns - session.regular_open_ns
-        inner = sorted({session.regular_open_ns + span * cut // 1_000 for cut in self._cuts()})
-        for start, stop in pairwise([session.open_ns, *inner, session.close_ns]):
-            for symbol, trades in self._of(session).items():
-                first, last = np.searchsorted(trades.ts, [start, stop]).tolist()
-                yield Block(symbol, trades.slice(first, last), stop)
 
 
 @given(st.lists(st.integers(1, 999), max_size=30))

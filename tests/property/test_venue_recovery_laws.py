@@ -35,32 +35,32 @@ def books(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def random_request(random: Random, exchange: Exchange, account: str, number: int, price: int) -> None:
+def random_request(rng: Random, exchange: Exchange, account: str, number: int, price: int) -> None:
     market = exchange.market_of(account)
     book = market.books[account]
-    if random.random() < 0.1:
-        kind = random.choice([FaultKind.PARTIAL_FILL, FaultKind.REJECT, FaultKind.CANCEL_AFTER_FILL])
+    if rng.random() < 0.1:
+        kind = rng.choice([FaultKind.PARTIAL_FILL, FaultKind.REJECT, FaultKind.CANCEL_AFTER_FILL])
         market.arm(Fault(kind=kind, pieces=3), account)
-    if random.random() < 0.25:
-        market.cancel(book, CancelOrder(request_id=0, client_order_id=f"A{random.randint(0, number + 2)}"))
+    if rng.random() < 0.25:
+        market.cancel(book, CancelOrder(request_id=0, client_order_id=f"A{rng.randint(0, number + 2)}"))
         return
-    if random.random() < 0.05:
+    if rng.random() < 0.05:
         market.flatten(book)
         return
-    side = random.choice(list(Side))
-    kind = random.choice([OrderType.MARKET, OrderType.LIMIT, OrderType.STOP])
+    side = rng.choice(list(Side))
+    kind = rng.choice([OrderType.MARKET, OrderType.LIMIT, OrderType.STOP])
     terms: dict[str, Any] = {
         OrderType.MARKET: {},
-        OrderType.LIMIT: {"limit_ticks": price + random.randint(-5, 5)},
-        OrderType.STOP: {"stop_ticks": price + side.sign * random.randint(1, 5)},
+        OrderType.LIMIT: {"limit_ticks": price + rng.randint(-5, 5)},
+        OrderType.STOP: {"stop_ticks": price + side.sign * rng.randint(1, 5)},
     }[kind]
-    if random.random() < 0.3:
-        terms["bracket"] = Bracket(stop_ticks=random.randint(1, 5), target_ticks=random.randint(1, 5))
+    if rng.random() < 0.3:
+        terms["bracket"] = Bracket(stop_ticks=rng.randint(1, 5), target_ticks=rng.randint(1, 5))
     name = f"A{number}"
     if book.is_known(name):
         return
-    life = random.choice([TimeInForce.DAY, TimeInForce.GTC])
-    wanted = order(name, side, kind, random.randint(0, 60), market.until_ns, time_in_force=life, **terms)
+    life = rng.choice([TimeInForce.DAY, TimeInForce.GTC])
+    wanted = order(name, side, kind, rng.randint(0, 60), market.until_ns, time_in_force=life, **terms)
     market.new(book, NewOrder(request_id=0, order=OrderTerms.of(wanted)))
 
 

@@ -21,15 +21,15 @@ from sovereign.execution.venue.tape_slice import TapeSlice
 DAY = date(2025, 11, 17)
 
 
-def said(random: Random, steps: int) -> list[Report | TapeSlice]:
+def said(rng: Random, steps: int) -> list[Report | TapeSlice]:
     """Return what a venue says in a session: reports, and slices that follow them; some slices only promise time."""
     messages: list[Report | TapeSlice] = []
     seq = ticks = until = 0
     for _ in range(steps):
-        for _ in range(random.choice([0, 0, 1, 2])):
+        for _ in range(rng.choice([0, 0, 1, 2])):
             seq += 1
             messages.append(Report(seq=seq, cause=OrderEvent.ACCEPT, client_order_id=f"O{seq}", ts=until))
-        rows = random.choice([0, 1, 5])
+        rows = rng.choice([0, 1, 5])
         ts = np.arange(ticks, ticks + rows, dtype=np.int64)
         trades = Trades(ts, np.ones(rows, np.int32), np.ones(rows, np.int32), np.ones(rows, np.int8))
         until += 10

@@ -11,7 +11,7 @@ from sovereign.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.app.scout import TapeSet
-    from sovereign.app.session import Task
+    from sovereign.app.task import Task
     from sovereign.core.port import LiveFeed
     from sovereign.execution.broker import BrokerLink
     from sovereign.execution.brokers.alpaca_account import AlpacaAccount

@@ -19,7 +19,7 @@ from sovereign.core.port import EvidenceListener
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.app.scout_desk import ScoutDesk
-    from sovereign.app.session import Task
+    from sovereign.app.task import Task
     from sovereign.app.tug_record import TugRecorder
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import SignalStream, Sink, Strategy

@@ -21,7 +21,7 @@ from sovereign.core.session import NS_PER_MINUTE, Session
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.app.scout import NewsScout, TapeSet
-    from sovereign.app.session import Task
+    from sovereign.app.task import Task
     from sovereign.core.configuration import Configuration
     from sovereign.store.store import Store
 

@@ -47,7 +47,7 @@ class Course(Desk, ABC):
     def _set_up(self) -> None:
         self._timers: list[tuple[int, str]] = []
         self._guards: dict[str, tuple[int, int]] | None = None
-        is_told_later = len(self._refusal_sinks) == len(self._sinks)
+        is_told_later = bool(self._sinks) and len(self._refusal_sinks) == len(self._sinks)
         self._agenda = Agenda(self._strategy, is_screened=self._is_brief or is_told_later, is_kept=not self._is_brief)
         self._is_inspected = False  # since the session began, with a price known
         self._by_order: list[Tape] = []

@@ -22,7 +22,7 @@ from sovereign.core.event import (
     TradingState,
 )
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import Order, OrderIntent, OrderRole, OrderType, Side, TimeInForce
+from sovereign.core.order import Order, OrderIntent, OrderRole, Side, TimeInForce
 from sovereign.core.port import AccountView, FeeModel, RefusalSink, RiskDoor, Sink, Strategy
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE, Session
@@ -242,7 +242,7 @@ class Desk:
             reduce_only=intent.reduce_only,
             bracket=intent.bracket,
             decision_id=decision_id,
-            arrival_ticks=tape.last_ticks if tape and intent.order_type is OrderType.MARKET else None,
+            arrival_ticks=tape.last_ticks if tape else None,
         )
         labels = {k: v for k, v in proposal.inputs.items() if isinstance(v, str)}
         children = 0 if intent.bracket is None else 1 + (intent.bracket.target_ticks is not None)

@@ -339,7 +339,7 @@ class Engine(Course):
         self._flat_cause = "auto-flatten"
         working, held = sum(1 for _ in self._executor.working()), len(self.account.positions)
         if held or self._executor.working_entries:
-            text = f"{held} positions are closed and {working} orders canceled before the session ends"
+            text = f"closed before the session ends: positions {held}, canceled orders {working}"
             self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, text)
             self.flatten(self._flat_cause)
         elif not self._is_brief:

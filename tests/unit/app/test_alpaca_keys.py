@@ -28,6 +28,8 @@ from sovereign.feeds.alpaca.live import AlpacaFeed
 from sovereign.feeds.alpaca.stream import MarketStream, back_off
 from sovereign.feeds.vendor import DownloadConfiguration
 
+PATIENCE_S = 60.0
+
 Probe = Callable[[AlpacaServer, AlpacaConfig], Any]
 
 
@@ -65,7 +67,7 @@ def fed(server: AlpacaServer, of: AlpacaConfig, seconds: float, act: Callable[[A
         assert session is not None
         await feed.start()
         await feed.resume_from(session, "NVDA", session.open_ns, 0)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while server.listeners("data") == 0 and time.monotonic() < end:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
@@ -151,17 +153,28 @@ def order_of(**changes: Any) -> Order:
     return Order(**{**named, **changes})
 
 
+async def linked(of: AlpacaConfig, told: list[Any]) -> AlpacaLink:
+    """Return a link that is up; what it reports goes into `told`."""
+    link = AlpacaLink(KEYS, of, MachineClock(), is_paper=True)
+    link.on_report = lambda report: told.append((report.client_order_id, str(report.cause)))
+    await link.start()
+    await until("the link to be up", lambda: link.is_connected)
+    return link
+
+
+async def until(what: str, is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end, f"waited {PATIENCE_S} s for {what}"
+        await asyncio.sleep(0.01)
+
+
 def traded(server: AlpacaServer, of: AlpacaConfig, orders: list[Order], seconds: float) -> Any:
     server.prices["NVDA"] = "150.00"
     told: list[Any] = []
 
     async def trade() -> Any:
-        link = AlpacaLink(KEYS, of, MachineClock(), is_paper=True)
-        link.on_report = lambda report: told.append((report.client_order_id, str(report.cause)))
-        await link.start()
-        end = time.monotonic() + 5
-        while not link.is_connected and time.monotonic() < end:
-            await asyncio.sleep(0.01)
+        link = await linked(of, told)
         for order in orders:
             await link.submit(order)
             await asyncio.sleep(0.2)
@@ -203,15 +216,9 @@ def unprotected(server: AlpacaServer, of: AlpacaConfig) -> Any:
     told: list[Any] = []
 
     async def trade() -> None:
-        link = AlpacaLink(KEYS, of, MachineClock(), is_paper=True)
-        link.on_report = lambda report: told.append((report.client_order_id, str(report.cause)))
-        await link.start()
-        end = time.monotonic() + 5
-        while not link.is_connected and time.monotonic() < end:
-            await asyncio.sleep(0.01)
+        link = await linked(of, told)
         await link.submit(order_of(bracket=Bracket(stop_ticks=100), time_in_force=TimeInForce.IOC))
-        while ("e-S", "SUBMIT") not in told and time.monotonic() < end:
-            await asyncio.sleep(0.01)
+        await until("the stop to be sent", lambda: ("e-S", "SUBMIT") in told)
         await link.submit(order_of(client_order_id="x", side=Side.SELL, role=OrderRole.EXIT, reduce_only=True))
         await asyncio.sleep(0.6)
         await link.close()
@@ -246,7 +253,7 @@ def burst(server: AlpacaServer) -> None:
 def behind_a_gap(server: AlpacaServer) -> None:
     server.fail("GET", "/v2/stocks/trades", *[503] * 999)
     server.drop("data")
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while server.listeners("data") == 0 and time.monotonic() < end:
         time.sleep(0.01)
     for k in range(10):

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from sovereign.app.session import Task, cut_off, last_report
+from sovereign.app.past_sessions import cut_off, last_report
+from sovereign.app.task import Task
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import OrderEvent
 from sovereign.engine.conductor import opened

@@ -7,7 +7,7 @@ import pytest
 
 from fakes.hand_fed import HandFeed, HandLink
 from sovereign.app.opening import new_opening
-from sovereign.app.session import Task
+from sovereign.app.task import Task
 from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Side
@@ -41,10 +41,10 @@ def state(*positions, door=None):
 
 def opening(link, kept, is_stopping=False):
     """Return what the session begins with when the venue is `link`."""
-    config = LiveConfig(answer_s=0.2, retry_s=0.01)
+    config = LiveConfig(answer_s=0.2, retry_s=0.01)  # how long a venue that is silent is asked; one that answers has a minute
     feed = HandFeed(SESSION, (find_instrument("ES"),), SESSION.open_ns)
     link.clock = feed.clock
-    lines = new_lines(config, feed, link)
+    lines = new_lines(LiveConfig(answer_s=60.0), feed, link)
     lines.start()
     try:
         return new_opening(config, lines, kept, Decimal(25_000), lambda _: is_stopping)

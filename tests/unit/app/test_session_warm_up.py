@@ -9,18 +9,15 @@ import numpy as np
 import pytest
 
 from sovereign.app.configuration import Settings
-from sovereign.app.session import benchmarks_first
+from sovereign.app.session_run import benchmarks_first
 from sovereign.app.warm_up import bars_before, earlier_bars, named_bars
-from sovereign.core.columns import Bars
 from sovereign.core.instrument import find_instrument
 from sovereign.research.live import warmed_stream
-from sovereign.signals.bars import BarBuilder
-from sovereign.store.catalog import Catalog, Provenance
 from sovereign.store.recording import Recording
 from sovereign.strategies.council.configuration import CouncilConfig
 from sovereign.strategies.tug_of_war import TugOfWarStrategy
 from tug_cases import config_of, market, run_session, streams_of
-from tug_sessions import record
+from tug_sessions import keep_bars, record
 
 SYMBOLS = ("SPY", "QQQ", "NVDA", "JPM")
 CONFIG = config_of(
@@ -37,16 +34,7 @@ WIDTH = 900
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings whose catalog holds quarter hours of all days but the last."""
     folder = tmp_path_factory.mktemp("data") / "catalog"
-    catalog = Catalog(folder)
-    with catalog.transaction() as work:
-        for session, tapes in market(1, DAYS)[:-1]:
-            for symbol, trades in tapes.items():
-                builder = BarBuilder(WIDTH)
-                builder.start_session(session)
-                bars = builder.advance(trades, session.close_ns)
-                columns = [bars[name] for name in ("known_at", "open", "high", "low", "close", "volume")]
-                kind = f"bars-{WIDTH}"
-                work.write(kind, find_instrument(symbol), session.trade_date, Bars(*columns), "m", symbol, Provenance())
+    keep_bars(folder, market(1, DAYS)[:-1], WIDTH)
     return Settings.model_validate({"data": {"catalog": str(folder)}})
 
 

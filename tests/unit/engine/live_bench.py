@@ -28,7 +28,7 @@ SESSION = calendar_for("CME_EQUITY").session(date(2025, 3, 4))
 TEN = SESSION.regular_open_ns + 1_800_000_000_000
 S = 1_000_000_000
 BALANCE = Decimal(100_000)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 QUICK = {"poll_ms": 5, "stale_data_s": 60, "in_flight_s": 60, "reconcile_s": 60, "retry_s": 0.02, "heartbeat_s": 0.01}
 
 

@@ -191,7 +191,7 @@ def test_auto_flatten_when_five_to_four_in_new_york_then_closes_at_the_next_trad
     assert {e.status for e in children} == {OrderStatus.CANCELED}
     (told,) = of(events, Notice)
     assert (told.code, told.ts) == (NoticeCode.AUTO_FLATTEN, SESSION.at(time(15, 55)))
-    assert told.text == "1 positions are closed and 2 orders canceled before the session ends"
+    assert told.text == "closed before the session ends: positions 1, canceled orders 2"
 
 
 def test_day_order_when_the_session_ends_then_expires():

@@ -111,7 +111,7 @@ def test_sessions_when_one_is_used_then_the_next_one_alone_is_read_and_later_one
     source = Watched()
     sessions = HistoricalFeed(source, "ESH4", DAYS[0], DAYS[2], CALENDAR).sessions()
     next(sessions)
-    assert source.arrived.wait(10)
+    assert source.arrived.wait(60)
     assert [day for day, _ in source.read] == DAYS[:2]
     assert source.expected == DAYS[:3]
     assert all(name.startswith("read-ahead") for _, name in source.read)

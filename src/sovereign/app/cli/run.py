@@ -12,7 +12,7 @@ from sovereign.core.errors import SovereignError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
-    from sovereign.app.session import Task, Traded
+    from sovereign.app.task import Task, Traded
 
 _LINES_MIN = 15.0
 _LONGEST_ROUND = 390
@@ -58,7 +58,7 @@ def command(
 
     from sovereign.app.ops.log import configure_logging
     from sovereign.app.ops.redaction import redactor_for
-    from sovereign.app.session import LIVE, PAPER, check_consents
+    from sovereign.app.task import LIVE, PAPER, check_consents
 
     settings = settings_from(config, overrides, strategy).settings
     settings = with_rounds(settings, strategy, interval)
@@ -141,7 +141,7 @@ def task_of(
     from sovereign.app.brokers import BROKERS, VENUE
     from sovereign.app.plan import fed_symbols, strategy_section
     from sovereign.app.rounds import round_minutes
-    from sovereign.app.session import Task
+    from sovereign.app.task import Task
     from sovereign.app.venue import venue_token, venue_url
 
     rounds = round_minutes(strategy_section(settings, strategy)) if is_once else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_type_hints
 
 import typer
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from sovereign.app.ops.desk import Answers, StoreDesk
     from sovereign.core.command import CommandKind
     from sovereign.store.store import Store
+
+P = ParamSpec("P")
 
 AccountOption = Annotated[str | None, typer.Option("--account", help="One account; default: all.")]
 StrategyOption = Annotated[str | None, typer.Option("--strategy", help="One strategy; default: all.")]
@@ -179,38 +183,72 @@ def orders(
     emit(rows, as_json, lambda lines: _table(lines, "nothing has been asked of the broker"))
 
 
-def _ask(
-    kind: CommandKind,
-    *,
-    config: Path | None,
-    overrides: Sequence[str] | None,
-    as_json: bool,
-    by: str | None,
-    reason: str,
-    timeout_s: float,
-    account: str | None,
-    strategy: str | None,
-    arguments: Mapping[str, str] | None = None,
-) -> None:
-    from sovereign.app.ops.desk import somebody
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What every command that asks sessions for something is told beside its own options: whom, in whose name, and how long."""
 
-    with _desk(config, overrides) as desk:
-        answers = desk.ask(
-            kind,
-            by=by or somebody(),
-            reason=reason,
-            arguments=arguments,
-            account=account,
-            strategy=strategy,
-            timeout_s=timeout_s,
-        )
-    emit(answers, as_json, _said)
-    if answers.standing and not answers.cleared and not answers.asked:
-        raise UsageError(answers.notes[0])
-    if answers.asked and all(one.is_done is None for one in answers.asked):
-        raise NotRunningError(f"no session runs; {kind} is kept and holds at the next start of 'sovereign run'")
-    if refused := [one for one in answers.asked if one.is_done is False]:
-        raise SovereignError(f"{kind} was refused: {refused[0].answer}")
+    account: AccountOption = None
+    strategy: StrategyOption = None
+    by: ByOption = None
+    reason: ReasonOption = ""
+    timeout_s: TimeoutOption = 10.0
+    config: ConfigOption = None
+    overrides: SetOption = None
+    as_json: JsonOption = False
+
+    def ask(self, kind: CommandKind, arguments: Mapping[str, str] | None = None) -> None:
+        """Put a request and say what was answered.
+
+        Raises
+        ------
+        UsageError, NotRunningError, SovereignError : nothing was named, no session runs, or it refused.
+        """
+        from sovereign.app.ops.desk import somebody
+
+        with _desk(self.config, self.overrides) as desk:
+            answers = desk.ask(
+                kind,
+                by=self.by or somebody(),
+                reason=self.reason,
+                arguments=arguments,
+                account=self.account,
+                strategy=self.strategy,
+                timeout_s=self.timeout_s,
+            )
+        emit(answers, self.as_json, _said)
+        if answers.standing and not answers.cleared and not answers.asked:
+            raise UsageError(answers.notes[0])
+        if answers.asked and all(one.is_done is None for one in answers.asked):
+            raise NotRunningError(f"no session runs; {kind} is kept and holds at the next start of 'sovereign run'")
+        if refused := [one for one in answers.asked if one.is_done is False]:
+            raise SovereignError(f"{kind} was refused: {refused[0].answer}")
+
+
+def asking(**options: Any) -> Callable[[Callable[Concatenate[Asking, P], None]], Callable[..., None]]:
+    """Give a command the options of `Asking` after its own, and hand it what they said.
+
+    Parameters
+    ----------
+    options : annotations that say of one of them what this command alone does with it.
+    """
+    kinds = {**get_type_hints(Asking, include_extras=True), **options}
+    shared = [
+        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name])
+        for field in fields(Asking)
+    ]
+
+    def decorate(command: Callable[Concatenate[Asking, P], None]) -> Callable[..., None]:
+        own = list(signature(command, eval_str=True).parameters.values())[1:]
+
+        def called(*args: Any, **given: Any) -> None:
+            asked = Asking(**{one.name: given.pop(one.name) for one in shared if one.name in given})
+            command(asked, *args, **given)
+
+        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        called.__signature__ = Signature([*own, *shared])  # type: ignore[attr-defined]
+        return called
+
+    return decorate
 
 
 def _said(answers: Answers) -> str:
@@ -220,51 +258,28 @@ def _said(answers: Answers) -> str:
 def _command(kind_name: str, text: str) -> Callable[..., None]:
     """Return the command that puts one kind of request and waits for its answer."""
 
-    def command(
-        account: AccountOption = None,
-        strategy: StrategyOption = None,
-        by: ByOption = None,
-        reason: ReasonOption = "",
-        timeout_s: TimeoutOption = 10.0,
-        config: ConfigOption = None,
-        overrides: SetOption = None,
-        as_json: JsonOption = False,
-    ) -> None:
+    def command(asked: Asking) -> None:
         from sovereign.core.command import CommandKind
 
-        _ask(
-            CommandKind(kind_name),
-            config=config,
-            overrides=overrides,
-            as_json=as_json,
-            by=by,
-            reason=reason,
-            timeout_s=timeout_s,
-            account=account,
-            strategy=strategy,
-        )
+        asked.ask(CommandKind(kind_name))
 
     command.__doc__ = text
-    return command
+    return asking()(command)
 
 
 halt = _command("HALT", "Cancel and close everything; nothing is opened until 'sovereign resume'. Holds over restarts.")
 
 
-def resume(
-    account: Annotated[
+@asking(
+    account=Annotated[
         str | None, typer.Option("--account", help="One account, whose kill is cleared as well; '*' clears the kill of all.")
-    ] = None,
-    strategy: StrategyOption = None,
+    ]
+)
+def resume(
+    asked: Asking,
     causes: Annotated[
         list[str] | None, typer.Option("--cause", help="Clear this halt alone, for example drawdown or kill; may be repeated.")
     ] = None,
-    by: ByOption = None,
-    reason: ReasonOption = "",
-    timeout_s: TimeoutOption = 10.0,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Clear halts in the name of who asks, and trade again. A kill is cleared only when it is named.
 
@@ -272,25 +287,16 @@ def resume(
     """
     from sovereign.core.command import CommandKind
 
-    _ask(
-        CommandKind.RESUME,
-        config=config,
-        overrides=overrides,
-        as_json=as_json,
-        by=by,
-        reason=reason,
-        timeout_s=timeout_s,
-        account=account,
-        strategy=strategy,
-        arguments={"causes": ",".join(causes)} if causes else None,
-    )
+    asked.ask(CommandKind.RESUME, {"causes": ",".join(causes)} if causes else None)
 
 
 flatten = _command("FLATTEN", "Cancel and close everything, and go on trading.")
 reconcile = _command("RECONCILE", "Compare books with the broker now.")
 
 
+@asking()
 def trade(
+    asked: Asking,
     symbol: Annotated[str, typer.Argument(help="What to trade: a symbol of the session.")],
     side: Annotated[str, typer.Argument(help="BUY or SELL.")],
     quantity: Annotated[
@@ -298,14 +304,6 @@ def trade(
     ] = None,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Pass every check, say what would happen, send nothing.")] = False,
     is_flip: Annotated[bool, typer.Option("--flip", help="Close what is held the other way first.")] = False,
-    account: AccountOption = None,
-    strategy: StrategyOption = None,
-    by: ByOption = None,
-    reason: ReasonOption = "",
-    timeout_s: TimeoutOption = 10.0,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Place an order by hand in the running session: the same door, the same checks, the same record."""
     from sovereign.app.ops.desk import StoreDesk
@@ -318,20 +316,9 @@ def trade(
     if quantity is not None:
         arguments["qty"] = str(quantity)
     arguments |= {name: "true" for name, given in (("dry_run", is_dry), ("flip", is_flip)) if given}
-    with _store(config, overrides) as store:
-        running = StoreDesk(store.live).sessions(account=account, strategy=strategy)
+    with _store(asked.config, asked.overrides) as store:
+        running = StoreDesk(store.live).sessions(account=asked.account, strategy=asked.strategy)
     if len(running) > 1:
         names = ", ".join(f"--account {one.account} --strategy {one.strategy}" for one in running)
         raise UsageError(f"{len(running)} sessions run, and an order goes to one of them; choose it: {names}")
-    _ask(
-        CommandKind.TRADE,
-        config=config,
-        overrides=overrides,
-        as_json=as_json,
-        by=by,
-        reason=reason,
-        timeout_s=timeout_s,
-        account=account,
-        strategy=strategy,
-        arguments=arguments,
-    )
+    asked.ask(CommandKind.TRADE, arguments)

@@ -9,29 +9,32 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sovereign.app.dashboard.replica import Health, NewStream, Replica, Tape
-from sovereign.core.columns import Trades
+from sovereign.app.dashboard.replica import Health, NewStream, Replica
 from sovereign.core.errors import SovereignError
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import SignalStream
+from sovereign.core.port import EvidenceListener, SignalStream, Strategy
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.core.port import Feed
     from sovereign.core.session import Session
+    from sovereign.research.live import EarlierBars
     from sovereign.store.runs import StoredRun
     from sovereign.store.store import Store
 
 _KEPT = 6
 _SESSION_KINDS = ("paper", "live")
 _DEMO = "demo"
+_OTHER_BEGIN = "what its signals began with is not what it was, so bars and regimes may differ from those it decided on"
 _NEEDED = ("risk", "strategies", "synthetic", "schedule", "execution")
 
 
@@ -57,67 +60,64 @@ def settings_of(run: StoredRun) -> Settings | None:
     return Settings.model_validate(kept) if "risk" in kept and "strategies" in kept else None
 
 
-def new_stream_of(
-    settings: Settings | None, strategy_name: str, warm: tuple[Path, ...] = (), earlier: Feed | None = None
-) -> NewStream | None:
-    """Return what makes the signals of a strategy, as the sessions before have left them; None for one without.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """Whose signals are shown, and what they began with: bars of the catalog, then recordings of sessions, oldest first.
 
-    Parameters
-    ----------
-    warm : recordings of the sessions before. earlier : those of a demonstration, made again.
+    `earlier` are the sessions of a demonstration, made again; it has neither of the others.
     """
+
+    strategy: Strategy
+    bars: EarlierBars | None = None
+    warm: tuple[Path, ...] = ()
+    earlier: Feed | None = None
+
+    def new_stream(self, instrument: Instrument) -> SignalStream:
+        """Return the signals of an instrument as a session found them."""
+        from sovereign.research.backtest import warm
+        from sovereign.research.live import warmed_stream
+
+        stream = warmed_stream(self.strategy, self.warm, instrument, bars=self.bars)
+        if self.earlier is not None:
+            warm(stream, self.earlier, instrument.symbol)
+        return stream
+
+    @property
+    def listener(self) -> EvidenceListener | None:
+        """The strategy, when it looks at what scouts have seen."""
+        return self.strategy if isinstance(self.strategy, EvidenceListener) else None
+
+
+def strategy_of(settings: Settings | None, name: str) -> Strategy | None:
+    """Return a strategy that has signals, from the settings of a run; None for one without."""
     from sovereign.app.plan import strategy_section
     from sovereign.strategies import load_strategy
 
     if settings is None:
         return None
     try:
-        strategy = load_strategy(strategy_name, strategy_section(settings, strategy_name))
+        strategy = load_strategy(name, strategy_section(settings, name))
     except SovereignError:
         return None
-    make = getattr(strategy, "signal_stream", None)
-    return None if make is None else partial(_warmed, make, warm, earlier)
-
-
-def _warmed(make: NewStream, warm: tuple[Path, ...], earlier: Feed | None, instrument: Instrument) -> SignalStream:
-    from sovereign.engine.inputs import SessionOpened, Slice, read_inputs
-    from sovereign.store.recording import read_recording
-
-    stream = make(instrument)
-    if earlier is not None:
-        from sovereign.research.backtest import warm as show
-
-        show(stream, earlier, instrument.symbol)
-    for path in warm:
-        session: Session | None = None
-        for item in read_inputs(read_recording(path)):
-            if isinstance(item, SessionOpened):
-                session = item.session
-                stream.start_session(session)
-            elif isinstance(item, Slice) and item.symbol == instrument.symbol:
-                stream.advance(item.trades, item.until_ns)
-        if session is not None:
-            stream.advance(Trades.empty(), session.close_ns)
-    return stream
+    return strategy if hasattr(strategy, "signal_stream") else None
 
 
 class Rebuilt(Replica):
     """The market of one session of a run, made again from a feed. It is whole from the start."""
 
     def __init__(self, session: Session, feed: Feed, new_stream: NewStream | None) -> None:
+        from sovereign.engine.conductor import opened
+        from sovereign.engine.inputs import Opening
+
         super().__init__(Path(), new_stream)
-        self.session = session
-        self.is_over = True
-        for instrument in feed.instruments(session):
-            stream = None if new_stream is None else new_stream(instrument)
-            if stream is not None:
-                stream.start_session(session)
-            self.tapes[instrument.symbol] = Tape(instrument, stream)
+        nothing = Opening(balance=Decimal(0), high_water_mark=Decimal(0))
+        self._open(opened(session, feed.instruments(session), nothing))
+        while not self._warm_up():
+            pass
+        self.opening = None
         for block in feed.blocks(session):
             self.tapes[block.symbol].take(block.trades, 0, block.until_ns)
-        for tape in self.tapes.values():
-            tape.promise(session.close_ns)
-            tape.flush()
+        self._close()
         self.now_ns = session.close_ns
 
     def look(self) -> bool:
@@ -201,12 +201,28 @@ class Markets:
             session = self._store.live.session(run.id)
             path = Path(session.recording_path)
             header = read_header(path)
-            warm = tuple(path.parent / name for name in header.get("warm_up", ()))
             earlier = self._shown_earlier(run, own, header.get("earlier")) if run.record.kind == _DEMO else None
         except SovereignError:
             return None
+        strategy = strategy_of(own, run.record.strategy)
+        if own is None or strategy is None:
+            return Replica(path, None)
+        warm = [path.parent / name for name in header.get("warm_up", ())]
         present = tuple(file for file in warm if file.is_file())
-        return Replica(path, new_stream_of(own, run.record.strategy, present, earlier))
+        bars, is_same = self._bars(own, header)
+        signals = Signals(strategy=strategy, bars=bars, warm=present, earlier=earlier)
+        note = "" if is_same and len(present) == len(warm) else _OTHER_BEGIN
+        return Replica(path, signals.new_stream, signals.listener, note)
+
+    def _bars(self, own: Settings, header: Mapping[str, Any]) -> tuple[EarlierBars | None, bool]:
+        """Return the catalog's bars that warmed a session's signals up, and whether they are still the same."""
+        from sovereign.app.warm_up import named_bars
+
+        wanted = header.get("warm_up_bars")
+        if wanted is None:
+            return None, True
+        found = named_bars(own.model_copy(update={"data": self._settings.data}), wanted["symbols"], header)
+        return (None, False) if found is None else (found.feed, found.name == wanted)
 
     @staticmethod
     def _shown_earlier(run: StoredRun, own: Settings | None, count: int | None) -> Feed | None:
@@ -240,7 +256,8 @@ class Markets:
         else:
             return None
         session = next(iter(feed.sessions()), None)
-        return None if session is None else Rebuilt(session, feed, new_stream_of(own, record.strategy))
+        strategy = strategy_of(own, record.strategy)
+        return None if session is None else Rebuilt(session, feed, None if strategy is None else strategy.signal_stream)
 
 
 def stored_bars(store: Store, run: StoredRun, symbol: str, day: date | None, at: int | None) -> list[dict[str, Any]]:

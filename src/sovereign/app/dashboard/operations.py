@@ -33,7 +33,7 @@ _MOST_SESSIONS, _MOST_COMMANDS, _MOST_NOTICES = 12, 30, 200
 def session_row(view: SessionView) -> dict[str, Any]:
     """Return a session as the list shows it."""
     session, state = view.session, view.state
-    row: dict[str, Any] = plain(
+    return plain(
         {
             "session": session.id,
             "run": session.run_id,
@@ -53,13 +53,12 @@ def session_row(view: SessionView) -> dict[str, Any]:
             "positions": {symbol: int(quantity) for symbol, quantity in dict(state.get("positions", {})).items()},
         }
     )
-    return row
 
 
 def command_row(stored: StoredCommand) -> dict[str, Any]:
     """Return a command as the list shows it."""
     command = stored.command
-    row: dict[str, Any] = plain(
+    return plain(
         {
             "command_id": command.command_id,
             "kind": command.kind,
@@ -75,7 +74,6 @@ def command_row(stored: StoredCommand) -> dict[str, Any]:
             "answer": stored.answer,
         }
     )
-    return row
 
 
 def operations(view: View, now_ns: int, clients: int) -> dict[str, Any]:
@@ -83,7 +81,7 @@ def operations(view: View, now_ns: int, clients: int) -> dict[str, Any]:
     live, settings = view.store.live, view.settings
     desk = StoreDesk(live)
     notices = [notice_to_plain(one) for one in reversed(live.notices(limit=_MOST_NOTICES))]
-    found: dict[str, Any] = plain(
+    return plain(
         {
             "now_ns": now_ns,
             "sessions": [session_row(one) for one in desk.views(_MOST_SESSIONS)],
@@ -102,7 +100,6 @@ def operations(view: View, now_ns: int, clients: int) -> dict[str, Any]:
             "clients": clients,
         }
     )
-    return found
 
 
 def _schedule(view: View) -> list[dict[str, Any]]:

@@ -7,13 +7,21 @@ is a time (`ts`, `..._ns`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 from sovereign.app.cli.common import to_plain
 
 _NS = re.compile(r"(^|_)(ts|ns)$")
 _UNSAFE = 2**53
+
+
+@overload
+def plain(value: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+@overload
+def plain(value: Sequence[Any]) -> list[dict[str, Any]]: ...
 
 
 def plain(value: Any) -> Any:

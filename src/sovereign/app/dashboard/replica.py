@@ -1,12 +1,15 @@
 """A session's market as its recording has it: ticks, bars, footprints and candidates, followed while the session writes.
 
-The recording holds everything that reached the session, so the same signals over it are the session's own. Closed bars never
-change and ticks carry the moment they became known, so any earlier moment can be shown exactly as it was.
+The recording holds everything that reached the session, what scouts had seen included. The same signals go the session's own
+walk over it, so their rows are those that it decided on. Closed bars never change and ticks carry the moment they became known,
+so any earlier moment can be shown exactly as it was.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,14 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.app.console.ladder import FootprintSource, imbalances
-from sovereign.core.columns import Trades
-from sovereign.core.errors import CorruptFileError, DataError
+from sovereign.app.dashboard.tape import Followed, Tape
+from sovereign.core.errors import CorruptFileError, SovereignError
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import SignalStream
-from sovereign.core.session import NS_PER_MINUTE, Session
+from sovereign.core.port import EvidenceListener, SignalStream
+from sovereign.core.session import Session
+from sovereign.engine.walk import SessionWalk
 
 NewStream = Callable[[Instrument], SignalStream]
 _FRAMES_A_LOOK = 5_000  # bounds how long one look holds the lock; the rest comes with the next
+_WARM_A_LOOK_S = 0.25  # so does this: of several instruments, the others are warmed up by the next look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,152 +42,33 @@ class Health:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """The last price of a tape in ticks, when it was traded and when it became known (UTC ns)."""
-
-    ticks: int
-    ts: int
-    known_ns: int
-
-
-class Tape:
-    """One instrument of a session: its ticks and what the signals make of them."""
-
-    def __init__(self, instrument: Instrument, stream: SignalStream | None) -> None:
-        self.instrument = instrument
-        self.stream = stream
-        empty = Trades.empty()
-        self._columns: list[NDArray[Any]] = [empty.ts, empty.price, empty.size, empty.side, empty.ts]
-        self._count = 0
-        self._levels: list[NDArray[Any]] = []
-        self._footprints = stream if isinstance(stream, FootprintSource) else None
-        self._waiting: list[Trades] = []
-        self._until_ns = 0
-        self.fault = ""
-
-    def take(self, trades: Trades, known_ns: int, until_ns: int) -> None:
-        """Take the next ticks; the signals get them with `flush`, since how ticks are cut changes nothing."""
-        if len(trades):
-            if int(trades.ts[0]) < self._until_ns:  # too late: taken at the time already promised, as the session takes them
-                ts = np.maximum(trades.ts, self._until_ns)
-                trades = Trades(ts, trades.price, trades.size, trades.side)
-            known = np.maximum(trades.ts, known_ns)
-            self._keep((trades.ts, trades.price, trades.size, trades.side, known))
-            self._waiting.append(trades)
-        self._until_ns = max(self._until_ns, until_ns)
-
-    def flush(self) -> None:
-        """Hand the signals what waits."""
-        if self._until_ns == 0:
-            return
-        waiting, self._waiting = self._waiting, []
-        trades = Trades.concat([_bare(trades) for trades in waiting])
-        begin = 0
-        if len(trades):
-            # In minutes, so that no footprint is forgotten before it was copied.
-            for edge in range(int(trades.ts[0]) + NS_PER_MINUTE, int(trades.ts[-1]) + 1, NS_PER_MINUTE):
-                end = int(np.searchsorted(trades.ts, edge))
-                if end > begin:
-                    self.add(trades.slice(begin, end), edge)
-                    begin = end
-        self.add(trades.slice(begin, len(trades)), self._until_ns)
-
-    def add(self, trades: Trades, until_ns: int) -> None:
-        """Let the signals walk on."""
-        if self.stream is None or self.fault:
-            return
-        try:
-            self.stream.advance(trades, until_ns)
-        except DataError as broken:  # the session itself goes on with what it has; so does its picture
-            self.fault = str(broken)
-            return
-        if self._footprints is not None:
-            kept, count = self._footprints, len(self.stream.rows)
-            while len(self._levels) < count:
-                self._levels.append(kept.footprint(len(self._levels)))
-
-    def promise(self, until_ns: int) -> None:
-        """Let time go on without ticks."""
-        self._until_ns = max(self._until_ns, until_ns)
-
-    @property
-    def ticks(self) -> tuple[NDArray[Any], ...]:
-        """Columns ts, price, size, side, known_ns of everything so far."""
-        return tuple(column[: self._count] for column in self._columns)
-
-    def _keep(self, parts: tuple[NDArray[Any], ...]) -> None:
-        end = self._count + len(parts[0])
-        if end > len(self._columns[0]):
-            self._columns = [_grown(column, max(1_024, 2 * end)) for column in self._columns]
-        for column, part in zip(self._columns, parts, strict=True):
-            column[self._count : end] = part
-        self._count = end
-
-    def last(self, at: int | None = None) -> Quote | None:
-        """Return the last price known at a moment."""
-        ts, price, _, _, known = self.ticks
-        count = len(ts) if at is None else int(np.searchsorted(known, at, side="right"))
-        if not count:
-            return None
-        return Quote(ticks=int(price[count - 1]), ts=int(ts[count - 1]), known_ns=int(known[count - 1]))
-
-    def rows(self, at: int | None = None) -> NDArray[Any]:
-        """Return the closed rows known at a moment."""
-        if self.stream is None:
-            return np.zeros(0, [("known_at", np.int64)])
-        rows = self.stream.rows
-        return rows if at is None else rows[: int(np.searchsorted(rows["known_at"], at, side="right"))]
-
-    def candidates(self, count: int) -> NDArray[Any]:
-        """Return the candidates of the first `count` rows."""
-        if self.stream is None:
-            return np.zeros(0, [("row", np.int32)])
-        found = self.stream.candidates
-        return found[: int(np.searchsorted(found["row"], count, side="left"))] if len(found) else found
-
-    def levels(self, row: int) -> NDArray[Any] | None:
-        """Return the footprint of a closed row; None where the signals have none."""
-        return self._levels[row] if row < len(self._levels) else None
-
-    def growing(self, at: int | None = None) -> tuple[NDArray[Any], ...] | None:
-        """Return the ticks of the open bar at a moment: everything after the last closed row."""
-        rows = self.rows(at)
-        ts, price, size, side, known = self.ticks
-        begin = int(np.searchsorted(ts, rows["known_at"][-1], side="left")) if len(rows) else 0
-        end = len(ts) if at is None else int(np.searchsorted(known, at, side="right"))
-        if end <= begin:
-            return None
-        return ts[begin:end], price[begin:end], size[begin:end], side[begin:end]
-
-
-def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
-    grown = np.zeros(size, column.dtype)
-    grown[: len(column)] = column
-    return grown
-
-
-def _bare(trades: Trades) -> Trades:
-    return Trades(trades.ts, trades.price, trades.size, trades.side)
-
-
 class Replica:
     """The market of one session, read from its recording; `look` takes what was written since the last look.
 
     Parameters
     ----------
     new_stream : makes the signals of an instrument, warmed up as the session's were; None shows ticks alone.
+    listener : the strategy those signals are of, when it looks at what scouts have seen.
+    note : what is to be said wherever its signals are shown.
     """
 
-    def __init__(self, path: Path, new_stream: NewStream | None) -> None:
+    def __init__(
+        self, path: Path, new_stream: NewStream | None, listener: EvidenceListener | None = None, note: str = ""
+    ) -> None:
         self.path = path
+        self.note = note
         self._new_stream = new_stream
+        self._listener = listener
         self._file: BinaryIO | None = None
         self._position = 0
         self.lock = threading.RLock()
         self.session: Session | None = None
         self.opening: Any = None
         self.tapes: dict[str, Tape] = {}
+        self._cold: deque[Instrument] = deque()
+        self._before: dict[str, Tape] = {}
+        self._warmed: dict[str, Tape] = {}
+        self._walk: SessionWalk | None = None
         self.health: list[Health] = []
         self.is_over = False
         self.now_ns = 0
@@ -201,17 +87,19 @@ class Replica:
                     self._file = self.path.open("rb")
                 except OSError:
                     return False
+            self.is_behind = not self._warm_up()
+            if self.is_behind:
+                return True
             count = 0
             for frame, position in frames_from(self._file, self._position):
                 self._position = position
                 self._take(frame)
                 count += 1
-                if count >= _FRAMES_A_LOOK:
+                if count >= _FRAMES_A_LOOK or not self._warm_up():
+                    self.is_behind = True
                     break
             if count:
-                for tape in self.tapes.values():
-                    tape.flush()
-            self.is_behind = count >= _FRAMES_A_LOOK
+                self._flush()
             return count > 0
 
     def close(self) -> None:
@@ -245,7 +133,8 @@ class Replica:
             "SessionOpened": self._open,
             "HealthChanged": lambda item: self._say(item.ts, item.subject, item.is_well, item.reason),
             "ConnectionChanged": lambda item: self._say(item.ts, f"connection:{item.subject}", item.is_connected, item.reason),
-            "SessionClosed": self._close,
+            "EvidenceReceived": self._hear,
+            "SessionClosed": lambda _: self._close(),
         }
 
     def _slice(self, item: Any) -> None:
@@ -260,19 +149,58 @@ class Replica:
     def _say(self, ts: int, subject: str, is_well: bool, reason: str) -> None:
         self.health.append(Health(ts=ts, subject=subject, is_well=is_well, reason=reason))
 
-    def _close(self, _: Any) -> None:
-        self.is_over = True
+    def _hear(self, item: Any) -> None:
+        if self._listener is not None:
+            self._listener.on_evidence(item.ts, item.snapshots, item.readings)
 
     def _open(self, item: Any) -> None:
         # A demonstration may go on for some sessions: the tapes are those of the present one, the signals go on.
-        before, self.tapes = self.tapes, {}
+        self._flush()
         self.session, self.opening, self.is_over = item.session, item.opening, False
-        for instrument in item.instruments:
-            known = before.get(instrument.symbol)
-            stream = known.stream if known is not None else None if self._new_stream is None else self._new_stream(instrument)
-            if stream is not None:
-                stream.start_session(item.session)
-            self.tapes[instrument.symbol] = Tape(instrument, stream)
+        self._before, self.tapes, self._warmed, self._walk = self.tapes, {}, {}, None
+        self._cold = deque(item.instruments)
+
+    def _warm_up(self) -> bool:
+        """Make the signals of a session that was opened; False when some are left to do."""
+        began = time.monotonic()
+        while self._cold and self.session is not None:
+            if self._warmed and time.monotonic() - began > _WARM_A_LOOK_S:
+                return False
+            instrument = self._cold.popleft()
+            self._warmed[instrument.symbol] = self._tape_of(instrument, self.session)
+            if not self._cold:
+                self.tapes, self._before = self._warmed, {}
+                self._walk = SessionWalk(self.session, {symbol: Followed(tape) for symbol, tape in self.tapes.items()}, ())
+        return True
+
+    def _tape_of(self, instrument: Instrument, session: Session) -> Tape:
+        known, fault = self._before.get(instrument.symbol), ""
+        stream = None if known is None else known.stream
+        if known is None and self._new_stream is not None:
+            try:
+                stream = self._new_stream(instrument)
+            except SovereignError as gone:  # a recording or bars that it was warmed up with: its ticks can still be shown
+                fault = str(gone)
+        if stream is not None:
+            stream.start_session(session)
+        tape = Tape(instrument, stream, session.open_ns)
+        tape.fault = fault
+        return tape
+
+    def _flush(self) -> None:
+        """Hand the signals what waits, as far as every tape has come."""
+        walk = self._walk
+        for tape in self.tapes.values():
+            block = tape.waiting()
+            if walk is not None and block is not None:
+                walk.add(block)
+
+    def _close(self) -> None:
+        self._flush()
+        if self._walk is not None:
+            self._walk.close()
+            self._walk = None
+        self.is_over = True
 
     def parts(self, at: int | None = None) -> Mapping[str, Health]:
         """Return what was last said of every part."""

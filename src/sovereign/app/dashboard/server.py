@@ -72,6 +72,7 @@ def serve(
         server_header=False,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,  # each page would be compressed for anew: 25 of them take more of a core than all else
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         timeout_graceful_shutdown=3,

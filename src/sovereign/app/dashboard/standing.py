@@ -10,10 +10,11 @@ from sqlalchemy import select
 
 from sovereign.app.dashboard.book import Book, Held, Money
 from sovereign.app.dashboard.plain import plain
-from sovereign.app.dashboard.replica import Quote, Replica, regime_of
+from sovereign.app.dashboard.replica import Replica, regime_of
 from sovereign.app.dashboard.room import rooms
 from sovereign.app.dashboard.scope import DAY_ROWS, Scope
 from sovereign.app.dashboard.statistic import trade_statistics
+from sovereign.app.dashboard.tape import Quote
 from sovereign.app.ops.desk import session_process
 from sovereign.core.event import Severity
 from sovereign.core.instrument import Instrument
@@ -43,7 +44,7 @@ class Standing(Scope):
         positions = self._positions(book, market, at, working)
         money = book.live_money(money, [one["open_pnl"] for one in positions])
         is_live = session is not None and session.status == "running" and at is None
-        found: dict[str, Any] = plain(
+        return plain(
             {
                 "run": run.id,
                 "kind": record.kind,
@@ -76,7 +77,6 @@ class Standing(Scope):
                 "tier": book.tier(),
             }
         )
-        return found
 
     def _beat(self, session_id: str) -> Heartbeat | None:
         table = live_schema.heartbeats
@@ -179,8 +179,7 @@ class Standing(Scope):
         """Return the open positions of a run with live profit and their protection."""
         market = self._recorded(run, at)
         book = self.book(run, at, market)
-        found: list[dict[str, Any]] = plain(self._positions(book, market, at, book.orders(working=True, newest=DAY_ROWS)))
-        return found
+        return plain(self._positions(book, market, at, book.orders(working=True, newest=DAY_ROWS)))
 
     def _positions(
         self, book: Book, market: Replica | None, at: int | None, working: Sequence[Mapping[str, Any]]
@@ -292,7 +291,7 @@ class Standing(Scope):
 def notice_to_plain(one: Any) -> dict[str, Any]:
     """Return a stored notice."""
     notice = one.notice
-    found: dict[str, Any] = plain(
+    return plain(
         {
             "key": one.key,
             "ts": notice.ts,
@@ -305,4 +304,3 @@ def notice_to_plain(one: Any) -> dict[str, Any]:
             "resolved_ns": one.resolved_ns,
         }
     )
-    return found

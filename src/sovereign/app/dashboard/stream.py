@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,6 +28,7 @@ from sovereign.core.errors import SovereignError
 
 if TYPE_CHECKING:
     from sovereign.app.dashboard.configuration import DashboardConfig
+    from sovereign.app.dashboard.tape import Tape
     from sovereign.app.dashboard.view import View
     from sovereign.store.runs import StoredRun
 
@@ -36,9 +37,19 @@ _ROWS = 500
 _SLOW_S = 1.0
 _TABLES_S = 0.4  # sessions write their tables every half second; prices and bars are followed at every look
 _BEAT_S = 2.0
+_WHOLE_S = 2.0  # a growing bar is told whole this often, so that a page which began in between has all of it soon
+_TAKEN_S = 5.0
 _MOST_SESSIONS = 12
 
 Change = dict[str, Any]
+
+
+class _Growing(NamedTuple):
+    """The bar of a symbol that was told last while it grew."""
+
+    bar: int
+    cells: dict[int, list[int]]
+    told_whole: float
 
 
 class _Seen:
@@ -53,6 +64,7 @@ class _Seen:
         self.event = event
         self.bars: dict[str, int] = {}
         self.ticks: dict[str, int] = {}
+        self.growing: dict[str, _Growing] = {}
         self.overview: dict[str, Any] = {}
 
 
@@ -197,8 +209,21 @@ class Watcher:
                 seen.bars[symbol] = total
                 if ticks != seen.ticks.get(symbol):
                     seen.ticks[symbol] = ticks
-                    growing = open_bar(tape, None, total)
-                    changes.append({"topic": f"open/{seen.run.id}/{symbol}", "op": "set", "value": growing})
+                    changes.append({"topic": f"open/{seen.run.id}/{symbol}", **self._growing(seen, symbol, tape, total)})
+
+    def _growing(self, seen: _Seen, symbol: str, tape: Tape, total: int) -> dict[str, Any]:
+        """Return the growing bar: whole now and then, in between (`patch`) with the cells alone that have changed."""
+        bar, now, before = open_bar(tape, None, total), self._clock(), seen.growing.get(symbol)
+        if bar is None:
+            seen.growing.pop(symbol, None)
+            return {"op": "set", "value": None}
+        cells = {cell[0]: cell for cell in bar["cells"]}
+        if before is None or before.bar != bar["index"] or now - before.told_whole >= _WHOLE_S:
+            seen.growing[symbol] = _Growing(bar["index"], cells, now)
+            return {"op": "set", "value": bar}
+        seen.growing[symbol] = before._replace(cells=cells)
+        changed = [cell for at, cell in cells.items() if before.cells.get(at) != cell]
+        return {"op": "patch", "value": {**bar, "cells": changed}}
 
 
 class Client:
@@ -236,6 +261,7 @@ class Stream:
         self._stop = threading.Event()
         self._picture: dict[str, Any] = watcher.picture()
         self._ready = asyncio.Event()
+        self._is_taken = threading.Event()
         self.dropped = 0
         """Pages that were dropped because they did not take their messages."""
 
@@ -279,10 +305,18 @@ class Stream:
         loop = self._loop
         if loop is None or loop.is_closed():
             return
+        self._is_taken.clear()
         try:
-            loop.call_soon_threadsafe(self.publish, changes, picture)
+            loop.call_soon_threadsafe(self._take, changes, picture)
         except RuntimeError:  # the loop has just ended
             return
+        # While there is more to send than the loop can, the next look waits, and what it finds is the latest: nothing piles up.
+        self._is_taken.wait(_TAKEN_S)
+
+    def _take(self, changes: list[Change], picture: dict[str, Any] | None) -> None:
+        self.publish(changes, picture)
+        if self._loop is not None:
+            self._loop.call_soon(self._is_taken.set)  # after every page that waited has been sent this message
 
     def publish(self, changes: list[Change], picture: dict[str, Any] | None = None) -> None:
         """Send changes to everybody, as one message; without any, a sign of life with the present number."""

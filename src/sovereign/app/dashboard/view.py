@@ -29,14 +29,12 @@ class View(Standing):
     def orders(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
         """Return orders, newest first."""
         book = self.book(run, at, None)
-        found: list[dict[str, Any]] = plain([self.priced(book, row) for row in reversed(book.orders(newest=limit))])
-        return found
+        return plain([self.priced(book, row) for row in reversed(book.orders(newest=limit))])
 
     def fills(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
         """Return fills, newest first."""
         book = self.book(run, at, None)
-        found: list[dict[str, Any]] = plain([self.priced(book, row) for row in reversed(book.fills()[-limit:])])
-        return found
+        return plain([self.priced(book, row) for row in reversed(book.fills()[-limit:])])
 
     def trades(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
         """Return closed trades, newest first."""
@@ -47,8 +45,7 @@ class View(Standing):
         """Return one trade."""
         from sovereign.research.ledger import trade_to_plain
 
-        found: dict[str, Any] = plain({"run": run.id, **trade_to_plain(trade), **self._tick(trade.instrument)})
-        return found
+        return plain({"run": run.id, **trade_to_plain(trade), **self._tick(trade.instrument)})
 
     def decisions(
         self,
@@ -73,8 +70,7 @@ class View(Standing):
             key=lambda row: (row["ts"], row["decision_id"]),
             reverse=True,
         )
-        found: list[dict[str, Any]] = plain([{"run": run.id, **row} for row in merged[offset : offset + limit]])
-        return found
+        return plain([{"run": run.id, **row} for row in merged[offset : offset + limit]])
 
     def _pending(self, run: StoredRun, at: int | None) -> list[dict[str, Any]]:
         """Return the candidates that a session's own gates have refused so far; the store gets them when it ends."""
@@ -117,8 +113,7 @@ class View(Standing):
         fields["would_have_made"] = outcome
         fields["would_have_net"] = None if outcome is None else found.would_have_net
         fields["checks"] = [check._asdict() for check in found.checks]
-        answer: dict[str, Any] = plain({**fields, **self._tick(self.book(run, at, None).instrument(found.symbol))})
-        return answer
+        return plain({**fields, **self._tick(self.book(run, at, None).instrument(found.symbol))})
 
     def _pending_detail(self, run: StoredRun, decision_id: str, at: int | None) -> dict[str, Any] | None:
         row = next((one for one in self._pending(run, at) if one["decision_id"] == decision_id), None)
@@ -140,7 +135,7 @@ class View(Standing):
             "would_have_made": None,
             "would_have_net": None,
         }
-        answer: dict[str, Any] = plain(
+        return plain(
             {
                 "run_id": run.id,
                 "zone": run.record.zone,
@@ -151,7 +146,6 @@ class View(Standing):
                 **self._tick(self.book(run, at, None).instrument(row["symbol"])),
             }
         )
-        return answer
 
     def equity(self, run: StoredRun, at: int | None) -> dict[str, Any]:
         """Return the account's curve: milliseconds, equity, high-water mark and balance as columns."""
@@ -177,14 +171,13 @@ class View(Standing):
     def statistics(self, run: StoredRun, at: int | None) -> dict[str, Any]:
         """Return figures over the closed trades, and who refused what."""
         book = self.book(run, at, None)
-        found: dict[str, Any] = plain(
+        return plain(
             {
                 "run": run.id,
                 **trade_statistics(book.trades()),
                 "refused_by": [{"check": name, "count": count} for name, count in book.refused_by()],
             }
         )
-        return found
 
     def execution(self, run: StoredRun, at: int | None, limit: int) -> dict[str, Any]:
         """Return what execution cost, order by order and over all."""
@@ -193,8 +186,7 @@ class View(Standing):
             {**execution_row(row, book.instrument(row["symbol"])), **self._tick(book.instrument(row["symbol"]))}
             for row in book.orders(newest=limit)
         ]
-        found: dict[str, Any] = plain({"run": run.id, "summary": execution_summary(rows), "orders": rows[::-1]})
-        return found
+        return plain({"run": run.id, "summary": execution_summary(rows), "orders": rows[::-1]})
 
     def recalls(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:
         """Return what a strategy's memory said about its newest decisions; empty for a strategy without one."""
@@ -266,7 +258,7 @@ class View(Standing):
                 "symbol": name,
                 "symbols": list(market.tapes),
                 "zone": run.record.zone,
-                "source": "recording of the session" if self._is_recorded(run) else "ticks made again",
+                "source": _source("recording of the session" if self._is_recorded(run) else "ticks made again", market.note),
                 "total": total,
                 "bars": closed_bars(tape, end - count, end, total),
                 "open": open_bar(tape, at, total) if is_last and not (market.is_over and at is None) else None,
@@ -308,7 +300,7 @@ class View(Standing):
             if begin <= row["ts"] <= end
         ]
         moments.sort(key=lambda one: one["ts"])
-        found: dict[str, Any] = plain(
+        return plain(
             {
                 "run": run.id,
                 "zone": run.record.zone,
@@ -319,7 +311,6 @@ class View(Standing):
                 "moments": moments,
             }
         )
-        return found
 
     def _door_rows(self, run: StoredRun, begin: int, end: int) -> list[dict[str, Any]]:
         table = schema.door_decisions
@@ -339,7 +330,7 @@ class View(Standing):
             found = metrics.get(name)
             return found.get("value") if isinstance(found, Mapping) else run.summary.get(name)
 
-        line: dict[str, Any] = plain(
+        return plain(
             {
                 "run": run.id,
                 "kind": record.kind,
@@ -359,13 +350,12 @@ class View(Standing):
                 "has_report": run.report_path is not None,
             }
         )
-        return line
 
     def run_detail(self, run: StoredRun) -> dict[str, Any]:
         """Return a run with its figures, evidence card and settings."""
         record = run.record
         trials = self.store.trials(record.strategy, record.data_hash)
-        found: dict[str, Any] = plain(
+        return plain(
             {
                 **self.brief(run),
                 "parent": record.parent_id,
@@ -377,4 +367,7 @@ class View(Standing):
                 "config": record.config,
             }
         )
-        return found
+
+
+def _source(words: str, note: str) -> str:
+    return f"{words}; {note}" if note else words

@@ -44,7 +44,7 @@ from sovereign.execution.venue.tape import Tape
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
     from sovereign.app.rehearsal.books import Ours
-    from sovereign.app.session import Task, Traded
+    from sovereign.app.task import Task, Traded
     from sovereign.core.columns import Trades
     from sovereign.core.session import Session
     from sovereign.execution.venue.server import VenueServer
@@ -92,7 +92,7 @@ class Schedule:
 
     def task(self, url: str) -> Task:
         """Return what the trading process is to do."""
-        from sovereign.app.session import PAPER, Task
+        from sovereign.app.task import PAPER, Task
 
         return Task(strategy=self.strategy, mode=PAPER, account=ACCOUNT, url=url, token=_TOKENS["trade"], is_once=True)
 

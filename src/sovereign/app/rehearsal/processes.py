@@ -95,7 +95,8 @@ def trade(folder: str, latency_ms: float, strategy: str, point: str = "", count:
     tear : of a record that is cut off in the middle, how many bytes are written.
     """
     from sovereign.app.ops.redaction import redactor_for
-    from sovereign.app.session import PAPER, Task, TradingProcess
+    from sovereign.app.session import TradingProcess
+    from sovereign.app.task import PAPER, Task
     from sovereign.app.venue import venue_token, venue_url
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
@@ -142,7 +143,7 @@ def _say(line: str) -> None:
 def _places() -> dict[str, tuple[type, str, bool]]:
     """Return by name: the class, the method, and whether the point lies before it (else behind it)."""
     from sovereign.app.readers import StoreWriter
-    from sovereign.app.session import _SessionRun
+    from sovereign.app.session_books import SessionBooks
     from sovereign.engine.conductor import Conductor
     from sovereign.engine.lines import Lines
     from sovereign.execution.brokers.venue import VenueClient
@@ -171,7 +172,7 @@ def _places() -> dict[str, tuple[type, str, bool]]:
         "after the session is begun": (LiveStore, "begin_session", False),
         "after the run is deleted": (Store, "delete_run", False),
         "after the run is begun": (Store, "begin_run", False),
-        "before the session is left": (_SessionRun, "_end", True),
+        "before the session is left": (SessionBooks, "end", True),
         "before the state is saved": (SqlSessionStates, "save", True),
         "after the state is saved": (SqlSessionStates, "save", False),
         "before the run is finished": (Store, "finish_run", True),

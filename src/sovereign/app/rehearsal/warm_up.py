@@ -16,7 +16,7 @@ from sovereign.execution.venue.configuration import TapeSpec
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
-    from sovereign.app.session import Task
+    from sovereign.app.task import Task
 
 
 def record_days(symbol: str, seed: int, before: date, days: int, folder: Path) -> tuple[Path, ...]:

@@ -77,11 +77,11 @@ def _nothing(*_: Any) -> None:
     """Take what nobody asked for."""
 
 
-def back_off(config: VenueClientConfig, random: Random) -> Iterator[float]:
+def back_off(config: VenueClientConfig, rng: Random) -> Iterator[float]:
     """Yield the waits before one attempt to connect after another, seconds: doubling to a limit, a share left to chance."""
     wait = min(config.backoff_first_s, config.backoff_most_s)
     while True:
-        yield wait * (1 - config.backoff_jitter_frac * random.random())
+        yield wait * (1 - config.backoff_jitter_frac * rng.random())
         wait = min(2 * wait, config.backoff_most_s)
 
 

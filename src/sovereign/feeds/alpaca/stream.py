@@ -19,11 +19,11 @@ from sovereign.feeds.alpaca.client import AlpacaKeys, need_package
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 
 
-def back_off(config: AlpacaConfig, random: Random) -> Iterator[float]:
+def back_off(config: AlpacaConfig, rng: Random) -> Iterator[float]:
     """Yield the waits between attempts, seconds: doubling to a limit, up to half of each left to chance."""
     wait = min(config.backoff_first_s, config.backoff_most_s)
     while True:
-        yield wait * (1 - random.random() / 2)
+        yield wait * (1 - rng.random() / 2)
         wait = min(2 * wait, config.backoff_most_s)
 
 

@@ -70,6 +70,18 @@ class KellyConfig(Configuration):
         default=30.0, gt=0, description="Trades of no edge that are added to the record (count). Source: own choice."
     )
     max_trades: int = Field(default=200, ge=10, description="Latest trades that count (count). Source: own choice.")
+    max_kept_episodes: int = Field(
+        default=20_000,
+        ge=10,
+        description="Entries kept in the store with their ends, the latest (count). Source: own choice, decades.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> KellyConfig:
+        # A session run again must find every trade that it found the first time: those of the session come on top.
+        if self.max_kept_episodes <= self.max_trades:
+            raise ValueError(f"max_kept_episodes was {self.max_kept_episodes}; it must be above max_trades, {self.max_trades}")
+        return self
 
 
 class PositionConfig(Configuration):

@@ -180,7 +180,9 @@ class TugOfWarStrategy:
         for episode in self._book.closed_before(self.name, session.open_ns, position.kelly.max_trades):
             self.kelly.add(episode.return_frac or 0.0)
         for held in self._book.open_at(self.name, session.open_ns):
-            self._entries[held.symbol] = held
+            self._give_up(held.symbol)  # a symbol has one position: it is that of the latest entry
+            # One that a first life of this session has closed is closed anew: its sentence begins with the verdict again.
+            self._entries[held.symbol] = replace(held, lesson=held.lesson.partition(_MADE)[0])
 
     def asks_when_flat(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Return at which rows a candidate may be; at the others there is something to do for a holder alone."""
@@ -220,6 +222,8 @@ class TugOfWarStrategy:
             self._layout = RowLayout(row.dtype, self._institution.field)
         if moment.position_quantity:
             return self._hold(moment, row)
+        if self._entries and not moment.is_entering:
+            self._give_up(moment.symbol)
         if "institutions" in self._without:
             return ()
         # All of a record at once: one by one its fields take longer than everything that is made of them.
@@ -233,19 +237,26 @@ class TugOfWarStrategy:
         """Take a closed trade into the record."""
         move = trade.side.sign * (trade.exit_ticks - trade.entry_ticks) / trade.entry_ticks
         self.kelly.add(move)
-        entry = self._entries.pop(trade.instrument.symbol, None)
-        if entry is None or self._book is None or entry.side != trade.side.sign:
+        symbol = trade.instrument.symbol
+        entry = self._entries.get(symbol)
+        if entry is None or entry.side != trade.side.sign:
+            self._give_up(symbol)
             return
+        del self._entries[symbol]
+        if self._book is None:
+            return
+        # A position carried over is the session's from its open on; it has been held since it was decided on.
+        is_carried = self._session is not None and trade.entry_ns <= self._session.open_ns
         closed = replace(
             entry,
             closed_ns=trade.exit_ns,
             outcome=1.0 if trade.net > 0 else 0.0 if trade.net < 0 else 0.5,
             return_frac=move,
             exit_reason=trade.exit_role.value,
-            held_ns=trade.exit_ns - trade.entry_ns,
-            lesson=f"{entry.lesson} made {move:+.2%} by {trade.exit_role.value}",
+            held_ns=trade.exit_ns - (entry.opened_ns if is_carried else trade.entry_ns),
+            lesson=f"{entry.lesson}{_MADE}{move:+.2%} by {trade.exit_role.value}",
         )
-        self._book.keep(closed, max(self.config.position.kelly.max_trades, 1))
+        self._keep(closed)
 
     def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:  # noqa: ARG002 - the port's shape
         """Return None: what the strategy refuses itself is a proposal without an order."""
@@ -354,8 +365,7 @@ class TugOfWarStrategy:
         intent = None
         if moment is not None and combined.direction and all(check.passed for check in checks):
             intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
-            if self._book is not None:
-                self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
+            self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
         inputs: dict[str, float | int | str] = {
             "regime": _REGIMES[regime],
             "rule": combined.verdict,
@@ -473,11 +483,25 @@ class TugOfWarStrategy:
             size_frac=size_frac,
             lesson=verdict,
         )
+        self._give_up(moment.symbol)  # what fills from now on is taken for the latest entry
         self._entries[moment.symbol] = entry
+        # Kept at once: another process may be the one that closes the position.
+        self._keep(entry)
+
+    def _keep(self, episode: Episode) -> None:
+        if self._book is not None:
+            self._book.keep(episode, self.config.position.kelly.max_kept_episodes)
+
+    def _give_up(self, symbol: str) -> None:
+        """Forget an entry of which no trade will come: it was refused, was not filled, or its position went without us."""
+        entry = self._entries.pop(symbol, None)
+        if entry is not None and self._book is not None:
+            self._book.drop(entry)
 
 
 _INSTITUTIONS = (InstitutionalAgent.name,)
 _SIDES = {1: "long", -1: "short"}
+_MADE = " made "
 _NO_TAPE = "no data of the tape"
 _NOT_ABSORBED = Check("absorption", 0.0, 0.0, "flag", True, _NO_TAPE)
 

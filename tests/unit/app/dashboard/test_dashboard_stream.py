@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from dashboard_stage import DAY, KEY, SESSION, Stage, decided, notice, served, staged, ticks_between, wait_for, write_slices
 from sovereign.app.dashboard.configuration import DashboardConfig
-from sovereign.app.dashboard.stream import Stream
+from sovereign.app.dashboard.stream import Stream, Watcher
+from sovereign.app.dashboard.view import View
 from sovereign.core.session import NS_PER_MINUTE
 
 
@@ -178,6 +179,51 @@ def test_session_when_it_goes_on_then_each_event_decision_bar_and_notice_is_sent
 
     with served(stage) as client:
         asyncio.run(asyncio.wait_for(follow(client), 60))
+
+
+@pytest.fixture
+def view(stage):
+    found = View(stage.store, stage.settings, lambda: DAY.close_ns)
+    yield found
+    found.markets.close()
+
+
+def test_growing_bar_when_told_in_patches_then_is_what_the_next_whole_one_says(stage, view):
+    clock, topic = [0.0], f"open/{SESSION}/ES"
+    watcher = Watcher(view, lambda: clock[0])
+    begin = DAY.regular_open_ns + 91 * NS_PER_MINUTE
+    more = ticks_between(begin, begin + 4 * NS_PER_MINUTE, 2, 4_000)
+
+    def told(first, last):
+        write_slices(stage.recording, more.slice(first, last))
+        clock[0] += 0.1
+        found = []
+
+        def look():
+            found.extend(one for one in watcher.look() if one["topic"] == topic)
+            return found and found[-1]["value"]["close_ms"] == more.ts[last - 1] / 1e6
+
+        wait_for("the ticks", look)
+        return found
+
+    (first,) = told(0, 2_000)
+    assert first["op"] == "set"
+    patches = [one for number in range(2_000, 2_050, 10) for one in told(number, number + 10)]
+    assert {one["op"] for one in patches} == {"patch"}
+    cells = {cell[0]: cell for cell in first["value"]["cells"]}
+    for one in patches:
+        assert len(one["value"]["cells"]) < len(cells)
+        cells |= {cell[0]: cell for cell in one["value"]["cells"]}
+    clock[0] += 2.0
+    whole = told(2_050, 2_060)[-1]
+    assert whole["op"] == "set"
+    # The last ten ticks are in the whole one alone; everything else is as the patches left it.
+    touched = set(more.price[2_050:2_060].tolist())
+    near = touched | {price + step for price in touched for step in (-1, 1)}  # an imbalance is one of neighbors
+    assert {cell[0]: cell for cell in whole["value"]["cells"] if cell[0] not in near} == {
+        at: cell for at, cell in cells.items() if at not in near
+    }
+    assert sum(one[1] + one[2] for one in whole["value"]["cells"]) == whole["value"]["volume"]
 
 
 def test_page_when_cut_off_then_goes_on_where_it_was(stage):

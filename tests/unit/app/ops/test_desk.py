@@ -259,3 +259,15 @@ def test_orders_and_trades_when_a_session_has_none_then_said(store, call):
     begin(store)
     assert call("orders")[:2] == (0, [])
     assert call("trades")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "about"),
+    [("resume", "'*' clears the kill of all"), ("halt", "One account; default: all."), ("trade", "a symbol of the session")],
+)
+def test_help_when_a_command_asks_sessions_then_it_has_the_options_of_all_such_commands(capsys, word, about):
+    assert run([word, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert about in text
+    for option in ("--account", "--strategy", "--by", "--reason", "--timeout", "--config", "--set", "--json"):
+        assert f" {option} " in text, option

@@ -8,12 +8,13 @@ import pytest
 
 from sovereign.app.cli.doctor import check
 from sovereign.app.configuration import load_settings
+from sovereign.app.past_sessions import warm_up_recordings
 from sovereign.app.plan import recipe_of
 from sovereign.app.rehearsal.faults import ACCOUNT, tape_of
 from sovereign.app.rehearsal.rehearse import Act, Rehearsal
 from sovereign.app.rehearsal.settings import in_folder
 from sovereign.app.rehearsal.warm_up import keep_days, record_days
-from sovereign.app.session import Task, warm_up_recordings
+from sovereign.app.task import Task
 from sovereign.core.decision import Approved
 from sovereign.core.errors import SovereignError
 from sovereign.core.event import DecisionMade

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from council_cases import SESSIONS, SPY, UNKNOWN, moment_of, random_rows, row
 from council_effects import taken
-from sovereign.core.episode import Episode, EpisodeBook, EpisodeKeeper
+from episode_books import ListBook
+from sovereign.core.episode import EpisodeBook, EpisodeKeeper
 from sovereign.core.order import OrderRole, Side, TimeInForce
 from sovereign.core.port import TradeListener
 from sovereign.core.position import Trade
@@ -245,28 +246,6 @@ def test_decide_when_the_market_is_upside_down_then_the_same_trades_on_the_other
                 assert a.intent.bracket == b.intent.bracket
                 assert a.intent.size_multiplier == pytest.approx(b.intent.size_multiplier)
     assert min(entries.values()) > 10
-
-
-class ListBook:
-    """A book in memory."""
-
-    def __init__(self, episodes=()):
-        self.kept = {e.episode_id: e for e in episodes}
-
-    def closed_before(self, strategy, ts, limit):
-        found = [e for e in self.kept.values() if e.strategy == strategy and e.closed_ns is not None and e.closed_ns < ts]
-        found = [e for e in found if e.outcome is not None]
-        return sorted(found, key=lambda e: e.closed_ns)[-limit:]
-
-    def open_at(self, strategy, ts):
-        found = [e for e in self.kept.values() if e.strategy == strategy and e.opened_ns < ts]
-        return [e for e in found if e.closed_ns is None or e.closed_ns >= ts]
-
-    def keep(self, episode: Episode, limit: int) -> None:
-        self.kept[episode.episode_id] = episode
-
-    def drop(self, episode: Episode) -> None:
-        self.kept.pop(episode.episode_id, None)
 
 
 def trade_of(side, entry_ns, exit_ns, entry=40_000.0, exit_=40_400.0, net=50):

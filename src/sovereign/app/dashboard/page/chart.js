@@ -73,7 +73,9 @@ export function lineChart({ label, zone, format = f.money, height = 220, marks =
     pen.fillStyle = paint.dim;
     pen.lineWidth = 1;
     pen.textBaseline = "middle";
-    for (const value of ticksOf(y0, y1, Math.max(2, Math.floor(tall / 55)))) {
+    const levels = ticksOf(y0, y1, Math.max(2, Math.floor(tall / 55)));
+    pad.right = Math.max(70, ...levels.map((value) => Math.ceil(pen.measureText(format(value)).width) + 14));
+    for (const value of levels) {
       const y = Math.round(toY(value)) + 0.5;
       pen.beginPath(); pen.moveTo(pad.left, y); pen.lineTo(width - pad.right, y); pen.stroke();
       pen.fillText(format(value), width - pad.right + 6, y);
@@ -120,7 +122,13 @@ export function lineChart({ label, zone, format = f.money, height = 220, marks =
       else if (spot.shape === "down") { pen.moveTo(px, py + 1); pen.lineTo(px - 5, py - 8); pen.lineTo(px + 5, py - 8); pen.closePath(); }
       else pen.arc(px, py, 3.5, 0, 7);
       pen.fill(); pen.stroke();
-      if (spot.text) { pen.fillStyle = paint.ink; pen.fillText(spot.text, px + 8, py + 4); }
+      if (spot.text) {
+        const isAtEnd = px + 8 + pen.measureText(spot.text).width > width - pad.right;
+        pen.fillStyle = paint.ink;
+        pen.textAlign = isAtEnd ? "right" : "left";
+        pen.fillText(spot.text, px + (isAtEnd ? -8 : 8), py + 4);
+        pen.textAlign = "left";
+      }
     }
     for (const one of lines) {
       const y = toY(one.y);

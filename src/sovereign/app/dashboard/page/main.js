@@ -122,7 +122,7 @@ class App {
         if (run === this.events.session && !this.events.add([data.value])) this.events.fillUp();
         this.tell("event", data.value);
       } else if (topic === "notices" || topic === "commands") this.tell(topic, data.value);
-      else if (run === this.run && this.at === null) this.tell(topic, { symbol, value: data.value });
+      else if (run === this.run && this.at === null) this.tell(topic, { symbol, op: data.op, value: data.value });
     } else if (kind === "settled") {
       if (this._isOverviewNew) { this._isOverviewNew = false; this.later(); }
     } else if (kind === "state") {

@@ -118,10 +118,18 @@ export const page = {
         const next = (bars.at(-1)?.index ?? -1) + 1;
         if (data.value.index === next) { bars.push(data.value); total += 1; growing = null; draw(); }
         else if (data.value.index > next) load();
-      } else if (kind === "open" && data.symbol === symbol && data.value) { growing = data.value; draw(); }
+      } else if (kind === "open" && data.symbol === symbol && data.value) { growing = grown(growing, data); draw(); }
       else if (kind === "overview" && tick) marks();
       else if (kind === "fills" && isMine(data.value)) { chart.fills.push(fillOf(data.value)); chart.draw(); }
     });
     return { key: (event) => chart.element.isConnected && chart.key(event), chart };
   },
 };
+
+// The growing bar after a message: whole, or what it was with the cells that have changed. One that fits nothing waits for the next whole one.
+function grown(before, { op, value }) {
+  if (op !== "patch") return value;
+  if (before?.index !== value.index) return before;
+  const cells = new Map([...before.cells, ...value.cells].map((cell) => [cell[0], cell]));
+  return { ...value, cells: [...cells.values()].sort((one, other) => one[0] - other[0]) };
+}

@@ -121,19 +121,27 @@ export const page = {
     }
 
     const known = f.known;
+    let told = null;
+    // The account is told when something fills or a bar closes; the curve ends with what it is worth now.
+    function curveNow() {
+      if (!told) return;
+      const money = told.run === app.run ? app.overview?.money : null;
+      const now = money && app.overview.is_live ? f.toMs(app.overview.clock_ns) : -Infinity;
+      const [ms, equity, mark] = now > (told.ms.at(-1) ?? Infinity) ? [[...told.ms, now], [...told.equity, Number(money.equity)], [...told.high_water_mark, Number(money.high_water_mark)]] : [told.ms, told.equity, told.high_water_mark];
+      chart.set([
+        { name: "equity", x: ms, y: equity, color: "accent", step: true, fill: true },
+        { name: "mark", x: ms, y: mark, color: "soft", dash: [4, 3], step: true, width: 1 },
+      ], { zone: told.zone, marks: [] });
+    }
     async function curveAgain() {
       if (!app.run) return;
       try {
-        const found = await get("/equity", app.scope);
-        const marks = [];
-        chart.set([
-          { name: "mark", x: found.ms, y: found.high_water_mark, color: "soft", dash: [4, 3], step: true, width: 1 },
-          { name: "equity", x: found.ms, y: found.equity, color: "accent", step: true, fill: true },
-        ].reverse(), { zone: found.zone, marks });
-        const isThin = found.ms.length < 2;
+        told = await get("/equity", app.scope);
+        curveNow();
+        const isThin = told.ms.length < 2;
         chart.element.hidden = isThin;
         let note = curve.body.querySelector(".empty");
-        if (isThin && !note) curve.body.append(empty("No curve yet", "The account is told at every fill and every bar with an open position."));
+        if (isThin && !note) curve.body.append(empty("No curve yet", "The account is told when a trade closes and when a session ends."));
         else if (!isThin) note?.remove();
       } catch (error) { if (error.status !== 404) throw error; }
     }
@@ -147,7 +155,7 @@ export const page = {
     draw();
     again();
     on((kind, data) => {
-      if (kind === "overview" || kind === "line") draw();
+      if (kind === "overview" || kind === "line") { draw(); curveNow(); }
       else if (kind === "again" || kind === "moment" || kind === "poll") again();
       else if (kind === "decisions") { lastRows = [data.value, ...(lastRows ?? []).filter((one) => one.decision_id !== data.value.decision_id)].sort((a, b) => (a.ts < b.ts ? 1 : -1)).slice(0, 8); decisions.set(lastRows); }
       else if (kind === "fills") curveAgain().catch(() => {});

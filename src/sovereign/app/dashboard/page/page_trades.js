@@ -95,7 +95,10 @@ export const page = {
         one.decision_id ? h("p", null, h("a", { href: `#decisions/${encodeURIComponent(one.decision_id)}` }, "why it was taken")) : null,
         review(one));
       try {
-        const around = await get("/bars", { run: one.run, at: app.at, day: f.day(one.exit_ns, app.zone), count: 2000 }).catch(() => get("/bars", { run: one.run, at: app.at, count: 2000 }));
+        // A micro contract is traded on the tape of the full one: the decision knows which.
+        const why = one.decision_id ? await get(`/decisions/${encodeURIComponent(one.decision_id)}`, app.scope).catch(() => null) : null;
+        const asked = { run: one.run, at: app.at, symbol: why?.symbol ?? one.symbol, count: 2000 };
+        const around = await get("/bars", { ...asked, day: f.day(one.exit_ns, app.zone) }).catch(() => get("/bars", asked));
         if (chosen === id) fill(place, tradeChart(one, around));
       } catch { fill(place, h("p.dim", null, "no bars are kept of this trade's session")); }
     }

@@ -1,0 +1,204 @@
+"""The pages of a session show the rows that it decided on: warmed up as it was, with what its scouts had seen."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from council_effects import QUICK as CALM
+from dashboard_stage import Stage
+from example_run import example_record
+from sovereign.app.dashboard.market import Markets
+from sovereign.app.dashboard.view import View
+from sovereign.app.plan import kept_settings, recipe_of, with_section
+from sovereign.app.warm_up import EarlierData, earlier_bars
+from sovereign.core.instrument import find_instrument
+from sovereign.engine.inputs import Input, Slice, to_frame
+from sovereign.store.live import LiveSession
+from sovereign.store.recording import Recording
+from sovereign.strategies.council import CouncilConfig
+from tug_cases import SYMBOLS, config_of, market
+from tug_sessions import Live, inputs_of, keep_bars, recipe, record
+
+DAYS, RECORDED, WIDTH = 48, 2, 900
+SECTIONS: dict[str, Any] = {
+    "tug_of_war": config_of(without=["earnings"]),
+    "council": CouncilConfig.model_validate({"bar_seconds": WIDTH, "regime": CALM}),
+}
+WARMED = {"tug_of_war": ("momentum_z", "rank", "p_crisis"), "council": ("volatility_percentile", "p_markup")}
+"""What is known at the first bar of a session only to signals that have seen weeks."""
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A store, and a catalog that has bars of all days but the last few."""
+    made = Stage(tmp_path, f"data.catalog={tmp_path / 'catalog'}")
+    keep_bars(tmp_path / "catalog", market(1, DAYS)[: -RECORDED - 1], WIDTH)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_markets(stage: Stage) -> Iterator[Callable[[], Markets]]:
+    """Markets as another process of the dashboard has them, each time anew."""
+    made: list[Markets] = []
+
+    def make() -> Markets:
+        made.append(Markets(stage.store, stage.settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def lagging(inputs: list[Input]) -> list[Input]:
+    """The same session with the first benchmark's tape always behind those of the others."""
+    found: list[Input] = []
+    behind: list[Input] = []
+    for item in inputs:
+        if isinstance(item, Slice) and item.symbol == "SPY":
+            found += behind
+            behind = [item]
+            continue
+        if item is inputs[-1]:
+            found += behind
+        found.append(item)
+    times = accumulate((item.ts for item in found), max)
+    return [replace(item, ts=ts) for item, ts in zip(found, times, strict=True)]
+
+
+class Session:
+    """A session on paper, as it left itself in the store; `rows` are those that it had."""
+
+    def __init__(self, stage: Stage, strategy: str) -> None:
+        days = market(1, DAYS)
+        self.name = f"paper-{strategy}-{days[-1][0].trade_date:%Y%m%d}"
+        self.settings = with_section(stage.settings, strategy, SECTIONS[strategy])
+        warm = record(stage.folder, days[-RECORDED - 1 : -1], scouts=True)
+        before = days[-RECORDED - 1][0].trade_date
+        bars = earlier_bars(self.settings, SECTIONS[strategy], SYMBOLS, before, 0)
+        assert bars is not None
+        self.bars: EarlierData = bars
+        self.inputs = lagging(inputs_of(days[-1], scouts=True))
+        self.path = stage.folder / f"{self.name}.rec"
+        header = {"strategy": strategy, "warm_up": [path.name for path in warm], "warm_up_bars": dict(bars.name)}
+        stage.recording = self.recording = Recording(self.path, header, 0)
+        self.streams: dict[str, Any] = {}
+        made = replace(recipe_of(self.settings, strategy), risk=recipe(config_of()).risk)
+        live = Live(made, warm, follow=self._follow, bars=bars.feed)
+        self.playing = live.run(self.inputs)
+        self._begin(stage, strategy)
+
+    def _follow(self, symbol: str, stream: Any) -> Any:
+        self.streams[symbol] = stream
+        return stream
+
+    def _begin(self, stage: Stage, strategy: str) -> None:
+        day = market(1, DAYS)[-1][0]
+        names = {"strategy": strategy, "account": "paper", "code_hash": "c0de", "config_hash": "c0nf"}
+        stage.store.live.begin_session(
+            LiveSession(
+                **names,
+                id=self.name,
+                mode="paper",
+                trade_date=day.trade_date,
+                recording_path=str(self.path),
+                started_ns=time.time_ns(),
+                run_id=self.name,
+            )
+        )
+        stage.store.begin_run(
+            example_record(
+                **names,
+                id=self.name,
+                kind="paper",
+                symbols=SYMBOLS,
+                instruments=tuple(find_instrument(symbol) for symbol in SYMBOLS),
+                start=day.trade_date,
+                end=day.trade_date,
+                seed=None,
+                config=kept_settings(self.settings),
+            )
+        )
+
+    def go_on(self, count: int) -> None:
+        """Trade and record some more inputs."""
+        for _ in range(count):
+            item = next(self.playing, None)
+            if item is not None:
+                self.recording.append(to_frame(item))
+
+    def rows(self, symbol: str) -> np.ndarray:
+        return self.streams[symbol].rows.copy()  # type: ignore[no-any-return]
+
+
+def same(session: Session, market: Any) -> int:
+    """Hold all rows of a market against the session's own, and return how many there are."""
+    for symbol in SYMBOLS:
+        own, shown = session.rows(symbol), market.tapes[symbol].rows()
+        assert market.tapes[symbol].fault == ""
+        assert len(shown) == len(own), symbol
+        for name in own.dtype.names:
+            np.testing.assert_array_equal(shown[name], own[name], err_msg=f"{symbol} {name}")
+    return len(session.rows("NVDA"))
+
+
+@pytest.mark.parametrize("strategy", ["tug_of_war", "council"])
+def test_rows_of_a_page_when_the_session_runs_and_when_it_is_over_then_are_those_it_decided_on(stage, new_markets, strategy):
+    session = Session(stage, strategy)
+    markets = new_markets()
+    run = stage.store.run(session.name)
+    session.go_on(len(session.inputs) // 2)
+    shown = markets.of(run)
+    assert shown is not None
+    assert 5 < same(session, shown) < 20
+    for name in WARMED[strategy]:
+        assert not np.isnan(shown.tapes["NVDA"].rows()[name][0]), name
+    session.go_on(len(session.inputs))
+    assert same(session, markets.of(run)) == 26
+    # Another dashboard, which comes when all is over.
+    late = new_markets().of(run)
+    assert same(session, late) == 26
+    assert late is not None
+    assert late.note == ""
+    if strategy == "tug_of_war":
+        rows = late.tapes["NVDA"].rows()
+        assert not np.isnan(rows["ofi_z"]).all()
+        assert not np.isnan(rows["news_tone"]).all()
+
+
+def test_rows_of_a_page_when_a_look_may_take_no_time_then_come_with_the_next_ones(stage, new_markets):
+    session = Session(stage, "tug_of_war")
+    session.go_on(len(session.inputs))
+    markets, run = new_markets(), stage.store.run(session.name)
+    shown = markets.of(run, budget_s=0.0)
+    deadline = time.monotonic() + 120
+    while shown is not None and shown.is_behind:
+        assert time.monotonic() < deadline, "the replica was behind for two minutes"
+        shown = markets.of(run, budget_s=0.0)
+    assert same(session, shown) == 26
+
+
+def test_bars_of_a_page_when_what_warmed_the_session_up_is_another_now_then_it_is_said(stage):
+    session = Session(stage, "tug_of_war")
+    session.go_on(len(session.inputs))
+    view = View(stage.store, stage.settings)
+    run = stage.store.run(session.name)
+    bars = view.bars(run, "NVDA", None, day=None, before=None, count=3)
+    assert (bars["source"], bars["total"]) == ("recording of the session", 26)
+    shutil.rmtree(stage.folder / "catalog")
+    other = View(stage.store, stage.settings)
+    bars = other.bars(run, "NVDA", None, day=None, before=None, count=3)
+    assert bars["source"].startswith("recording of the session; what its signals began with is not what it was")
+    assert bars["total"] == 26
+    for one in (view, other):
+        one.markets.close()
