@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sovereign.app.configuration import load_settings
 from sovereign.app.plan import recipe_of
 from sovereign.core.decision import Verdict
 from sovereign.core.event import DecisionMade, RowsClosed, SessionEnded, TradeClosed, encode
+from sovereign.core.port import Block
 from sovereign.core.session import NS_PER_DAY
 from sovereign.research.backtest import all_lanes, main_lane, run_backtest
 from sovereign.research.portfolio import GivenSessions
@@ -54,12 +56,25 @@ class PatientListener(Listener):
         self.kept.append((len(self.events), refused))
 
 
-def run(listener, config=EAGER, *, overrides=(), lanes=None, days=52):
+class CutSessions(GivenSessions):
+    """The same sessions, handed over in pieces of the day."""
+
+    def blocks(self, session):
+        whole = {block.symbol: block.trades for block in super().blocks(session)}
+        span = session.regular_close_ns - session.regular_open_ns
+        inner = [session.regular_open_ns + span * cut // 1_000 for cut in range(13, 1_000, 57)]
+        for start, stop in pairwise([session.open_ns, *inner, session.close_ns]):
+            for symbol, trades in whole.items():
+                first, last = np.searchsorted(trades.ts, [start, stop]).tolist()
+                yield Block(symbol, trades.slice(first, last), stop)
+
+
+def run(listener, config=EAGER, *, overrides=(), lanes=None, days=52, feed_type=GivenSessions):
     usual = ("risk.first_entry_after_open_minutes=0", *overrides)
     plain = recipe_of(load_settings(environment={}, strategy="tug_of_war", overrides=usual).settings, "tug_of_war")
     recipe = replace(plain, strategy_config=config, risk=plain.risk.no_fresher_than(2_000))
     given_days = market(3, days, symbols=SHARES)
-    feed = GivenSessions([session for session, _ in given_days], [tapes for _, tapes in given_days])
+    feed = feed_type([session for session, _ in given_days], [tapes for _, tapes in given_days])
     return run_backtest(recipe, feed, lanes=lanes or (main_lane(recipe.execution),), sinks=(listener,))
 
 
@@ -95,6 +110,15 @@ def test_refusals_when_kept_by_the_session_then_are_those_told_one_by_one(varian
     assert all(decision.proposal.intent is None for decision in refused)
     # What a part is told to hold is what its records say.
     assert all(list(part.checks) == [decision.outcome.check for decision in part] for _, part in other.kept)
+
+
+def test_refusals_when_the_ticks_come_in_pieces_then_are_those_of_whole_sessions():
+    one, other = PatientListener(), PatientListener()
+    run(one, overrides=("risk.can_short=true",))
+    run(other, overrides=("risk.can_short=true",), feed_type=CutSessions)
+    whole, pieces = ([told(part) for _, part in listener.kept] for listener in (one, other))
+    assert whole == pieces
+    assert told(one.decisions) == told(other.decisions)
 
 
 def test_refusals_when_a_session_ends_then_were_told_before_its_rows():
