@@ -3,7 +3,7 @@
 `python -m benchmarks.tug_of_war` prints a table. Ours: every signal, the regime, the risk door, brackets and the account, on
 one clock, the two benchmarks read beside the ten; from bars in memory to the last session's end, after a run of a few sessions
 that is not timed. What is timed is processor time, on one core, which other programs of the machine disturb least.
-The reader of the audit stream takes what the strategy refuses by itself by the session, as the ledger does, and reads none of it.
+As the ledger, the reader of the audit stream takes by the session what the strategy refuses by itself; it reads none of it.
 Peers: two averages and an order when they cross, on the same ten symbols. Nobody is timed on other bars: the
 digest of the bars that our strategy's rows hold must be that of the peers'.
 """
