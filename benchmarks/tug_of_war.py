@@ -3,6 +3,7 @@
 `python -m benchmarks.tug_of_war` prints a table. Ours: every signal, the regime, the risk door, brackets and the account, on
 one clock, the two benchmarks read beside the ten; from bars in memory to the last session's end, after a run of a few sessions
 that is not timed. What is timed is processor time, on one core, which other programs of the machine disturb least.
+As the ledger, the reader of the audit stream takes by the session what the strategy refuses by itself; it reads none of it.
 Peers: two averages and an order when they cross, on the same ten symbols. Nobody is timed on other bars: the
 digest of the bars that our strategy's rows hold must be that of the peers'.
 """
@@ -29,6 +30,7 @@ from benchmarks import environment, peer
 from sovereign.app.configuration import load_settings
 from sovereign.app.plan import recipe_of
 from sovereign.core.columns import Bars
+from sovereign.core.decision import OwnRefusals
 from sovereign.core.event import DecisionMade, RowsClosed
 from sovereign.core.session import NS_PER_MINUTE
 from sovereign.feeds.bars import path_of
@@ -75,6 +77,24 @@ def digest_of(columns: dict[str, dict[str, list[np.ndarray]]]) -> str:
     return digest.hexdigest()
 
 
+class Reader:
+    """A reader of the audit stream: it keeps the bars that the strategy's rows hold, and counts the decisions."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, dict[str, list[np.ndarray]]] = {s: {f: [] for f in FIELDS} for s in SHARES}
+        self.decisions = 0
+
+    def __call__(self, event: Any) -> None:
+        if type(event) is RowsClosed and event.symbol in self.columns:
+            for name in FIELDS:
+                self.columns[event.symbol][name].append(event.rows[name].copy())
+        elif type(event) is DecisionMade:
+            self.decisions += 1
+
+    def on_refused(self, refused: OwnRefusals) -> None:
+        self.decisions += len(refused)
+
+
 def ours(sessions: list[Any], days: list[dict[str, Bars]]) -> dict[str, Any]:
     """Run the strategy with its defaults; the regime is read on half hours, since a year is too short for daily ones."""
     settings = load_settings(environment={}, strategy="tug_of_war").settings
@@ -87,27 +107,26 @@ def ours(sessions: list[Any], days: list[dict[str, Bars]]) -> dict[str, Any]:
         }
     )
     recipe = replace(recipe, strategy_config=config, risk=recipe.risk.no_fresher_than(60))
-    columns: dict[str, dict[str, list[np.ndarray]]] = {s: {f: [] for f in FIELDS} for s in SHARES}
-    counts = {"decisions": 0, "entries": 0}
-
-    def sink(event: Any) -> None:
-        if type(event) is RowsClosed and event.symbol in columns:
-            for name in FIELDS:
-                columns[event.symbol][name].append(event.rows[name].copy())
-        elif type(event) is DecisionMade:
-            counts["decisions"] += 1
-
+    reader = Reader()
     few = GivenSessions(sessions[:3], [{s: path_of(b, 60) for s, b in day.items()} for day in days[:3]])
     run_backtest(recipe, few, lanes=(main_lane(recipe.execution),))
     gc.freeze()
     gc.set_threshold(200_000, 50, 1_000)  # as `sovereign backtest` does
     began = time.process_time()
     feed = GivenSessions(sessions, [{s: path_of(b, 60) for s, b in day.items()} for day in days])
-    outcome = run_backtest(recipe, feed, lanes=(main_lane(recipe.execution),), sinks=(sink,))
+    outcome = run_backtest(recipe, feed, lanes=(main_lane(recipe.execution),), sinks=(reader,))
     seconds = time.process_time() - began
     trades = len(next(iter(outcome.lanes.values())).trades)
-    bars = sum(len(part) for symbol in SHARES for part in columns[symbol]["close"])
-    return {"seconds": seconds, "bars": bars, "digest": digest_of(columns), "trades": trades, **counts}
+    bars = sum(len(part) for symbol in SHARES for part in reader.columns[symbol]["close"])
+    if reader.decisions != len(outcome.tables.decisions):
+        raise RuntimeError(f"{reader.decisions} decisions were told and {len(outcome.tables.decisions)} were kept")
+    return {
+        "seconds": seconds,
+        "bars": bars,
+        "digest": digest_of(reader.columns),
+        "trades": trades,
+        "decisions": reader.decisions,
+    }
 
 
 def main() -> int:

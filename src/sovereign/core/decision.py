@@ -5,7 +5,7 @@ A refusal is a value with the numbers, never a bool and never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -143,6 +143,37 @@ class Decision:
     checks: tuple[Check, ...]
     verdict: Verdict
     outcome: Approved | Refused
+
+
+class OwnRefusals(Sequence[Decision]):
+    """Candidates of a session that a strategy refused by itself, in order; their records are made when somebody reads them.
+
+    Parameters
+    ----------
+    checks : name of the check that refused each.
+    make : makes the records from what was kept of each moment; asked once.
+    """
+
+    __slots__ = ("_made", "_make", "checks")
+
+    def __init__(self, checks: Sequence[str], make: Callable[[], Sequence[Decision]]) -> None:
+        self.checks = checks
+        self._make = make
+        self._made: Sequence[Decision] | None = None
+
+    def __len__(self) -> int:
+        return len(self.checks)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._all()[place]
+
+    def __iter__(self) -> Iterator[Decision]:
+        return iter(self._all())
+
+    def _all(self) -> Sequence[Decision]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

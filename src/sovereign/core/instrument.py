@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from sovereign.core.errors import NotFoundError, UsageError, suggestion
 
@@ -167,6 +168,7 @@ def contract_root(symbol: str) -> str | None:
     return match["root"] if match and match["root"] in FUTURES else None
 
 
+@lru_cache(maxsize=4_096)
 def find_instrument(symbol: str) -> Instrument:
     """Return the instrument of a futures root, a futures contract, a crypto pair or a US equity.
 

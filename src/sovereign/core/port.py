@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
-from sovereign.core.decision import Approved, Check, Proposal, Refused, RefusedColumns
+from sovereign.core.decision import Approved, Check, OwnRefusals, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
@@ -307,6 +307,37 @@ class Strategy(Protocol):
 
 
 @runtime_checkable
+class ScreeningStrategy(Protocol):
+    """A strategy of which a row alone says whether it refuses its own candidate, beside `Strategy`.
+
+    Where every reader takes such refusals by the session (`RefusalSink`) it is asked for orders only, and the records of the
+    refusals are made when they are read. All rows that wake it are of one type.
+    """
+
+    own_checks: Sequence[str]
+
+    def screen(self, symbols: Sequence[str], rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return what comes of each row while nothing of its symbol (by row) is held.
+
+        -1: nothing. 0: a candidate, `decide` must be asked. n above: the candidate is refused by `own_checks[n - 1]`.
+        """
+        ...
+
+    def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return where a holder has something to decide: 1 of a long position, 2 of a short one, 3 of either, 0 of none."""
+        ...
+
+    @property
+    def terms(self) -> Any:
+        """What a refusal's record tells beside its row, as it is now; a value that does not change any more."""
+        ...
+
+    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Any) -> Proposal:
+        """Return the candidate of a row (`values`, its fields) that was refused at `ts`, under `terms`."""
+        ...
+
+
+@runtime_checkable
 class TradeListener(Protocol):
     """A strategy that learns from its own trades, beside `Strategy`."""
 
@@ -329,6 +360,18 @@ class Sink(Protocol):
 
     def __call__(self, event: Event, /) -> None:
         """Take one event; must not keep the engine waiting."""
+        ...
+
+
+@runtime_checkable
+class RefusalSink(Protocol):
+    """A sink that takes what a strategy refused by itself at the end of the session, beside `Sink`.
+
+    A sink without this method is told of each such candidate at once, as of every other.
+    """
+
+    def on_refused(self, refused: OwnRefusals, /) -> None:
+        """Take the session's refusals; reading one makes the record of all of them."""
         ...
 
 

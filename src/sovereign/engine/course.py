@@ -16,12 +16,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sovereign.core.event import TradingState
 from sovereign.core.port import AccountView, Block
 from sovereign.core.session import NEVER
+from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
-from sovereign.engine.tape import Tape
+from sovereign.engine.tape import Tape, TapeClock, shared_clock
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
 
@@ -45,9 +47,9 @@ class Course(Desk, ABC):
     def _set_up(self) -> None:
         self._timers: list[tuple[int, str]] = []
         self._guards: dict[str, tuple[int, int]] | None = None
-        self._wakes: list[tuple[int, int, int, bool]] = []  # known_at, order of the tape, row, asked while flat as well
-        self._asks_flat = getattr(self._strategy, "asks_when_flat", None)
-        self._next_wake = 0
+        is_told_later = bool(self._sinks) and len(self._refusal_sinks) == len(self._sinks)
+        self._agenda = Agenda(self._strategy, is_screened=self._is_brief or is_told_later, is_kept=not self._is_brief)
+        self._is_inspected = False  # since the session began, with a price known
         self._by_order: list[Tape] = []
         self._reach = 0
         self._sighted = 0  # up to when the last prices of all tapes are known
@@ -67,9 +69,11 @@ class Course(Desk, ABC):
 
     def _sight(self) -> None:
         if self._sighted != self._reach:
-            self._sighted = self._reach
+            reach = self._sighted = self._reach
             for tape in self._tapes.values():
-                tape.look(tape.before(self._reach))
+                stop = tape.clock.before(reach)
+                if stop > tape.seen:
+                    tape.look(stop)
 
     def _begin_course(self) -> None:
         # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked on.
@@ -78,11 +82,14 @@ class Course(Desk, ABC):
     def _begin_block(self, blocks: Iterable[Block]) -> None:
         """Take the next blocks, one per tape at most; everything before them has been walked."""
         is_held = bool(self.account.positions)
+        clocks: list[TapeClock] = []
         for block in blocks:
             tape = self._tapes[block.symbol]
             if self._is_lazy:
                 tape.remember(is_held=is_held, is_new=self._had_moment)
             tape.begin(block.trades)
+            if self._is_lazy:
+                tape.clock = shared_clock(tape.clock, clocks)
         self._had_moment = False
         self._reach = self._sighted = 0
         self._outlook = None
@@ -93,6 +100,7 @@ class Course(Desk, ABC):
         self._sight()
         for tape in self._tapes.values():
             tape.cursor = len(tape.trades)
+        self._agenda.end_block()
 
     def _settle_tapes(self, *, all_of_them: bool = False) -> None:
         """Let the venue meet, and the account see, everything up to where the tapes may be."""
@@ -103,26 +111,16 @@ class Course(Desk, ABC):
 
     def _orders_changed(self) -> None:
         """Take note that what orders meet next must be found anew."""
-        for tape in self._tapes.values():
-            tape.event = -1
+        held = {position.tape for position in self.account.positions.values()}
+        for symbol, tape in self._tapes.items():
+            # Where no order is and nothing is held, none is met, now as before.
+            if tape.is_busy or symbol in held or self._broker.has_orders(symbol):
+                tape.event = -1
 
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
-        found = []
         self._by_order = list(self._tapes.values())
-        for tape in self._by_order:
-            if tape.rows is not None and len(tape.rows) > tape.next_row:
-                index = np.flatnonzero(tape.rows["wake"][tape.next_row :]) + tape.next_row
-                if len(index):
-                    flat = np.ones(len(index), np.bool_) if self._asks_flat is None else self._asks_flat(tape.rows[index])
-                    found.append((tape.rows["known_at"][index], np.full(len(index), tape.order), index, flat))
-                tape.next_row = len(tape.rows)
-        self._next_wake, self._wakes = 0, []
-        if found:
-            known, order, index, flat = (np.concatenate(part) for part in zip(*found, strict=True))
-            place = np.lexsort((index, order, known))
-            columns = [part[place].tolist() for part in (known, order, index, flat)]
-            self._wakes = list(zip(*columns, strict=True))
+        self._agenda.line_up(self._by_order)
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None, int]:
         """Return when something is due, what, and the tape and row that it is about."""
@@ -134,11 +132,71 @@ class Course(Desk, ABC):
             ts, kind = due, DOOR
         if ts > until_ns:
             ts = NEVER
-        if self._next_wake < len(self._wakes):
-            known, order, row, _ = self._wakes[self._next_wake]
-            if known < ts:
-                return known, ROW, self._by_order[order], row
+        agenda = self._agenda
+        if self._is_lazy and self._is_inspected and (self.account.positions or not agenda.is_asked_next):
+            self._pass_over(ts)
+        known = agenda.next_ns
+        if known < ts:
+            return known, ROW, agenda.next_tape, agenda.next_row
         return ts, kind, None, -1
+
+    def _pass_over(self, ts: int) -> None:
+        """Pass the rows at which the strategy is not asked, and those at which nothing is due for a holder: nothing can happen.
+
+        Not beyond what an order meets; and where a limit of the day is near, every row is a moment.
+        """
+        held = self.account.positions
+        if held and (self._outlook is None or not self._outlook.is_far):
+            return
+        if not self._executor.is_idle:
+            for tape in self._by_order:
+                if tape.event < 0:
+                    return
+                ts = min(ts, tape.event_ns)
+        agenda = self._agenda
+        units = self._held_tapes() if held else {}
+        stop = agenda.stop_before(ts, units)
+        if stop <= agenda.next:
+            return
+        if held and self._outlook is not None and self._outlook.can_mark:
+            self._mark_at(agenda.times(stop))
+        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now)
+        self._guards = None
+        self._had_moment = True
+        if not (self._is_brief and self.state is TradingState.HALTED):  # where it is not asked for anything
+            self._decisions += refused
+
+    def _held_tapes(self) -> dict[int, int]:
+        # units held by order of the tape
+        units: dict[int, int] = {}
+        for position in self.account.positions.values():
+            tape = self._tapes.get(position.tape)
+            if tape is not None:
+                units[tape.order] = units.get(tape.order, 0) + position.quantity
+        return {order: quantity for order, quantity in units.items() if quantity}
+
+    def _mark_at(self, times: Sequence[int]) -> None:
+        """Raise the highest equity to that of some times, at which nothing happens: as `_after_moment` does at each of them."""
+        ticks: dict[Decimal, NDArray[np.int64]] = {}
+        fixed = self.account.balance
+        for position in self.account.positions.values():
+            value, tape = position.instrument.tick_value, self._tapes.get(position.tape)
+            if tape is None or not len(tape.trades):
+                last = self._carried.get(position.tape) if tape is None or tape.last_ticks is None else tape.last_ticks
+                if last is not None:
+                    fixed += position.unrealized(last)
+                continue
+            rows = np.maximum(tape.trades.ts.searchsorted(times), tape.seen) - 1
+            moves = tape.trades.price[np.maximum(rows, 0)].astype(np.int64) * position.quantity - position.cost_ticks
+            before = self._carried.get(position.tape) if tape.last_ticks is None else tape.last_ticks
+            moves[rows < 0] = 0 if before is None else before * position.quantity - position.cost_ticks
+            ticks[value] = ticks[value] + moves if value in ticks else moves
+        if len(ticks) > 1:
+            # Of several values a tick, whatever the sum is: in each of the currency's smallest parts.
+            best = max(sum((v * int(m[n]) for v, m in ticks.items()), ZERO) for n in range(len(times)))
+        else:
+            best = sum((value * int(moves.max()) for value, moves in ticks.items()), ZERO)
+        self.account.mark(fixed + best)
 
     # On the way to a moment
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sovereign.core.decision import Approved, Check, Decision, Proposal, Refused, Verdict
+from sovereign.core.decision import Approved, Check, Decision, OwnRefusals, Proposal, Refused, Verdict
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -22,7 +23,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import Order, OrderIntent, OrderRole, Side, TimeInForce
-from sovereign.core.port import AccountView, FeeModel, RiskDoor, Sink, Strategy
+from sovereign.core.port import AccountView, FeeModel, RefusalSink, RiskDoor, Sink, Strategy
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.engine.tape import Tape
@@ -52,7 +53,8 @@ def closing(position: Position, cause: str, role: OrderRole = OrderRole.FLATTEN)
     return Proposal(name=cause, symbol=symbol, side=side, strength=1.0, confidence=1.0, inputs={}, checks=(), intent=intent)
 
 
-def _own_refusal(checks: Sequence[Check]) -> Refused:
+def own_refusal(checks: Sequence[Check]) -> Refused:
+    """Return what refuses a candidate that the strategy wants no order for: the first of its checks that failed."""
     for check in checks:
         if not check.passed:
             return Refused(check.name, check.limit, check.value, check.unit, check.note)
@@ -83,6 +85,7 @@ class Desk:
         self._door = door
         self._broker = broker
         self._sinks = tuple(sinks)
+        self._refusal_sinks = [sink.on_refused for sink in self._sinks if isinstance(sink, RefusalSink)]
         self._executor = Executor(broker, account, fees, self._emit, journal=journal)
         self._watch = None if new_watch is None else new_watch(self._executor)
         self._is_simulated_data = is_simulated_data
@@ -91,7 +94,7 @@ class Desk:
         self._tapes: dict[str, Tape] = {}
         self._carried: dict[str, int] = {}  # last prices of what was held when the session began
         self._session: Session | None = None
-        self._day = ""
+        self._prefix = ""  # of the decisions' ids in this session
         self._sent: deque[int] = deque()
         self._decisions = 0
         self._now = 0
@@ -180,7 +183,7 @@ class Desk:
         checks = proposal.checks
         outcome: Approved | Refused
         if proposal.intent is None:
-            outcome = _own_refusal(checks)
+            outcome = own_refusal(checks)
         else:
             door_checks, outcome = self._door.judge(proposal, self._view())
             checks = (*checks, *door_checks)
@@ -190,7 +193,7 @@ class Desk:
             verdict = Verdict.RESIZED if outcome.was_resized else Verdict.APPROVED
         elif self._is_brief:
             return outcome
-        decision_id = f"{self._strategy.name}-{self._day}-{proposal.symbol}-{self._decisions:05d}"
+        decision_id = f"{self._prefix}{proposal.symbol}-{self._decisions:05d}"
         self._emit(
             DecisionMade(
                 ts=self._now,
@@ -208,6 +211,12 @@ class Desk:
         if isinstance(outcome, Approved) and proposal.intent is not None:
             self._send(proposal, proposal.intent, outcome, decision_id, position)
         return outcome
+
+    def _tell_refusals(self, checks: Sequence[str], make: Callable[[str, str], Sequence[Decision]]) -> None:
+        """Tell the readers what the strategy has refused by itself in the session; `make` takes its name and the ids' begin."""
+        refused = OwnRefusals(checks, partial(make, self._strategy.name, self._prefix))
+        for take in self._refusal_sinks:
+            take(refused)
 
     def _send(
         self, proposal: Proposal, intent: OrderIntent, approved: Approved, decision_id: str, position: Position | None
@@ -248,9 +257,12 @@ class Desk:
             raise RuntimeError("the engine was asked for a view between sessions; start a session first")
         while self._sent and self._sent[0] <= self._now - NS_PER_MINUTE:
             self._sent.popleft()
-        account, last = self.account, self.last_ticks()
-        data_ns = None
-        for tape in self._tapes.values():
+        account, data_ns = self.account, None
+        self._sight()
+        last = dict(self._carried)
+        for symbol, tape in self._tapes.items():
+            if tape.last_ticks is not None:
+                last[symbol] = tape.last_ticks
             if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
                 data_ns = tape.data_ns
         entries = self._executor.working_entries

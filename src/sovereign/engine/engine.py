@@ -34,12 +34,21 @@ from sovereign.core.order import Order, OrderRole
 from sovereign.core.port import Block, Moment, TradeListener
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
+from sovereign.engine.agenda import ASKED
 from sovereign.engine.commands import CommandDesk
 from sovereign.engine.course import DOOR, TIMER, VENUE, Course
 from sovereign.engine.desk import closing
 from sovereign.engine.tape import Tape
 from sovereign.execution.reconcile import Correction
 from sovereign.execution.report import ExecutionReport
+
+
+def _refuse_past(block: Block, walked: int | None) -> None:
+    if walked is not None and len(block.trades) and int(block.trades.ts[0]) < walked:
+        raise DataError(
+            f"a block of {block.symbol} began at {int(block.trades.ts[0])} ns, but market data up to {walked} ns had been "
+            f"worked through; hand in the blocks of several instruments together, over the same span of time"
+        )
 
 
 class Engine(Course):
@@ -58,18 +67,18 @@ class Engine(Course):
     def _set_up(self) -> None:
         super()._set_up()
         self._ticks = 0
-        self._is_inspected = False
         self._flat_cause = ""  # why nothing may be open any more; empty while something may
         self._commands = CommandDesk(self)
 
     def start_session(self, session: Session, instruments: Sequence[Instrument]) -> None:
         """Begin a trade date on these instruments."""
         self._session = session
-        self._day = f"{session.trade_date:%Y%m%d}"
+        self._prefix = f"{self._strategy.name}-{session.trade_date:%Y%m%d}-"
         self._now = session.open_ns
         self._ticks = 0
         self._decisions = 0
         self._is_inspected = False
+        self._agenda.start_session()
         self._flat_cause = ""
         self._guards = None
         self._sent.clear()
@@ -119,8 +128,9 @@ class Engine(Course):
         signals : (rows, candidates) of each tape's signal stream after it has consumed the same blocks.
         """
         blocks = tuple(blocks)
+        walked = max((t.data_ns for t in self._tapes.values() if t.data_ns is not None), default=None)
         for block in blocks:
-            self._refuse_past(block)
+            _refuse_past(block, walked)
             self._ticks += len(block.trades)
         self._begin_block(blocks)
         for symbol, (rows, candidates) in signals.items():
@@ -147,18 +157,8 @@ class Engine(Course):
                 self._inspect()
                 self._protect()
             elif hit is not None:
-                is_asked_flat = self._wakes[self._next_wake][3]
-                self._next_wake += 1
-                self._on_row(hit, row, is_asked_flat=is_asked_flat)
+                self._on_row(hit, row, self._agenda.take())
             self._after_moment()
-
-    def _refuse_past(self, block: Block) -> None:
-        walked = max((t.data_ns for t in self._tapes.values() if t.data_ns is not None), default=None)
-        if walked is not None and len(block.trades) and int(block.trades.ts[0]) < walked:
-            raise DataError(
-                f"a block of {block.symbol} began at {int(block.trades.ts[0])} ns, but market data up to {walked} ns had been "
-                f"worked through; hand in the blocks of several instruments together, over the same span of time"
-            )
 
     def end_session(self) -> None:
         """Close the trade date: expire day orders, tell the rows, take the balance."""
@@ -167,6 +167,8 @@ class Engine(Course):
             return
         self._now = max(self._now, session.close_ns)
         self._settle_tapes()
+        if (refusals := self._agenda.end_session()) is not None:
+            self._tell_refusals(refusals.checks, refusals.records)
         for symbol, tape in self._tapes.items():
             self._apply(self._broker.end_session(symbol, self._now))
             if tape.rows is not None and tape.candidates is not None:
@@ -175,8 +177,9 @@ class Engine(Course):
                         ts=self._now,
                         symbol=symbol,
                         trade_date=session.trade_date,
-                        rows=tape.rows.copy(),
-                        candidates=tape.candidates.copy(),
+                        # Not copied: streams keep nothing of a session that is over, and begin the next with arrays of its own.
+                        rows=tape.rows,
+                        candidates=tape.candidates,
                     )
                 )
         self._snapshot()
@@ -342,9 +345,9 @@ class Engine(Course):
         elif not self._is_brief:
             self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, "nothing was open")
 
-    def _on_row(self, tape: Tape, index: int, *, is_asked_flat: bool) -> None:
+    def _on_row(self, tape: Tape, index: int, code: int) -> None:
         rows, candidates, session = tape.rows, tape.candidates, self._session
-        if tape.last_ticks is None or is_asked_flat:
+        if tape.last_ticks is None or code == ASKED:
             tape.look(tape.before(self._reach))
         if rows is None or candidates is None or session is None or tape.last_ticks is None:
             return
@@ -358,7 +361,10 @@ class Engine(Course):
         for position in self.account.positions.values():
             if position.tape == symbol:
                 held += position.quantity
-        if not held and not is_asked_flat:
+        if not held and code != ASKED:
+            if code > ASKED:  # the strategy would refuse its own candidate
+                self._decisions += 1
+                self._agenda.keep(self._decisions, self._now)
             return
         tape.look(tape.before(self._reach))
         row = rows[index]
@@ -373,7 +379,8 @@ class Engine(Course):
             position_quantity=held,
             last_ticks=tape.last_ticks,
             open_positions=len(self.account.positions),
-            is_entering=any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
+            is_entering=not self._executor.is_idle
+            and any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
         )
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from sovereign.core.columns import Trades
 from sovereign.core.errors import DataError
 from sovereign.core.port import Block
@@ -88,7 +86,7 @@ class TapeMerger:
     def _take(self, symbol: str, until: int) -> Trades:
         parts, ready = self._held[symbol], []
         while parts:
-            stop = int(np.searchsorted(parts[0].ts, until))
+            stop = int(parts[0].ts.searchsorted(until))
             if stop < len(parts[0]):
                 if stop:
                     ready.append(parts[0].slice(0, stop))

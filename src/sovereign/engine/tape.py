@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-from sovereign.core.columns import Trades
+from sovereign.core.columns import Int64, Trades
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NEVER
 from sovereign.kernels.matching import extent
 
 FAR = 2**31
 """No price is so far."""
+
+
+class TapeClock:
+    """The times of a block's ticks. Tapes whose ticks have the same times, as bars have, may share one."""
+
+    __slots__ = ("_asked", "_stop", "ts")
+
+    def __init__(self, ts: Int64) -> None:
+        self.ts = ts
+        self._asked = NEVER
+        self._stop = len(ts)
+
+    def before(self, ts: int) -> int:
+        """Return how many ticks are earlier than `ts`; all of them at `NEVER`."""
+        if ts != self._asked:
+            self._asked = ts
+            self._stop = len(self.ts) if ts == NEVER else int(self.ts.searchsorted(ts))
+        return self._stop
+
+
+def shared_clock(own: TapeClock, others: list[TapeClock]) -> TapeClock:
+    """Return that of the others which has the same times; `own` joins them when none has."""
+    for other in others:
+        if len(other.ts) == len(own.ts) and (other.ts == own.ts).all():
+            return other
+    others.append(own)
+    return own
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +68,10 @@ class Tape:
     base: int | None = None  # last price before the present block
     low: int = FAR  # lowest and highest price from the block of the last moment up to the present one
     high: int = -FAR
+    clock: TapeClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = TapeClock(self.trades.ts)
 
     def remember(self, *, is_held: bool, is_new: bool) -> None:
         """Before the next block, remember the extremes of this one.
@@ -59,13 +90,14 @@ class Tape:
         """Take the next block."""
         self.offset += len(self.trades)
         self.trades = trades
+        self.clock = TapeClock(trades.ts)
         self.cursor = self.seen = 0
         self.base = self.last_ticks
         self.event = -1
 
     def before(self, ts: int) -> int:
         """Return how many rows of the block are earlier than `ts`; all of them at `NEVER`."""
-        return len(self.trades) if ts == NEVER else int(self.trades.ts.searchsorted(ts))
+        return self.clock.before(ts)
 
     def look(self, stop: int) -> None:
         """Know the last price of the rows up to `stop`."""

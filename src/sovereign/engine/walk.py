@@ -49,7 +49,8 @@ class SessionWalk:
         """Walk everything that is left, up to the session's close."""
         walked = [*self.promise(self._session.close_ns), *self._pass(self.merger.rest())]
         close = self._session.close_ns
-        signals = {symbol: self._advance(symbol, Trades.empty(), close) for symbol in self._streams}
+        nothing = Trades.empty()
+        signals = {symbol: self._advance(symbol, nothing, close) for symbol in self._streams}
         for engine in self._engines:
             engine.process((), signals, close)
         return walked

@@ -120,6 +120,11 @@ class Executor:
                 yield order
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no order works."""
+        return not self._orders
+
+    @property
     def working_entries(self) -> int:
         """Number of orders that may still open a position."""
         return sum(1 for order in self._orders.values() if order.role is OrderRole.ENTRY)

@@ -24,6 +24,8 @@ from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
 _PRINTS = 4
+_EVER = -(2**63)
+_LARGEST = 2**31 - 1
 
 
 class BarSource(Protocol):
@@ -55,31 +57,18 @@ def path_of(bars: Bars, seconds: int, opens_ns: int | None = None) -> Trades:
     ------
     DataError : a quarter of a bar's volume does not fit a print.
     """
-    rows = len(bars)
-    begin = bars.ts - seconds * NS_PER_SECOND
-    if opens_ns is not None:
-        begin = np.maximum(begin, opens_ns)
-    width = bars.ts - begin
-    ts = np.empty((rows, _PRINTS), np.int64)
-    ts[:, 0] = begin + width // 4
-    ts[:, 1] = ts[:, 2] = begin + width // 2
-    ts[:, 3] = bars.ts - 1
-    is_rising = bars.close >= bars.open
-    price = np.empty((rows, _PRINTS), np.int32)
-    price[:, 0] = bars.open
-    price[:, 1] = np.where(is_rising, bars.low, bars.high)
-    price[:, 2] = np.where(is_rising, bars.high, bars.low)
-    price[:, 3] = bars.close
-    share = bars.volume // _PRINTS
-    size = np.repeat(share[:, None], _PRINTS, axis=1)
-    size[:, 3] = bars.volume - 3 * share
-    if rows and int(size.max()) > np.iinfo(np.int32).max:
+    from sovereign.kernels.ohlcv import write_path
+
+    prints = len(bars) * _PRINTS
+    ts, price, size = np.empty(prints, np.int64), np.empty(prints, np.int32), np.empty(prints, np.int32)
+    width_ns, begin_ns = seconds * NS_PER_SECOND, _EVER if opens_ns is None else opens_ns
+    largest = write_path(bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, width_ns, begin_ns, ts, price, size)
+    if largest > _LARGEST:
         raise DataError(
-            f"a bar's volume was {int(bars.volume.max()):,}; a print holds at most {np.iinfo(np.int32).max:,} units; "
+            f"a bar's volume was {int(bars.volume.max()):,}; a print holds at most {_LARGEST:,} units; "
             f"import the volume in larger units"
         )
-    nobody = np.zeros(rows * _PRINTS, np.int8)
-    return Trades(ts.reshape(-1), price.reshape(-1), size.astype(np.int32).reshape(-1), nobody, is_path=True)
+    return Trades(ts, price, size, np.zeros(prints, np.int8), is_path=True)
 
 
 class BarFeed:

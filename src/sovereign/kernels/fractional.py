@@ -35,12 +35,22 @@ def fractional_difference(values: Float64, d: float, width: int) -> Float64:
     """
     weights = fractional_weights(d, width)
     out = np.full(len(values), np.nan)
-    for i in range(width - 1, len(values)):
-        total = 0.0
-        for k in range(width):
-            total += weights[k] * values[i - k]
-        out[i] = total
+    if len(values) >= width:
+        out[width - 1 :] = weighted_sums(values, weights)
     return out
+
+
+@kernel
+def weighted_sums(values: Float64, weights: Float64) -> Float64:
+    """Return, for each value that has enough before it, the sum of `weights` times the latest values, newest first."""
+    width = len(weights)
+    series = np.zeros(len(values) - width + 1)
+    # Weight by weight: each sum is still added up newest first, and many of them side by side.
+    for k in range(width):
+        weight, start = weights[k], width - 1 - k
+        for i in range(len(series)):
+            series[i] += weight * values[start + i]
+    return series
 
 
 @kernel

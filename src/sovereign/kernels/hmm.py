@@ -84,27 +84,33 @@ def filter_forward(x: Float64, start: Float64, transition: Float64, means: Float
 
 
 @kernel
-def _expect(  # noqa: C901, PLR0912 - one loop nest, as below
-    x: Float64,
+def _densities(columns: Float64, means: Float64, variances: Float64, out: Float64) -> None:
+    # Log densities (k, n) of observations by column (d, n), as `log_densities` has them; many rows side by side.
+    for state in range(len(means)):
+        for t in range(columns.shape[1]):
+            out[state, t] = 0.0
+        for j in range(len(columns)):
+            mean, variance = means[state, j], variances[state, j]
+            scale = math.log(2.0 * math.pi * variance)
+            for t in range(columns.shape[1]):
+                gap = columns[j, t] - mean
+                out[state, t] -= 0.5 * (scale + gap * gap / variance)
+
+
+@kernel
+def _expect(  # noqa: C901 - one loop nest, as below
+    densities: Float64,
     seen: NDArray[np.bool_],
     start: Float64,
     transition: Float64,
-    means: Float64,
-    variances: Float64,
     relative: Float64,
     out: Float64,
 ) -> float:
-    """Do as `filter_forward`, for a fit that comes by again and again; fill `relative` as well.
+    """Do as `filter_forward` from log densities (k, n), for a fit that comes by again and again; fill `relative` as well.
 
     `relative` (n, k) are the densities over the largest of their row: the scale cancels wherever they are used.
     """
-    rows, dimensions = x.shape
-    states = len(start)
-    scale = np.empty((states, dimensions))
-    for state in range(states):
-        for j in range(dimensions):
-            scale[state, j] = math.log(2.0 * math.pi * variances[state, j])
-    densities = np.empty(states)
+    states, rows = densities.shape
     predicted = start.copy()
     likelihood = 0.0
     for t in range(rows):
@@ -121,15 +127,11 @@ def _expect(  # noqa: C901, PLR0912 - one loop nest, as below
             continue
         top = -math.inf
         for state in range(states):
-            density = 0.0
-            for j in range(dimensions):
-                gap = x[t, j] - means[state, j]
-                density -= 0.5 * (scale[state, j] + gap * gap / variances[state, j])
-            densities[state] = density
-            top = max(top, density)
+            top = max(top, densities[state, t])
         total = 0.0
         for state in range(states):
-            relative[t, state] = math.exp(densities[state] - top)
+            gap = densities[state, t] - top
+            relative[t, state] = 1.0 if gap == 0.0 else math.exp(gap)
             out[t, state] = predicted[state] * relative[t, state]
             total += out[t, state]
         if total <= 0.0:
@@ -178,7 +180,41 @@ def _count_moves(filtered: Float64, relative: Float64, transition: Float64, beta
 
 
 @kernel
-def fit(  # noqa: C901, PLR0912 - one loop nest, split it would copy arrays
+def _move_states(  # noqa: C901, PLR0912 - one loop nest
+    x: Float64, seen: NDArray[np.bool_], weight: Float64, floor: float, means: Float64, variances: Float64
+) -> None:
+    # Weighted means and variances: each is added up row after row, and all of them side by side.
+    rows, dimensions = x.shape
+    states = len(means)
+    mass = np.zeros(states)
+    mean = np.zeros((states, dimensions))
+    spread = np.zeros((states, dimensions))
+    for t in range(rows):
+        if seen[t]:
+            for state in range(states):
+                share = weight[t, state]
+                mass[state] += share
+                for j in range(dimensions):
+                    mean[state, j] += share * x[t, j]
+    for state in range(states):
+        for j in range(dimensions):
+            mean[state, j] /= mass[state]
+    for t in range(rows):
+        if seen[t]:
+            for state in range(states):
+                share = weight[t, state]
+                for j in range(dimensions):
+                    spread[state, j] += share * (x[t, j] - mean[state, j]) ** 2
+    for state in range(states):
+        if mass[state] <= 1.0:
+            continue  # a state that holds no observation keeps what it was
+        for j in range(dimensions):
+            means[state, j] = mean[state, j]
+            variances[state, j] = max(floor, spread[state, j] / mass[state])
+
+
+@kernel
+def fit(
     x: Float64,
     start: Float64,
     transition: Float64,
@@ -197,8 +233,9 @@ def fit(  # noqa: C901, PLR0912 - one loop nest, split it would copy arrays
     floor : least variance of a state.
     stickiness : pseudo-count of staying, added to the diagonal of the transitions (0 is plain maximum likelihood).
     """
-    rows, dimensions = x.shape
-    states = len(start)
+    rows, states = len(x), len(start)
+    columns = np.ascontiguousarray(x.T)
+    densities = np.empty((states, rows))
     filtered = np.zeros((rows, states))
     beta = np.zeros((rows, states))
     relative = np.zeros((rows, states))
@@ -209,7 +246,8 @@ def fit(  # noqa: C901, PLR0912 - one loop nest, split it would copy arrays
     for t in range(rows):
         seen[t] = not np.isnan(x[t]).any()
     for _ in range(iterations):
-        likelihood = _expect(x, seen, start, transition, means, variances, relative, filtered)
+        _densities(columns, means, variances, densities)
+        likelihood = _expect(densities, seen, start, transition, relative, filtered)
         if likelihood - last < tolerance * rows:
             return max(last, likelihood)
         last = likelihood
@@ -228,24 +266,7 @@ def fit(  # noqa: C901, PLR0912 - one loop nest, split it would copy arrays
             total = moves[state].sum()
             if total > 0.0:
                 transition[state] = moves[state] / total
-            mass = 0.0
-            for t in range(rows):
-                if seen[t]:
-                    mass += weight[t, state]
-            if mass <= 1.0:
-                continue  # a state that holds no observation keeps what it was
-            for j in range(dimensions):
-                mean = 0.0
-                for t in range(rows):
-                    if seen[t]:
-                        mean += weight[t, state] * x[t, j]
-                mean /= mass
-                spread = 0.0
-                for t in range(rows):
-                    if seen[t]:
-                        spread += weight[t, state] * (x[t, j] - mean) ** 2
-                means[state, j] = mean
-                variances[state, j] = max(floor, spread / mass)
+        _move_states(x, seen, weight, floor, means, variances)
     return last
 
 

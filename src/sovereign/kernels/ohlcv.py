@@ -46,6 +46,63 @@ BAR_STATE = np.dtype(
 
 
 @kernel
+def write_path(
+    ts: Any,
+    opens: Any,
+    high: Any,
+    low: Any,
+    close: Any,
+    volume: Any,
+    width_ns: int,
+    begin_ns: int,
+    out_ts: Any,
+    out_price: Any,
+    out_size: Any,
+) -> int:
+    """Write each bar as four prints (see `feeds.bars.path_of`) and return the largest size, which may be none that fits.
+
+    Parameters
+    ----------
+    ts : ends of the bars. width_ns : their width; a bar begins no earlier than `begin_ns`.
+    """
+    largest = 0
+    for n in range(len(ts)):
+        begin = max(ts[n] - width_ns, begin_ns)
+        width = ts[n] - begin
+        at = 4 * n
+        out_ts[at] = begin + width // 4
+        out_ts[at + 1] = out_ts[at + 2] = begin + width // 2
+        out_ts[at + 3] = ts[n] - 1
+        is_rising = close[n] >= opens[n]
+        out_price[at] = opens[n]
+        out_price[at + 1] = low[n] if is_rising else high[n]
+        out_price[at + 2] = high[n] if is_rising else low[n]
+        out_price[at + 3] = close[n]
+        share = volume[n] // 4
+        out_size[at] = out_size[at + 1] = out_size[at + 2] = share
+        out_size[at + 3] = volume[n] - 3 * share
+        largest = max(largest, volume[n] - 3 * share)
+    return largest
+
+
+@kernel
+def place_bars(bars: Any, rows: Any) -> None:
+    """Write bars (`BAR`) to rows that begin with the fields every bar row has (`signals.bars.ROW_HEAD`); each wakes."""
+    for n in range(len(bars)):
+        bar = bars[n]
+        row = rows[n]
+        row["known_at"] = bar["known_at"]
+        row["seq"] = bar["seq"]
+        row["open_ns"] = bar["open_ns"]
+        row["open"] = bar["open"]
+        row["high"] = bar["high"]
+        row["low"] = bar["low"]
+        row["close"] = bar["close"]
+        row["volume"] = bar["volume"]
+        row["wake"] = True
+
+
+@kernel
 def start_bars(state: Any, length_ns: int, anchor_ns: int, cut_ns: int, close_ns: int) -> None:
     """Begin a session: bars of `length_ns` on the grid of `anchor_ns`; none reaches over `cut_ns` or `close_ns`."""
     s = state[0]

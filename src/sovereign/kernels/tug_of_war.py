@@ -16,6 +16,8 @@ from sovereign.kernels.compile import kernel
 from sovereign.kernels.indicator import LINKED, RSI_STATE, step_rsi
 
 RAW, RANK, PROBABILITY = 0, 1, 2
+_NEAR = 6
+"""Steps in which a rank is looked for near the last one."""
 REGIME_UNKNOWN, REGIME_CHOP, REGIME_TREND, REGIME_CRISIS = 0, 1, 2, 3
 
 ROW_FIELDS: list[tuple[str, Any]] = [
@@ -182,15 +184,41 @@ def _crowd(row: Any, s: Any) -> None:
 
 
 @kernel
-def _earlier_close(rows: Any, n: int, before: Any, count: int, ts: int, opens_ns: int) -> float:
-    # Close of the last bar of this session known at `ts` or before; `before` are the session's rows ahead of `rows`.
-    for i in range(n - 1, -1, -1):
-        if rows[i]["known_at"] <= ts:
-            return float(rows[i]["close"]) if rows[i]["known_at"] > opens_ns else math.nan
-    for i in range(count - 1, -1, -1):
-        if before[i]["known_at"] <= ts:
-            return float(before[i]["close"]) if before[i]["known_at"] > opens_ns else math.nan
-    return math.nan
+def _known_by(rows: Any, n: int, before: Any, ts: int, known: int) -> int:
+    # How many of the session's bars, first those `before` and then `rows` up to `n`, are known at `ts`; `known` of them are.
+    count = len(before)
+    while known < count and before[known]["known_at"] <= ts:
+        known += 1
+    while count <= known < count + n and rows[known - count]["known_at"] <= ts:
+        known += 1
+    return known
+
+
+@kernel
+def _earlier_close(rows: Any, before: Any, known: int, opens_ns: int) -> float:
+    # Close of the last of the bars that are known, if it is of this session.
+    if known == 0:
+        return math.nan
+    if known <= len(before):
+        bar = before[known - 1]
+        return float(bar["close"]) if bar["known_at"] > opens_ns else math.nan
+    bar = rows[known - 1 - len(before)]
+    return float(bar["close"]) if bar["known_at"] > opens_ns else math.nan
+
+
+@kernel
+def _place_in(ranked: Any, value: float, near: int) -> int:
+    # `np.searchsorted(ranked, value)`, looked for near where the last one was.
+    count = len(ranked)
+    place = near
+    for _ in range(_NEAR):
+        if place < count and ranked[place] < value:
+            place += 1
+        elif place > 0 and not ranked[place - 1] < value:
+            place -= 1
+        else:
+            return place
+    return int(np.searchsorted(ranked, value))
 
 
 @kernel
@@ -211,39 +239,45 @@ def _opening_range(row: Any, d: Any) -> None:
 
 
 @kernel
-def _today(rows: Any, n: int, before: Any, d: Any, usual: Any, volumes: Any) -> None:
-    # What the session itself shows: breakout, volume so far, the last minutes.
+def _today(rows: Any, n: int, before: Any, d: Any, usual: Any, volumes: Any, known: int, slot: int) -> int:
+    # What the session itself shows: breakout, volume so far, the last minutes. Returns how many bars lie that far back.
     row = rows[n]
     ts = row["known_at"]
     d["volume"] += row["volume"]
-    slot = min(len(usual) - 1, (ts - d["opens_ns"] - 1) // d["slot_ns"])
     volumes[slot] = d["volume"]
     if usual[slot] > 0.0:
         row["volume_ratio"] = d["volume"] / usual[slot]
     if not d["is_daily"]:
         _opening_range(row, d)
-        then = _earlier_close(rows, n, before, len(before), ts - d["pump_ns"], d["opens_ns"])
-        row["pump"] = row["close"] / then - 1.0
+        known = _known_by(rows, n, before, ts - d["pump_ns"], known)
+        row["pump"] = row["close"] / _earlier_close(rows, before, known, d["opens_ns"]) - 1.0
+    return known
 
 
 @kernel
-def _with_history(row: Any, d: Any, first: float, second: float, rsi_state: Any) -> None:
+def _with_history(row: Any, d: Any, first: float, second: float, alpha_error: float) -> None:
     # Series of completed sessions with today as their latest value.
     close = float(row["close"])
     if d["momentum_deviation"] > 0.0:
         mean = (d["momentum_sum"] + math.log(close) + d["momentum_base"]) / d["momentum_days"]
         row["momentum_z"] = (mean - d["momentum_mean"]) / d["momentum_deviation"]
-    residual = math.log(close / d["last_close"]) - d["alpha"] - d["beta_first"] * first - d["beta_second"] * second
-    if d["alpha_deviation"] > 0.0 and not math.isnan(residual):
-        mean = (d["alpha_sum"] + residual) / d["alpha_days"]
-        row["alpha_z"] = mean / (d["alpha_deviation"] / math.sqrt(d["alpha_days"]))
-    if d["rsi_state"][0] == LINKED:
-        rsi_state[:] = d["rsi_state"]
-        row["rsi"] = step_rsi(rsi_state, close, d["rsi_period"])
+    if d["alpha_deviation"] > 0.0:
+        residual = math.log(close / d["last_close"]) - d["alpha"] - d["beta_first"] * first - d["beta_second"] * second
+        if not math.isnan(residual):
+            row["alpha_z"] = (d["alpha_sum"] + residual) / d["alpha_days"] / alpha_error
 
 
 @kernel
-def _judge(row: Any, d: Any, s: Any, ranked: Any, levels: Any) -> None:
+def _wilder(row: Any, known: Any, state: Any, period: int) -> None:
+    # The index of the days before with today's close as the latest; their own state stays as it is.
+    if known[0] == LINKED:
+        for i in range(RSI_STATE):
+            state[i] = known[i]
+        row["rsi"] = step_rsi(state, float(row["close"]), period)
+
+
+@kernel
+def _judge(row: Any, d: Any, s: Any, ranked: Any, levels: Any, near: int) -> int:
     # The conviction, and how much it is worth by itself, by rank, and by what came of earlier ones.
     conviction = _conviction(row, s)
     row["conviction"] = conviction
@@ -255,15 +289,17 @@ def _judge(row: Any, d: Any, s: Any, ranked: Any, levels: Any) -> None:
     d["direction"] = direction
     row["streak"] = d["streak"]
     if math.isnan(conviction):
-        return
+        return near
     penalty = 0.0
     if not math.isnan(d["residual_volatility"]):
         penalty = min(s["penalty_share"] * d["residual_volatility"], s["max_penalty"])
     row["raw_confidence"] = min(s["max_confidence"], max(s["min_confidence"], 0.5 + 0.5 * abs(conviction) - penalty))
     if len(ranked) > 0:
-        row["rank"] = np.searchsorted(ranked, abs(conviction)) / len(ranked)
+        near = _place_in(ranked, abs(conviction), near)
+        row["rank"] = near / len(ranked)
     if len(levels) > 0:
         row["probability"] = levels[min(len(levels) - 1, int(abs(conviction) * len(levels)))]
+    return near
 
 
 @kernel
@@ -282,6 +318,21 @@ def _must_look(row: Any, d: Any, s: Any) -> bool:
 
 
 @kernel
+def place_market(rows: Any, regime: Any, is_halted: Any, can_enter: Any, p_crisis: Any, volatility: Any, momentum: Any) -> None:
+    """Write the market as it was known at each row, (n,); nothing is known of news and tape."""
+    for n in range(len(rows)):
+        row = rows[n]
+        row["regime"] = regime[n]
+        row["is_halted"] = is_halted[n]
+        row["can_enter"] = can_enter[n]
+        row["p_crisis"] = p_crisis[n]
+        row["market_volatility"] = volatility[n]
+        row["market_momentum"] = momentum[n]
+        row["news_tone"] = row["post_tone"] = row["ofi_z"] = math.nan
+        row["is_absorption"] = -1
+
+
+@kernel
 def read_bars(
     rows: Any, before: Any, day: Any, setting: Any, first: Any, second: Any, usual: Any, ranked: Any, levels: Any, volumes: Any
 ) -> None:
@@ -297,6 +348,12 @@ def read_bars(
     d = day[0]
     s = setting[0]
     rsi_state = np.empty(RSI_STATE)
+    known = 0
+    near = len(ranked) // 2
+    slot = 0
+    next_cycle_ns = (d["last_ns"] // d["cycle_ns"] + 1) * d["cycle_ns"]
+    alpha_error = d["alpha_deviation"] / math.sqrt(d["alpha_days"])
+    rsi_known = d["rsi_state"]
     for n in range(len(rows)):
         row = rows[n]
         ts = row["known_at"]
@@ -305,11 +362,16 @@ def read_bars(
         row["residual_volatility"] = d["residual_volatility"]
         is_inside = d["opens_ns"] < ts <= d["closes_ns"]
         if is_inside:
-            _today(rows, n, before, d, usual, volumes)
-        _with_history(row, d, first[n], second[n], rsi_state)
-        _judge(row, d, s, ranked, levels)
+            while slot < len(usual) - 1 and ts - d["opens_ns"] - 1 >= (slot + 1) * d["slot_ns"]:
+                slot += 1
+            known = _today(rows, n, before, d, usual, volumes, known, slot)
+        _with_history(row, d, first[n], second[n], alpha_error)
+        _wilder(row, rsi_known, rsi_state, d["rsi_period"])
+        near = _judge(row, d, s, ranked, levels, near)
         _crowd(row, s)
-        row["cycle"] = is_inside and (d["is_daily"] or ts // d["cycle_ns"] > d["last_ns"] // d["cycle_ns"])
+        row["cycle"] = is_inside and (d["is_daily"] or ts >= next_cycle_ns)
+        if ts >= next_cycle_ns:
+            next_cycle_ns = (ts // d["cycle_ns"] + 1) * d["cycle_ns"]
         row["wake"] = _must_look(row, d, s)
         d["crowd"] = row["crowd"]
         d["is_halted"] = row["is_halted"]

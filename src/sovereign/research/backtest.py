@@ -14,7 +14,7 @@ from typing import Any
 
 from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
-from sovereign.core.decision import Proposal
+from sovereign.core.decision import OwnRefusals, Proposal
 from sovereign.core.event import AccountSnapshot, Event, SessionEnded, TradeClosed
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, Feed, Moment, SignalStream, Sink, Strategy
@@ -136,6 +136,9 @@ class TradeList:
         self.trades: list[Trade] = []
         self.equity: list[Decimal] = []
         self._last = Decimal(0)
+
+    def on_refused(self, refused: OwnRefusals) -> None:
+        """Take what the strategy refused by itself: nobody compares it."""
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

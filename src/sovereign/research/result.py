@@ -7,16 +7,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from heapq import merge
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.decision import Decision, Refused
+from sovereign.core.decision import Decision, OwnRefusals, Refused
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -114,6 +115,50 @@ class SessionResult:
         return self.session.trade_date
 
 
+class Decisions(Sequence[Decision]):
+    """Decisions of a run in the order in which they were made; those that were kept by the session become records when read.
+
+    Parameters
+    ----------
+    told : decisions that came one by one.
+    kept : (first, stop, refusals): what a strategy refused by itself in the session whose other decisions are
+        `told[first:stop]`, in order.
+    """
+
+    def __init__(self, told: Sequence[Decision], kept: Sequence[tuple[int, int, OwnRefusals]]) -> None:
+        self._told, self._kept = told, kept
+        self._count = len(told) + sum(len(refusals) for _, _, refusals in kept)
+        self._made: tuple[Decision, ...] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._all()[place]
+
+    def __iter__(self) -> Iterator[Decision]:
+        return iter(self._all())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (self._all(),)
+
+    def _all(self) -> tuple[Decision, ...]:
+        if self._made is None:
+            found: list[Decision] = []
+            at = 0
+            for first, stop, refusals in self._kept:
+                found += self._told[at:first]
+                found += merge(self._told[first:stop], refusals, key=_number)
+                at = stop
+            self._made = (*found, *self._told[at:])
+        return self._made
+
+
+def _number(decision: Decision) -> int:
+    # of the decision in its session, which ends its id
+    return int(decision.decision_id.rpartition("-")[2])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTables:
     """The events of a run, sorted into tables. Candidates refused by a strategy's own gates are only counted here."""
@@ -122,7 +167,7 @@ class RunTables:
     trades: tuple[Trade, ...] = ()
     fills: tuple[Fill, ...] = ()
     orders: tuple[OrderChanged, ...] = ()
-    decisions: tuple[Decision, ...] = ()
+    decisions: Sequence[Decision] = ()
     snapshots: tuple[AccountSnapshot, ...] = ()
     tier_changes: tuple[TierChanged, ...] = ()
     state_changes: tuple[TradingStateChanged, ...] = ()
@@ -157,6 +202,8 @@ class RunCollector:
         self._orders: dict[str, OrderChanged] = {}
         self._order_times: dict[str, tuple[int, int]] = {}
         self._decisions: list[Decision] = []
+        self._session_decisions = 0  # of them, when the session began
+        self._kept: list[tuple[int, int, OwnRefusals]] = []
         self._snapshots: list[AccountSnapshot] = []
         self._tiers: list[TierChanged] = []
         self._states: list[TradingStateChanged] = []
@@ -188,8 +235,14 @@ class RunCollector:
             self(event)
         return self
 
+    def on_refused(self, refused: OwnRefusals) -> None:
+        """Take what the strategy refused by itself in the session."""
+        self._kept.append((self._session_decisions, len(self._decisions), refused))
+        self._refused.update(refused.checks)
+
     def _start(self, event: SessionStarted) -> None:
         self._started = event
+        self._session_decisions = len(self._decisions)
         self._held_start = self._held_end
 
     def _snapshot(self, event: AccountSnapshot) -> None:
@@ -227,7 +280,7 @@ class RunCollector:
     def _count(self, candidates: NDArray[Any]) -> None:
         self._candidates += len(candidates)
         names = self._gate_names
-        if names is None or candidates.dtype.names is None or "gate" not in candidates.dtype.names:
+        if names is None or not len(candidates) or candidates.dtype.names is None or "gate" not in candidates.dtype.names:
             return
         for code, count in enumerate(np.bincount(candidates["gate"], minlength=len(names))):
             if code and count:
@@ -240,7 +293,7 @@ class RunCollector:
             trades=tuple(self._trades),
             fills=tuple(self._fills),
             orders=tuple(self._orders.values()),
-            decisions=tuple(self._decisions),
+            decisions=Decisions(tuple(self._decisions), tuple(self._kept)) if self._kept else tuple(self._decisions),
             snapshots=tuple(self._snapshots),
             tier_changes=tuple(self._tiers),
             state_changes=tuple(self._states),

@@ -94,8 +94,9 @@ def check_numbers(case: Case) -> Check:
         unknown += [name for name in ("strength", "confidence") if not is_known(getattr(case, name))]
     if not all(map(is_known, _numbers_of_intent(intent))):
         unknown += [name for name in _INTENT_NUMBERS if not is_known(getattr(intent, name))]
-    unknown += [f"last price of {symbol}" for symbol, price in view.last_ticks.items() if not is_known(price)]
-    if not all(map(is_known, view.margin_per_unit.values())):
+    if not all(type(price) is int for price in view.last_ticks.values()):
+        unknown += [f"last price of {symbol}" for symbol, price in view.last_ticks.items() if not is_known(price)]
+    if not getattr(view.margin_per_unit, "are_known", False) and not all(map(is_known, view.margin_per_unit.values())):
         unknown += [f"margin of {symbol}" for symbol, margin in view.margin_per_unit.items() if not is_known(margin)]
     unknown += [name for name in _INTENT_CHOICES if (value := getattr(intent, name)) is not None and not is_known(value)]
     if not case.config.can_inputs_be_unknown and not _are_finite(case.inputs):
@@ -278,13 +279,14 @@ def check_sector(case: Case) -> Check:
 
 def of_size(rule: CheckRule) -> CheckRule:
     """Make a check of nothing but the size, the instrument and the tier once for each size."""
+    name = rule.__name__
 
     @wraps(rule)
     def look(case: Case) -> Check:
         made = case.size.checks
-        check = made.get(rule.__name__)
+        check = made.get(name)
         if check is None:
-            check = made[rule.__name__] = rule(case)
+            check = made[name] = rule(case)
         return check
 
     return look

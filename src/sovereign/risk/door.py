@@ -101,6 +101,8 @@ class OneDoor:
         self._tiers = {tier.name: tier for tier in config.tiers.table} if config.tiers.enabled else {}
         self._traded: dict[tuple[str, str | None], _Traded] = {}
         self._timetable = Timetable(config, self._schedule, None)
+        self._are_tiered: dict[tuple[str, ...], frozenset[bool]] = {}
+        self._limited_on: dict[tuple[str | None, ...], list[_Traded]] = {}
         self._limits_key: tuple[Any, ...] = ()
         self._refused: tuple[Check | None, Refused] = (None, _NO_ROOM)
         self._too_dear: tuple[Any, ...] = ()  # what a brief door last found too little room for
@@ -167,6 +169,8 @@ class OneDoor:
         memory.day_start = known(balance)
         memory.realized = ZERO
         self._traded.clear()  # fees and margins may be others today
+        self._are_tiered.clear()
+        self._limited_on.clear()
         self._latch.start_day()
         self._breakers.start_session()
         events: list[Event] = self._latch.said(session.open_ns)
@@ -289,8 +293,7 @@ class OneDoor:
         events += self._latch.end(now, found.over)
         new = found.halts + tripped(view, self._limits_of(view, positions), now, is_open=bool(positions))
         if not self._latch.is_halted:
-            traded = map(self._traded_on, sorted(view.last_ticks))
-            new = high_margins(traded, view.margin_per_unit, self.config.margin_limits, now) + new
+            new = high_margins(self._limited(view), view.margin_per_unit, self.config.margin_limits, now) + new
         if new:
             events += self._latch.latch(now, new)
         events += found.notices
@@ -441,14 +444,26 @@ class OneDoor:
             traded = self._traded[key] = _Traded(symbol, instrument)
         return traded
 
+    def _limited(self, view: AccountView) -> Sequence[_Traded]:
+        # What is traded on the account's tapes now, as far as its margin has a limit; shares have none.
+        key = (self._memory.tier, *view.last_ticks)
+        found = self._limited_on.get(key)
+        if found is None:
+            traded = [self._traded_on(tape) for tape in sorted(view.last_ticks)]
+            limits = self.config.margin_limits
+            found = self._limited_on[key] = [t for t in traded if t.instrument is not None and t.instrument.root in limits]
+        return found
+
     def _is_tiered(self, symbol: str) -> bool:
         return bool(self._tiers) and self._families[symbol] is not None
 
     def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
         memory = self._memory
         day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
-        are_tiered = {self._is_tiered(tape) for tape in (*view.last_ticks, *tapes)}
-        are_tiered.update(self._is_tiered(position.tape) for position in positions.values())
+        symbols = (*view.last_ticks, *tapes, *[position.tape for position in positions.values()])
+        are_tiered = self._are_tiered.get(symbols)
+        if are_tiered is None:  # the same tapes are asked about again and again
+            are_tiered = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
         mark = self._mark(view)
         key = (day_start, memory.day_tier, mark, are_tiered)
         if key != self._limits_key:

@@ -167,18 +167,23 @@ def _holdings(
         yield find(symbol), symbol, quantity
 
 
-def _share_value(holdings: Iterable[tuple[Instrument, str, int]], last_ticks: Mapping[str, int]) -> Decimal | None:
-    # futures carry no value of their own; margin bounds them
-    return _value((held for held in holdings if held[0].asset_class is not AssetClass.FUTURE), last_ticks)
-
-
-def _value(holdings: Iterable[tuple[Instrument, str, int]], last_ticks: Mapping[str, int]) -> Decimal | None:
-    total = ZERO
+def _valued(
+    holdings: Iterable[tuple[Instrument, str, int]], last_ticks: Mapping[str, int]
+) -> list[tuple[Instrument, int, Decimal | None]]:
+    # what each is worth: (instrument, signed units, value), None where no last price is known
+    found = []
     for instrument, tape, quantity in holdings:
         last = last_ticks.get(tape)
-        if not is_known(last):
+        found.append((instrument, quantity, instrument.notional(last, quantity) if is_known(last) else None))
+    return found
+
+
+def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
+    total = ZERO
+    for value in values:
+        if value is None:
             return None
-        total += instrument.notional(last, quantity)
+        total += value
     return total
 
 
@@ -209,14 +214,16 @@ def means_of(
         if is_share or is_by_equity:
             price = intent.limit_ticks if is_known(intent.limit_ticks) else view.last_ticks.get(intent.symbol)
             price = price if is_known(price) else None
+        held = _valued(_holdings(view, positions, find), view.last_ticks)
         if is_share:
-            shares = _share_value(_holdings(view, positions, find), view.last_ticks)
+            # futures carry no value of their own; margin bounds them
+            shares = _sum([value for of, _, value in held if of.asset_class is not AssetClass.FUTURE])
         if config.max_side_exposure_frac is not None:
             sign = intent.side.sign
-            side = _value((h for h in _holdings(view, positions, find) if h[2] * sign > 0), view.last_ticks)
+            side = _sum([value for _, quantity, value in held if quantity * sign > 0])
         if config.max_position_frac is not None:
             symbol = instrument.symbol
-            own = _value((h for h in _holdings(view, positions, find) if h[0].symbol == symbol), view.last_ticks)
+            own = _sum([value for of, _, value in held if of.symbol == symbol])
     equity = known(view.equity) if is_by_equity else None
     used = _used_margin(view, positions)
     return Means(known(view.balance), room, margin, used, shares, price, side, own, equity)

@@ -58,8 +58,8 @@ def high_margins(
     """
     too_high = []
     for symbol, instrument in traded:
-        margin = known(margins.get(symbol))
         limit = None if instrument is None else limits.get(instrument.root)
+        margin = None if limit is None else known(margins.get(symbol))
         if margin is not None and limit is not None and margin > limit:
             too_high.append(f"the margin of {symbol} was {money(margin)}, traded up to {money(limit)}")
     if not too_high:

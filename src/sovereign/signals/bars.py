@@ -70,6 +70,8 @@ class BarBuilder:
 
     def advance(self, trades: Trades, until_ns: int) -> NDArray[Any]:
         """Take the next ticks and return the bars that became certain (`kernels.ohlcv.BAR`), a fresh array."""
+        if not len(trades) and not self._state["bar"]["trades"][0]:
+            return np.empty(0, self._bar)  # nothing is open that time could close
         if self._span is not None:
             # Ticks before and after the day session count for `seq`, and make no bar of their own.
             return self._advance_regular(trades, until_ns, *self._span)
@@ -81,7 +83,7 @@ class BarBuilder:
             spanned = (int(trades.ts[-1]) - int(trades.ts[0])) // int(self._state["length_ns"][0])
             # Each boundary of the grid ends a bar, and so may the two closes.
             rows = min(rows, spanned + 4)
-        out = np.zeros(rows + 1, self._bar)
+        out = np.empty(rows + 1, self._bar)
         return out[: self._build(trades.ts, trades.price, trades.size, trades.side, until_ns, self._state, out)]
 
     def _advance_regular(self, trades: Trades, until_ns: int, opens: int, closes: int) -> NDArray[Any]:
@@ -110,6 +112,9 @@ class BarStream(ABC):
     def __init__(self, instrument: Instrument, seconds: int, *, is_regular: bool = False) -> None:
         self.instrument = instrument
         self.session: Session | None = None
+        from sovereign.kernels.ohlcv import place_bars
+
+        self._place = place_bars
         self._builder = BarBuilder(seconds, is_regular=is_regular)
         self._rows = np.zeros(64, self.row_dtype)
         self._count = 0
@@ -143,9 +148,7 @@ class BarStream(ABC):
             larger[: self._count] = self._rows[: self._count]
             self._rows = larger
         rows = self._rows[self._count : end]
-        for name in ("known_at", "seq", "open_ns", "open", "high", "low", "close", "volume"):
-            rows[name] = bars[name]
-        rows["wake"] = True
+        self._place(bars, rows)
         self.fill(bars, rows)
         self._count = end
 

@@ -59,14 +59,14 @@ class Forecasts:
 def isotonic(values: Float64, weights: Float64) -> Float64:
     """Return the non-decreasing values nearest to `values` in weighted least squares; NaN is not allowed."""
     blocks: list[list[float]] = []
-    for value, weight in zip(values, weights, strict=True):
-        blocks.append([float(value), float(weight), 1.0])
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        blocks.append([value, weight, 1.0])
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             last, before = blocks.pop(), blocks.pop()
             total = before[1] + last[1]
             mean = (before[0] * before[1] + last[0] * last[1]) / total if total else (before[0] + last[0]) / 2.0
             blocks.append([mean, total, before[2] + last[2]])
-    return np.concatenate([np.full(int(count), mean) for mean, _, count in blocks])
+    return np.array([mean for mean, _, count in blocks for _ in range(int(count))])
 
 
 class Outcomes:
@@ -102,11 +102,10 @@ class Outcomes:
         waiting.extend((number, conviction, last) for conviction in convictions.tolist()[-1:])
 
     def _count(self, day: date, convictions: Float64, closes: NDArray[Any], last: float) -> None:
-        bands = self._config.bands
-        is_judged = (closes != last) & (convictions != 0.0)
-        strength, is_right = np.abs(convictions), (last > closes) == (convictions > 0.0)
-        cell = 2 * np.minimum(bands - 1, (strength * bands).astype(np.int64)) + is_right
-        found = np.bincount(cell[is_judged], minlength=2 * bands).reshape(bands, 2)
+        from sovereign.kernels.tug_day import count_outcomes
+
+        found = np.zeros((self._config.bands, 2), np.int64)
+        count_outcomes(convictions, closes, last, found)
         self._counts[day] += found
         if self._first is not None and self._last is not None and self._first <= day <= self._last:
             self._total += found

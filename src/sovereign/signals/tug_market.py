@@ -198,6 +198,13 @@ class MarketBoard:
         # What was asked last: shares that have bars at the same times ask the same, one after the other.
         self._changes: dict[str, tuple[tuple[str, int, int, float], NDArray[np.int64], Float64]] = {}
         self._market: tuple[tuple[Any, ...], NDArray[np.int64], MarketView] | None = None
+        self._times: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def times(self, known_at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return times as an array of their own, which shares that have bars at the same times have in common."""
+        if len(self._times) != len(known_at) or not (self._times == known_at).all():
+            self._times = known_at.copy()
+        return self._times
 
     def change(self, symbol: str, ts: NDArray[np.int64], since_ns: int, before: float) -> Float64:
         """Return the log change from `before` to a benchmark's last close known at each time; NaN where `at` knows none.
@@ -206,7 +213,7 @@ class MarketBoard:
         """
         asked = (symbol, self.tracks[symbol].known_at.count, since_ns, before)
         kept = self._changes.get(symbol)
-        if kept is None or kept[0] != asked or not np.array_equal(kept[1], ts):
+        if kept is None or kept[0] != asked or not (kept[1] is ts or np.array_equal(kept[1], ts)):
             found: Float64 = np.log(self.at(symbol, ts, since_ns) / before)
             kept = self._changes[symbol] = (asked, ts, found)
         return kept[2]
@@ -225,9 +232,10 @@ class MarketBoard:
     def market_at(self, ts: NDArray[np.int64], session: Session, previous: Session | None, market: MarketConfig) -> MarketView:
         """Return the market as it was known at each time of a session; a stale or missing reading lets nothing in."""
         asked = (self.regimes.count, session, previous, market)
-        if self._market is None or self._market[0] != asked or not np.array_equal(self._market[1], ts):
-            self._market = (asked, ts, self._market_at(ts, session, previous, market))
-        return self._market[2]
+        kept = self._market
+        if kept is None or kept[0] != asked or not (kept[1] is ts or np.array_equal(kept[1], ts)):
+            kept = self._market = (asked, ts, self._market_at(ts, session, previous, market))
+        return kept[2]
 
     def _market_at(self, ts: NDArray[np.int64], session: Session, previous: Session | None, market: MarketConfig) -> MarketView:
         from sovereign.kernels.tug_of_war import REGIME_CRISIS
@@ -235,7 +243,10 @@ class MarketBoard:
         readings = self.regimes.values
         index = np.searchsorted(readings["known_at"], ts, side="right") - 1
         is_there = index >= 0
-        seen = readings[np.maximum(index, 0)] if len(readings) else np.zeros(len(ts), REGIME_READING)
+        if not len(readings):
+            readings = np.zeros(1, REGIME_READING)
+        at = np.maximum(index, 0)
+        seen = {name: readings[name][at] for name in REGIME_READING.names or ()}
         age = _age(seen["known_at"], ts, session, previous, market.bar_seconds)
         is_fresh = is_there & (age < market.stale_bars) & seen["is_known"]
         return MarketView(
@@ -289,9 +300,10 @@ class TugBarStream(BarStream):
         session = self.session
         if session is None:
             return
-        inside = (rows["known_at"] > session.regular_open_ns) & (rows["known_at"] <= session.regular_close_ns)
-        if inside.any():
-            self._last_close = float(rows["close"][inside][-1])
+        known_at = rows["known_at"]
+        last = int(known_at.searchsorted(session.regular_close_ns, side="right")) - 1
+        if last >= 0 and known_at[last] > session.regular_open_ns:
+            self._last_close = float(rows["close"][last])
 
 
 class BenchmarkStream(TugBarStream):
@@ -349,13 +361,16 @@ class BenchmarkStream(TugBarStream):
         found["p_crisis"] = regimes["p_wildest"]
         found["volatility"] = regimes["volatility"]
         found["momentum"] = regimes["momentum"]
-        for n, regime in enumerate(regimes):
-            is_known = int(regime["trend"]) != -2 and not np.isnan(regime["p_wildest"])
-            self._latch(is_known, bool(regime["is_crisis"]))
-            found["is_known"][n] = is_known
-            found["is_halted"][n] = self.is_halted
-            state = REGIME_CRISIS if regime["is_crisis"] else REGIME_TREND if int(regime["trend"]) else REGIME_CHOP
-            found["state"][n] = state if is_known else REGIME_UNKNOWN
+        trend, is_crisis = regimes["trend"], regimes["is_crisis"]
+        is_known = (trend != -2) & ~np.isnan(regimes["p_wildest"])
+        state = np.where(is_crisis, REGIME_CRISIS, np.where(trend != 0, REGIME_TREND, REGIME_CHOP))
+        found["is_known"] = is_known
+        found["state"] = np.where(is_known, state, REGIME_UNKNOWN)
+        halted = []
+        for known, crisis in zip(is_known.tolist(), is_crisis.tolist(), strict=True):
+            self._latch(known, bool(crisis))
+            halted.append(self.is_halted)
+        found["is_halted"] = halted
         self._board.regimes.extend(found)
 
     def _latch(self, is_known: bool, is_crisis: bool) -> None:

@@ -6,6 +6,7 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from functools import cache
 from typing import Any, Literal
@@ -19,10 +20,12 @@ from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session
 from sovereign.signals.bars import ROW_HEAD
-from sovereign.signals.tug_market import Column, MarketBoard, MarketConfig, MarketView, TugBarStream
+from sovereign.signals.tug_market import Column, Evidence, MarketBoard, MarketConfig, MarketView, TugBarStream
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
+_FEW = 128
+"""Values that are sorted in one by one; more of them are sorted anew with all others."""
 
 
 class MomentumConfig(Configuration):
@@ -176,16 +179,16 @@ class TugStream(TugBarStream):
         measure: Literal["raw", "rank", "probability"] = "rank",
     ) -> None:
         from sovereign.kernels.indicator import RSI_STATE, step_rsi
-        from sovereign.kernels.tug_of_war import DAY, SETTING
+        from sovereign.kernels.tug_of_war import DAY, SETTING, place_market, read_bars
 
         self.row_dtype = row_type()
         super().__init__(instrument, seconds, board)
         self._institution, self._crowd, self._market = institution, crowd, market
-        self._reading = market.reading
         self._without = frozenset(without)
         self._is_daily = seconds >= _DAY_S
         self._seconds = seconds
         self._step_rsi = step_rsi
+        self._write_market, self._read_bars = place_market, read_bars
         self._rsi = np.zeros(RSI_STATE)
         self._day = np.zeros(1, DAY)
         self._setting = _setting(institution, crowd, self._without, SETTING)
@@ -196,6 +199,12 @@ class TugStream(TugBarStream):
         self._min_ranked = min_rank_rows
         self._rank_rows = rank_rows
         self._convictions = Column(np.float64)
+        self._sorted: Float64 = np.zeros(0)  # of the convictions, those from the first to before the second of `_sorted_span`
+        self._sorted_span = (0, 0)
+        self._logs = Column(np.float64)  # of `day_closes`
+        self._weights: Float64 = np.zeros(0)  # of the differencing by `order`
+        self._line: Float64 = np.zeros(4)
+        self._year = float(np.sqrt(market.reading.sessions_of_year()))
         self._volumes: deque[NDArray[np.float64]] = deque(maxlen=crowd.volume_days)
         self._volume_sum: Float64 | None = None  # of all of `_volumes`, where they are equally long
         self._changes = Column(np.dtype((np.float64, 3)))  # of the share and both benchmarks, a pair of days a row
@@ -221,18 +230,17 @@ class TugStream(TugBarStream):
 
     def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:  # noqa: ARG002 - the port's shape
         """Measure the next bars."""
-        from sovereign.kernels.tug_of_war import read_bars
-
         session = self.session
         if session is None:
             return
         if not self._is_prepared:
             self._prepare(session)
-        known_at = np.ascontiguousarray(rows["known_at"])
+        known_at = self._board.times(rows["known_at"])
         self._place_market(rows, known_at, session)
-        self._place_evidence(rows)
-        first, second = (self._benchmark_change(n, known_at, session) for n in (0, 1))
-        read_bars(
+        if self._board.evidence is not None:
+            self._place_evidence(rows, self._board.evidence)
+        first, second = self._benchmark_change(0, known_at, session), self._benchmark_change(1, known_at, session)
+        self._read_bars(
             rows,
             self._rows[: self._count],
             self._day,
@@ -249,12 +257,14 @@ class TugStream(TugBarStream):
     # What a completed session leaves
 
     def _close_day(self) -> None:
+        from sovereign.kernels.tug_day import convictions_of
+
         rows = self.rows
-        index = np.flatnonzero(rows["cycle"])
-        convictions = rows["conviction"][index]
-        is_known = ~np.isnan(convictions)
-        convictions, closes = convictions[is_known], rows["close"][index[is_known]]
+        convictions, closes = np.empty(len(rows)), np.empty(len(rows), np.int32)
+        count = convictions_of(rows, convictions, closes)
+        convictions, closes = convictions[:count], closes[:count]
         self._convictions.extend(np.abs(convictions))
+        self._logs.extend((np.log(self._last_close),))
         self._board.outcomes.add(
             self.instrument.symbol, self.days[-1], convictions, closes, self._last_close, is_daily=self._is_daily
         )
@@ -277,31 +287,47 @@ class TugStream(TugBarStream):
     # What completed sessions say of this one
 
     def _prepare(self, session: Session) -> None:
+        from sovereign.kernels.tug_day import begin_day
+
         self._is_prepared = True
         opens, closes = session.regular_open_ns, session.regular_close_ns
         width = closes - opens if self._is_daily else self._seconds * NS_PER_SECOND
         slots = max(1, -(-(closes - opens) // width))
-        day = self._day
-        day["opens_ns"], day["closes_ns"], day["slot_ns"] = opens, closes, width
-        day["range_ns"] = self._institution.range_minutes * NS_PER_MINUTE
-        day["pump_ns"] = self._crowd.pump_minutes * NS_PER_MINUTE
-        day["cycle_ns"], day["is_daily"] = self._cycle_ns, self._is_daily
-        day["range_high"], day["range_low"] = np.iinfo(np.int32).min, np.iinfo(np.int32).max
-        day["volume"], day["last_ns"] = 0, opens
-        day["rsi_period"] = self._crowd.rsi_days
-        day["rsi_state"][0] = self._rsi
+        begin_day(
+            self._day,
+            self._rsi,
+            opens,
+            closes,
+            width,
+            self._institution.range_minutes * NS_PER_MINUTE,
+            self._crowd.pump_minutes * NS_PER_MINUTE,
+            self._cycle_ns,
+            self._is_daily,
+            self._crowd.rsi_days,
+            self.day_closes[-1] if self.day_closes else math.nan,
+        )
         self._today = np.zeros(slots)
         self._usual = self._usual_volume(slots)
-        ranked = self._convictions.values[-self._rank_rows :]
-        self._ranked = np.sort(ranked) if len(ranked) >= self._min_ranked else np.zeros(0)
+        ranked = self._latest_sorted()
+        self._ranked = ranked if len(ranked) >= self._min_ranked else np.zeros(0)
         self._levels = self._board.outcomes.levels(session.trade_date)
-        for name in ("momentum_deviation", "alpha_deviation", "residual_volatility"):
-            day[name] = np.nan
-        day["last_close"] = self.day_closes[-1] if self.day_closes else np.nan
         if "momentum" not in self._without:
             self._prepare_momentum()
         if "alpha" not in self._without:
             self._prepare_alpha()
+
+    def _latest_sorted(self) -> Float64:
+        from sovereign.kernels.tug_day import slide_sorted
+
+        values, (first, stop) = self._convictions.values, self._sorted_span
+        begin, end = max(0, len(values) - self._rank_rows), len(values)
+        if begin <= stop and begin - first + end - stop <= _FEW:
+            if (first, stop) != (begin, end):
+                self._sorted = slide_sorted(self._sorted, values[first:begin], values[stop:end])
+        else:
+            self._sorted = np.sort(values[begin:])
+        self._sorted_span = (begin, end)
+        return self._sorted
 
     def _usual_volume(self, slots: int) -> Float64:
         total = self._volume_sum
@@ -314,62 +340,51 @@ class TugStream(TugBarStream):
         return found
 
     def _prepare_momentum(self) -> None:
-        from sovereign.kernels.fractional import fractional_difference, fractional_weights, least_order
+        from sovereign.kernels.fractional import fractional_weights, least_order
+        from sovereign.kernels.tug_day import momentum_of_day
 
         own = self._institution.momentum
         if len(self.day_closes) < own.min_days:
             return
-        logs = np.log(np.array(self.day_closes[-own.fit_days :]))
+        logs = self._logs.values[-own.fit_days :]
         self._since_fit += 1
         if self._since_fit > own.refit_sessions or np.isnan(self.order):
             self._since_fit = 1
             self.order = least_order(logs, own.width_days, own.order_step, own.max_p, own.test_lags)
+            self._weights = fractional_weights(self.order, own.width_days)
         if np.isnan(self.order):
             return
-        series = fractional_difference(logs, self.order, own.width_days)[own.width_days - 1 :]
-        weights = fractional_weights(self.order, own.width_days)
-        day, latest = self._day, own.mean_days - 1
-        day["momentum_base"] = float(weights[1:] @ logs[-1 : -own.width_days : -1])
-        day["momentum_sum"] = float(series[len(series) - latest :].sum()) if latest else 0.0
-        day["momentum_days"] = own.mean_days
-        day["momentum_mean"] = float(series.mean())
-        day["momentum_deviation"] = float(series.std())
+        base, total, mean, deviation = momentum_of_day(logs, self._weights, own.mean_days - 1)
+        day = self._day
+        day["momentum_base"], day["momentum_sum"], day["momentum_days"] = base, total, own.mean_days
+        day["momentum_mean"], day["momentum_deviation"] = mean, deviation
 
     def _prepare_alpha(self) -> None:
-        from sovereign.kernels.fractional import least_squares
+        from sovereign.kernels.tug_day import deviation, market_line
 
         own, board = self._institution.alpha, self._board
         if len(board.benchmarks) < 2:
             return
         changes = self._paired(own.window_days)
-        is_paired = ~np.isnan(changes[:, 1])
-        if len(changes) and is_paired[-1] and not np.isnan(self.coefficients).any():
-            # The last day's residual, by the coefficients that were known before it.
+        if len(changes) and not math.isnan(self.coefficients[0]):
             own_change, first, second = changes[-1].tolist()
-            self._residuals.append(float(own_change - self.coefficients @ np.array([1.0, first, second])))
-        self.coefficients = np.full(3, np.nan)
-        changes = changes[is_paired]
-        if len(changes) < own.min_days:
+            if not math.isnan(first):
+                # The last day's residual, by the coefficients that were known before it.
+                self._residuals.append(float(own_change - self.coefficients @ np.array([1.0, first, second])))
+        market_line(changes, own.min_days, self._line)
+        self.coefficients = self._line[:3].copy()
+        if math.isnan(self._line[3]):
             return
-        y = changes[:, 0].copy()
-        x = changes  # a copy already
-        x[:, 0] = 0.01
-        beta, inverse = np.zeros(3), np.zeros((3, 3))
-        left = least_squares(x, y, beta, inverse)
-        if np.isnan(left):
-            return
-        self.coefficients = np.array([0.01 * beta[0], beta[1], beta[2]])
         recent, needed = list(self._residuals), own.mean_days - 1
         if len(recent) >= own.volatility_days:
-            deviation = float(np.std(recent[-own.volatility_days :]))
-            self._day["residual_volatility"] = deviation * np.sqrt(self._reading.sessions_of_year())
+            self._day["residual_volatility"] = deviation(np.array(recent[-own.volatility_days :])) * self._year
         if len(recent) < needed:
             return
         day = self._day
         day["alpha"], day["beta_first"], day["beta_second"] = self.coefficients
         day["alpha_sum"] = sum(recent[len(recent) - needed :])
         day["alpha_days"] = own.mean_days
-        day["alpha_deviation"] = float(np.sqrt(left / (len(y) - 3)))
+        day["alpha_deviation"] = self._line[3]
 
     def _paired(self, window: int) -> Float64:
         """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known.
@@ -378,18 +393,14 @@ class TugStream(TugBarStream):
         """
         days, closes, found = self.days, self.day_closes, self._changes
         one, two = (self._board.tracks[symbol].closes for symbol in self._board.benchmarks[:2])
-        missing = list(range(found.count, len(days) - 1))
+        missing = range(found.count, len(days) - 1)
         if missing:
             found.extend(np.full((len(missing), 3), np.nan))
         wanted, self._unpaired = [*self._unpaired, *missing], []
         for n in wanted:
             before, day = days[n], days[n + 1]
             if before in one and day in one and before in two and day in two:
-                found.values[n] = (
-                    np.log(closes[n + 1] / closes[n]),
-                    np.log(one[day] / one[before]),
-                    np.log(two[day] / two[before]),
-                )
+                found.values[n] = np.log((closes[n + 1] / closes[n], one[day] / one[before], two[day] / two[before]))
             elif n >= len(days) - 1 - window:
                 self._unpaired.append(n)
         return found.values[-window:]
@@ -408,21 +419,13 @@ class TugStream(TugBarStream):
         from sovereign.kernels.tug_of_war import REGIME_TREND
 
         if "regime" in self._without:
-            rows["regime"], rows["can_enter"] = REGIME_TREND, True
-            for name in MarketView._fields[3:]:
-                rows[name] = np.nan
-            return
-        view = self._board.market_at(ts, session, self._previous, self._market)
-        for name, values in zip(MarketView._fields, view, strict=True):
-            rows[name] = values
+            unknown, yes = np.full(len(ts), np.nan), np.ones(len(ts), np.bool_)
+            view = MarketView(np.full(len(ts), REGIME_TREND, np.int8), ~yes, yes, unknown, unknown, unknown)
+        else:
+            view = self._board.market_at(ts, session, self._previous, self._market)
+        self._write_market(rows, *view)
 
-    def _place_evidence(self, rows: NDArray[Any]) -> None:
-        for name in ("news_tone", "post_tone", "ofi_z"):
-            rows[name] = np.nan
-        rows["is_absorption"] = -1
-        evidence = self._board.evidence
-        if evidence is None:
-            return
+    def _place_evidence(self, rows: NDArray[Any], evidence: Evidence) -> None:
         symbol = self.instrument.symbol
         for row in rows:
             ts = int(row["known_at"])

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam
 
-from sovereign.core.decision import Approved, Check, Decision, Proposal, Refused
+from sovereign.core.decision import Approved, Check, Decision, OwnRefusals, Proposal, Refused
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -242,6 +242,11 @@ class StoreSink:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
+
+    def on_refused(self, refused: OwnRefusals) -> None:
+        """Take what the strategy refused by itself in the session."""
+        for decision in refused:
+            self._add("door_decisions", decision_row(self._run_key, decision, self._said))
 
     def _add(self, table: str, row: tuple[Any, ...]) -> None:
         self._rows.setdefault(table, []).append(row)

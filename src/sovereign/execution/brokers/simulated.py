@@ -21,6 +21,11 @@ class _Margins(Mapping[str, Decimal]):
     ) -> None:
         self._fixed, self._fractional, self._last = fixed, fractional, last_ticks
 
+    @property
+    def are_known(self) -> bool:
+        """Whether every one of them is a finite number, which a known fraction of a known price is."""
+        return all(margin.is_finite() for margin in self._fixed.values())
+
     def __getitem__(self, symbol: str) -> Decimal:
         instrument, last = self._fractional.get(symbol), self._last.get(symbol)
         if instrument is None or last is None:

@@ -61,7 +61,6 @@ class RowLayout:
         at = {name: place for place, name in enumerate(dtype.names or ())}
         self.dtype = dtype
         self.seen = itemgetter(*(at[confidence if name == "confidence" else name] for name in Seen._fields))
-        self.held = itemgetter(*(at[name] for name in ("streak", "direction", "crowd", "is_halted")))
         self._inputs = itemgetter(*(at[name] for name in ROW_INPUTS))
 
     def inputs(self, values: tuple[Any, ...]) -> dict[str, float | int | str]:

@@ -39,12 +39,12 @@ from sovereign.signals.tug_of_war import TugStream, row_type
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
-from sovereign.strategies.tug_of_war.kelly import Kelly
+from sovereign.strategies.tug_of_war.kelly import Edge, Kelly
 from sovereign.strategies.tug_of_war.row import RowLayout, Seen
+from sovereign.strategies.tug_of_war.screen import CHOP, CRISIS, OWN_CHECKS, TREND, UNKNOWN, Screen
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-_UNKNOWN, _CHOP, _TREND, _CRISIS = range(4)
-_REGIMES = {_UNKNOWN: "UNKNOWN", _CHOP: "CHOP", _TREND: "TREND", _CRISIS: "CRISIS"}
+_REGIMES = {UNKNOWN: "UNKNOWN", CHOP: "CHOP", TREND: "TREND", CRISIS: "CRISIS"}
 
 
 class TugOfWarStrategy:
@@ -81,6 +81,7 @@ class TugOfWarStrategy:
         self._least = min(config.conflict.min_opposed, config.conflict.min_alone)
         self._institution = InstitutionalAgent(config.confidence)
         self._crowd = CrowdAgent(config.crowd)
+        self._screen = Screen(config, self._institution.field)
         self._layout = RowLayout(row_type(), self._institution.field)
         self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
@@ -185,27 +186,52 @@ class TugOfWarStrategy:
 
     def asks_when_flat(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Return at which rows a candidate may be; at the others there is something to do for a holder alone."""
+        return self._are_candidates(rows)
+
+    def _are_candidates(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         confidence = rows[self._institution.field]
         found: NDArray[np.bool_] = rows["cycle"] & (rows["direction"] != 0) & (confidence >= self._least)
         return found
+
+    own_checks: Sequence[str] = OWN_CHECKS
+    """What a candidate is refused for by itself, in order; see `core.port.ScreeningStrategy`."""
+
+    def screen(self, symbols: Sequence[str], rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return what comes of each row while nothing is held; see `core.port.ScreeningStrategy`."""
+        if "institutions" in self._without:
+            return np.full(len(rows), -1, np.int8)
+        return self._screen.codes(symbols, rows, self._are_candidates(rows), self._earnings_check)
+
+    def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return where a holder has something to decide; see `core.port.ScreeningStrategy`."""
+        return self._screen.due(rows)
+
+    @property
+    def terms(self) -> Edge:
+        """What the strategy's own record says now: it sizes a candidate, and is told with it."""
+        return self.kelly.edge
+
+    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Edge) -> Proposal:
+        """Return the record of a candidate that the strategy refused by itself; see `core.port.ScreeningStrategy`."""
+        return self._enter(symbol, ts, values, Seen._make(self._layout.seen(values)), terms, None)
 
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the bar's candidate, or the end of a position."""
         row = moment.row
         if row.dtype is not self._layout.dtype:
             self._layout = RowLayout(row.dtype, self._institution.field)
-        # All of a record at once: one by one its fields take longer than everything that is made of them.
-        values: Any = row.item()
         if moment.position_quantity:
-            return self._hold(moment, values)
+            return self._hold(moment, row)
         if self._entries and not moment.is_entering:
             self._give_up(moment.symbol)
         if "institutions" in self._without:
             return ()
+        # All of a record at once: one by one its fields take longer than everything that is made of them.
+        values: Any = row.item()
         seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
-        return (self._enter(moment, values, seen),)
+        return (self._enter(moment.symbol, moment.ts, values, seen, self.kelly.edge, moment),)
 
     def on_trade(self, trade: Trade) -> None:
         """Take a closed trade into the record."""
@@ -269,24 +295,25 @@ class TugOfWarStrategy:
 
     # Exits
 
-    def _hold(self, moment: Moment, values: tuple[Any, ...]) -> Sequence[Proposal]:
+    def _hold(self, moment: Moment, row: np.void) -> Sequence[Proposal]:
         """Return the first exit that is due, in the documented order; stop, target and the day's end are not decided here."""
         sign = 1 if moment.position_quantity > 0 else -1
-        streak, direction, crowd, is_halted = self._layout.held(values)
+        streak, direction, crowd, is_halted = row["streak"], row["direction"], row["crowd"], row["is_halted"]
         flip_bars = self.config.exits.flip_bars
         against = streak if direction == -sign else 0
         if "flip_exit" not in self._without and against >= flip_bars:
             check = Check("signal_flip", float(against), float(flip_bars), "bars", True, "institutions have turned")
-            return (self._exit(moment, values, sign, "signal flip", check),)
+            return (self._exit(moment, row, sign, "signal flip", check),)
         if "crowded_exit" not in self._without and crowd == sign:
             check = Check("crowded", 1.0, 1.0, "flag", True, "the crowd has joined")
-            return (self._exit(moment, values, sign, "crowded exit", check),)
+            return (self._exit(moment, row, sign, "crowded exit", check),)
         if is_halted:
             check = Check("crisis", 1.0, 1.0, "flag", True, "the market is in crisis, or was and has not calmed down")
-            return (self._exit(moment, values, sign, "crisis halt", check),)
+            return (self._exit(moment, row, sign, "crisis halt", check),)
         return ()
 
-    def _exit(self, moment: Moment, values: tuple[Any, ...], sign: int, reason: str, check: Check) -> Proposal:
+    def _exit(self, moment: Moment, row: np.void, sign: int, reason: str, check: Check) -> Proposal:
+        values: Any = row.item()
         side = Side.SELL if sign > 0 else Side.BUY
         intent = OrderIntent(
             symbol=moment.symbol,
@@ -313,16 +340,16 @@ class TugOfWarStrategy:
 
     # Entries
 
-    def _enter(self, moment: Moment, values: tuple[Any, ...], seen: Seen) -> Proposal:
+    def _enter(self, symbol: str, ts: int, values: tuple[Any, ...], seen: Seen, edge: Edge, moment: Moment | None) -> Proposal:
+        # Without a moment there is no order in it: only what was refused is looked at once more.
         config, position = self.config, self.config.position
         direction, confidence, regime = seen.direction, seen.confidence, seen.regime
         crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
         combined = self._rule.judge(direction, confidence, _INSTITUTIONS, crowd.vote or 0)
         side = Side.BUY if direction == 1 else Side.SELL
-        is_trend = regime == _TREND
+        is_trend = regime == TREND
         stop_frac = position.trend_stop_frac if is_trend else position.chop_stop_frac
         target_frac = position.trend_target_frac if is_trend else position.chop_target_frac
-        edge = self.kelly.edge
         fraction = 0.0 if "kelly" in self._without else edge.fraction
         size_frac = sized(fraction, stop_frac, combined.size_factor, config)
         close = seen.close
@@ -332,11 +359,11 @@ class TugOfWarStrategy:
             _crowd_check(crowd),
             *self._market_checks(seen, side),
             *self._veto_checks(seen, side),
-            self._earnings_check(moment),
+            self._earnings_check(symbol, ts),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
         )
         intent = None
-        if combined.direction and all(check.passed for check in checks):
+        if moment is not None and combined.direction and all(check.passed for check in checks):
             intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
             self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
         inputs: dict[str, float | int | str] = {
@@ -360,7 +387,7 @@ class TugOfWarStrategy:
         inputs.update(self._layout.inputs(values))
         return Proposal(
             name=combined.verdict,
-            symbol=moment.symbol,
+            symbol=symbol,
             side=side,
             strength=min(1.0, abs(seen.conviction)),
             confidence=confidence,
@@ -374,7 +401,7 @@ class TugOfWarStrategy:
         said = self._market_said.get(key)
         if said is None:
             said = self._market_said[key] = _market_said(*key)
-        if seen.regime != _CHOP or "chop_rule" in self._without:
+        if seen.regime != CHOP or "chop_rule" in self._without:
             return said
         ahead = side.sign * seen.breakout
         words = "in chop only a breakout on our side is traded"
@@ -394,12 +421,12 @@ class TugOfWarStrategy:
             Check("absorption", float(max(0, absorbed)), 0.0, "flag", absorbed != 1, words),
         )
 
-    def _earnings_check(self, moment: Moment) -> Check:
+    def _earnings_check(self, symbol: str, ts: int) -> Check:
         limit = self.config.earnings.blackout_h
         if "earnings" in self._without:
             return self._no_earnings
-        answer = self.earnings(moment.symbol, moment.ts)
-        hours = math.nan if answer.report_ns is None else (answer.report_ns - moment.ts) / NS_PER_HOUR
+        answer = self.earnings(symbol, ts)
+        hours = math.nan if answer.report_ns is None else (answer.report_ns - ts) / NS_PER_HOUR
         is_unknown = answer.state is EarningsState.UNKNOWN
         passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
         return Check("earnings", hours, limit, "h", passed, answer.reason)
@@ -484,7 +511,7 @@ def _crowd_check(crowd: AgentView) -> Check:
 
 
 def _market_said(regime: int, can_enter: bool, is_halted: bool) -> tuple[Check, ...]:
-    word = "is stale or unknown" if regime == _UNKNOWN else f"is {_REGIMES[regime].lower()}"
+    word = "is stale or unknown" if regime == UNKNOWN else f"is {_REGIMES[regime].lower()}"
     return (
         Check("halt", float(is_halted), 0.0, "flag", not is_halted, "the market was in crisis and has not calmed down"),
         Check("regime", float(can_enter), 1.0, "flag", can_enter or is_halted, f"the regime {word}"),

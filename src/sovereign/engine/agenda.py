@@ -1,0 +1,269 @@
+"""The rows of a block that wake the strategy, in the order of time; those at which it refuses its own candidate are kept apart.
+
+Some strategies say of a row by itself that they refuse its candidate (`core.port.ScreeningStrategy`). Where every reader takes
+such refusals by the session, nobody is asked at these rows: what was seen there is kept as rows, and made into records when
+somebody reads them. They are numbered among the decisions as if each had been told at its moment.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.columns import join_records, take_records
+from sovereign.core.decision import Decision, Verdict
+from sovereign.core.port import ScreeningStrategy, Strategy
+from sovereign.core.session import NEVER
+from sovereign.engine.desk import own_refusal
+from sovereign.engine.tape import Tape
+
+LONG, SHORT = 1, 2
+"""Bits of `ScreeningStrategy.due_for_holders`."""
+NOTHING, ASKED = -1, 0
+"""What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`)."""
+
+
+class _Kept(NamedTuple):
+    """Refusals of one block, column by column."""
+
+    rows: NDArray[Any]
+    symbols: list[str]
+    numbers: list[int]
+    ts: list[int]
+    terms: list[Any]
+    checks: list[str]
+
+
+class Agenda:
+    """Rows to wake up for; see the module.
+
+    Parameters
+    ----------
+    is_screened : rows at which the strategy refuses by itself are kept apart. is_kept : and remembered.
+    """
+
+    def __init__(self, strategy: Strategy, *, is_screened: bool, is_kept: bool) -> None:
+        self._screening = strategy if isinstance(strategy, ScreeningStrategy) else None
+        self._asks_flat = getattr(strategy, "asks_when_flat", None)
+        self._is_screened = is_screened and self._screening is not None
+        self._is_kept = is_kept and self._is_screened
+        self._tapes: Sequence[Tape] = ()
+        self._known: list[int] = []
+        self._order: list[int] = []
+        self._row: list[int] = []
+        self._codes: list[int] = []
+        self._asked: list[int] = []  # places at which the strategy is asked while it holds nothing
+        self._refused: list[int] = []  # places at which it refuses by itself
+        self._due: list[int] | None = None  # for whom of the holders something may be due; None where nobody has said
+        self._of_tape: dict[tuple[int, int], list[int]] = {}  # places by tape and side held, where they were asked for
+        self._ask = 0
+        self._seen: NDArray[Any] = np.zeros(0)  # the rows, tape after tape
+        self._place: NDArray[np.int64] = np.zeros(0, np.int64)  # of each in `_seen`
+        self._over: list[tuple[list[int], int, int, Any]] = []  # places, decisions before, the least time, terms
+        self._kept: list[_Kept] = []
+        self._end = 0
+        self.next = 0
+        """Place of the next row."""
+
+    def start_session(self) -> None:
+        """Forget the last session's rows."""
+        self._kept, self._over = [], []
+        self.next = self._end = 0
+
+    def line_up(self, tapes: Sequence[Tape]) -> None:
+        """Take the rows of a block that are new; of one time, that of the first tape comes first."""
+        found = []
+        for tape in tapes:
+            if tape.rows is not None and len(tape.rows) > tape.next_row:
+                index = tape.rows["wake"][tape.next_row :].nonzero()[0]
+                if len(index):
+                    index += tape.next_row
+                    found.append((tape, index))
+                tape.next_row = len(tape.rows)
+        self._tapes, self.next, self._end = tapes, 0, 0
+        if found:
+            self._arrange(found)
+
+    def _arrange(self, found: Sequence[tuple[Tape, NDArray[np.int64]]]) -> None:
+        count = sum(len(index) for _, index in found)
+        known, rows = np.empty(count, np.int64), np.empty(count, np.int64)
+        order, codes = np.empty(count, np.int64), np.empty(count, np.int8)
+        screening = self._screening
+        seen: list[NDArray[Any]] = []
+        symbols: list[str] = []
+        start = 0
+        for tape, index in found:
+            if tape.rows is None:
+                continue
+            stop = start + len(index)
+            rows[start:stop] = index
+            order[start:stop] = tape.order
+            if screening is not None:
+                seen.append(take_records(tape.rows, index))
+                symbols += [tape.instrument.symbol] * len(index)
+            else:
+                known[start:stop] = tape.rows["known_at"][index]
+                codes[start:stop] = self._flat_codes(tape.rows[index])
+            start = stop
+        due = None
+        if screening is not None:
+            self._seen = join_records(seen)
+            known = self._seen["known_at"]
+            codes, due = screening.screen(symbols, self._seen), screening.due_for_holders(self._seen)
+            if not self._is_screened:
+                codes[codes > ASKED] = ASKED  # each refusal is told at once
+        self._place = known.argsort(kind="stable")
+        codes = codes[self._place]
+        self._known, self._row = known[self._place].tolist(), rows[self._place].tolist()
+        self._order, self._codes = order[self._place].tolist(), codes.tolist()
+        self._asked = (codes == ASKED).nonzero()[0].tolist()
+        self._refused = (codes > ASKED).nonzero()[0].tolist()
+        self._due = None if due is None else due[self._place].tolist()
+        self._ask, self._end, self._of_tape = 0, count, {}
+
+    def _flat_codes(self, rows: NDArray[Any]) -> Any:
+        return ASKED if self._asks_flat is None else np.where(self._asks_flat(rows), ASKED, NOTHING)
+
+    @property
+    def next_ns(self) -> int:
+        """When the next row wakes (UTC ns); `NEVER` when none is left."""
+        return self._known[self.next] if self.next < self._end else NEVER
+
+    @property
+    def next_tape(self) -> Tape:
+        """The tape of that row."""
+        return self._tapes[self._order[self.next]]
+
+    @property
+    def next_row(self) -> int:
+        """Its index among the rows of its tape."""
+        return self._row[self.next]
+
+    def take(self) -> int:
+        """Go on to the row after; return what the strategy does at this one while it holds nothing."""
+        code = self._codes[self.next]
+        self.next += 1
+        return code
+
+    def keep(self, number: int, now: int) -> None:
+        """Remember the row just taken as the decision `number`, made at `now`: the strategy has refused it."""
+        if self._is_kept and self._screening is not None:
+            self._over.append(([self.next - 1], number - 1, now, self._screening.terms))
+
+    def stop_before(self, ts: int, held: Mapping[int, int]) -> int:
+        """Return the place of the next row, of those before `ts`, at which somebody must look; of what comes earlier none must.
+
+        Parameters
+        ----------
+        held : units held by tape (by order): their rows are looked at where something may be due for a holder.
+        """
+        asked, at = self._asked, self.next
+        while self._ask < len(asked) and asked[self._ask] < at:
+            self._ask += 1
+        stop = self._end
+        for place in asked[self._ask :]:
+            if self._order[place] not in held:
+                stop = place
+                break
+        for order, units in held.items():
+            places = self._of_tape.get((order, units > 0))
+            if places is None:
+                places = self._of_tape[order, units > 0] = self._due_places(order, LONG if units > 0 else SHORT)
+            first = bisect_left(places, at)
+            if first < len(places):
+                stop = min(stop, places[first])
+        if stop > at and self._known[stop - 1] >= ts:
+            stop = bisect_left(self._known, ts, at, stop)
+        return stop
+
+    @property
+    def is_asked_next(self) -> bool:
+        """Whether the strategy is asked at the next row, or none is left."""
+        return self.next >= self._end or self._codes[self.next] == ASKED
+
+    def _due_places(self, order: int, side: int) -> list[int]:
+        due = self._due
+        return [p for p, other in enumerate(self._order) if other == order and (due is None or due[p] & side)]
+
+    def times(self, stop: int) -> list[int]:
+        """Return when the rows from the next one to before `stop` wake."""
+        return self._known[self.next : stop]
+
+    def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int) -> tuple[int, int]:
+        """Go on to the row at `stop`, which is not the next one; nobody looks at those before it.
+
+        Parameters
+        ----------
+        held : as in `stop_before`; a holder is not asked for a candidate. decisions : made in the session so far. now : the
+            present time.
+
+        Returns
+        -------
+        How many of the rows the strategy has refused, and the time of the last one.
+        """
+        at, self.next = self.next, stop
+        refused = self._refused[bisect_left(self._refused, at) : bisect_left(self._refused, stop)]
+        if held and refused:
+            refused = [place for place in refused if self._order[place] not in held]
+        if refused and self._is_kept and self._screening is not None:
+            self._over.append((refused, decisions, now, self._screening.terms))
+        return len(refused), max(now, self._known[stop - 1])
+
+    def end_block(self) -> None:
+        """Keep what was refused of the block's rows, which are then forgotten."""
+        if not self._over or self._screening is None:
+            return
+        names = self._screening.own_checks
+        places: list[int] = []
+        numbers: list[int] = []
+        times: list[int] = []
+        terms: list[Any] = []
+        for over, before, now, under in self._over:
+            places += over
+            numbers += range(before + 1, before + 1 + len(over))
+            times += [max(now, self._known[at]) for at in over]
+            terms += [under] * len(over)
+        self._over = []
+        rows = take_records(self._seen, self._place[places])
+        symbols = [self._tapes[self._order[at]].instrument.symbol for at in places]
+        self._kept.append(_Kept(rows, symbols, numbers, times, terms, [names[self._codes[at] - 1] for at in places]))
+
+    def end_session(self) -> Refusals | None:
+        """Return what was refused in the session and not told yet; None when nothing was."""
+        self.end_block()
+        kept, self._kept = self._kept, []
+        return Refusals(self._screening, kept) if kept and self._screening is not None else None
+
+
+class Refusals:
+    """What a strategy refused by itself in a session, before anybody has read it."""
+
+    def __init__(self, strategy: ScreeningStrategy, kept: Sequence[_Kept]) -> None:
+        self._strategy = strategy
+        self._kept = kept
+        self.checks = [name for part in kept for name in part.checks]
+        """The check that refused each."""
+
+    def records(self, strategy: str, prefix: str) -> list[Decision]:
+        """Return the records, as they would have been told at their moments; `prefix` begins their ids."""
+        found = []
+        for part in self._kept:
+            values = part.rows.tolist()
+            for place, (symbol, ts, under) in enumerate(zip(part.symbols, part.ts, part.terms, strict=True)):
+                proposal = self._strategy.refusal(symbol, ts, values[place], under)
+                found.append(
+                    Decision(
+                        decision_id=f"{prefix}{symbol}-{part.numbers[place]:05d}",
+                        ts=ts,
+                        strategy=strategy,
+                        proposal=proposal,
+                        checks=proposal.checks,
+                        verdict=Verdict.REFUSED,
+                        outcome=own_refusal(proposal.checks),
+                    )
+                )
+        return found
