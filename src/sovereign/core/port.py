@@ -145,7 +145,7 @@ class SignalStream(Protocol):
         ...
 
     def start_session(self, session: Session) -> None:
-        """Forget the previous session's rows; state that outlives a session is kept."""
+        """Begin rows in arrays of their own, as readers may keep the last session's; state that outlives a session is kept."""
         ...
 
     def advance(self, trades: Trades, until_ns: int) -> None:
