@@ -34,7 +34,7 @@ class Phone:
     def __init__(self, server: TelegramServer, chat: int = CHAT) -> None:
         self.server, self.chat = server, chat
 
-    def asks(self, text: str, seconds: float = 30.0) -> str:
+    def asks(self, text: str, seconds: float = 90.0) -> str:
         """Send a message and return the answer."""
         before = len(self.server.texts(self.chat))
         self.server.write(self.chat, text)
@@ -82,12 +82,12 @@ def wait_held(account: VenueAccount, positions: dict[str, int], session: Talking
 def test_every_command_when_sent_by_telegram_then_the_running_session_answers_and_obeys(tmp_path):
     with TelegramServer() as telegram, platform(tmp_path, telegram) as (session, control, account):
         phone, stranger = Phone(telegram), Phone(telegram, STRANGER)
-        wait_for_ticks(tmp_path, 20, session.alive)
+        wait_for_ticks(tmp_path, 90, session.alive)
         assert buy(tmp_path)
         wait_held(account, {"ES": 1}, session)
         assert all(f"/{name}" in phone.asks("/help") for name in ("status", "positions", "daily", "halt", "resume", "flatten"))
         telegram.faults.extend([flooded(0.05), Fault(status=502), Fault(reset=True)])
-        wait_for(lambda: "positions: +1 ES" in phone.asks("/status"), "the position in the status", 20)
+        wait_for(lambda: "positions: +1 ES" in phone.asks("/status"), "the position in the status", 90)
         told = phone.asks("/status")
         assert "session: paper-order_flow-20251117 (paper, running)" in told
         assert "state: ACTIVE" in told
@@ -100,22 +100,22 @@ def test_every_command_when_sent_by_telegram_then_the_running_session_answers_an
         assert held(account) == {"ES": 1}
         assert phone.confirms("/halt").startswith("halt done: paper order_flow: HALT by telegram:7")
         wait_held(account, {}, session)
-        wait_for(lambda: "HALTED (operator" in phone.asks("/status"), "the halt in the status", 20)
+        wait_for(lambda: "HALTED (operator" in phone.asks("/status"), "the halt in the status", 90)
         assert not buy(tmp_path)
         assert "trading is ACTIVE" in phone.confirms("/resume")
         assert buy(tmp_path)
         wait_held(account, {"ES": 1}, session)
         assert "1 positions closed" in phone.confirms("/flatten")
         wait_held(account, {}, session)
-        wait_for(lambda: "Trades: 2" in phone.asks("/daily"), "two trades in the digest", 20)
-        wait_for(lambda: phone.asks("/positions") == "flat: no open positions", "flat positions", 20)
+        wait_for(lambda: "Trades: 2" in phone.asks("/daily"), "two trades in the digest", 90)
+        wait_for(lambda: phone.asks("/positions") == "flat: no open positions", "flat positions", 90)
         assert stranger.server.texts(STRANGER) == []
         # A session that hangs keeps nobody waiting: the answer says what is not known.
         session.process.send_signal(signal.SIGSTOP)
         assert "not answered" in phone.confirms("/flatten")
         session.process.send_signal(signal.SIGCONT)
         control.process.send_signal(signal.SIGTERM)
-        assert control.ended(30) == 0
+        assert control.ended(90) == 0
     with Store(f"sqlite:///{tmp_path}/sovereign.sqlite") as store:
         changes = [(row["state"], row["by"]) for row in store.table("last", "state_changes")]
         assert changes == [("HALTED", "telegram:7"), ("ACTIVE", "telegram:7")]

@@ -34,7 +34,7 @@ GRAVE: Mapping[str, tuple[CommandKind, str]] = {
 
 _OFFSET = "telegram.offset"
 _CODES = 1_000_000
-_REPLY_TRIES = 3
+_REPLY_TRIES = 5
 
 HELP = "\n".join(
     (
@@ -269,7 +269,8 @@ class TelegramControl:
     def _reply(self, chat_id: int, text: str) -> None:
         for attempt in range(_REPLY_TRIES):
             outcome = self._bot.say(chat_id, text)
-            if outcome.kind not in (Kind.LIMITED, Kind.UNREACHABLE):
+            # An answer that may have been lost is said again: twice is harmless, and a person waits for it.
+            if outcome.kind not in (Kind.LIMITED, Kind.UNREACHABLE, Kind.UNSURE):
                 return
             wait_s = outcome.wait_s or self._config.backoff_s * 2**attempt
             if self._is_stopping.wait(min(wait_s, self._config.backoff_max_s)):

@@ -161,6 +161,12 @@ def test_message_when_handled_then_not_again_after_a_restart(telegram, tmp_path,
     assert telegram.requests[-2].fields["offset"] > 100
 
 
+@pytest.mark.parametrize("fault", [Fault(reset=True), Fault(status=502)])
+def test_reply_when_it_may_have_been_lost_then_said_again(phone, fault):
+    phone.server.faults.extend([None, fault])  # the message comes in; the first try of its answer does not go out
+    assert "balance: 2,500.00 USD" in phone.says("/status")
+
+
 def test_reply_when_limited_then_sent_after_the_wait(phone):
     phone.server.faults.extend([None, Fault(status=429, body=b'{"ok":false,"parameters":{"retry_after":0.02}}')])
     assert "ACTIVE" in phone.says("/status")
