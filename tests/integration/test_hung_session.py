@@ -56,9 +56,9 @@ def holding(folder: Path) -> Iterator[tuple[Pacer, Talking, VenueAccount]]:
         session = stack.enter_context(sovereign(folder, "run", "order_flow", "--once", *options))
         session.said("our books equal the broker's", 150)
         pacer.step(3)
-        wait_for_ticks(folder, 20, session.alive)
+        wait_for_ticks(folder, 90, session.alive)
         buy_by_hand(folder)
-        session.said("is sent", 20)
+        session.said("is sent", 90)
 
         def opened() -> bool:
             pacer.step()
@@ -88,10 +88,10 @@ def test_guard_when_the_trading_process_hangs_over_the_bell_then_flattens_at_the
             assert pacer.now_ns < BELL
             assert held(account) == {"ES": 1}, "the guard closed before its time"
             pacer.step(1)
-            flat = guard.said("the venue says so", 30)
-            wait_for(lambda: any("is flat, the venue says so" in str(embed) for embed in discord.embeds), "the alert", 30)
+            flat = guard.said("the venue says so", 90)
+            wait_for(lambda: any("is flat, the venue says so" in str(embed) for embed in discord.embeds), "the alert", 90)
             guard.process.send_signal(signal.SIGTERM)
-            assert guard.ended(30) == 0
+            assert guard.ended(90) == 0
         assert "after the flatten time 12:55 America/New_York, early close" in flat
         assert (held(account), working(account)) == ({}, [])
         assert session.process.poll() is None, "the trading process hangs still"
@@ -101,12 +101,12 @@ def test_guard_when_the_trading_process_hangs_over_the_bell_then_flattens_at_the
             assert BELL <= min(notice.ts for notice in bell) < CLOSE
         # Awake again, it finds itself killed: flat, halted, and not trading on.
         session.process.send_signal(signal.SIGCONT)
-        session.said("HALT by guard", 30)
+        session.said("HALT by guard", 90)
 
         def settled() -> bool:
             pacer.step()  # what it asked for before it knew is reduce-only, and finds nothing to reduce
             return (held(account), working(account)) == ({}, [])
 
-        wait_for(settled, "an account without position and orders", 20, session.alive)
+        wait_for(settled, "an account without position and orders", 90, session.alive)
     titles = discord.titles
     assert sum("Guard" in title for title in titles) >= 2  # that it acts, and that the account is flat

@@ -76,7 +76,7 @@ def buy(folder: Path) -> bool:
 
 
 def wait_held(account: VenueAccount, positions: dict[str, int], session: Talking) -> None:
-    wait_for(lambda: held(account) == positions, f"positions {positions} at the venue", 20, session.alive)
+    wait_for(lambda: held(account) == positions, f"positions {positions} at the venue", 90, session.alive)
 
 
 def test_every_command_when_sent_by_telegram_then_the_running_session_answers_and_obeys(tmp_path):

@@ -56,7 +56,7 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
             running.wait_notice("CONNECTION_RESTORED", 4)  # feed and broker, at the start and now
             running.wait_ready()
             assert running.buy()
-            wait_for(lambda: exchange.held() == {"ES": 1}, "the position", 20, running.check)
+            wait_for(lambda: exchange.held() == {"ES": 1}, "the position", 90, running.check)
             discord.stop()  # away while the most important things happen
             telegram.stop()
             exchange.flatten()  # behind the session's back: a finding of the comparison
@@ -72,10 +72,10 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
             running.wait_ready()
             assert running.ask(CommandKind.RESUME)
             assert running.buy()
-            wait_for(lambda: exchange.held() == {"ES": 1}, "the position", 20, running.check)
+            wait_for(lambda: exchange.held() == {"ES": 1}, "the position", 90, running.check)
             assert running.ask(CommandKind.RECONCILE)
             assert running.ask(CommandKind.FLATTEN)
-            wait_for(lambda: exchange.held() == {}, "a flat account", 20, running.check)
+            wait_for(lambda: exchange.held() == {}, "a flat account", 90, running.check)
             wanted = (
                 "Server restarted",
                 "Session started",
@@ -90,7 +90,7 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
                 "Trading resumed",
                 "Command taken",
             )
-            until(lambda: not [title for title in wanted if not any(title in told for told in discord.titles)], 20)
+            until(lambda: not [title for title in wanted if not any(title in told for told in discord.titles)], 90)
             missing = [title for title in wanted if not any(title in told for told in discord.titles)]
             assert missing == [], discord.titles
             grave = ("Connection lost: broker", "Trading halted", "Unknown order at the broker")

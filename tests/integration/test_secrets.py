@@ -170,7 +170,7 @@ def test_session_when_it_runs_with_secrets_then_none_in_health_answers_log_store
     ):
         session.said("our books equal the broker's", 150)
         assert sovereign(place, "halt", "--reason", f"they know {IN_FILE}", "--json", *settings)[0] == 0
-        wait_for(lambda: "HALTED" in answer("/readyz"), "the halt in the answer", 20, session.alive)
+        wait_for(lambda: "HALTED" in answer("/readyz"), "the halt in the answer", 90, session.alive)
         for path in ("/healthz", "/readyz", "/metrics"):
             said = answer(path)
             assert said, path

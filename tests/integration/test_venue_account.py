@@ -218,7 +218,7 @@ def test_sessions_when_one_ends_then_day_orders_expire_and_the_next_is_offered()
                 while trader.blocks[-1].until_ns < first.close_ns:
                     await trader.steps(1)
                 trader.go_on()
-                second = await asyncio.wait_for(trader.client.session(), 5)
+                second = await asyncio.wait_for(trader.client.session(), 60)
                 assert second is not None
                 assert second.trade_date == date(2025, 11, 18)
                 assert trader.causes("A") == ["ACCEPT", "EXPIRE"]
