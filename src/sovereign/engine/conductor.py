@@ -185,7 +185,7 @@ class Conductor:
         walk.add(Block(item.symbol, trades, item.until_ns))
         if self._is_margin_due and self.engine.last_ticks():
             self._is_margin_due = False
-            self.engine.at(max(item.ts, self.until_ns))
+            self._at(max(item.ts, self.until_ns))
             self.engine.inspect()
 
     def _late(self, item: Slice, promised: int) -> Trades:
@@ -226,13 +226,13 @@ class Conductor:
 
     def _margins(self, item: MarginsChanged) -> None:
         self._need_remote().set_margins(item.margins)
-        self.engine.at(item.ts)
+        self._at(item.ts)
         # A day of high margins is known before anything is traded, and no sooner than what is traded has a price.
         self._is_margin_due = not self.engine.last_ticks()
         self.engine.inspect()
 
     def _connection(self, item: ConnectionChanged) -> None:
-        self.engine.at(item.ts)
+        self._at(item.ts)
         self.engine.set_health(f"connection:{item.subject}", item.is_connected, item.reason)
         code = NoticeCode.CONNECTION_RESTORED if item.is_connected else NoticeCode.CONNECTION_LOST
         severity = Severity.INFO if item.is_connected else Severity.ALARM
@@ -241,24 +241,24 @@ class Conductor:
         self._say(code, severity, item.subject, text)
 
     def _health(self, item: HealthChanged) -> None:
-        self.engine.at(item.ts)
+        self._at(item.ts)
         self.engine.set_health(item.subject, item.is_well, item.reason)
         if item.code is not None:
             self._say(item.code, item.severity, item.subject, item.reason)
 
     def _command(self, item: CommandReceived) -> None:
-        self.engine.at(item.ts)
+        self._at(item.ts)
         command: Command = item.command
         self.engine.command(command)
         self._catch_up()
 
     def _correction(self, item: CorrectionMade) -> None:
-        self.engine.at(item.ts)
+        self._at(item.ts)
         self.engine.correct(item.correction)
         self._catch_up()
 
     def _notice(self, item: NoticeRaised) -> None:
-        self.engine.at(item.ts)
+        self._at(item.ts)
         self._say(item.code, item.severity, item.subject, item.text, item.values)
 
     def _evidence(self, item: EvidenceReceived) -> None:
@@ -274,6 +274,10 @@ class Conductor:
         self.engine.end_session()
         self._walk = None
         self.is_closed = True
+
+    def _at(self, ts: int) -> None:
+        # A session's own time ends with its close. What was asked after it would else be answered at a time that never comes.
+        self.engine.at(ts if self.session is None else min(ts, self.session.close_ns))
 
     def _catch_up(self) -> None:
         # What became due by this input at a time already walked happens now; the rest waits for its time.

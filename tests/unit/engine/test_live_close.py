@@ -6,10 +6,22 @@ from decimal import Decimal
 from live_bench import BALANCE, SESSION, TEN, Bench, Journal, S, buy, play
 
 from fakes.hand_fed import HandLink
+from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import BrokerError
 from sovereign.core.order import OrderEvent
+from sovereign.core.session import NS_PER_DAY
 from sovereign.engine.conductor import opened
-from sovereign.engine.inputs import Opening, ReportReceived, SessionClosed, SessionOpened, Slice, TimePromised, read_inputs
+from sovereign.engine.inputs import (
+    CommandReceived,
+    HealthChanged,
+    Opening,
+    ReportReceived,
+    SessionClosed,
+    SessionOpened,
+    Slice,
+    TimePromised,
+    read_inputs,
+)
 from sovereign.execution.report import ExecutionReport
 from sovereign.store.recording import read_recording
 
@@ -114,6 +126,27 @@ def test_session_when_cut_off_and_over_then_is_settled_without_data_and_opens_no
     assert "settled" in bench.seen("COMMAND_REFUSED")[0].text
     assert bench.held() == 0  # what had to be closed at the bell was closed
     assert link.positions["ES"] == (0, 0)
+
+
+def test_cancel_when_asked_for_after_the_close_then_its_answer_counts_before_the_session_ends(tmp_path):
+    """A session that was cut off is settled when its date is long over: the clock of the machine is no time of the session."""
+    bench = Bench(tmp_path / "a.rec", to_the_close, HandLink(), journal=Journal())
+    conductor, tomorrow = bench.conductor, SESSION.close_ns + NS_PER_DAY
+    conductor.apply(opened(SESSION, bench.feed.instruments(SESSION), Opening(balance=BALANCE, high_water_mark=BALANCE)))
+    bench.feed.on_block = lambda block: conductor.apply(
+        Slice(ts=block.until_ns, symbol="ES", trades=block.trades, until_ns=block.until_ns)
+    )
+    bench.push(0, 20_000)
+    conductor.apply(CommandReceived(ts=TEN + S, command=buy()))
+    (order,) = (one.client_order_id for one in conductor.engine.executor.working())
+    conductor.apply(HealthChanged(ts=tomorrow, subject="session", is_well=False, reason="its date is over"))
+    asked = Command(command_id="c", kind=CommandKind.CANCEL, by="recovery", reason="never left", arguments={"order": order})
+    conductor.apply(CommandReceived(ts=tomorrow, command=asked))
+    canceled = ExecutionReport(cause=OrderEvent.CANCEL, client_order_id=order, ts=tomorrow)
+    conductor.apply(ReportReceived(ts=tomorrow, report=canceled, tape="ES", row=7))
+    conductor.apply(TimePromised(ts=SESSION.close_ns))
+    assert not conductor.is_told_more
+    assert list(conductor.engine.executor.working()) == []
 
 
 def test_report_when_its_tick_was_walked_over_then_does_not_wait_for_it(tmp_path):
