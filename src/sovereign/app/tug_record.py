@@ -89,7 +89,6 @@ class TugRecorder:
         self._taken: dict[str, int] = {}
         self._regimes = 0
         self._decided: dict[str, list[tuple[int, str]]] = {}
-        self._seen: dict[str, float] = {}  # last price at a decision, in ticks
         self._results: dict[str, int] = {}  # key of the verdict by decision
         self._orders: dict[str, _Kept] = {}
         self._unfilled: dict[str, list[_Kept]] = {}
@@ -144,13 +143,10 @@ class TugRecorder:
         seen = decision.proposal.inputs
         if "close" in seen:  # the strategy's own; a flattening or a person looks at nothing
             self._decided.setdefault(decision.proposal.symbol, []).append((decision.ts, decision.decision_id))
-            self._seen[decision.decision_id] = float(seen["close"])
 
     def _arrival(self, event: OrderChanged) -> float:
         """Return the price that an order is measured against, in ticks: that of its decision, a stop's or a target's own."""
-        if event.arrival_ticks is not None:
-            return float(event.arrival_ticks)
-        return self._seen.get(event.decision_id or "", math.nan) if event.role is OrderRole.ENTRY else math.nan
+        return math.nan if event.arrival_ticks is None else float(event.arrival_ticks)
 
     def _on_order(self, event: OrderChanged) -> None:
         kept = self._orders.get(event.client_order_id)

@@ -91,20 +91,20 @@ def seeded_faults(
     wall_ms : longest duration of a fault that lasts.
     kinds : which there may be.
     """
-    random = Random(seed)  # noqa: S311 - a schedule to repeat, not a secret
+    rng = Random(seed)  # noqa: S311 - a schedule to repeat, not a secret
     faults = []
-    for at_ms in sorted(random.uniform(0, span_ms) for _ in range(count)):
-        kind = random.choice(tuple(kinds))
-        channel = random.choice(_WIRE) if kind in _ON_MESSAGES else Channel.ALL
+    for at_ms in sorted(rng.uniform(0, span_ms) for _ in range(count)):
+        kind = rng.choice(tuple(kinds))
+        channel = rng.choice(_WIRE) if kind in _ON_MESSAGES else Channel.ALL
         faults.append(
             Fault(
                 kind=kind,
                 at_ms=round(at_ms, 3),
-                count=random.randint(1, 4),
-                wall_ms=round(random.uniform(1.0, max(1.0, wall_ms)), 1),
+                count=rng.randint(1, 4),
+                wall_ms=round(rng.uniform(1.0, max(1.0, wall_ms)), 1),
                 channel=channel,
-                pieces=random.randint(2, 4),
-                skew_ms=round(random.uniform(-3000.0, 3000.0), 1) if kind is FaultKind.CLOCK_SKEW else 0.0,
+                pieces=rng.randint(2, 4),
+                skew_ms=round(rng.uniform(-3000.0, 3000.0), 1) if kind is FaultKind.CLOCK_SKEW else 0.0,
             )
         )
     return tuple(faults)
