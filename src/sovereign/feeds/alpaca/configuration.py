@@ -94,6 +94,12 @@ class AlpacaConfig(Configuration):
         description="Stop and target of a fill are sent, and asked for, this long before the symbol's other orders go on and "
         "it is an alarm, in seconds; whether they arrived is found out like that of any order in flight. Own choice.",
     )
+    ahead_s: float = Field(
+        60.0,
+        gt=0,
+        description="A time of Alpaca's that lies further than this ahead of the machine's clock is not believed: an execution "
+        "counts as of now, a trade is left out, in seconds. Clocks that are kept differ by less. Own choice.",
+    )
     lookback_days: int = Field(5, ge=1, description="Orders and executions are read back this far at a start, in days.")
     bracket_life: AlpacaBracketLife = Field(
         AlpacaBracketLife.GTC, description="How long stop and target rest at Alpaca when they follow a fill."
