@@ -81,6 +81,11 @@ def busy(server: NewsServer, config: NewsSourceConfig) -> Any:
     return asked(server, config)
 
 
+def busy_for_a_while(server: NewsServer, config: NewsSourceConfig) -> Any:
+    server.faults["/api"] = deque([429])  # with the wish to wait three seconds
+    return asked(server, config)
+
+
 def deadline(_: NewsServer, config: NewsSourceConfig) -> Any:
     source = yahoo_source(config)
     try:
@@ -104,6 +109,7 @@ SOURCES: dict[str, tuple[Any, Any, Callable[[NewsServer, NewsSourceConfig], Any]
     "request_s": (3.0, 4.0, deadline),
     "attempts": (2, 3, busy),
     "backoff_s": (0.5, 2.0, busy),
+    "most_wait_s": (1.0, 60.0, busy_for_a_while),
     "max_answer_mb": (0.001, 1.0, asked),
 }
 
