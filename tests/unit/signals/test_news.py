@@ -199,3 +199,18 @@ class TestLexicon:
     def test_lexicon_when_not_there_then_said_so(self, tmp_path):
         with pytest.raises(NotFoundError, match="is not there"):
             read_lexicon(tmp_path / "none.csv")
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"\xff\xfe\x00\x01", b"Word,Positive,Negative\n" + b"a" * 200_000 + b",1,0\n", b"Positive,Negative,Word\n1,0\n"],
+    )
+    def test_lexicon_when_it_is_no_list_then_refused_in_our_words(self, tmp_path, content):
+        file = tmp_path / "x.csv"
+        file.write_bytes(content)
+        with pytest.raises(DataError):
+            read_lexicon(file)
+
+    @pytest.mark.parametrize("place", [".", "/dev/zero"])
+    def test_lexicon_when_the_path_is_no_file_then_said_so_at_once(self, tmp_path, place):
+        with pytest.raises(DataError, match="is no file"):
+            read_lexicon(tmp_path / place)
