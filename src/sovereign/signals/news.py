@@ -47,7 +47,9 @@ class NewsConfig(Configuration):
     phrase_words: int = Field(4, ge=2, description="Words of a phrase. Source: the system's description.")
     phrase_word_letters: int = Field(3, ge=1, description="Shorter words are no part of a phrase. Source: as above.")
     duplicate_posts: int = Field(10, ge=2, description="Distinct posts that must share a phrase. Source: as above.")
-    headlines_h: float = Field(24.0, gt=0, description="Headlines count this long, in hours.")
+    headlines_h: float = Field(
+        24.0, gt=0, description="Headlines count this long after their publication, once they were seen, in hours."
+    )
     lexicon: Path | None = Field(
         None, description="CSV with Word, Positive and Negative (Loughran-McDonald format) in place of our own words."
     )
@@ -127,7 +129,7 @@ class NewsFilter:
         config = self._config
         missing = {source.source: source.reason for source in (filings, headlines, posts) if isinstance(source, NoData)}
         active = _recent(filings, ts, config.filing_active_h)
-        told = _recent(headlines, ts, config.headlines_h)
+        told = _published(_recent(headlines, ts, config.headlines_h), ts, config.headlines_h)
         said = _distinct(_recent(posts, ts, config.posts_h))
         clusters = phrase_clusters(said or (), config)
         terms = self._terms(active, said, clusters)
@@ -197,6 +199,12 @@ def _recent(found: Sequence[T] | NoData, ts: int, hours: float) -> Sequence[T] |
         return None
     start = ts - hours * NS_PER_HOUR
     return [one for one in found if one.known_ns is not None and start < one.known_ns <= ts]
+
+
+def _published(headlines: Sequence[Headline] | None, ts: int, hours: float) -> Sequence[Headline] | None:
+    # A scout that has just begun sees for the first time what has been in the feed for days: that is no news.
+    start = ts - hours * NS_PER_HOUR
+    return None if headlines is None else [one for one in headlines if one.published_ns > start]
 
 
 def _distinct(posts: Sequence[Post] | None) -> Sequence[Post] | None:

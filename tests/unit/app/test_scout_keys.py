@@ -143,7 +143,7 @@ def judged(config: NewsConfig) -> Any:
         text="Item 8.01 not quite so profitable, lawsuit",
     )
     told = [
-        Headline(source="y", headline_id=str(hours), title="profit", published_ns=0, known_ns=NS - hours * NS_PER_HOUR)
+        Headline(source="y", headline_id=str(hours), title="profit", published_ns=NS - hours * NS_PER_HOUR, known_ns=NS)
         for hours in (1, 30)
     ]
     posts = [post(n, f"{'qw' * n} we all should go up to the bright moon", 1) for n in range(10)] + [post(99, "one two", 30)]

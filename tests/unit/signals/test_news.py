@@ -108,6 +108,24 @@ class TestNoData:
         assert found.tone == found.headline_tone < 0
 
 
+class TestHeadlines:
+    @pytest.mark.parametrize(
+        ("published_h", "seen_h", "counts"),
+        [
+            (1.0, 0.5, 1),
+            (23.9, 0.0, 1),
+            (24.0, 0.0, 0),  # in the feed for a day already when the scout began
+            (120.0, 0.0, 0),
+            (1.0, -0.1, 0),  # not seen yet
+        ],
+    )
+    def test_headline_when_it_was_in_the_feed_for_days_then_its_first_sight_makes_it_no_news(self, published_h, seen_h, counts):
+        published, seen = (NOW - round(hours * NS_PER_HOUR) for hours in (published_h, seen_h))
+        found = read([], [Headline(source="y", headline_id="1", title="profit", published_ns=published, known_ns=seen)])
+        assert found.headlines == counts
+        assert math.isnan(found.headline_tone) is (counts == 0)
+
+
 class TestClusters:
     def test_duplicates_when_one_post_repeats_itself_then_it_is_one_post(self):
         shouting = post(1, " ".join(["load the boat everyone now"] * 40))
