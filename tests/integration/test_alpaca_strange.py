@@ -17,7 +17,7 @@ pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
 from test_alpaca_broker import BRACKET, Desk, connected, entry, leave
 
-from fakes.alpaca_server import AlpacaServer, Fault, stamp
+from fakes.alpaca_server import KEYS, AlpacaServer, Fault, stamp
 from sovereign.core.errors import BrokerError
 from sovereign.core.order import TimeInForce
 
@@ -103,6 +103,21 @@ def test_exit_when_the_refusal_before_it_has_no_code_that_can_be_then_it_is_sent
 
     asyncio.run(script())
     assert server.position("NVDA") == 0
+
+
+def test_refusal_when_its_words_are_hostile_then_the_reason_is_a_line_fit_for_a_screen(server):
+    words = "\x1b[2J\x00<script>alert(1)</script>\r\n" + KEYS.secret + "A" * 100_000
+
+    async def script() -> None:
+        async with connected(server) as desk:
+            server.fail("POST", "/v2/orders", Fault(status=422, body={"code": 1, "message": words}))
+            await desk.link.submit(entry())
+            reason = (await desk.told("e-1", "REJECT")).reason
+            assert reason.isprintable()
+            assert len(reason) <= 300
+            assert KEYS.secret not in reason
+
+    asyncio.run(script())
 
 
 def test_fill_when_it_is_dated_in_the_future_then_counts_as_of_now_and_later_ones_are_not_missed(server, monkeypatch):

@@ -45,7 +45,7 @@ from sovereign.execution.brokers.alpaca_wire import (
     whole,
 )
 from sovereign.execution.report import ExecutionReport
-from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal
+from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal, fit
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.history import time_ns
 from sovereign.feeds.alpaca.stream import SupervisedStream, socket_terms
@@ -293,7 +293,7 @@ class AlpacaLink:
             if not self._exits.is_hidden(known):
                 self.say(OrderEvent.ACCEPT, name)
         elif event == "order_cancel_rejected":
-            self.say(OrderEvent.REFUSE_CANCEL, name, str(body.get("reason") or "Alpaca refused the cancel"))
+            self.say(OrderEvent.REFUSE_CANCEL, name, fit(str(body.get("reason") or "Alpaca refused the cancel")))
         self._tell_closed(known, ts)
         self._exits.follow_symbol(known.symbol)
 

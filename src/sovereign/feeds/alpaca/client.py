@@ -12,6 +12,7 @@ from sovereign.core.errors import ConfigurationError, UsageError
 from sovereign.feeds.vendor import BusyError, without_key
 
 _BUSY = 429
+_WORDS = 300
 _REFUSED_KEYS = (401, 403)
 
 
@@ -96,8 +97,13 @@ def refusal_of(error: Any, keys: AlpacaKeys) -> Refusal:
         body = json.loads(text)
         code, text = int(body.get("code", 0)), str(body.get("message", text))
     except (ValueError, AttributeError, TypeError, OverflowError):
-        text = " ".join(text.split())[:200]
-    return Refusal(status, code, keys.hide(text) or f"status {status}", None if response is None else _wait_s(response))
+        code = 0
+    return Refusal(status, code, fit(keys.hide(text)) or f"status {status}", None if response is None else _wait_s(response))
+
+
+def fit(text: str) -> str:
+    """Return words of Alpaca's fit for a log, a table and a screen: a line of some length, no control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text[: 4 * _WORDS].split())[:_WORDS])
 
 
 def _wait_s(response: Any) -> float | None:

@@ -12,8 +12,7 @@ from xml.etree import ElementTree
 from sovereign.core.news import Headline, NoData, Post
 from sovereign.core.session import to_ns
 from sovereign.feeds.news.configuration import NewsSourceConfig
-from sovereign.feeds.news.filing import said
-from sovereign.feeds.news.source import STRANGE, Source, SourceDownError
+from sovereign.feeds.news.source import STRANGE, Source, SourceDownError, said
 
 YAHOO, STOCKTWITS = "Yahoo", "StockTwits"
 _AGENT = {"User-Agent": "sovereign"}

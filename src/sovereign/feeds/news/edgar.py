@@ -16,8 +16,8 @@ from sovereign.core.errors import ConfigurationError, DataError
 from sovereign.core.news import Filing, NoData
 from sovereign.core.session import from_ns
 from sovereign.feeds.news.configuration import NewsSourceConfig
-from sovereign.feeds.news.filing import parse_submission, said
-from sovereign.feeds.news.source import STRANGE, Source, SourceDownError
+from sovereign.feeds.news.filing import parse_submission
+from sovereign.feeds.news.source import STRANGE, Source, SourceDownError, said
 
 NAME = "EDGAR"
 _ACCESSION = re.compile(r"\d[\d-]{0,24}")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sovereign.core.errors import DataError
 from sovereign.core.news import Filing
 from sovereign.core.session import to_ns
+from sovereign.feeds.news.source import said
 
 NEW_YORK = ZoneInfo("America/New_York")
 ITEMS = {
@@ -55,7 +56,6 @@ ITEMS = {
 _HEADER = re.compile(r"<ACCEPTANCE-DATETIME>(\d{14})")
 _FIELD = re.compile(r"^[ \t]*+([A-Z][A-Z -]+):[ \t]++(.+)$", re.MULTILINE)
 _TYPE = re.compile(r"<TYPE>([^\s<]+)")
-_WORDS = 200
 _ITEM = re.compile(r"\bitem\s+(\d\.\d\d)\b", re.IGNORECASE)
 _ITEM_IN_TITLE = re.compile(r"[^a-z ]")
 _SPACE = re.compile(r"\s+")
@@ -131,12 +131,6 @@ def parse_submission(content: str) -> Filing:
         return _parse(content)
     except (ValueError, ArithmeticError) as cause:
         raise DataError(f"the submission could not be read ({said(cause)}); it is left out") from cause
-
-
-def said(fault: Exception) -> str:
-    """Return what went wrong in words fit for a log, a table and a screen: a line of some length, no control characters."""
-    text = f"{type(fault).__name__}: {fault}"[:_WORDS]
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _parse(content: str) -> Filing:

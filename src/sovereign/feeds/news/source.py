@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     import httpx
 
 _BUSY = (429, 500, 502, 503, 504)
+_WORDS = 200
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 STRANGE = (SovereignError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, SyntaxError)
 """What reading an answer of any shape may raise (an XML parser's complaint is a `SyntaxError`)."""
+
+
+def said(fault: Exception) -> str:
+    """Return what went wrong in words fit for a log, a table and a screen: a line of some length, no control characters."""
+    text = f"{type(fault).__name__}: {fault}"[:_WORDS]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 class SourceDownError(DataError):
@@ -70,7 +77,7 @@ class Source:
         """
         import httpx
 
-        wait, said = self._config.backoff_s, ""
+        wait, why = self._config.backoff_s, ""
         for attempt in range(self._config.attempts):
             if attempt:
                 self._sleep(wait)
@@ -79,21 +86,21 @@ class Source:
             try:
                 status, body, asked = self._once(url)
             except (httpx.HTTPError, zlib.error) as fault:
-                said = f"{type(fault).__name__}: {fault}"
+                why = said(fault)
                 continue
             except (httpx.InvalidURL, httpx.StreamError) as fault:
-                said = f"{type(fault).__name__}: {fault}"
+                why = said(fault)
                 break
             if status == 200:
                 return body
-            said = f"status {status}"
+            why = f"status {status}"
             if status not in _BUSY:
                 break
             wait = max(wait, asked)
             if wait > self._config.most_wait_s:
-                said += f", and asked to wait {wait:g} s"
+                why += f", and asked to wait {wait:g} s"
                 break
-        raise SourceDownError(f"{self.name} did not answer {url} ({said}); nothing is known of it")
+        raise SourceDownError(f"{self.name} did not answer {url} ({why}); nothing is known of it")
 
     def _pace(self) -> None:
         now = self._monotonic()
