@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from test_alpaca_broker import BRACKET, Desk, connected, entry, leave
 from fakes.alpaca_server import KEYS, AlpacaServer, Fault, stamp
 from sovereign.core.errors import BrokerError
 from sovereign.core.order import TimeInForce
+from sovereign.execution.brokers.alpaca_account import AlpacaAccount
 
 PATIENCE_S = 60.0
 FUTURE = "2099-01-01T00:00:00.000000000Z"
@@ -220,3 +222,20 @@ def test_snapshot_when_an_execution_is_told_twice_then_it_is_there_once(server):
             assert len((await desk.link.snapshot(0)).executions) == 1
 
     asyncio.run(script())
+
+
+@pytest.mark.parametrize("cash", ["NaN", "Infinity", "-1e400", "much", None])
+def test_snapshot_when_the_cash_is_no_amount_then_nothing_is_known(server, cash):
+    async def script() -> None:
+        async with connected(server) as desk:
+            server.fail("GET", "/v2/account", Fault(), Fault(status=200, body={"cash": cash}))  # first the executions
+            with pytest.raises(BrokerError, match="nothing is known"):
+                await desk.link.snapshot(0)
+            assert (await desk.link.snapshot(0)).cash == 100_000
+
+    asyncio.run(script())
+    account = AlpacaAccount(KEYS, server.config(), "paper", 5.0, is_paper=True, now_ns=time.time_ns)
+    server.fail("GET", "/v2/account", Fault(status=200, body={"cash": cash}))
+    with pytest.raises(BrokerError, match="nothing is known"):
+        account.snapshot()
+    account.close()

@@ -29,6 +29,7 @@ from sovereign.execution.brokers.alpaca_rest import AlpacaDesk
 from sovereign.execution.brokers.alpaca_wire import (
     Known,
     OrderNames,
+    cash_of,
     day_before,
     execution_of,
     fault_of,
@@ -565,7 +566,7 @@ class AlpacaLink:
             executions=tuple(execution for execution in found if execution.cursor > since_cursor),
             positions=kept,
             # Our balance moves by profit and loss alone; Alpaca's cash pays for what is held as well.
-            cash=Decimal(str(account["cash"])) + cost,
+            cash=cash_of(account) + cost,
         )
 
     def _as_booked(self, position: VenuePosition) -> VenuePosition:

@@ -40,6 +40,7 @@ _CLOSED = {
 }
 _LIVES = {TimeInForce.DAY: "day", TimeInForce.GTC: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}
 _FOLLOWED = (TimeInForce.IOC, TimeInForce.FOK)
+_MOST_MONEY = Decimal(10) ** 15  # beyond it no cent can be told in a float
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
 
@@ -370,6 +371,19 @@ def fill_of(instrument: Instrument, quantity: str | float, price: str | float) -
             f"ask again"
         )
     return whole(quantity), ticks_of(instrument, price) or 0
+
+
+def cash_of(account: Mapping[str, Any]) -> Decimal:
+    """Return the cash of an account.
+
+    Raises
+    ------
+    BrokerError : it is no amount of money; sizes and limits would follow from it.
+    """
+    cash = Decimal(str(account["cash"]))
+    if not abs(cash) < _MOST_MONEY:
+        raise BrokerError(f"Alpaca told of {cash} in cash, which is no amount; nothing is known, ask again")
+    return cash
 
 
 def trade_id(venue_id: str, filled: str | float) -> str:
