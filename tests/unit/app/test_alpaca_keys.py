@@ -282,8 +282,15 @@ def mute(server: AlpacaServer) -> None:
     server.is_mute = True
 
 
+def adjusted(server: AlpacaServer, of: AlpacaConfig) -> Any:
+    history = AlpacaHistory(KEYS, of, DownloadConfiguration(), time.sleep)
+    history.rows("bars", "NVDA", 0, NS_PER_DAY)
+    return server.requests[-1][2]["adjustment"]
+
+
 PROBES: dict[str, tuple[Any, Any, Probe]] = {
     "feed": ("iex", "sip", addresses),
+    "adjustment": ("raw", "split", adjusted),
     "data_url": ("http://127.0.0.1:1", "http://127.0.0.1:2", addresses),
     "stream_url": ("ws://127.0.0.1:1", "ws://127.0.0.1:2", addresses),
     "paper_url": ("http://127.0.0.1:1", "http://127.0.0.1:2", addresses),

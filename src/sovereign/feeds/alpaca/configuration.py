@@ -16,6 +16,13 @@ class AlpacaDataFeed(StrEnum):
     SIP = "sip"
 
 
+class AlpacaAdjustment(StrEnum):
+    """What becomes of bars before a split: left as traded, or brought to the shares of today."""
+
+    RAW = "raw"
+    SPLIT = "split"
+
+
 class AlpacaBracketLife(StrEnum):
     """How long stop and target rest at Alpaca: until the day's close, or until canceled."""
 
@@ -28,6 +35,11 @@ class AlpacaConfig(Configuration):
 
     feed: AlpacaDataFeed = Field(
         AlpacaDataFeed.IEX, description="Market data feed: iex (one venue, free) or sip (consolidated, a subscription)."
+    )
+    adjustment: AlpacaAdjustment = Field(
+        AlpacaAdjustment.RAW,
+        description="Downloaded bars as traded (raw), or with prices and volumes before a split brought to the shares of today "
+        "(split): as traded, a split of ten to one is a fall by 90%. Download all of a symbol's bars anew after a split.",
     )
     data_url: str = Field("https://data.alpaca.markets", description="Address of the market data service.")
     stream_url: str = Field("wss://stream.data.alpaca.markets", description="Address of the market data streams.")

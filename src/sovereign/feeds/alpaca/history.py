@@ -92,7 +92,9 @@ class AlpacaHistory:
             if kind == "bars":
                 count, unit = SPANS[seconds]
                 frame = TimeFrame(count, TimeFrameUnit(unit))
-                found = self._client.get_stock_bars(StockBarsRequest(timeframe=frame, adjustment=Adjustment.RAW, **common))
+                found = self._client.get_stock_bars(
+                    StockBarsRequest(timeframe=frame, adjustment=Adjustment(self._config.adjustment.value), **common)
+                )
             elif kind == "quotes":
                 found = self._client.get_stock_quotes(StockQuotesRequest(**common))
             else:
@@ -104,7 +106,7 @@ class AlpacaHistory:
         return [row for row in rows if start_ns <= time_ns(row["t"]) < end_ns]
 
     def fetch(self, kind: str, symbol: str, start_ns: int, end_ns: int, path: Path) -> int:
-        """Download bars (as traded, not adjusted), trades or quotes into a CSV file; it appears only when whole.
+        """Download bars (see `alpaca.adjustment`), trades or quotes into a CSV file; it appears only when whole.
 
         Parameters
         ----------
