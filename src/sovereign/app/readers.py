@@ -259,7 +259,7 @@ class EvidencePoller:
             now = self._market_ns()
             try:
                 self._look(now)
-            except (SovereignError, SQLAlchemyError, OSError) as fault:
+            except (SovereignError, SQLAlchemyError, OSError, ValueError, LookupError, TypeError) as fault:
                 _logger.warning("evidence could not be looked for (%s)", str(fault).split("\n", 1)[0])
             self._watch(now)
             self._stop.wait(self._every_s)
