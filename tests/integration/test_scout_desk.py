@@ -163,6 +163,8 @@ def test_tape_when_a_quote_is_of_the_future_or_has_no_number_then_it_is_left_out
                 tapes.on_quote({**quote("NVDA", OPEN, 9), "bp": strange})
                 tapes.on_quote({**quote("NVDA", OPEN, 9), "bs": strange})
             assert tapes._watches["NVDA"]._waiting == []
+            tapes.on_quote({**quote("NVDA", OPEN + 1, 9), "bp": 0.0})
+            assert [row[1:] for row in tapes._watches["NVDA"]._waiting] == [(0, 15_002, 0, 5)]  # a side without a price is none
             tapes.on_quote(quote("NVDA", OPEN + NS_PER_SECOND, 7))
             market.now = OPEN + NS_PER_MINUTE + NS_PER_SECOND
             wait_for(lambda: len(store.scouts.snapshots("NVDA", 0, 2**62)) == 1, "a snapshot", 60)

@@ -184,7 +184,7 @@ class TapeSet:
         ):
             return  # nor has a price or size that is none, NaN among them, a place in a column
         with self._lock:
-            watch.take(ts, bid, ask, round(bid_size), round(ask_size))
+            watch.take(ts, bid, ask, round(bid_size) if bid else 0, round(ask_size) if ask else 0)
 
     def interrupt(self) -> None:
         """Take note that quotes were missed: nothing is inferred across the gap."""
