@@ -122,7 +122,7 @@ class NewsServer:
             return 200, json.dumps({"filings": {"recent": self._recent()}}).encode(), {}
         if path.startswith("/Archives/"):
             text = self.filings.get(Path(path).stem)
-            return (404, b"", {}) if text is None else (200, text.encode(), {})
+            return (404, b"", {}) if text is None else (200, text.encode(), {"ETag": f'"{len(text)}"'})
         if path.startswith("/rss/"):
             body = self._rss(parse_qs(urlsplit(target).query)["s"][0])
             tag = f'"{len(self.headlines)}"'

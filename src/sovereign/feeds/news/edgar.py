@@ -69,7 +69,8 @@ class Edgar:
         kept = self._kept(file)
         if kept is None:
             plain = accession.replace("-", "")
-            content = self._source.get(f"{self._config.edgar_files_url}/Archives/edgar/data/{cik}/{plain}/{accession}.txt")
+            url = f"{self._config.edgar_files_url}/Archives/edgar/data/{cik}/{plain}/{accession}.txt"
+            content = self._source.get(url, is_asked_once=True)
         else:
             content = kept
         try:

@@ -68,8 +68,10 @@ class Source:
         if client is not None:
             client.close()
 
-    def get(self, url: str) -> bytes:
+    def get(self, url: str, *, is_asked_once: bool = False) -> bytes:
         """Return a body; one that the source says has not changed is the one before.
+
+        What `is_asked_once` is not remembered for a second time.
 
         Raises
         ------
@@ -84,7 +86,7 @@ class Source:
                 wait *= 2
             self._pace()
             try:
-                status, body, asked = self._once(url)
+                status, body, asked = self._once(url, is_asked_once)
             except (httpx.HTTPError, zlib.error) as fault:
                 why = said(fault)
                 continue
@@ -109,7 +111,7 @@ class Source:
             self._sleep(early)
         self._due = max(self._due, now) + self._gap
 
-    def _once(self, url: str) -> tuple[int, bytes, float]:
+    def _once(self, url: str, is_asked_once: bool) -> tuple[int, bytes, float]:
         import httpx
 
         if self._client is None:
@@ -121,7 +123,7 @@ class Source:
                 return 200, known[1], 0.0
             body = self._body(url, answer)
             wait = answer.headers.get("Retry-After", "")
-            if answer.status_code == 200 and (tag := answer.headers.get("ETag")):
+            if answer.status_code == 200 and not is_asked_once and (tag := answer.headers.get("ETag")):
                 self._kept[url] = (tag, body)
             return answer.status_code, body, float(wait) if wait.isascii() and wait.isdigit() else 0.0
 

@@ -104,6 +104,11 @@ class TestEdgar:
         assert server.asked("/Archives/") == 1
         assert server.asked("/submissions/") == 2
 
+    def test_filings_when_read_then_they_lie_on_disk_and_not_in_memory_as_well(self, server, tmp_path, watch):
+        source = edgar(server, tmp_path, watch)
+        assert len(source.filings(NVIDIA, now_ns() - 48 * NS_PER_HOUR, now_ns())) == 1
+        assert source._source._kept == {}
+
     def test_requests_when_many_then_no_oftener_than_allowed(self, server, tmp_path, watch):
         source = edgar(server, tmp_path, watch, edgar_per_s=4.0)
         for _ in range(3):
@@ -124,7 +129,7 @@ class TestEdgar:
         server.filings["0001-26-3"] = submission("0001-26-3", "20260306180000", "x")
         broken = server.filings["0001-26-3"].replace("<ACCEPTANCE-DATETIME>20260306180000", "")
         source = edgar(server, tmp_path, watch)
-        source._source.get = lambda url, get=source._source.get: broken.encode() if "0001-26-3" in url else get(url)
+        source._source.get = lambda url, get=source._source.get, **_: broken.encode() if "0001-26-3" in url else get(url)
         found = source.filings(NVIDIA, now_ns() - 48 * NS_PER_HOUR, now_ns())
         assert [one.accession for one in found] == ["0001-26-1"]
         assert "no acceptance time" in source.set_aside[0]
