@@ -47,6 +47,12 @@ class NewsConfig(Configuration):
     phrase_words: int = Field(4, ge=2, description="Words of a phrase. Source: the system's description.")
     phrase_word_letters: int = Field(3, ge=1, description="Shorter words are no part of a phrase. Source: as above.")
     duplicate_posts: int = Field(10, ge=2, description="Distinct posts that must share a phrase. Source: as above.")
+    min_authors: int = Field(
+        5,
+        ge=1,
+        description="Posts of fewer authors are no crowd, and their tone is unknown: one person must not close a position. Own "
+        "choice.",
+    )
     headlines_h: float = Field(
         24.0, gt=0, description="Headlines count this long after their publication, once they were seen, in hours."
     )
@@ -138,7 +144,7 @@ class NewsFilter:
         tones = {
             "filing": self._mean([self._tone(without_cover(filing.text)).value for filing in active or ()]),
             "headline": self._mean([self._tone(headline.title).value for headline in told or ()]),
-            "post": self._mean([self._post_tone(post) for post in said or ()]),
+            "post": self._mean([self._post_tone(post) for post in said]) if said and self._is_crowd(said) else math.nan,
         }
         weights = {
             "filing": config.filing_weight,
@@ -183,6 +189,9 @@ class NewsFilter:
     def _tone(self, text: str) -> Tone:
         config = self._config
         return tone_of(text, self._lexicon, prior_words=config.prior_words, negation_words=config.negation_words)
+
+    def _is_crowd(self, said: Sequence[Post]) -> bool:
+        return len({post.author for post in said}) >= self._config.min_authors
 
     def _post_tone(self, post: Post) -> float:
         # What its author marked is worth more than words counted in a sentence.

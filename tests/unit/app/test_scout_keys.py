@@ -173,6 +173,7 @@ FILTER: dict[str, tuple[Any, Any]] = {
     "phrase_words": (4, 6),
     "phrase_word_letters": (2, 4),
     "duplicate_posts": (10, 11),
+    "min_authors": (3, 5),
     "headlines_h": (24.0, 48.0),
     "prior_words": (4.0, 1.0),
     "negation_words": (3, 1),

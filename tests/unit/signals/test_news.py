@@ -186,7 +186,17 @@ class TestTone:
         assert tone_of("not in this or any other year was it profitable").positive == 1
 
     def test_tone_when_a_post_is_marked_by_its_author_then_the_mark_counts(self):
-        assert read([], (), [post(1, "profit", label=-1)]).post_tone == -1
+        assert read([], (), [post(number, "profit", label=-1) for number in range(5)]).post_tone == -1
+
+    @pytest.mark.parametrize(("posts", "authors", "is_known"), [(1, 1, False), (40, 4, False), (5, 5, True), (40, 5, True)])
+    def test_tone_of_posts_when_few_people_wrote_them_then_they_are_no_crowd(self, posts, authors, is_known):
+        said = [
+            post(number, f"bullish {'abcdefghij'[number % 10] * 4}", author=f"a{number % authors}") for number in range(posts)
+        ]
+        found = read([], (), said)
+        assert found.posts == posts
+        assert math.isnan(found.post_tone) is not is_known
+        assert math.isnan(found.tone) is not is_known
 
     def test_own_words_when_compared_then_no_word_has_both_tones(self):
         assert not POSITIVE & NEGATIVE
