@@ -6,9 +6,11 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fakes.venue_bench import GUARD, MS, QUICK, SPEC, order, running, spec_of, tape_of, trading
+from sovereign.core.columns import Quotes
 from sovereign.core.errors import BrokerError
 from sovereign.core.order import Bracket, OrderStatus, OrderType, Side
 from sovereign.execution.brokers.venue import VenueClient
@@ -51,6 +53,16 @@ def told_whole(trader: Any, bench: Any) -> None:
             known += 1
 
 
+def quoted_whole(trader: Any) -> None:
+    """Every quote up to what the client knows came once, in order."""
+    told = Quotes.concat([quotes for _, quotes, _ in trader.quotes])
+    made = tape_of(SPEC).quotes(tape_of(SPEC).sessions[0])["ES"]
+    whole = made.slice(0, int(np.searchsorted(made.ts, trader.quotes[-1][2])))
+    assert len(whole) > 0
+    for name in ("ts", "bid", "ask", "bid_size", "ask_size"):
+        np.testing.assert_array_equal(getattr(told, name), getattr(whole, name))
+
+
 WIRE = [
     *[(kind, {}) for kind in (FaultKind.DROP, FaultKind.RESET, FaultKind.AMNESIA)],
     (FaultKind.MUTE, {"wall_ms": 600}),
@@ -66,6 +78,7 @@ WIRE = [
 def test_session_when_the_wire_misbehaves_then_everything_is_told_once_and_in_order(kind, terms):
     async def test() -> None:
         async with running() as bench, trading(bench) as trader:
+            trader.listen_to_quotes()
             await trader.begin()
             await trader.steps(1) if trader.blocks else await trader.until(lambda: bool(trader.blocks))
             for _ in range(2):
@@ -73,6 +86,7 @@ def test_session_when_the_wire_misbehaves_then_everything_is_told_once_and_in_or
                 await trade_on(trader, 6)
             await trader.until(lambda: len(trader.reports) == bench.book().seq)
             told_whole(trader, bench)
+            quoted_whole(trader)
             assert bench.book().seq >= 2
             if kind in (FaultKind.DROP, FaultKind.RESET, FaultKind.AMNESIA, FaultKind.MUTE):
                 assert [is_up for is_up, _ in trader.links].count(False) >= 2
