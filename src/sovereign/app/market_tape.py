@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from sovereign.core.errors import BrokerError
+from sovereign.core.errors import NotFoundError
 from sovereign.core.session import NS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class VenueTape:
 
         Raises
         ------
-        BrokerError : the exchange cannot be reached, or has none of the symbols.
+        BrokerError : the exchange cannot be reached. NotFoundError : it has none of the symbols.
         """
         from sovereign.app.scout import LOOK_S
 
@@ -180,7 +180,7 @@ class VenueTape:
         instruments = [one.symbol for one in self._client.instruments(session)]
         watched = [symbol for symbol in instruments if symbol in self._symbols]
         if not watched:
-            raise BrokerError(f"the exchange trades {', '.join(instruments)}; name one of them with --symbol")
+            raise NotFoundError(f"the exchange trades {', '.join(instruments)}; name one of them with --symbol")
         self._tapes.begin(session, watched)
         self._untold = dict.fromkeys(instruments, session.open_ns)
         for symbol in instruments:
