@@ -33,6 +33,7 @@ SECONDS = 2_700
 ENOUGH_S = 150
 SESSION = "paper-tug_of_war-20251117"
 KILLED_AT_S = 1_200
+OLDEST_MINUTES = 30  # a market in lockstep comes minutes further while a snapshot is on its way
 TAPE = {"min_buckets": 6}
 """A score needs a minute here, so that a short session has many."""
 
@@ -43,6 +44,7 @@ SETTINGS = {
     "strategies.tug_of_war.conflict.min_opposed": 0.5,
     "strategies.tug_of_war.conflict.min_alone": 0.5,
     "strategies.tug_of_war.without": '["earnings","regime","kelly"]',
+    "strategies.tug_of_war.crowd.tape_age_minutes": OLDEST_MINUTES,
     "venue.state": "venue",
     "execution.latency_ms": 250,
     "risk.min_reward_to_cost": 0,
@@ -187,7 +189,7 @@ def check_rows(store: Store, expected: dict[str, list[TapeSnapshot]]) -> None:
     assert signals
     assert decided
     for ts, symbol, score in signals + decided:
-        known = [one.ofi_z for one in expected[symbol] if ts - 5 * NS_PER_MINUTE <= one.ts <= ts]
+        known = [one.ofi_z for one in expected[symbol] if ts - OLDEST_MINUTES * NS_PER_MINUTE <= one.ts <= ts]
         assert any(score == pytest.approx(one, abs=1e-9) for one in known), (from_ns(ts), symbol, score, known)
 
 
