@@ -11,7 +11,7 @@ import pytest
 
 from fakes.venue_bench import GUARD, MS, QUICK, SPEC, order, running, spec_of, tape_of, trading
 from sovereign.core.columns import Quotes
-from sovereign.core.errors import BrokerError
+from sovereign.core.errors import BrokerError, DataError
 from sovereign.core.order import Bracket, OrderStatus, OrderType, Side
 from sovereign.execution.brokers.venue import VenueClient
 from sovereign.execution.venue.configuration import Pace
@@ -358,3 +358,24 @@ def test_market_when_nobody_is_there_then_goes_on_unless_in_lockstep():
     assert run(test(Pace.FAST)) > 0
     assert run(test(Pace.LOCKSTEP)) == 0
     assert spec_of().pace is Pace.LOCKSTEP
+
+
+def test_quotes_when_the_venue_cannot_read_them_then_the_tape_goes_on_and_sizes_are_unknown(monkeypatch, caplog):
+    def broken(*_: Any) -> Any:
+        raise DataError("the quotes of that day are no quotes")
+
+    monkeypatch.setattr("sovereign.execution.venue.tape.Tape.made_quotes", broken)
+    tape = tape_of(SPEC)
+    monkeypatch.setattr(tape, "_quotes", {})
+
+    async def test() -> None:
+        async with running() as bench, trading(bench) as trader:
+            trader.listen_to_quotes()
+            await trader.begin()
+            await trader.until(lambda: bool(trader.blocks))
+            await trader.steps(3)
+            assert trader.ticks > 0
+            assert trader.quotes == []
+
+    run(test())
+    assert "could not be read (the quotes of that day are no quotes)" in caplog.text

@@ -83,13 +83,14 @@ class MarketTapes:
             self._watches = {symbol: _Watch(self._settings, symbol, session) for symbol in symbols}
 
     def take(self, symbol: str, quotes: Quotes, until_ns: int) -> None:
-        """Take a symbol's next quotes, whole up to `until_ns` (UTC ns); one that nobody watches is left out."""
+        """Take a symbol's next quotes, whole up to `until_ns` (UTC ns); what is known or not watched is left out."""
         with self._lock:
             watch = self._watches.get(symbol)
             if watch is None:
                 return
-            if len(quotes):
-                watch.waiting.append(quotes)
+            fresh = quotes.slice(int(quotes.ts.searchsorted(watch.until_ns)), len(quotes))
+            if len(fresh):
+                watch.waiting.append(fresh)
             watch.until_ns = max(watch.until_ns, until_ns)
             is_due = watch.snapshots_due() > 0
         if is_due:

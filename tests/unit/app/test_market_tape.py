@@ -61,6 +61,16 @@ def test_snapshots_when_quotes_come_in_any_pieces_then_are_those_of_the_market_i
     assert len(kept) == 2 * 390
 
 
+def test_snapshots_when_quotes_are_told_again_then_those_that_are_known_do_not_count_twice() -> None:
+    kept: list[TapeSnapshot] = []
+    tapes = MarketTapes(SETTINGS, kept.extend)
+    tapes.begin(SESSION, ["NVDA"])
+    for begin, until in ((OPEN, OPEN + 90 * NS_PER_MINUTE), (OPEN, OPEN + 90 * NS_PER_MINUTE), (OPEN, CLOSE)):
+        tapes.take("NVDA", quotes_of("NVDA", begin, until), until)
+        tapes.look()
+    assert [str(one) for one in kept] == expected("NVDA")
+
+
 def test_snapshots_when_a_minute_is_whole_then_said_once_and_not_before() -> None:
     calls: list[int] = []
     tapes = MarketTapes(SETTINGS, lambda found: calls.append(len(found)))

@@ -253,14 +253,12 @@ class VenueServer:
 
     async def _make_quotes(self, line: Line) -> None:
         """Make the quotes that a line has asked for, beside everything else."""
-        if not line.quoted:
-            return
-        with suppress(SovereignError):  # the account was closed meanwhile
-            tape = self._place(line)[0].tape
-            session = tape.session_on(line.session)
-            if session is not None and not tape.has_made_quotes(session):
-                columns = tape.columns(session)
-                tape.keep_quotes(session, await asyncio.to_thread(tape.made_quotes, session, columns))
+        if line.quoted:
+            with suppress(SovereignError):  # the account was closed meanwhile
+                tape = self._place(line)[0].tape
+                session = tape.session_on(line.session)
+                if session is not None:
+                    await tape.load_quotes(session)
 
     def _send_news(self, line: Line) -> bool:
         """Send a bite of news; return whether there may be more."""

@@ -6,17 +6,20 @@ any order: a client that was away is served from the same columns.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
 from sovereign.core.columns import Quotes, Trades
-from sovereign.core.errors import NotFoundError, UsageError
+from sovereign.core.errors import NotFoundError, SovereignError, UsageError
 from sovereign.core.instrument import FUTURES, Instrument
 from sovereign.core.port import Feed, QuoteSource, SessionCalendar
 from sovereign.core.session import NS_PER_SECOND, Session
 
 _KEPT = 2
+_logger = logging.getLogger("sovereign.venue")
 
 
 class WindowedCalendar:
@@ -137,9 +140,16 @@ class Tape:
         while len(self._quotes) > _KEPT:
             del self._quotes[next(iter(self._quotes))]
 
-    def has_made_quotes(self, session: Session) -> bool:
-        """Say whether `quotes` would answer at once."""
-        return session.trade_date in self._quotes
+    async def load_quotes(self, session: Session) -> None:
+        """Make what `quotes` returns in a thread of its own; what cannot be read is not known, and the tape goes on."""
+        if session.trade_date in self._quotes:
+            return
+        made: dict[str, Quotes] = {}
+        try:
+            made = await asyncio.to_thread(self.made_quotes, session, self.columns(session))
+        except (SovereignError, OSError) as fault:
+            _logger.warning("quotes of %s could not be read (%s)", session.trade_date, str(fault).split("\n", 1)[0])
+        self.keep_quotes(session, made)
 
     def is_loaded(self, session: Session) -> bool:
         """Say whether `columns` would answer at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from fakes.venue_bench import MS, SPEC, order, spec_of, tape_of
+from sovereign.core.columns import Quotes
 from sovereign.core.errors import CorruptFileError, NotFoundError, UsageError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, OrderType, Side, TimeInForce
@@ -290,6 +292,29 @@ def test_quotes_when_a_market_goes_on_then_nothing_of_them_is_sent_before_its_ti
     assert (len(late.trades), late.until_ns) == (0, until)
     assert late.quotes is not None
     assert len(late.quotes) == min(sent, 20_000)
+
+
+def test_quotes_when_a_history_is_asked_for_then_comes_in_bites_and_no_moment_is_torn_apart(monkeypatch):
+    market = exchange_of().markets["main"]
+    book, (session,) = market.books["paper"], market.tape.sessions
+    while not market.is_session_done:
+        market.advance()
+    quotes = market.tape.quotes(session)["ES"]
+    crowded = replace(quotes, ts=np.where(np.arange(len(quotes)) < 30, quotes.ts[0], quotes.ts))  # 30 of one moment
+    market.tape.keep_quotes(session, {"ES": crowded})
+    monkeypatch.setattr("sovereign.execution.venue.market._ROWS", 20)
+    ticks = len(market.tape.columns(session)["ES"])
+    until, known, parts = session.close_ns, session.regular_open_ns, []
+    while (part := market.part(session, "ES", ticks, until, book, known)) is not None:
+        assert part.quotes is not None
+        assert part.quotes_from_ns == known < part.quotes_until_ns
+        known = part.quotes_until_ns
+        parts.append(part.quotes)
+        assert len(parts) <= len(quotes)
+    assert known == until
+    assert max(len(one) for one in parts) == 30
+    for name in ("ts", "bid", "ask", "bid_size", "ask_size"):
+        np.testing.assert_array_equal(getattr(Quotes.concat(parts), name), getattr(crowded, name))
 
 
 def test_quotes_when_the_feed_has_none_or_nobody_asks_then_a_slice_says_nothing_of_them():
