@@ -29,10 +29,10 @@ from sovereign.store.store import Store
 SHARES = ("NVDA", "JPM")
 SYMBOLS = (*SHARES, "QQQ", "SPY")
 DAY = date(2025, 11, 17)
-SECONDS = 2_700
+SECONDS = 3_600
 ENOUGH_S = 150
 SESSION = "paper-tug_of_war-20251117"
-KILLED_AT_S = 1_200
+KILLED_AT_S = 600
 OLDEST_MINUTES = 30  # a market in lockstep comes minutes further while a snapshot is on its way
 TAPE = {"min_buckets": 6}
 """A score needs a minute here, so that a short session has many."""
