@@ -153,6 +153,14 @@ class Quotes:
         s = slice(start, stop)
         return Quotes(self.ts[s], self.bid[s], self.ask[s], self.bid_size[s], self.ask_size[s])
 
+    @staticmethod
+    def concat(parts: Sequence[Quotes]) -> Quotes:
+        """Join parts in order."""
+        if not parts:
+            return Quotes(np.empty(0, np.int64), *(np.empty(0, np.int32) for _ in range(4)))
+        names = ("ts", "bid", "ask", "bid_size", "ask_size")
+        return Quotes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bars:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.columns import Trades
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.decision import Approved, Check, OwnRefusals, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument
@@ -72,6 +72,15 @@ class Feed(Protocol):
 
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield a session's blocks in time order."""
+        ...
+
+
+@runtime_checkable
+class QuoteSource(Protocol):
+    """A feed that knows best bids and offers with their sizes, beside `Feed`."""
+
+    def quotes(self, session: Session, symbol: str, trades: Trades) -> Quotes | None:
+        """Return the quotes of a session beside its trades, as `blocks` gave them; None where there are none with sizes."""
         ...
 
 
