@@ -25,13 +25,14 @@ from sovereign.app.session_pulse import SessionPulse
 from sovereign.app.task import Traded
 from sovereign.core.episode import EpisodeKeeper
 from sovereign.core.event import Notice, NoticeCode, Severity
-from sovereign.strategies import benchmarks_of, load_strategy
+from sovereign.strategies import benchmarks_of, load_strategy, warm_up_sessions_of
 
 if TYPE_CHECKING:
     from sovereign.app.notify.router import AlertRouter
     from sovereign.app.ops.health import Vitals
     from sovereign.app.scout_desk import ScoutDesk
     from sovereign.app.session import TradingProcess
+    from sovereign.app.warm_up import WarmUpTeller
     from sovereign.core.configuration import Configuration
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import LiveFeed, SignalStream, Sink
@@ -71,6 +72,7 @@ class SessionRun:
         self._scouts = scouts
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
+        self._needed = warm_up_sessions_of(self._recipe.strategy, self._recipe.strategy_config)
         self._company = Company(self._settings, store, self._task, self._strategy, scouts, process.stop, process.say)
         if isinstance(self._strategy, EpisodeKeeper):
             self._strategy.use_book(SqlEpisodeBook(store.database, process.task.place, self._say_skipped))
@@ -120,7 +122,7 @@ class SessionRun:
         is_late: bool = False,
     ) -> Traded:
         """Trade a session, or, when it was cut off and its date is over (`is_late`), settle it."""
-        from sovereign.app.warm_up import bars_before
+        from sovereign.app.warm_up import WarmUpTeller, bars_before
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
 
@@ -130,6 +132,7 @@ class SessionRun:
         self._compile(session, instruments)
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         bars = bars_before(settings, self._recipe.strategy_config, path, session.trade_date, instruments, warm)
+        teller = WarmUpTeller(process.say, bars, len(warm), len(instruments), self._needed)
         header = self._books.header(session, warm, bars)
         begun = recorded_opening(path)
         opening = self._opening(lines) if begun is None else begun.opening
@@ -153,7 +156,7 @@ class SessionRun:
                     path=path,
                     header=header,
                     new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
-                    new_stream=partial(self._warmed, warm, None if bars is None else bars.feed),
+                    new_stream=partial(self._warmed, teller, warm, None if bars is None else bars.feed),
                     journal=journal,
                     kept=self._store.live.requests(name),
                     now_ns=now_ns(),
@@ -219,10 +222,13 @@ class SessionRun:
 
         return live_engine(self._recipe, self._strategy, broker, journal, sinks=sinks, is_simulated_data=is_simulated)
 
-    def _warmed(self, earlier: Sequence[Path], bars: EarlierBars | None, instrument: Instrument) -> SignalStream:
+    def _warmed(
+        self, teller: WarmUpTeller, earlier: Sequence[Path], bars: EarlierBars | None, instrument: Instrument
+    ) -> SignalStream:
         """Return an instrument's signals as the sessions before have left them."""
         from sovereign.research.live import warmed_stream
 
+        teller.next(instrument.symbol)
         stream = warmed_stream(self._strategy, earlier, instrument, bars=bars)
         return self._company.follow(instrument.symbol, stream)
 
