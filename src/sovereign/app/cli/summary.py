@@ -12,6 +12,8 @@ _MARK = {"passed": "ok  ", "failed": "FAIL", "not run": "--  "}
 
 def summary_text(finished: Finished) -> str:
     """Return the verdict, the figures, the bands and where the report is."""
+    from sovereign.research.ablation import comparisons_text
+
     result, tables = finished.result, finished.result.tables
     main = result.lanes[result.fill_model]
     data = "SIMULATED data" if result.is_simulated else "recorded data"
@@ -51,10 +53,11 @@ def summary_text(finished: Finished) -> str:
                     f"    from {some.lowest:.2f} on: {some.share:.1%} of {some.cases:,} ({some.low:.1%} to {some.high:.1%})"
                 )
     if result.ablation:
-        lines += ["", "a day against the whole, without (USD, with interval):"]
+        lines += ["", "without a part: trades, net, and a day against the whole (USD, with interval):"]
         for variant in result.ablation[1:]:
-            mark = "clear" if variant.is_clear else "chance"
-            lines.append(f"  {variant.name:<24}{variant.difference:>+10.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {mark}")
+            against = f"{variant.difference:>+10.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {variant.mark}"
+            lines.append(f"  {variant.name:<24}{variant.trades:>6,} trades{variant.net:>+13,.2f}{against}")
+        lines.append(f"  {comparisons_text(result.ablation)}")
     lines += ["", f"run     {result.run_id}", f"report  {finished.paths.html}"]
     return "\n".join(lines)
 
