@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sovereign.app.ops.health import Vitals
     from sovereign.app.scout_desk import ScoutDesk
     from sovereign.app.session import TradingProcess
-    from sovereign.app.warm_up import WarmUpTeller
+    from sovereign.app.warm_up import EarlierData, WarmUpTeller
     from sovereign.core.configuration import Configuration
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import LiveFeed, SignalStream, Sink
@@ -122,7 +122,7 @@ class SessionRun:
         is_late: bool = False,
     ) -> Traded:
         """Trade a session, or, when it was cut off and its date is over (`is_late`), settle it."""
-        from sovereign.app.warm_up import WarmUpTeller, bars_before
+        from sovereign.app.warm_up import bars_before
         from sovereign.engine.assembly import prepare
         from sovereign.engine.recovery import AfterReplay
 
@@ -132,7 +132,7 @@ class SessionRun:
         self._compile(session, instruments)
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         bars = bars_before(settings, self._recipe.strategy_config, path, session.trade_date, instruments, warm)
-        teller = WarmUpTeller(process.say, bars, len(warm), len(instruments), self._needed)
+        teller = self._teller(session, instruments, warm, bars)
         header = self._books.header(session, warm, bars)
         begun = recorded_opening(path)
         opening = self._opening(lines) if begun is None else begun.opening
@@ -222,6 +222,16 @@ class SessionRun:
 
         return live_engine(self._recipe, self._strategy, broker, journal, sinks=sinks, is_simulated_data=is_simulated)
 
+    def _teller(
+        self, session: Session, instruments: Sequence[Instrument], warm: Sequence[Path], bars: EarlierData | None
+    ) -> WarmUpTeller:
+        from sovereign.app.warm_up import WarmUpTeller, hole_text, missing_sessions
+
+        missing = () if bars is None else missing_sessions(instruments[0], bars, warm, session.trade_date)
+        if missing:
+            self._warn("history", hole_text(missing))
+        return WarmUpTeller(self._process.say, bars, len(warm), len(instruments), self._needed)
+
     def _warmed(
         self, teller: WarmUpTeller, earlier: Sequence[Path], bars: EarlierBars | None, instrument: Instrument
     ) -> SignalStream:
@@ -251,8 +261,10 @@ class SessionRun:
 
     def _say_skipped(self, text: str) -> None:
         """Say that something kept could not be used."""
-        severity = Severity.WARNING
-        notice = Notice(ts=now_ns(), code=NoticeCode.FAILURE, severity=severity, subject="episodes", text=text)
+        self._warn("episodes", text)
+
+    def _warn(self, subject: str, text: str) -> None:
+        notice = Notice(ts=now_ns(), code=NoticeCode.FAILURE, severity=Severity.WARNING, subject=subject, text=text)
         self._log(notice)
         self._alerts.sink(notice)
 

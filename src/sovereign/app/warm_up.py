@@ -156,6 +156,23 @@ class WarmUpTeller:
         return f"  signals look back on {' and '.join(parts) or 'nothing: no session came before this one'}{short}"
 
 
+def hole_text(missing: Sequence[date]) -> str:
+    """Return what is wrong when sessions are missing."""
+    which = f"{missing[0]}" if len(missing) == 1 else f"the {len(missing):,} sessions from {missing[0]} to {missing[-1]}"
+    return f"signals know nothing of {which}, and take the days around for neighbors: bars of them were not in the catalog"
+
+
+def missing_sessions(instrument: Instrument, bars: EarlierData, recordings: Sequence[Path], before: date) -> tuple[date, ...]:
+    """Return the trade dates between the last one that signals look back on and `before`."""
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.store.recording import read_header
+
+    seen = [date.fromisoformat(str(read_header(path)["trade_date"])) for path in recordings]
+    last = max([*seen, date.fromisoformat(str(bars.name["last"]))])
+    days = calendar_for(instrument.calendar).sessions(last, before)
+    return tuple(session.trade_date for session in days if last < session.trade_date < before)
+
+
 def _widest(catalog: Catalog, symbols: Sequence[str], width: int, before: date) -> int | None:
     """Return the width of the widest bars, at most `width` s, that every symbol has before a date that any has them of."""
     held = {entry.kind for entry in catalog.entries() if entry.symbol in symbols and entry.kind.startswith("bars-")}

@@ -118,6 +118,8 @@ def comparisons_text(results: Sequence[VariantResult]) -> str:
     """Return what stands below a table of variants: how many of its intervals are to be expected to look clear."""
     marks = [one.mark for one in results if one.mark]
     compared, same = len(marks) - marks.count("no part"), marks.count("no part")
+    if not compared:
+        return "Nothing came out otherwise without any of them: there is nothing to compare."
     silent = f" {same} took no part: nothing came out otherwise without them." if same else ""
     return f"Each interval stands alone: of {compared} comparisons of equals, one in twenty would look clear.{silent}"
 

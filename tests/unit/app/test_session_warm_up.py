@@ -10,7 +10,7 @@ import pytest
 
 from sovereign.app.configuration import Settings
 from sovereign.app.session_run import benchmarks_first
-from sovereign.app.warm_up import WarmUpTeller, bars_before, earlier_bars, named_bars
+from sovereign.app.warm_up import WarmUpTeller, bars_before, earlier_bars, hole_text, missing_sessions, named_bars
 from sovereign.core.instrument import find_instrument
 from sovereign.research.live import warmed_stream
 from sovereign.store.recording import Recording
@@ -155,3 +155,29 @@ def test_teller_when_there_are_no_bars_then_says_what_there_is(recordings, neede
     said: list[str] = []
     WarmUpTeller(said.append, None, recordings, 1, needed).next("ES")
     assert said == [text]
+
+
+def test_missing_when_the_catalog_ends_before_the_last_sessions_then_names_them(settings, tmp_path):
+    """Bars end with the third trade date before; of the two between only one was traded, and that was recorded."""
+    days = [day[0].trade_date for day in market(1, DAYS)]
+    spy = find_instrument("SPY")
+    bars = earlier_bars(settings, CONFIG, SYMBOLS, days[-4], 0)
+    assert bars is not None
+    assert missing_sessions(spy, bars, [], days[-4]) == ()
+    assert missing_sessions(spy, bars, [], days[-1]) == (days[-4], days[-3], days[-2])
+    recorded = record(tmp_path, market(1, DAYS)[-3:-2])
+    assert missing_sessions(spy, bars, recorded, days[-1]) == (days[-2],)
+    assert hole_text(days[-4:-2]).startswith(f"signals know nothing of the 2 sessions from {days[-4]} to {days[-3]}, and")
+    assert hole_text(days[-2:-1]).startswith(f"signals know nothing of {days[-2]}, and")
+
+
+def test_regime_when_sessions_are_missing_before_today_then_is_not_taken_for_that_of_yesterday():
+    """Eleven sessions are not known. The last reading is stale at the open, and lets nothing in before there is a new one."""
+    strategy = TugOfWarStrategy(config_of())
+    streams = streams_of(strategy)
+    days = market(1, 56)
+    for day in days[:44]:
+        run_session(streams, day)
+    row = run_session(streams, days[55])["NVDA"][0]
+    assert row["regime"] == 0
+    assert not row["can_enter"]

@@ -161,6 +161,11 @@ def test_comparisons_when_parts_took_no_part_then_are_not_counted_among_them():
     )
 
 
+def test_comparisons_when_nothing_came_out_otherwise_then_says_so():
+    whole = replace(result(WHOLE, [1.0]), difference=math.nan, low=math.nan, high=math.nan)
+    assert "nothing to compare" in comparisons_text([whole, result("without news", [1.0])])
+
+
 def test_choice_when_the_early_winner_loses_late_then_is_judged_by_the_late_days_alone():
     whole, rival = result(WHOLE, [1.0, 1.0, -5.0, -5.0]), result("combiner.rule = conflict", [5.0, 5.0, -9.0, -9.0])
     (choice,) = choices_of("council", CouncilConfig(), [whole, rival], METRICS)
