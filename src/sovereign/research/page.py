@@ -118,7 +118,8 @@ def _table(heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]], kin
 
 
 def _signed(value: Decimal) -> str:
-    return f'<span class="{"good" if value >= 0 else "bad"}">{show(value, "money")}</span>'
+    tone = f' class="{"good" if value > 0 else "bad"}"' if value else ""
+    return f"<span{tone}>{show(value, 'money')}</span>"
 
 
 def _panel(title: str, body: str, note: str = "") -> str:

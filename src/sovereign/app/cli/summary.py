@@ -74,8 +74,8 @@ def _ablation(variants: Sequence[VariantResult]) -> list[str]:
     if not variants:
         return []
     lines = ["", "without a part: trades, net, and a day against the whole (USD, with interval):"]
-    for one in variants[1:]:
-        against = f"{one.difference:>+10.2f} ({one.low:+.2f} to {one.high:+.2f}) {one.mark}"
+    for one in variants:
+        against = f"{one.difference:>+10.2f} ({one.low:+.2f} to {one.high:+.2f}) {one.mark}" if one.mark else ""
         lines.append(f"  {one.name:<24}{one.trades:>6,} trades{one.net:>+13,.2f}{against}")
     return [*lines, f"  {comparisons_text(variants)}"]
 
