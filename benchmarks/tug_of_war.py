@@ -30,7 +30,7 @@ from benchmarks import environment, peer
 from sovereign.app.configuration import load_settings
 from sovereign.app.plan import recipe_of
 from sovereign.core.columns import Bars
-from sovereign.core.decision import OwnRefusals
+from sovereign.core.decision import KeptRefusals
 from sovereign.core.event import DecisionMade, RowsClosed
 from sovereign.core.session import NS_PER_MINUTE
 from sovereign.feeds.bars import path_of
@@ -91,7 +91,7 @@ class Reader:
         elif type(event) is DecisionMade:
             self.decisions += 1
 
-    def on_refused(self, refused: OwnRefusals) -> None:
+    def on_refused(self, refused: KeptRefusals) -> None:
         self.decisions += len(refused)
 
 

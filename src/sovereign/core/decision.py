@@ -145,24 +145,24 @@ class Decision:
     outcome: Approved | Refused
 
 
-class OwnRefusals(Sequence[Decision]):
-    """Candidates of a session that a strategy refused by itself, in order; their records are made when somebody reads them.
+class KeptRefusals(Sequence[Decision]):
+    """Candidates that were refused in a session, in order; their records are made when somebody reads them.
 
     Parameters
     ----------
-    checks : name of the check that refused each.
+    count : how many they are.
     make : makes the records from what was kept of each moment; asked once.
     """
 
-    __slots__ = ("_made", "_make", "checks")
+    __slots__ = ("_count", "_made", "_make")
 
-    def __init__(self, checks: Sequence[str], make: Callable[[], Sequence[Decision]]) -> None:
-        self.checks = checks
+    def __init__(self, count: int, make: Callable[[], Sequence[Decision]]) -> None:
+        self._count = count
         self._make = make
         self._made: Sequence[Decision] | None = None
 
     def __len__(self) -> int:
-        return len(self.checks)
+        return self._count
 
     def __getitem__(self, place: Any) -> Any:
         return self._all()[place]

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
-from sovereign.core.decision import Approved, Check, OwnRefusals, Proposal, Refused, RefusedColumns
+from sovereign.core.decision import Approved, Check, KeptRefusals, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
-from sovereign.core.order import Bracket, OrderEvent
+from sovereign.core.order import Bracket, OrderEvent, Side
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import Session
 from sovereign.core.tape import TapeSnapshot
@@ -274,6 +274,23 @@ class RiskDoor(Protocol):
         ...
 
 
+LateJudgement = Callable[[Proposal], tuple[tuple[Check, ...], Approved | Refused]]
+"""What a door would have said at an earlier moment."""
+
+
+@runtime_checkable
+class PatientDoor(Protocol):
+    """A door that says at once of many an entry that it will be refused, and gives the reason later, beside `RiskDoor`."""
+
+    def will_refuse(self, side: Side, view: AccountView) -> bool:
+        """Say whether it is certain that an entry is refused, whatever it is of; if so it counts as proposed."""
+        ...
+
+    def remember(self, symbol: str, view: AccountView) -> LateJudgement:
+        """Return what judges an entry on a tape by what is known now, whenever it is asked."""
+        ...
+
+
 class Strategy(Protocol):
     """A trading system: signals to look at, and a rule that turns a moment into proposals. State in, intents out.
 
@@ -310,8 +327,9 @@ class Strategy(Protocol):
 class ScreeningStrategy(Protocol):
     """A strategy of which a row alone says whether it refuses its own candidate, beside `Strategy`.
 
-    Where every reader takes such refusals by the session (`RefusalSink`) it is asked for orders only, and the records of the
-    refusals are made when they are read. All rows that wake it are of one type.
+    Where every reader takes refusals by the session (`RefusalSink`) it is asked for orders only, and not for those that are
+    certain to be refused (`PatientDoor`); the records are made when they are read. So `decide` must not mind whether it was
+    asked about them. All rows that wake it are of one type.
     """
 
     own_checks: Sequence[str]
@@ -323,6 +341,10 @@ class ScreeningStrategy(Protocol):
         """
         ...
 
+    def sides(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return the side of each row's candidate: 1 to buy, -1 to sell; of a row without one anything."""
+        ...
+
     def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Return where a holder has something to decide: 1 of a long position, 2 of a short one, 3 of either, 0 of none."""
         ...
@@ -332,8 +354,11 @@ class ScreeningStrategy(Protocol):
         """What a refusal's record tells beside its row, as it is now; a value that does not change any more."""
         ...
 
-    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Any) -> Proposal:
-        """Return the candidate of a row (`values`, its fields) that was refused at `ts`, under `terms`."""
+    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Any, last_ticks: int | None) -> Proposal:
+        """Return the candidate of a row (`values`, its fields) that was refused at `ts`, under `terms`.
+
+        `last_ticks` is the last price then; None for one that the strategy refused by itself, which wants no order.
+        """
         ...
 
 
@@ -365,12 +390,12 @@ class Sink(Protocol):
 
 @runtime_checkable
 class RefusalSink(Protocol):
-    """A sink that takes what a strategy refused by itself at the end of the session, beside `Sink`.
+    """A sink that takes the candidates that were refused at the end of the session, beside `Sink`.
 
     A sink without this method is told of each such candidate at once, as of every other.
     """
 
-    def on_refused(self, refused: OwnRefusals, /) -> None:
+    def on_refused(self, refused: KeptRefusals, /) -> None:
         """Take the session's refusals; reading one makes the record of all of them."""
         ...
 

@@ -1,8 +1,9 @@
 """The rows of a block that wake the strategy, in the order of time; those at which it refuses its own candidate are kept apart.
 
-Some strategies say of a row by itself that they refuse its candidate (`core.port.ScreeningStrategy`). Where every reader takes
-such refusals by the session, nobody is asked at these rows: what was seen there is kept as rows, and made into records when
-somebody reads them. They are numbered among the decisions as if each had been told at its moment.
+Some strategies say of a row by itself that they refuse its candidate (`core.port.ScreeningStrategy`), and some doors that they
+are certain to refuse it (`core.port.PatientDoor`). Where every reader takes such refusals by the session, nobody is asked at
+these rows: what was seen there is kept as rows, with what the door knew, and made into records when somebody reads them. They
+are numbered among the decisions as if each had been told at its moment.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from sovereign.core.columns import join_records, take_records
 from sovereign.core.decision import Decision, Verdict
-from sovereign.core.port import ScreeningStrategy, Strategy
+from sovereign.core.order import Side
+from sovereign.core.port import LateJudgement, ScreeningStrategy, Strategy
 from sovereign.core.session import NEVER
 from sovereign.engine.desk import own_refusal
 from sovereign.engine.tape import Tape
@@ -27,6 +29,13 @@ NOTHING, ASKED = -1, 0
 """What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`)."""
 
 
+class _Late(NamedTuple):
+    """What the door knew of a candidate that it was certain to refuse: the last price, and what judges it when it is asked."""
+
+    last_ticks: int
+    judge: LateJudgement
+
+
 class _Kept(NamedTuple):
     """Refusals of one block, column by column."""
 
@@ -35,7 +44,7 @@ class _Kept(NamedTuple):
     numbers: list[int]
     ts: list[int]
     terms: list[Any]
-    checks: list[str]
+    late: list[_Late | None]
 
 
 class Agenda:
@@ -63,7 +72,9 @@ class Agenda:
         self._ask = 0
         self._seen: NDArray[Any] = np.zeros(0)  # the rows, tape after tape
         self._place: NDArray[np.int64] = np.zeros(0, np.int64)  # of each in `_seen`
-        self._over: list[tuple[list[int], int, int, Any]] = []  # places, decisions before, the least time, terms
+        # places, decisions before, the least time, terms, what the door knew
+        self._over: list[tuple[list[int], int, int, Any, _Late | None]] = []
+        self._sides: list[int] = []
         self._kept: list[_Kept] = []
         self._end = 0
         self.next = 0
@@ -109,13 +120,14 @@ class Agenda:
                 known[start:stop] = tape.rows["known_at"][index]
                 codes[start:stop] = self._flat_codes(tape.rows[index])
             start = stop
-        due = None
+        due = sides = None
         if screening is not None:
             self._seen = join_records(seen)
             known = self._seen["known_at"]
             codes, due = screening.screen(symbols, self._seen), screening.due_for_holders(self._seen)
             if not self._is_screened:
                 codes[codes > ASKED] = ASKED  # each refusal is told at once
+            sides = screening.sides(self._seen)
         self._place = known.argsort(kind="stable")
         codes = codes[self._place]
         self._known, self._row = known[self._place].tolist(), rows[self._place].tolist()
@@ -123,6 +135,7 @@ class Agenda:
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
         self._due = None if due is None else due[self._place].tolist()
+        self._sides = [] if sides is None else sides[self._place].tolist()
         self._ask, self._end, self._of_tape = 0, count, {}
 
     def _flat_codes(self, rows: NDArray[Any]) -> Any:
@@ -149,10 +162,23 @@ class Agenda:
         self.next += 1
         return code
 
+    @property
+    def side(self) -> Side | None:
+        """The side of the candidate of the row just taken; None where every refusal is told at once."""
+        if not self._is_screened:
+            return None
+        return Side.BUY if self._sides[self.next - 1] > 0 else Side.SELL
+
     def keep(self, number: int, now: int) -> None:
         """Remember the row just taken as the decision `number`, made at `now`: the strategy has refused it."""
         if self._is_kept and self._screening is not None:
-            self._over.append(([self.next - 1], number - 1, now, self._screening.terms))
+            self._over.append(([self.next - 1], number - 1, now, self._screening.terms, None))
+
+    def keep_late(self, number: int, now: int, last_ticks: int, judge: LateJudgement) -> None:
+        """Remember the row just taken as the decision `number`, made at `now`: the door will refuse it."""
+        if self._screening is not None:
+            late = _Late(last_ticks, judge)
+            self._over.append(([self.next - 1], number - 1, now, self._screening.terms, late))
 
     def stop_before(self, ts: int, held: Mapping[int, int]) -> int:
         """Return the place of the next row, of those before `ts`, at which somebody must look; of what comes earlier none must.
@@ -210,27 +236,28 @@ class Agenda:
         if held and refused:
             refused = [place for place in refused if self._order[place] not in held]
         if refused and self._is_kept and self._screening is not None:
-            self._over.append((refused, decisions, now, self._screening.terms))
+            self._over.append((refused, decisions, now, self._screening.terms, None))
         return len(refused), max(now, self._known[stop - 1])
 
     def end_block(self) -> None:
         """Keep what was refused of the block's rows, which are then forgotten."""
         if not self._over or self._screening is None:
             return
-        names = self._screening.own_checks
         places: list[int] = []
         numbers: list[int] = []
         times: list[int] = []
         terms: list[Any] = []
-        for over, before, now, under in self._over:
+        known: list[_Late | None] = []
+        for over, before, now, under, late in self._over:
             places += over
             numbers += range(before + 1, before + 1 + len(over))
             times += [max(now, self._known[at]) for at in over]
             terms += [under] * len(over)
+            known += [late] * len(over)
         self._over = []
         rows = take_records(self._seen, self._place[places])
         symbols = [self._tapes[self._order[at]].instrument.symbol for at in places]
-        self._kept.append(_Kept(rows, symbols, numbers, times, terms, [names[self._codes[at] - 1] for at in places]))
+        self._kept.append(_Kept(rows, symbols, numbers, times, terms, known))
 
     def end_session(self) -> Refusals | None:
         """Return what was refused in the session and not told yet; None when nothing was."""
@@ -240,30 +267,36 @@ class Agenda:
 
 
 class Refusals:
-    """What a strategy refused by itself in a session, before anybody has read it."""
+    """What was refused and kept in a session, before anybody has read it."""
 
     def __init__(self, strategy: ScreeningStrategy, kept: Sequence[_Kept]) -> None:
         self._strategy = strategy
         self._kept = kept
-        self.checks = [name for part in kept for name in part.checks]
-        """The check that refused each."""
+
+    def __len__(self) -> int:
+        return sum(len(part.ts) for part in self._kept)
 
     def records(self, strategy: str, prefix: str) -> list[Decision]:
         """Return the records, as they would have been told at their moments; `prefix` begins their ids."""
         found = []
         for part in self._kept:
             values = part.rows.tolist()
-            for place, (symbol, ts, under) in enumerate(zip(part.symbols, part.ts, part.terms, strict=True)):
-                proposal = self._strategy.refusal(symbol, ts, values[place], under)
+            moments = zip(part.symbols, part.ts, part.terms, part.late, strict=True)
+            for place, (symbol, ts, under, late) in enumerate(moments):
+                proposal = self._strategy.refusal(symbol, ts, values[place], under, None if late is None else late.last_ticks)
+                checks, outcome = proposal.checks, None
+                if late is not None and proposal.intent is not None:
+                    found_checks, outcome = late.judge(proposal)
+                    checks = (*checks, *found_checks)
                 found.append(
                     Decision(
                         decision_id=f"{prefix}{symbol}-{part.numbers[place]:05d}",
                         ts=ts,
                         strategy=strategy,
                         proposal=proposal,
-                        checks=proposal.checks,
+                        checks=checks,
                         verdict=Verdict.REFUSED,
-                        outcome=own_refusal(proposal.checks),
+                        outcome=outcome or own_refusal(proposal.checks),
                     )
                 )
         return found

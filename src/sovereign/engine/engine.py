@@ -168,7 +168,7 @@ class Engine(Course):
         self._now = max(self._now, session.close_ns)
         self._settle_tapes()
         if (refusals := self._agenda.end_session()) is not None:
-            self._tell_refusals(refusals.checks, refusals.records)
+            self._tell_refusals(len(refusals), refusals.records)
         for symbol, tape in self._tapes.items():
             self._apply(self._broker.end_session(symbol, self._now))
             if tape.rows is not None and tape.candidates is not None:
@@ -220,9 +220,9 @@ class Engine(Course):
     def set_health(self, subject: str, is_well: bool, reason: str = "") -> None:
         """Say whether `connection`, `data:SYMBOL` or another part can be relied upon; entries are refused while one cannot."""
         if is_well:
-            self._unhealthy.pop(subject, None)
+            self._unhealthy = {other: why for other, why in self._unhealthy.items() if other != subject}
         else:
-            self._unhealthy[subject] = reason
+            self._unhealthy = {**self._unhealthy, subject: reason}  # a new one: views that know the old one keep it
 
     def halt(self, cause: str, by: str, reason: str) -> None:
         """Cancel and close everything and open nothing, until somebody resumes; raises as `OneDoor.halt`."""
@@ -346,10 +346,9 @@ class Engine(Course):
             self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, "nothing was open")
 
     def _on_row(self, tape: Tape, index: int, code: int) -> None:
-        rows, candidates, session = tape.rows, tape.candidates, self._session
         if tape.last_ticks is None or code == ASKED:
             tape.look(tape.before(self._reach))
-        if rows is None or candidates is None or session is None or tape.last_ticks is None:
+        if tape.last_ticks is None:
             return
         if not self._is_inspected or self._now >= self._door.due_ns:
             # Once a day with a price known: high margins are found, and a tier change that had to wait.
@@ -361,13 +360,19 @@ class Engine(Course):
         for position in self.account.positions.values():
             if position.tape == symbol:
                 held += position.quantity
-        if not held and code != ASKED:
-            if code > ASKED:  # the strategy would refuse its own candidate
-                self._decisions += 1
-                self._agenda.keep(self._decisions, self._now)
+        if held or code == ASKED:
+            tape.look(tape.before(self._reach))
+            if held or not self._is_put_off(symbol, tape.last_ticks):
+                self._ask(tape, index, held, tape.last_ticks)
+        elif code > ASKED:  # the strategy would refuse its own candidate
+            self._decisions += 1
+            self._agenda.keep(self._decisions, self._now)
+
+    def _ask(self, tape: Tape, index: int, held: int, last_ticks: int) -> None:
+        rows, candidates, session = tape.rows, tape.candidates, self._session
+        if rows is None or candidates is None or session is None:
             return
-        tape.look(tape.before(self._reach))
-        row = rows[index]
+        symbol, row = tape.instrument.symbol, rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
         moment = Moment(
             ts=self._now,
@@ -377,10 +382,25 @@ class Engine(Course):
             rows=rows[: index + 1],
             candidates=candidates[first : first + count],
             position_quantity=held,
-            last_ticks=tape.last_ticks,
+            last_ticks=last_ticks,
             open_positions=len(self.account.positions),
             is_entering=not self._executor.is_idle
             and any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
         )
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)
+
+    def _is_put_off(self, symbol: str, last_ticks: int) -> bool:
+        """Say whether the row's candidate is certain to be refused; if so it is kept, and judged when somebody reads it."""
+        side = self._agenda.side
+        if side is None or self._patient is None:
+            return False
+        view = self._view()
+        if not self._patient.will_refuse(side, view):
+            return False
+        self._decisions += 1
+        if not self._is_brief:
+            self._agenda.keep_late(self._decisions, self._now, last_ticks, self._patient.remember(symbol, view))
+        if self._now >= self._door.due_ns:
+            self._inspect()  # it was one proposal too many
+        return True

@@ -14,7 +14,7 @@ from typing import Any
 
 from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
-from sovereign.core.decision import OwnRefusals, Proposal
+from sovereign.core.decision import KeptRefusals, Proposal
 from sovereign.core.event import AccountSnapshot, Event, SessionEnded, TradeClosed
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, Feed, Moment, SignalStream, Sink, Strategy
@@ -137,7 +137,7 @@ class TradeList:
         self.equity: list[Decimal] = []
         self._last = Decimal(0)
 
-    def on_refused(self, refused: OwnRefusals) -> None:
+    def on_refused(self, refused: KeptRefusals) -> None:
         """Take what the strategy refused by itself: nobody compares it."""
 
     def __call__(self, event: Event) -> None:

@@ -8,15 +8,17 @@ else comes with the `AccountView`. `state` and `restore` carry it over a restart
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, NamedTuple
 
 from sovereign.core.decision import Approved, Check, Proposal, Refused, money
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Event, TierChanged, TradingState
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import OrderEvent, OrderIntent
-from sovereign.core.port import AccountView
+from sovereign.core.order import OrderEvent, OrderIntent, Side
+from sovereign.core.port import AccountView, LateJudgement
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
 from sovereign.risk.breaker import Breakers, room_halt
@@ -25,8 +27,12 @@ from sovereign.risk.check import (
     ENTRY_CHECKS,
     FINAL_CHECKS,
     LIKELY_CHECKS,
+    PURE_CHECKS,
     CheckRule,
     check_loss_at_stop,
+    check_positions,
+    check_short,
+    check_trading_hours,
     with_portfolio_checks,
 )
 from sovereign.risk.configuration import RiskConfig, TierConfig
@@ -54,8 +60,22 @@ class _Traded(NamedTuple):
     instrument: Instrument | None
 
 
+class _Known(NamedTuple):
+    # what the door knows at a judgement beside the order; none of it changes any more, except in the positions
+    view: AccountView
+    positions: Positions
+    traded: _Traded
+    is_tiered: bool
+    tier: TierConfig | None
+    streaks: Streaks
+    committed: Mapping[str, Decimal]
+    halts: tuple[Halt, ...]
+    limits: DayLimits
+    timetable: Timetable
+
+
 class OneDoor:
-    """Judge orders by `RiskConfig`; implements `core.port.RiskDoor`.
+    """Judge orders by `RiskConfig`; implements `core.port.RiskDoor` and `core.port.PatientDoor`.
 
     Parameters
     ----------
@@ -89,12 +109,14 @@ class OneDoor:
         if config.breakers.max_trades_per_session is not None:
             checks = (*checks, self._breakers.check_trade_count)
         self._rules = tuple(checks)
+        self._is_patient = PURE_CHECKS.issuperset(checks) and {check_trading_hours, check_positions}.issubset(checks)
+        self._forbids_shorts = check_short in checks
         self._checks = tuple(sorted(checks, key=lambda rule: rule not in LIKELY_CHECKS) if is_brief else checks)
         self._schedule = schedule_of(config) if schedule is None else schedule
         self._memory = Memory()
         self._latch = Latch()
         self._watch_due_ns = self.due_ns = NEVER
-        self._committed: dict[str, Decimal] = {}
+        self._committed: Mapping[str, Decimal] = {}  # replaced, never changed: a late judgement keeps what was
         # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
         self._families = Families(config.tiers)
         self._sizer = Sizer(config)
@@ -225,7 +247,7 @@ class OneDoor:
             return _refuse_blind(view)
         positions = held(view.positions)
         self._prune(view, positions)
-        case = self._case(proposal, intent, view, positions)
+        case = self._case(proposal, intent, self._known(intent.symbol, view, positions))
         checks, failed = self._look(case)
         if failed is not None:
             lacks_room = self._on_refusal(case, failed)
@@ -236,10 +258,48 @@ class OneDoor:
             return checks, Refused(failed.name, failed.limit, failed.value, failed.unit, failed.name)
         size = case.size
         loss = (size.stop_loss or ZERO) * size.quantity
-        self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
+        self._committed = {**self._committed, case.traded: self._committed.get(case.traded, ZERO) + loss}
         was_resized = size.quantity < (size.wanted or size.quantity)
         tier = "" if case.tier is None else case.tier.name
         return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded, tier=tier)
+
+    def will_refuse(self, side: Side, view: AccountView) -> bool:
+        """Say whether it is certain that an entry is refused, whatever it is of; if so it counts as proposed.
+
+        Certain is what hours, side and number of positions forbid, while trading is active and nothing is out of order: a
+        refusal then changes nothing here. What refuses the entry first may be another check.
+        """
+        if not self._is_patient or view.is_killed is not False or view.state is not TradingState.ACTIVE or self._latch.halts:
+            return False
+        ts, data_ns, working = view.ts, view.data_ns, view.working_entries
+        if type(ts) is not int or type(data_ns) is not int or type(working) is not int or data_ns > ts or view.unhealthy:
+            return False
+        if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
+            return False
+        positions = held(view.positions)
+        if not (
+            (self._forbids_shorts and side is Side.SELL)
+            or len(positions) + working >= self.config.max_positions
+            or not self._times(view.session).is_entered_at(ts)
+        ):
+            return False
+        if (runaway := self._breakers.propose(ts)) is not None:
+            self._latch_untold(runaway)
+        self._prune(view, positions)
+        return True
+
+    def remember(self, symbol: str, view: AccountView) -> LateJudgement:
+        """Return what judges an entry on a tape by what is known now, whenever it is asked; for a door with all its checks."""
+        positions = {name: replace(position) for name, position in held(view.positions).items()}  # fills change them
+        return partial(self._judge_late, self._known(symbol, view, positions))
+
+    def _judge_late(self, known_then: _Known, proposal: Proposal) -> tuple[tuple[Check, ...], Approved | Refused]:
+        if proposal.intent is None:
+            raise UsageError(f"{proposal.name} asked for no order, and nothing is judged without one; hand in an entry")
+        checks, failed = self._look(self._case(proposal, proposal.intent, known_then))
+        if failed is None:
+            raise UsageError(f"an entry on {proposal.symbol} was not refused as was promised; hand in one of the same side")
+        return checks, self._refuse(failed)
 
     def guard(self, tape: str, view: AccountView, parts: int = 1) -> tuple[int, int]:
         """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
@@ -320,7 +380,7 @@ class OneDoor:
             self._settle_due()
         positions = held(view.positions)
         if trade.instrument.symbol not in positions:
-            self._committed.pop(trade.instrument.symbol, None)
+            self._committed = {name: loss for name, loss in self._committed.items() if name != trade.instrument.symbol}
         if not positions and not view.working_entries:
             events += self._change_tier(self._breakers.now_ns, known(view.balance), can_promote=False)
         return events
@@ -508,12 +568,28 @@ class OneDoor:
         if self._committed and is_known(view.working_entries) and view.working_entries == 0:
             self._committed = {symbol: loss for symbol, loss in self._committed.items() if symbol in positions}
 
-    def _case(self, proposal: Proposal, intent: OrderIntent, view: AccountView, positions: Positions) -> Case:
-        tape = intent.symbol
+    def _times(self, session: Session | None) -> Timetable:
+        if self._timetable.session is not session:
+            self._timetable = Timetable(self.config, self._schedule, session)
+        return self._timetable
+
+    def _known(self, tape: str, view: AccountView, positions: Positions) -> _Known:
         is_tiered = self._is_tiered(tape)
-        traded = self._traded_on(tape)
-        if self._timetable.session is not view.session:
-            self._timetable = Timetable(self.config, self._schedule, view.session)
+        return _Known(
+            view,
+            positions,
+            self._traded_on(tape),
+            is_tiered,
+            self.tier if is_tiered else None,
+            self._memory.streaks,
+            self._committed,
+            self._latch.halts,
+            self._limits_of(view, positions, tape),
+            self._times(view.session),
+        )
+
+    def _case(self, proposal: Proposal, intent: OrderIntent, known_then: _Known) -> Case:
+        view, positions, traded, is_tiered, tier, streaks, committed, halts, limits, timetable = known_then
         return Case(
             config=self.config,
             intent=intent,
@@ -525,14 +601,14 @@ class OneDoor:
             traded=traded.symbol,
             instrument=traded.instrument,
             is_tiered=is_tiered,
-            tier=self.tier if is_tiered else None,
+            tier=tier,
             families=self._families,
             sizer=self._sizer,
-            streaks=self._memory.streaks,
-            committed=self._committed,
-            halts=self.halts,
-            limits=self._limits_of(view, positions, tape),
-            timetable=self._timetable,
+            streaks=streaks,
+            committed=committed,
+            halts=halts,
+            limits=limits,
+            timetable=timetable,
         )
 
     def _room_asked(self, intent: OrderIntent, view: AccountView) -> tuple[Any, ...]:

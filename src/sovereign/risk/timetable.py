@@ -43,6 +43,10 @@ class Timetable:
             self._news = [news for news in schedule.news if news.end_ns > session.open_ns and news.start_ns < session.close_ns]
             self._open_ns, self._close_ns = session.open_ns, session.close_ns
 
+    def is_entered_at(self, ts: int) -> bool:
+        """Say whether entries are taken at a time; never when nobody knows the session."""
+        return self.first_ns <= ts < self.end_ns or ts == self.late_ns
+
     @property
     def hours(self) -> str:
         """When entries are taken, in words; empty when the session is not known."""
