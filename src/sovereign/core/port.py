@@ -239,6 +239,13 @@ class RiskDoor(Protocol):
         """
         ...
 
+    def levels(self, view: AccountView, mark: Decimal) -> tuple[Decimal | None, Decimal | None]:
+        """Return the equities at or below the first and at or above the second of which a daily limit trips.
+
+        `mark` is taken for the high-water mark. None is not known for the first, and no limit for the second.
+        """
+        ...
+
     def inspect(self, view: AccountView) -> Sequence[Event]:
         """Look at equity now; return a `TradingStateChanged` when a limit has tripped."""
         ...

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +51,10 @@ class Course(Desk, ABC):
         self._is_inspected = False  # since the session began, with a price known
         self._by_order: list[Tape] = []
         self._reach = 0
+        self._clocks: list[TapeClock] = []
         self._sighted = 0  # up to when the last prices of all tapes are known
         self._outlook: _Outlook | None = None
+        self._viewed: tuple[tuple[Any, ...], AccountView] | None = None  # what the door was told last, and what it rests on
         self._had_moment = False  # in the present block
         self._is_lazy = False
 
@@ -70,10 +71,25 @@ class Course(Desk, ABC):
     def _sight(self) -> None:
         if self._sighted != self._reach:
             reach = self._sighted = self._reach
-            for tape in self._tapes.values():
-                stop = tape.clock.before(reach)
-                if stop > tape.seen:
-                    tape.look(stop)
+            for clock in self._clocks:
+                clock.look(reach)
+
+    def _view(self) -> AccountView:
+        # A moment asks several times for what has not changed.
+        if not self._is_lazy:
+            return super()._view()
+        rests_on = (
+            self._now,
+            self._reach,
+            self.account.changes,
+            self._executor.changes,
+            self.state,
+            self._killed(),
+            self._unhealthy,
+        )
+        if self._viewed is None or self._viewed[0] != rests_on:
+            self._viewed = rests_on, super()._view()
+        return self._viewed[1]
 
     def _begin_course(self) -> None:
         # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked on.
@@ -90,6 +106,9 @@ class Course(Desk, ABC):
             tape.begin(block.trades)
             if self._is_lazy:
                 tape.clock = shared_clock(tape.clock, clocks)
+        self._clocks = list(dict.fromkeys(tape.clock for tape in self._tapes.values()))
+        for clock in self._clocks:
+            clock.tapes = [tape for tape in self._tapes.values() if tape.clock is clock]
         self._had_moment = False
         self._reach = self._sighted = 0
         self._outlook = None
@@ -319,6 +338,7 @@ class Course(Desk, ABC):
 
     def _observe(self, tape: Tape, start: int, stop: int) -> None:
         tape.look(stop)
+        self._viewed = None
         symbol = tape.instrument.symbol
         if self._is_held(symbol):
             low, high = extent(tape.trades.price, start, stop)
@@ -342,9 +362,9 @@ class Course(Desk, ABC):
     def _look_out(self) -> _Outlook:
         """Say what the positions can come to until the block ends, all tapes at their worst and at their best at once.
 
-        A guard price is reached when one tape goes its part of the way from where it stood at the last moment. Whatever that
-        was, no tape goes farther than from its best to its worst price, and the way is never shorter than from the worst
-        equity: so a tape that stands at its worst and could go that far once more without a trip can not trip at all.
+        A guard price is reached when one tape goes its part of the way to a limit from where it stood at the last moment.
+        Whatever that was, no tape goes farther than from its best to its worst price, and the way is never shorter than from
+        the worst equity: so where that part of it is longer still, no guard price is reached.
         """
         held = self.account.positions
         if not held:
@@ -354,22 +374,23 @@ class Course(Desk, ABC):
         for position in held.values():
             slope = position.instrument.tick_value * position.quantity
             slopes[position.tape] = slopes.get(position.tape, ZERO) + slope
-        worst, best = dict(view.last_ticks), dict(view.last_ticks)
+        lowest = highest = view.equity
+        longest = ZERO
         for symbol, slope in slopes.items():
-            if symbol not in best:
+            last = view.last_ticks.get(symbol)
+            if last is None:
                 return _Outlook(is_far=False, can_mark=True)
-            low, high = self._reachable(symbol, best[symbol])
-            worst[symbol], best[symbol] = (low, high) if slope > 0 else (high, low)
-        lowest, highest = self.account.equity(worst), self.account.equity(best)
+            low, high = self._reachable(symbol, last)
+            down, up = slope * (low - last), slope * (high - last)
+            if slope < 0:
+                down, up = up, down
+            lowest, highest, longest = lowest + down, highest + up, max(longest, up - down)
         mark = max(self.account.high_water_mark, highest)
-        return _Outlook(
-            is_far=self.state is TradingState.HALTED
-            or (
-                self._stays_inside(replace(view, equity=lowest, last_ticks=worst, high_water_mark=mark), worst, best)
-                and self._stays_inside(replace(view, equity=highest, last_ticks=best, high_water_mark=mark), best, worst)
-            ),
-            can_mark=highest > self.account.high_water_mark,
-        )
+        is_far, way = self.state is TradingState.HALTED, longest * len(slopes)
+        if not is_far:
+            floor, ceiling = self._door.levels(view, mark)
+            is_far = floor is not None and lowest - way > floor and (ceiling is None or highest + way < ceiling)
+        return _Outlook(is_far=is_far, can_mark=highest > self.account.high_water_mark)
 
     def _reachable(self, symbol: str, last: int) -> tuple[int, int]:
         # The prices of a tape from the last moment on; whatever block that was in.
@@ -381,19 +402,6 @@ class Course(Desk, ABC):
             least, most = extent(tape.trades.price, tape.seen, len(tape.trades))
             low, high = min(low, int(least)), max(high, int(most))
         return low, high
-
-    def _stays_inside(self, view: AccountView, ticks: dict[str, int], others: dict[str, int]) -> bool:
-        held = {position.tape for position in self.account.positions.values()}
-        for symbol in held:
-            if symbol not in self._tapes:
-                continue
-            if symbol not in ticks:
-                return False
-            low, high = self._door.guard(symbol, view, len(held))
-            farther = 2 * ticks[symbol] - others[symbol]
-            if not low <= farther <= high:
-                return False
-        return True
 
     def _after_moment(self) -> None:
         self._guards = None

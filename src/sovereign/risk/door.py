@@ -333,6 +333,19 @@ class OneDoor:
             return FAR_HIGH, FAR_LOW
         return guard_prices(on_tape, balance + elsewhere, lowest, highest)
 
+    def levels(self, view: AccountView, mark: Decimal) -> tuple[Decimal | None, Decimal | None]:
+        """Return the equities at or below the first and at or above the second of which `inspect` would halt.
+
+        `mark` is taken for the high-water mark. None is not known for the first, and no limit for the second; when trading is
+        halted already nothing trips, and the first is minus infinity.
+        """
+        if self._latch.is_halted:
+            return Decimal("-Infinity"), None
+        limits, mark_now = self._limits_of(view, held(view.positions)), self._mark(mark)
+        if limits.loss_level is None or mark_now is None:
+            return None, limits.profit_level
+        return max(limits.loss_level, mark_now * (1 - self.config.max_drawdown_frac)), limits.profit_level
+
     def inspect(self, view: AccountView) -> Sequence[Event]:
         """Look at the account now; return a `TradingStateChanged` for each limit that has newly tripped or is over.
 
@@ -524,7 +537,7 @@ class OneDoor:
         are_tiered = self._are_tiered.get(symbols)
         if are_tiered is None:  # the same tapes are asked about again and again
             are_tiered = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
-        mark = self._mark(view)
+        mark = self._mark(known(view.high_water_mark))
         key = (day_start, memory.day_tier, mark, are_tiered)
         if key != self._limits_key:
             loss_limit = self._loss_limit(day_start, are_tiered)
@@ -549,9 +562,9 @@ class OneDoor:
             limits.append(-tier.daily_loss_limit)
         return min(limits)
 
-    def _mark(self, view: AccountView) -> Decimal | None:
+    def _mark(self, mark: Decimal | None) -> Decimal | None:
         # after a drawdown was cleared the mark starts again at that moment's equity, until the account makes a new high
-        mark, memory = known(view.high_water_mark), self._memory
+        memory = self._memory
         if mark is None or memory.mark is None or memory.cleared_mark is None or mark > memory.cleared_mark:
             return mark
         return memory.mark
