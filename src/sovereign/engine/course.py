@@ -51,7 +51,7 @@ class Course(Desk, ABC):
         self._is_inspected = False  # since the session began, with a price known
         self._by_order: list[Tape] = []
         self._reach = 0
-        self._clocks: list[TapeClock] = []
+        self._in_step: list[list[Tape]] = []  # tapes that share their clock; not kept by the clock, which they keep
         self._sighted = 0  # up to when the last prices of all tapes are known
         self._outlook: _Outlook | None = None
         self._viewed: tuple[tuple[Any, ...], AccountView] | None = None  # what the door was told last, and what it rests on
@@ -71,8 +71,10 @@ class Course(Desk, ABC):
     def _sight(self) -> None:
         if self._sighted != self._reach:
             reach = self._sighted = self._reach
-            for clock in self._clocks:
-                clock.look(reach)
+            for tapes in self._in_step:
+                stop = tapes[0].before(reach)
+                for tape in tapes:
+                    tape.look(stop)
 
     def _view(self) -> AccountView:
         # A moment asks several times for what has not changed.
@@ -106,9 +108,10 @@ class Course(Desk, ABC):
             tape.begin(block.trades)
             if self._is_lazy:
                 tape.clock = shared_clock(tape.clock, clocks)
-        self._clocks = list(dict.fromkeys(tape.clock for tape in self._tapes.values()))
-        for clock in self._clocks:
-            clock.tapes = [tape for tape in self._tapes.values() if tape.clock is clock]
+        in_step: dict[TapeClock, list[Tape]] = {}
+        for tape in self._tapes.values():
+            in_step.setdefault(tape.clock, []).append(tape)
+        self._in_step = list(in_step.values())
         self._had_moment = False
         self._reach = self._sighted = 0
         self._outlook = None

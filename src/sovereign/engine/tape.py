@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.columns import Int64, Trades
@@ -18,17 +17,14 @@ FAR = 2**31
 
 
 class TapeClock:
-    """The times of a block's ticks. Tapes whose ticks have the same times, as bars have, may share one; they look together."""
+    """The times of a block's ticks. Tapes whose ticks have the same times, as bars have, may share one."""
 
-    __slots__ = ("_asked", "_prices", "_seen", "_stop", "tapes", "ts")
+    __slots__ = ("_asked", "_stop", "ts")
 
     def __init__(self, ts: Int64) -> None:
         self.ts = ts
-        self.tapes: list[Tape] = []
         self._asked = NEVER
         self._stop = len(ts)
-        self._seen = 0
-        self._prices: NDArray[np.int32] | None = None  # a row a tick, a column a tape
 
     def before(self, ts: int) -> int:
         """Return how many ticks are earlier than `ts`; all of them at `NEVER`."""
@@ -36,22 +32,6 @@ class TapeClock:
             self._asked = ts
             self._stop = len(self.ts) if ts == NEVER else int(self.ts.searchsorted(ts))
         return self._stop
-
-    def look(self, ts: int) -> None:
-        """Let its tapes know the last price of the rows earlier than `ts`."""
-        stop, tapes = self.before(ts), self.tapes
-        if stop <= self._seen:
-            return
-        self._seen = stop
-        if len(tapes) == 1:
-            tapes[0].look(stop)
-            return
-        if self._prices is None:
-            self._prices = np.stack([tape.trades.price for tape in tapes], axis=1)
-        data_ns = int(self.ts[stop - 1])
-        for tape, price in zip(tapes, self._prices[stop - 1].tolist(), strict=True):
-            if stop > tape.seen:
-                tape.seen, tape.last_ticks, tape.data_ns = stop, price, data_ns
 
 
 def shared_clock(own: TapeClock, others: list[TapeClock]) -> TapeClock:
@@ -123,5 +103,5 @@ class Tape:
         """Know the last price of the rows up to `stop`."""
         if stop > self.seen:
             self.seen = stop
-            self.last_ticks = int(self.trades.price[stop - 1])
-            self.data_ns = int(self.trades.ts[stop - 1])
+            self.last_ticks = self.trades.price.item(stop - 1)
+            self.data_ns = self.trades.ts.item(stop - 1)
