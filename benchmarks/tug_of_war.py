@@ -110,6 +110,7 @@ def ours(sessions: list[Any], days: list[dict[str, Bars]]) -> dict[str, Any]:
     reader = Reader()
     few = GivenSessions(sessions[:3], [{s: path_of(b, 60) for s, b in day.items()} for day in days[:3]])
     run_backtest(recipe, few, lanes=(main_lane(recipe.execution),))
+    gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 1_000)  # as `sovereign backtest` does
     began = time.process_time()

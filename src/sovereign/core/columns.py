@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.errors import DataError
+from sovereign.core.record import quick
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -64,6 +65,7 @@ def _void(size: int) -> np.dtype[Any]:
     return np.dtype((np.void, size))
 
 
+@quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
     """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks).

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.order import OrderIntent, Side
+from sovereign.core.record import quick
 
 
 class Verdict(StrEnum):
@@ -91,6 +92,7 @@ class Check(_CheckFields):
 _new_check: Callable[[type[Check], tuple[Any, ...]], Check] = tuple.__new__
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Why a candidate was not taken: the check that failed, its limit, the value and the unit."""
@@ -102,6 +104,7 @@ class Refused:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Approved:
     """A candidate that may be traded: quantity after sizing and the instrument to trade (chosen by the account tier).
@@ -115,6 +118,7 @@ class Approved:
     tier: str = field(default="", compare=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """A strategy's candidate: what it saw, the gates it applied itself, and the order it wants if it wants one.
@@ -132,6 +136,7 @@ class Proposal:
     intent: OrderIntent | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The permanent record of one candidate."""

@@ -18,6 +18,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderEvent, Side
 from sovereign.core.position import Position, Trade
+from sovereign.core.record import quick
 from sovereign.core.session import Session
 from sovereign.core.tape import TapeSnapshot
 
@@ -48,6 +49,7 @@ class SessionCalendar(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive market data of one session; `until_ns` promises that nothing earlier will follow."""
@@ -153,6 +155,7 @@ class SignalStream(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What a strategy may look at when it is asked: the present row, its candidates, and everything before.
@@ -178,6 +181,7 @@ class Moment:
         return self.rows[self.index]  # type: ignore[no-any-return]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
     """Everything the risk door may know at a moment. Unknown is None or a missing key, and unknown means refuse.

@@ -23,7 +23,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import Order, OrderIntent, OrderRole, Side, TimeInForce
-from sovereign.core.port import AccountView, FeeModel, PatientDoor, RefusalSink, RiskDoor, Sink, Strategy
+from sovereign.core.port import AccountView, FeeModel, PatientDoor, RefusalSink, RiskDoor, Sink, Strategy, TradeListener
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.engine.tape import Tape
@@ -84,6 +84,7 @@ class Desk:
         self._strategy = strategy
         self._door = door
         self._patient = door if isinstance(door, PatientDoor) else None
+        self._learner = strategy if isinstance(strategy, TradeListener) else None
         self._broker = broker
         self._sinks = tuple(sinks)
         self._refusal_sinks = [sink.on_refused for sink in self._sinks if isinstance(sink, RefusalSink)]

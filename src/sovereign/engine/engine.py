@@ -31,7 +31,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderRole
-from sovereign.core.port import Block, Moment, TradeListener
+from sovereign.core.port import Block, Moment
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
 from sovereign.engine.agenda import ASKED
@@ -279,8 +279,8 @@ class Engine(Course):
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
-            if isinstance(self._strategy, TradeListener):
-                self._strategy.on_trade(trade)
+            if self._learner is not None:
+                self._learner.on_trade(trade)
         self._absorb(answered)
         if changed:
             self._inspect()

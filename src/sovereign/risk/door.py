@@ -49,6 +49,7 @@ from sovereign.risk.window import Schedule
 
 STATE_VERSION = 2
 
+_UNTIERED = frozenset({False})
 _NO_ROOM = Refused("loss_at_stop", NAN, NAN, "", "no room for one unit, as when it was last asked")
 
 Positions = Mapping[str, Position]
@@ -533,10 +534,12 @@ class OneDoor:
     def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
         memory = self._memory
         day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
-        symbols = (*view.last_ticks, *tapes, *[position.tape for position in positions.values()])
-        are_tiered = self._are_tiered.get(symbols)
-        if are_tiered is None:  # the same tapes are asked about again and again
-            are_tiered = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
+        are_tiered = _UNTIERED
+        if self._tiers:
+            symbols = (*view.last_ticks, *tapes, *[position.tape for position in positions.values()])
+            if symbols not in self._are_tiered:  # the same tapes are asked about again and again
+                self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
+            are_tiered = self._are_tiered[symbols]
         mark = self._mark(known(view.high_water_mark))
         key = (day_start, memory.day_tier, mark, are_tiered)
         if key != self._limits_key:
