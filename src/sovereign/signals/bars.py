@@ -142,15 +142,20 @@ class BarStream(ABC):
         if not len(bars):
             return
         end = self._count + len(bars)
+        rows = self._room(len(bars))[self._count : end]
+        self._place(bars, rows)
+        self.fill(bars, rows)
+        self._count = end
+
+    def _room(self, count: int) -> NDArray[Any]:
+        """Return the session's rows with room for some more."""
+        end = self._count + count
         if end > len(self._rows):
             # Rows handed out stay as they are; the new array begins with a copy.
             larger = np.zeros(max(end, 2 * len(self._rows)), self.row_dtype)
             larger[: self._count] = self._rows[: self._count]
             self._rows = larger
-        rows = self._rows[self._count : end]
-        self._place(bars, rows)
-        self.fill(bars, rows)
-        self._count = end
+        return self._rows
 
     @abstractmethod
     def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:
