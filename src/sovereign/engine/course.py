@@ -132,7 +132,7 @@ class Course(Desk, ABC):
                     self._pass(tape, tape.before(self._reach))
 
     def _orders_changed(self) -> None:
-        """Take note that what orders meet next must be found anew."""
+        """Take note that what orders meet next must be found anew, on every tape."""
         held = {position.tape for position in self.account.positions.values()}
         for symbol, tape in self._tapes.items():
             # Where no order is and nothing is held, none is met, now as before.
@@ -244,7 +244,6 @@ class Course(Desk, ABC):
             if hit is not None and known > hit.seen and hit.trades.ts[known - 1] >= ts:
                 self._pass(hit, known)
             return True
-        self._settle_tapes()
         stop = self._stop(first, ts, row if first is hit else -1)
         symbol, when = first.instrument.symbol, first.event_ns
         index = self._broker.next_event(symbol, first.trades, first.cursor, stop)
@@ -303,7 +302,7 @@ class Course(Desk, ABC):
         self._observe(tape, tape.cursor, index + 1)
         reports = self._broker.take(tape.instrument.symbol, tape.trades, index)
         tape.cursor = index + 1
-        self._orders_changed()
+        tape.event = -1  # nothing changes on the other tapes: what is sent there by what follows is not at the venue yet
         if not self._apply(reports):
             self._inspect()  # the row may lie beyond a guard price as well
 
