@@ -285,20 +285,32 @@ class RiskDoor(Protocol):
         ...
 
 
-LateJudgement = Callable[[Proposal], tuple[tuple[Check, ...], Approved | Refused]]
-"""What a door would have said at an earlier moment."""
+LateJudgement = Callable[[Proposal, AccountView], tuple[tuple[Check, ...], Approved | Refused]]
+"""What a door would have said at an earlier moment; the view is that of the moment, its positions may be others by now."""
 
 
 @runtime_checkable
 class PatientDoor(Protocol):
     """A door that says at once of many an entry that it will be refused, and gives the reason later, beside `RiskDoor`."""
 
+    def forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64], session: Session) -> NDArray[np.bool_]:
+        """Return which entries of a session are refused whatever the account holds, while `is_calm`; sides are 1 or -1."""
+        ...
+
+    def is_calm(self, view: AccountView) -> bool:
+        """Say whether a refusal has no consequences now: trading is active, and nothing is out of order."""
+        ...
+
+    def count_proposed(self, times: Sequence[int]) -> bool:
+        """Count entries that are forbidden as proposed at these times; False, and none is, when they may be too many."""
+        ...
+
     def will_refuse(self, side: Side, view: AccountView) -> bool:
         """Say whether it is certain that an entry is refused, whatever it is of; if so it counts as proposed."""
         ...
 
-    def remember(self, symbol: str, view: AccountView) -> LateJudgement:
-        """Return what judges an entry on a tape by what is known now, whenever it is asked."""
+    def remember(self, view: AccountView) -> LateJudgement:
+        """Return what judges entries by what is known now, whenever it is asked."""
         ...
 
 

@@ -9,7 +9,7 @@ are numbered among the decisions as if each had been told at its moment.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,22 +18,24 @@ from numpy.typing import NDArray
 from sovereign.core.columns import join_records, take_records
 from sovereign.core.decision import Decision, Verdict
 from sovereign.core.order import Side
-from sovereign.core.port import LateJudgement, ScreeningStrategy, Strategy
+from sovereign.core.port import ScreeningStrategy, Strategy
 from sovereign.core.session import NEVER
 from sovereign.engine.desk import own_refusal
+from sovereign.engine.stretch import Still, Stretch
 from sovereign.engine.tape import Tape
 
 LONG, SHORT = 1, 2
 """Bits of `ScreeningStrategy.due_for_holders`."""
-NOTHING, ASKED = -1, 0
-"""What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`)."""
+NOTHING, ASKED, FORBIDDEN = -1, 0, 127
+"""What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`).
 
+`FORBIDDEN` is a candidate that the door refuses whatever the account holds.
+"""
 
-class _Late(NamedTuple):
-    """What the door knew of a candidate that it was certain to refuse: the last price, and what judges it when it is asked."""
+Late = Still | Stretch
+"""What the door knew of candidates that it was certain to refuse."""
 
-    last_ticks: int
-    judge: LateJudgement
+Forbids = Callable[[NDArray[np.int8], NDArray[np.int64]], NDArray[np.bool_]]
 
 
 class _Kept(NamedTuple):
@@ -44,7 +46,7 @@ class _Kept(NamedTuple):
     numbers: list[int]
     ts: list[int]
     terms: list[Any]
-    late: list[_Late | None]
+    late: list[tuple[Late, int] | None]
 
 
 class Agenda:
@@ -73,8 +75,10 @@ class Agenda:
         self._seen: NDArray[Any] = np.zeros(0)  # the rows, tape after tape
         self._place: NDArray[np.int64] = np.zeros(0, np.int64)  # of each in `_seen`
         # places, decisions before, the least time, terms, what the door knew
-        self._over: list[tuple[list[int], int, int, Any, _Late | None]] = []
+        self._over: list[tuple[list[int], int, int, Any, Late | None]] = []
         self._sides: list[int] = []
+        self._forbidden: list[int] = []  # places whose candidate the door refuses whatever is held
+        self._seq: list[int] = []
         self._kept: list[_Kept] = []
         self._end = 0
         self.next = 0
@@ -85,8 +89,13 @@ class Agenda:
         self._kept, self._over = [], []
         self.next = self._end = 0
 
-    def line_up(self, tapes: Sequence[Tape]) -> None:
-        """Take the rows of a block that are new; of one time, that of the first tape comes first."""
+    def line_up(self, tapes: Sequence[Tape], forbids: Forbids | None = None) -> None:
+        """Take the rows of a block that are new; of one time, that of the first tape comes first.
+
+        Parameters
+        ----------
+        forbids : says by side and time which candidates the door refuses whatever the account holds.
+        """
         found = []
         for tape in tapes:
             if tape.rows is not None and len(tape.rows) > tape.next_row:
@@ -97,9 +106,9 @@ class Agenda:
                 tape.next_row = len(tape.rows)
         self._tapes, self.next, self._end = tapes, 0, 0
         if found:
-            self._arrange(found)
+            self._arrange(found, forbids)
 
-    def _arrange(self, found: Sequence[tuple[Tape, NDArray[np.int64]]]) -> None:
+    def _arrange(self, found: Sequence[tuple[Tape, NDArray[np.int64]]], forbids: Forbids | None) -> None:
         count = sum(len(index) for _, index in found)
         known, rows = np.empty(count, np.int64), np.empty(count, np.int64)
         order, codes = np.empty(count, np.int64), np.empty(count, np.int8)
@@ -128,12 +137,17 @@ class Agenda:
             if not self._is_screened:
                 codes[codes > ASKED] = ASKED  # each refusal is told at once
             sides = screening.sides(self._seen)
+            if self._is_screened and forbids is not None:
+                asked = (codes == ASKED).nonzero()[0]
+                codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
         self._place = known.argsort(kind="stable")
         codes = codes[self._place]
         self._known, self._row = known[self._place].tolist(), rows[self._place].tolist()
         self._order, self._codes = order[self._place].tolist(), codes.tolist()
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
+        self._forbidden = (codes == FORBIDDEN).nonzero()[0].tolist()
+        self._seq = self._seen["seq"][self._place].tolist() if self._forbidden else []
         self._due = None if due is None else due[self._place].tolist()
         self._sides = [] if sides is None else sides[self._place].tolist()
         self._ask, self._end, self._of_tape = 0, count, {}
@@ -160,7 +174,7 @@ class Agenda:
         """Go on to the row after; return what the strategy does at this one while it holds nothing."""
         code = self._codes[self.next]
         self.next += 1
-        return code
+        return ASKED if code == FORBIDDEN else code
 
     @property
     def side(self) -> Side | None:
@@ -174,14 +188,15 @@ class Agenda:
         if self._is_kept and self._screening is not None:
             self._over.append(([self.next - 1], number - 1, now, self._screening.terms, None))
 
-    def keep_late(self, number: int, now: int, last_ticks: int, judge: LateJudgement) -> None:
+    def keep_late(self, number: int, now: int, late: Still) -> None:
         """Remember the row just taken as the decision `number`, made at `now`: the door will refuse it."""
         if self._screening is not None:
-            late = _Late(last_ticks, judge)
             self._over.append(([self.next - 1], number - 1, now, self._screening.terms, late))
 
     def stop_before(self, ts: int, held: Mapping[int, int]) -> int:
         """Return the place of the next row, of those before `ts`, at which somebody must look; of what comes earlier none must.
+
+        What is forbidden must not be looked at, see `forbidden_before`.
 
         Parameters
         ----------
@@ -206,6 +221,15 @@ class Agenda:
             stop = bisect_left(self._known, ts, at, stop)
         return stop
 
+    def forbidden_before(self, stop: int, held: Mapping[int, int]) -> list[int]:
+        """Return the places, from the next row to before `stop`, of candidates that are forbidden; a holder has none."""
+        first, end = bisect_left(self._forbidden, self.next), bisect_left(self._forbidden, stop)
+        return [place for place in self._forbidden[first:end] if self._order[place] not in held]
+
+    def moments(self, places: Sequence[int]) -> list[tuple[int, Tape, int]]:
+        """Return of each row when it wakes, its tape, and how many ticks of the session it knows."""
+        return [(self._known[at], self._tapes[self._order[at]], self._seq[at]) for at in places]
+
     @property
     def is_asked_next(self) -> bool:
         """Whether the strategy is asked at the next row, or none is left."""
@@ -219,24 +243,24 @@ class Agenda:
         """Return when the rows from the next one to before `stop` wake."""
         return self._known[self.next : stop]
 
-    def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int) -> tuple[int, int]:
+    def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int, late: Stretch | None) -> tuple[int, int]:
         """Go on to the row at `stop`, which is not the next one; nobody looks at those before it.
 
         Parameters
         ----------
         held : as in `stop_before`; a holder is not asked for a candidate. decisions : made in the session so far. now : the
-            present time.
+            present time. late : what the door knows of those that it forbids.
 
         Returns
         -------
-        How many of the rows the strategy has refused, and the time of the last one.
+        How many of the rows were refused, and the time of the last one.
         """
         at, self.next = self.next, stop
         refused = self._refused[bisect_left(self._refused, at) : bisect_left(self._refused, stop)]
         if held and refused:
             refused = [place for place in refused if self._order[place] not in held]
         if refused and self._is_kept and self._screening is not None:
-            self._over.append((refused, decisions, now, self._screening.terms, None))
+            self._over.append((refused, decisions, now, self._screening.terms, late))
         return len(refused), max(now, self._known[stop - 1])
 
     def end_block(self) -> None:
@@ -247,13 +271,19 @@ class Agenda:
         numbers: list[int] = []
         times: list[int] = []
         terms: list[Any] = []
-        known: list[_Late | None] = []
+        known: list[tuple[Late, int] | None] = []
         for over, before, now, under, late in self._over:
             places += over
             numbers += range(before + 1, before + 1 + len(over))
             times += [max(now, self._known[at]) for at in over]
             terms += [under] * len(over)
-            known += [late] * len(over)
+            of_late = 0
+            for at in over:
+                if late is None or ASKED < self._codes[at] < FORBIDDEN:
+                    known.append(None)
+                else:
+                    known.append((late, of_late))
+                    of_late += 1
         self._over = []
         rows = take_records(self._seen, self._place[places])
         symbols = [self._tapes[self._order[at]].instrument.symbol for at in places]
@@ -283,11 +313,13 @@ class Refusals:
             values = part.rows.tolist()
             moments = zip(part.symbols, part.ts, part.terms, part.late, strict=True)
             for place, (symbol, ts, under, late) in enumerate(moments):
-                proposal = self._strategy.refusal(symbol, ts, values[place], under, None if late is None else late.last_ticks)
+                view = None if late is None else late[0].view(late[1])
+                last = None if view is None else view.last_ticks[symbol]
+                proposal = self._strategy.refusal(symbol, ts, values[place], under, last)
                 checks, outcome = proposal.checks, None
-                if late is not None and proposal.intent is not None:
-                    found_checks, outcome = late.judge(proposal)
-                    checks = (*checks, *found_checks)
+                if late is not None and view is not None and proposal.intent is not None:
+                    made, outcome = late[0].judge(proposal, view)
+                    checks = (*checks, *made)
                 found.append(
                     Decision(
                         decision_id=f"{prefix}{symbol}-{part.numbers[place]:05d}",

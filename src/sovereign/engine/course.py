@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from sovereign.core.port import AccountView, Block
 from sovereign.core.session import NEVER
 from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
+from sovereign.engine.stretch import Stretch, last_prices
 from sovereign.engine.tape import Tape, TapeClock, shared_clock
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
@@ -142,7 +144,12 @@ class Course(Desk, ABC):
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
         self._by_order = list(self._tapes.values())
-        self._agenda.line_up(self._by_order)
+        self._agenda.line_up(self._by_order, self._forbids if self._is_lazy and self._patient is not None else None)
+
+    def _forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if self._patient is None or self._session is None:
+            return np.zeros(len(ts), np.bool_)
+        return self._patient.forbids(sides, ts, self._session)
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None, int]:
         """Return when something is due, what, and the tape and row that it is about."""
@@ -171,22 +178,45 @@ class Course(Desk, ABC):
         if held and (self._outlook is None or not self._outlook.is_far):
             return
         if not self._executor.is_idle:
-            for tape in self._by_order:
-                if tape.event < 0:
-                    return
-                ts = min(ts, tape.event_ns)
+            if any(tape.event < 0 for tape in self._by_order):
+                return
+            ts = min(ts, *(tape.event_ns for tape in self._by_order))
         agenda = self._agenda
         units = self._held_tapes() if held else {}
         stop = agenda.stop_before(ts, units)
+        can_mark = bool(held) and self._outlook is not None and self._outlook.can_mark
+        late: Stretch | None = None
+        if forbidden := agenda.forbidden_before(stop, units):
+            # A mark that moves on the way is told with each of them: then they are looked at one by one.
+            late = None if can_mark else self._stretch(agenda.moments(forbidden))
+            stop = forbidden[0] if late is None else stop
         if stop <= agenda.next:
             return
-        if held and self._outlook is not None and self._outlook.can_mark:
+        if can_mark:
             self._mark_at(agenda.times(stop))
-        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now)
+        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now, late)
         self._guards = None
         self._had_moment = True
         if not (self._is_brief and self.state is TradingState.HALTED):  # where it is not asked for anything
             self._decisions += refused
+
+    def _stretch(self, moments: Sequence[tuple[int, Tape, int]]) -> Stretch | None:
+        """Return what the door would be told at moments at which nothing happens; None when it must be told of each."""
+        if self._patient is None:
+            return None
+        view = self._view()
+        if not self._patient.is_calm(view) or len(view.last_ticks) < len(self._tapes):
+            return None
+        times = [max(self._now, ts) for ts, _, _ in moments]
+        prices, data_ns, ticks = last_prices(self._in_step, [max(self._reach, ts) for ts, _, _ in moments])
+        # A row may know a tick of its own time, which nobody else does.
+        if any(seq - tape.offset > ticks[tape.instrument.symbol][n] for n, (_, tape, seq) in enumerate(moments)):
+            return None
+        if not self._patient.count_proposed(times):
+            return None
+        judge = self._patient.remember(view)
+        positions = {symbol: replace(position) for symbol, position in self.account.positions.items()}
+        return Stretch(judge, view, times, positions, self._carried, prices, data_ns, tuple(self._sent))
 
     def _held_tapes(self) -> dict[int, int]:
         # units held by order of the tape

@@ -38,6 +38,7 @@ from sovereign.engine.agenda import ASKED
 from sovereign.engine.commands import CommandDesk
 from sovereign.engine.course import DOOR, TIMER, VENUE, Course
 from sovereign.engine.desk import closing
+from sovereign.engine.stretch import Still
 from sovereign.engine.tape import Tape
 from sovereign.execution.reconcile import Correction
 from sovereign.execution.report import ExecutionReport
@@ -85,7 +86,8 @@ class Engine(Course):
         gone = self._rolled(instruments)
         last, held = self.last_ticks(), self.account.positions.values()
         self._carried = {position.tape: last[position.tape] for position in held if position.tape in last}
-        self._tapes = {i.symbol: Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
+        nothing = Trades.empty()
+        self._tapes = {i.symbol: Tape(i, n, nothing) for n, i in enumerate(instruments)}
         self._begin_course()
         # What is held but does not trade today still has its margin.
         absent = [position.instrument for position in held if position.tape not in self._tapes]
@@ -362,7 +364,7 @@ class Engine(Course):
                 held += position.quantity
         if held or code == ASKED:
             tape.look(tape.before(self._reach))
-            if held or not self._is_put_off(symbol, tape.last_ticks):
+            if held or not self._is_put_off():
                 self._ask(tape, index, held, tape.last_ticks)
         elif code > ASKED:  # the strategy would refuse its own candidate
             self._decisions += 1
@@ -390,7 +392,7 @@ class Engine(Course):
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)
 
-    def _is_put_off(self, symbol: str, last_ticks: int) -> bool:
+    def _is_put_off(self) -> bool:
         """Say whether the row's candidate is certain to be refused; if so it is kept, and judged when somebody reads it."""
         side = self._agenda.side
         if side is None or self._patient is None:
@@ -400,7 +402,7 @@ class Engine(Course):
             return False
         self._decisions += 1
         if not self._is_brief:
-            self._agenda.keep_late(self._decisions, self._now, last_ticks, self._patient.remember(symbol, view))
+            self._agenda.keep_late(self._decisions, self._now, Still(self._patient.remember(view), view))
         if self._now >= self._door.due_ns:
             self._inspect()  # it was one proposal too many
         return True

@@ -6,7 +6,7 @@ trip runs from flat to flat; a fill that turns a position closes one trade and o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -126,8 +126,7 @@ class Account:
 
     def equity(self, last_ticks: Mapping[str, int]) -> Decimal:
         """Return balance plus floating profit at the last price of each tape."""
-        floating = sum((p.unrealized(last_ticks[p.tape]) for p in self.positions.values() if p.tape in last_ticks), Decimal(0))
-        return self.balance + floating
+        return equity_of(self.balance, self.positions.values(), last_ticks)
 
     def mark(self, equity: Decimal) -> None:
         """Raise the high-water mark when equity is above it."""
@@ -247,3 +246,8 @@ class Account:
 
 def _share(total: int, part: int, whole: int) -> int:
     return (2 * total * part + whole) // (2 * whole)
+
+
+def equity_of(balance: Decimal, positions: Iterable[Position], last_ticks: Mapping[str, int]) -> Decimal:
+    """Return a balance plus the floating profit of positions at the last price of each tape."""
+    return balance + sum((p.unrealized(last_ticks[p.tape]) for p in positions if p.tape in last_ticks), Decimal(0))

@@ -13,6 +13,9 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sovereign.core.decision import Approved, Check, Proposal, Refused, money
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Event, TierChanged, TradingState
@@ -63,11 +66,7 @@ class _Traded(NamedTuple):
 
 class _Known(NamedTuple):
     # what the door knows at a judgement beside the order; none of it changes any more, except in the positions
-    view: AccountView
     positions: Positions
-    traded: _Traded
-    is_tiered: bool
-    tier: TierConfig | None
     streaks: Streaks
     committed: Mapping[str, Decimal]
     halts: tuple[Halt, ...]
@@ -248,7 +247,7 @@ class OneDoor:
             return _refuse_blind(view)
         positions = held(view.positions)
         self._prune(view, positions)
-        case = self._case(proposal, intent, self._known(intent.symbol, view, positions))
+        case = self._case(proposal, intent, view, self._known(view, positions, intent.symbol))
         checks, failed = self._look(case)
         if failed is not None:
             lacks_room = self._on_refusal(case, failed)
@@ -264,12 +263,18 @@ class OneDoor:
         tier = "" if case.tier is None else case.tier.name
         return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded, tier=tier)
 
-    def will_refuse(self, side: Side, view: AccountView) -> bool:
-        """Say whether it is certain that an entry is refused, whatever it is of; if so it counts as proposed.
+    def forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64], session: Session) -> NDArray[np.bool_]:
+        """Return which entries of a session are refused whatever the account holds, while `is_calm`: by hours or side.
 
-        Certain is what hours, side and number of positions forbid, while trading is active and nothing is out of order: a
-        refusal then changes nothing here. What refuses the entry first may be another check.
+        What refuses one first may be another check. `sides` are 1 or -1, `ts` UTC ns.
         """
+        if not self._is_patient:
+            return np.zeros(len(ts), np.bool_)
+        closed = ~self._times(session).are_entered_at(ts)
+        return closed | (sides < 0) if self._forbids_shorts else closed
+
+    def is_calm(self, view: AccountView) -> bool:
+        """Say whether a refusal has no consequences now: trading is active, and nothing is out of order."""
         if not self._is_patient or view.is_killed is not False or view.state is not TradingState.ACTIVE or self._latch.halts:
             return False
         ts, data_ns, working = view.ts, view.data_ns, view.working_entries
@@ -277,27 +282,44 @@ class OneDoor:
             return False
         if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
             return False
+        # Where tiers rule, what is traded and what may be lost depend on the tier of the moment.
+        return True not in self._tiered_among(tuple(view.last_ticks))
+
+    def count_proposed(self, times: Sequence[int]) -> bool:
+        """Count entries that are forbidden as proposed at these times; False, and none is, when they may be too many."""
+        return self._breakers.propose_all(times)
+
+    def will_refuse(self, side: Side, view: AccountView) -> bool:
+        """Say whether it is certain that an entry is refused, whatever it is of; if so it counts as proposed.
+
+        Certain is what hours, side and number of positions forbid while `is_calm`.
+        """
+        if not self.is_calm(view):
+            return False
         positions = held(view.positions)
         if not (
             (self._forbids_shorts and side is Side.SELL)
-            or len(positions) + working >= self.config.max_positions
-            or not self._times(view.session).is_entered_at(ts)
+            or len(positions) + view.working_entries >= self.config.max_positions
+            or not self._times(view.session).is_entered_at(view.ts)
         ):
             return False
-        if (runaway := self._breakers.propose(ts)) is not None:
+        if (runaway := self._breakers.propose(view.ts)) is not None:
             self._latch_untold(runaway)
-        self._prune(view, positions)
         return True
 
-    def remember(self, symbol: str, view: AccountView) -> LateJudgement:
-        """Return what judges an entry on a tape by what is known now, whenever it is asked; for a door with all its checks."""
-        positions = {name: replace(position) for name, position in held(view.positions).items()}  # fills change them
-        return partial(self._judge_late, self._known(symbol, view, positions))
+    def remember(self, view: AccountView) -> LateJudgement:
+        """Return what judges entries by what is known now, whenever it is asked."""
+        positions = held(view.positions)
+        self._prune(view, positions)
+        kept = {name: replace(position) for name, position in positions.items()}  # fills change them
+        return partial(self._judge_late, self._known(view, kept))
 
-    def _judge_late(self, known_then: _Known, proposal: Proposal) -> tuple[tuple[Check, ...], Approved | Refused]:
+    def _judge_late(
+        self, known_then: _Known, proposal: Proposal, view: AccountView
+    ) -> tuple[tuple[Check, ...], Approved | Refused]:
         if proposal.intent is None:
             raise UsageError(f"{proposal.name} asked for no order, and nothing is judged without one; hand in an entry")
-        checks, failed = self._look(self._case(proposal, proposal.intent, known_then))
+        checks, failed = self._look(self._case(proposal, proposal.intent, view, known_then))
         if failed is None:
             raise UsageError(f"an entry on {proposal.symbol} was not refused as was promised; hand in one of the same side")
         return checks, self._refuse(failed)
@@ -531,15 +553,19 @@ class OneDoor:
     def _is_tiered(self, symbol: str) -> bool:
         return bool(self._tiers) and self._families[symbol] is not None
 
+    def _tiered_among(self, symbols: tuple[str, ...]) -> frozenset[bool]:
+        # the same tapes are asked about again and again
+        found = self._are_tiered.get(symbols)
+        if found is None:
+            found = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
+        return found
+
     def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
         memory = self._memory
         day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
         are_tiered = _UNTIERED
         if self._tiers:
-            symbols = (*view.last_ticks, *tapes, *[position.tape for position in positions.values()])
-            if symbols not in self._are_tiered:  # the same tapes are asked about again and again
-                self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
-            are_tiered = self._are_tiered[symbols]
+            are_tiered = self._tiered_among((*view.last_ticks, *tapes, *[position.tape for position in positions.values()]))
         mark = self._mark(known(view.high_water_mark))
         key = (day_start, memory.day_tier, mark, are_tiered)
         if key != self._limits_key:
@@ -589,23 +615,19 @@ class OneDoor:
             self._timetable = Timetable(self.config, self._schedule, session)
         return self._timetable
 
-    def _known(self, tape: str, view: AccountView, positions: Positions) -> _Known:
-        is_tiered = self._is_tiered(tape)
+    def _known(self, view: AccountView, positions: Positions, *tapes: str) -> _Known:
         return _Known(
-            view,
             positions,
-            self._traded_on(tape),
-            is_tiered,
-            self.tier if is_tiered else None,
             self._memory.streaks,
             self._committed,
             self._latch.halts,
-            self._limits_of(view, positions, tape),
+            self._limits_of(view, positions, *tapes),
             self._times(view.session),
         )
 
-    def _case(self, proposal: Proposal, intent: OrderIntent, known_then: _Known) -> Case:
-        view, positions, traded, is_tiered, tier, streaks, committed, halts, limits, timetable = known_then
+    def _case(self, proposal: Proposal, intent: OrderIntent, view: AccountView, known_then: _Known) -> Case:
+        tape = intent.symbol
+        is_tiered, traded = self._is_tiered(tape), self._traded_on(tape)
         return Case(
             config=self.config,
             intent=intent,
@@ -613,18 +635,18 @@ class OneDoor:
             confidence=proposal.confidence,
             inputs=proposal.inputs,
             view=view,
-            positions=positions,
+            positions=known_then.positions,
             traded=traded.symbol,
             instrument=traded.instrument,
             is_tiered=is_tiered,
-            tier=tier,
+            tier=self.tier if is_tiered else None,
             families=self._families,
             sizer=self._sizer,
-            streaks=streaks,
-            committed=committed,
-            halts=halts,
-            limits=limits,
-            timetable=timetable,
+            streaks=known_then.streaks,
+            committed=known_then.committed,
+            halts=known_then.halts,
+            limits=known_then.limits,
+            timetable=known_then.timetable,
         )
 
     def _room_asked(self, intent: OrderIntent, view: AccountView) -> tuple[Any, ...]:

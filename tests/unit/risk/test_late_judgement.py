@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,11 +17,12 @@ from sovereign.core.event import TradingState
 from sovereign.core.order import Side
 from sovereign.core.port import PatientDoor
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
-from sovereign.risk.configuration import BreakersConfig, RiskConfig
+from sovereign.risk.configuration import BreakersConfig, RiskConfig, TiersConfig
 from sovereign.risk.door import OneDoor
 
 D = Decimal
-LONG_ONLY = RiskConfig(can_short=False, max_positions=1)
+UNTIERED = TiersConfig(enabled=False)
+LONG_ONLY = RiskConfig(can_short=False, max_positions=1, tiers=UNTIERED)
 SHORT = proposal(entry(side=Side.SELL))
 
 
@@ -68,6 +70,34 @@ def test_will_refuse_when_the_door_has_a_check_of_its_own_then_it_must_be_judged
     assert door(config).will_refuse(Side.SELL, view()) is False
 
 
+def test_will_refuse_when_the_tier_says_what_is_traded_then_it_must_be_judged_at_once() -> None:
+    tiered = LONG_ONLY.model_copy(update={"tiers": TiersConfig()})
+    assert door(tiered).will_refuse(Side.SELL, view()) is False
+    assert door(tiered).will_refuse(Side.SELL, view(last_ticks={"SPY": 50_000})) is True
+
+
+TIMES = st.lists(st.integers(THURSDAY.open_ns, THURSDAY.close_ns), min_size=1, max_size=6)
+
+
+@given(TIMES, st.booleans(), st.sampled_from([15, 90]))
+def test_forbids_when_asked_of_many_then_says_of_each_what_will_refuse_does(times, can_short, minutes) -> None:
+    opened = door(RiskConfig(can_short=can_short, last_entry_before_close_minutes=minutes, tiers=UNTIERED))
+    for side in Side:
+        sides = np.full(len(times), side.sign, np.int8)
+        forbidden = opened.forbids(sides, np.array(times), THURSDAY)
+        assert forbidden.tolist() == [opened.will_refuse(side, view(ts=ts)) for ts in times]
+
+
+def test_count_proposed_when_they_may_be_too_many_then_none_counts() -> None:
+    opened = door(LONG_ONLY.model_copy(update={"breakers": BreakersConfig(max_proposals_per_minute=3)}))
+    assert opened.count_proposed([TEN, TEN + 1])
+    assert not opened.count_proposed([TEN + 2, TEN + 3])
+    assert opened.will_refuse(Side.SELL, view(ts=TEN + 4))
+    assert not opened.halts
+    assert opened.will_refuse(Side.SELL, view(ts=TEN + 5))
+    assert [halt.cause for halt in opened.halts] == ["order_rate"]
+
+
 def test_will_refuse_when_entries_are_proposed_without_end_then_the_strategy_is_halted() -> None:
     opened = door(LONG_ONLY.model_copy(update={"breakers": BreakersConfig(max_proposals_per_minute=2)}))
     assert [opened.will_refuse(Side.SELL, view()) for _ in range(3)] == [True, True, True]
@@ -81,21 +111,21 @@ def test_remember_when_the_account_has_changed_since_then_judges_by_what_was_kno
     held = position()
     before = view(positions={"MESZ5": held}, equity=D("2480.50"))
     at_once = now.judge(SHORT, before)
-    later = opened.remember(SHORT.symbol, before)
+    later = opened.remember(before)
     held.quantity, held.cost_ticks = 0, 0
     opened.on_trade(trade("-60"), view())
     opened.halt("desk", "ada", "lunch", TEN + NS_PER_SECOND)
-    assert later(SHORT) == at_once
+    assert later(SHORT, before) == at_once
     assert at_once[1].check == "positions"
 
 
 def test_remember_when_the_entry_would_be_approved_then_says_that_it_was_not_asked_for() -> None:
-    opened = door(LONG_ONLY)
-    later = opened.remember(SHORT.symbol, view())
+    rich = view(balance=D(250_000))
+    later = door(LONG_ONLY, balance=D(250_000)).remember(rich)
     with pytest.raises(UsageError, match="was not refused as was promised"):
-        later(proposal())
+        later(proposal(), rich)
     with pytest.raises(UsageError, match="asked for no order"):
-        later(replace(SHORT, intent=None))
+        later(replace(SHORT, intent=None), rich)
 
 
 views = st.fixed_dictionaries(
@@ -115,10 +145,11 @@ views = st.fixed_dictionaries(
 )
 configs = st.builds(
     RiskConfig,
+    tiers=st.sampled_from([UNTIERED, TiersConfig()]),
     can_short=st.booleans(),
     max_positions=st.integers(1, 3),
     last_entry_before_close_minutes=st.sampled_from([15, 90]),
-) | st.just(RiskConfig(flatten_before_close_minutes=None, can_enter_at_close=True, can_short=False))
+) | st.just(RiskConfig(flatten_before_close_minutes=None, can_enter_at_close=True, can_short=False, tiers=UNTIERED))
 
 
 @given(configs, views, st.sampled_from([proposal(), SHORT]))
@@ -130,10 +161,10 @@ def test_will_refuse_when_the_account_is_any_then_it_is_refused_later_as_it_woul
     seen = view(**changes)
     if not patient.will_refuse(asked.side, seen):
         return
-    later = patient.remember(asked.symbol, seen)
+    later = patient.remember(seen)
     checks, outcome = other.judge(asked, seen)
     assert isinstance(outcome, Refused)
-    assert later(asked) == (checks, outcome)
+    assert later(asked, seen) == (checks, outcome)
     assert patient.state() == other.state()
 
 
