@@ -108,6 +108,8 @@ class BarStream(ABC):
     """
 
     row_dtype: np.dtype[Any]
+    fills_all = False
+    """Whether `fill` leaves no field of a row as it is; else they begin as zeros."""
 
     def __init__(self, instrument: Instrument, seconds: int, *, is_regular: bool = False) -> None:
         self.instrument = instrument
@@ -116,7 +118,8 @@ class BarStream(ABC):
 
         self._place = place_bars
         self._builder = BarBuilder(seconds, is_regular=is_regular)
-        self._rows = np.zeros(64, self.row_dtype)
+        self._new_rows = np.empty if self.fills_all else np.zeros
+        self._rows = self._new_rows(64, self.row_dtype)
         self._count = 0
 
     @property
@@ -133,7 +136,7 @@ class BarStream(ABC):
         """Begin a trade date: rows anew, what `fill` remembers stays."""
         self.session = session
         self._builder.start_session(session)
-        self._rows = np.zeros(max(64, len(self._rows)), self.row_dtype)
+        self._rows = self._new_rows(max(64, len(self._rows)), self.row_dtype)
         self._count = 0
 
     def advance(self, trades: Trades, until_ns: int) -> None:
@@ -152,7 +155,7 @@ class BarStream(ABC):
         end = self._count + count
         if end > len(self._rows):
             # Rows handed out stay as they are; the new array begins with a copy.
-            larger = np.zeros(max(end, 2 * len(self._rows)), self.row_dtype)
+            larger = self._new_rows(max(end, 2 * len(self._rows)), self.row_dtype)
             larger[: self._count] = self._rows[: self._count]
             self._rows = larger
         return self._rows

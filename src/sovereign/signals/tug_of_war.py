@@ -161,6 +161,8 @@ class TugStream(TugBarStream):
     measure : what confidence is: `raw`, `rank` or `probability`.
     """
 
+    fills_all = True
+
     def __init__(
         self,
         instrument: Instrument,
@@ -203,6 +205,7 @@ class TugStream(TugBarStream):
         ):
             self._setting[name] = value
         self._unseen = np.zeros(0, EVIDENCE)
+        self._told: Float64 = np.zeros((2, 0))
         self._latest: Float64 = np.zeros(rank_rows)  # convictions, see `kernels.tug_day.close_day`
         self._ranked: Float64 = np.zeros((2, rank_rows))
         self._shelves = np.zeros(SHELVES + 1, np.int64)
@@ -242,6 +245,8 @@ class TugStream(TugBarStream):
             self._prepare(self.session)
         begin, board = self._count, self._board
         rows = self._room(len(bars))
+        if len(rows) > self._told.shape[1]:
+            self._told = np.concatenate((self._told, np.zeros((2, len(rows) - self._told.shape[1]))), axis=1)
         before = self.days[-1] if self.days else None
         self._read_bars(
             bars,
@@ -257,6 +262,7 @@ class TugStream(TugBarStream):
             self._ranked[0],
             self._shelves,
             self._levels,
+            self._told,
         )
         self._count = begin + len(bars)
 
@@ -268,9 +274,9 @@ class TugStream(TugBarStream):
     def _close_day(self) -> None:
         last = self._last_close
         conviction = self._end_day(
-            self.rows,
             self._day,
             self._setting,
+            self._told,
             self._latest,
             self._ranked,
             self._shelves,
