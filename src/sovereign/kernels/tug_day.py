@@ -247,9 +247,9 @@ def _remember_volumes(d: Any, volumes: Float64, lengths: Any) -> None:
 
 @kernel
 def close_day(
-    rows: Any,
     day: Any,
     setting: Any,
+    told: Float64,
     latest: Float64,
     ranked: Float64,
     shelves: Any,
@@ -261,30 +261,22 @@ def close_day(
 
     Parameters
     ----------
-    rows : of the session. day, setting : one `kernels.tug_of_war.DAY`, one `SETTING`.
+    day, setting : one `kernels.tug_of_war.DAY`, one `SETTING`. told : its convictions, see `kernels.tug_of_war.read_bars`.
     latest, ranked : earlier absolute convictions, a ring of the latest, and sorted with as much room again, (2, n).
     shelves : see `put_on_shelves`. volumes, lengths : by time of day, see `USUAL`, and how many slots each day kept has.
     counts : (bands, 2), of which outcomes within the session are written; see `count_outcomes`.
     """
     d = day[0]
     last = d["seen_close"]
-    convictions = np.empty(len(rows))
-    closes = np.empty(len(rows))
-    count = 0
-    for i in range(len(rows)):
-        row = rows[i]
-        if row["cycle"] and not math.isnan(row["conviction"]):
-            convictions[count] = row["conviction"]
-            closes[count] = row["close"]
-            count += 1
+    convictions = told[0, : d["told"]]
     counts[:] = 0
-    count_outcomes(convictions[:count], closes[:count], last, counts)
-    _remember_convictions(d, np.abs(convictions[:count]), latest, ranked, shelves)
+    count_outcomes(convictions, told[1], last, counts)
+    _remember_convictions(d, np.abs(convictions), latest, ranked, shelves)
     _remember_volumes(d, volumes, lengths)
     step_rsi(d["rsi_state"], last, setting[0]["rsi_days"])
     d["last_close"] = last
     d["seen_close"] = math.nan
-    return convictions[count - 1] if count else math.nan
+    return float(convictions[-1]) if len(convictions) else math.nan
 
 
 @kernel
@@ -386,6 +378,7 @@ def begin_day(
     d["volume"] = 0
     d["slot"] = 0
     d["lagging"] = 0
+    d["told"] = 0
     d["last_ns"] = d["opens_ns"]
     d["seen_close"] = math.nan
     _usual_volumes(d, s["min_volume_days"], volumes, lengths)

@@ -94,6 +94,7 @@ DAY = np.dtype(
         ("slot", np.int64),
         ("lagging", np.int64),
         ("seen_close", np.float64),
+        ("told", np.int64),
         # carried over sessions
         ("direction", np.int64),
         ("streak", np.int64),
@@ -269,6 +270,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     ranked: Any,
     shelves: Any,
     levels: Any,
+    told: Any,
 ) -> None:
     """Fill the session's rows from `begin` on, every field of them, one for each of the next bars.
 
@@ -282,6 +284,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     volumes : (2 and more, slots) mean volume up to each slot of the day, NaN unknown; and today's so far, which is filled.
     ranked, shelves : earlier absolute convictions, sorted, as many as `day` says; see `tug_day.put_on_shelves`.
     levels : probability by band of absolute conviction, none when empty.
+    told : (2, rows) today's convictions at which a decision was due, and the price at each (ticks); `day` counts them.
     """
     d = day[0]
     s = setting[0]
@@ -445,6 +448,10 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
             next_cycle_ns = (ts // cycle_ns + 1) * cycle_ns
         cycle = is_inside and (is_daily or is_due)
         row["cycle"] = cycle
+        if cycle and not math.isnan(conviction):
+            told[0, d["told"]] = conviction
+            told[1, d["told"]] = close
+            d["told"] += 1
         # Somebody must look at a candidate, or at something that may end a position.
         confidence = raw if s["measure"] == RAW else rank if s["measure"] == RANK else probability
         row["wake"] = (

@@ -58,15 +58,20 @@ class Forecasts:
 
 def isotonic(values: Float64, weights: Float64) -> Float64:
     """Return the non-decreasing values nearest to `values` in weighted least squares; NaN is not allowed."""
-    blocks: list[list[float]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        blocks.append([value, weight, 1.0])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            last, before = blocks.pop(), blocks.pop()
-            total = before[1] + last[1]
-            mean = (before[0] * before[1] + last[0] * last[1]) / total if total else (before[0] + last[0]) / 2.0
-            blocks.append([mean, total, before[2] + last[2]])
-    return np.array([mean for mean, _, count in blocks for _ in range(int(count))])
+    return np.array(_rising(values.tolist(), weights.tolist()))
+
+
+def _rising(values: list[float], weights: list[float]) -> list[float]:
+    blocks: list[tuple[float, float, int]] = []
+    for value, weight in zip(values, weights, strict=True):
+        mean, total, count = value, weight, 1
+        while blocks and blocks[-1][0] > mean:
+            earlier, held, wide = blocks.pop()
+            both = held + total
+            mean = (earlier * held + mean * total) / both if both else (earlier + mean) / 2.0
+            total, count = both, wide + count
+        blocks.append((mean, total, count))
+    return [mean for mean, _, count in blocks for _ in range(count)]
 
 
 class Outcomes:
@@ -160,10 +165,12 @@ class Outcomes:
         return self._answer[2]
 
     def _levels(self, day: date) -> Float64:
-        counts = self.counted(day)
-        cases = counts.sum(axis=1).astype(np.float64)
-        if cases.sum() < self._config.min_cases:
+        counts = self.counted(day).tolist()
+        cases = [wrong + right for wrong, right in counts]
+        total, prior = sum(cases), self._config.prior_cases
+        if total < self._config.min_cases:
             return np.zeros(0)
-        average = float(counts[:, 1].sum() / cases.sum())
-        weights = np.maximum(cases + self._config.prior_cases, 1e-9)
-        return isotonic((counts[:, 1] + np.maximum(self._config.prior_cases, 1e-9) * average) / weights, weights)
+        expected = max(prior, 1e-9) * (sum(right for _, right in counts) / total)
+        weights = [max(count + prior, 1e-9) for count in cases]
+        shares = [(right + expected) / weight for (_, right), weight in zip(counts, weights, strict=True)]
+        return np.array(_rising(shares, weights))

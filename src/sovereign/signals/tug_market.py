@@ -173,6 +173,16 @@ class Track:
         self._span = (0, 0)
         self._change = Column(np.float64)
         self._answer: tuple[NDArray[np.int64], Float64] = (self.known_at.values, self.close.values)
+        self._days: tuple[date, date] | None = None
+        self._day_change = np.nan
+
+    def day_change(self, before: date, day: date) -> float:
+        """Return the log change from a trade date's close to another's; NaN where either is not known."""
+        if self._days != (before, day):
+            if before not in self.closes or day not in self.closes:
+                return np.nan
+            self._days, self._day_change = (before, day), float(np.log(self.closes[day] / self.closes[before]))
+        return self._day_change
 
     def changes(self, session: Session, before: float) -> tuple[NDArray[np.int64], Float64]:
         """Return when the session's bars became known, from its regular open on, and the log change from `before` to each."""

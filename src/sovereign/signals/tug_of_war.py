@@ -161,6 +161,8 @@ class TugStream(TugBarStream):
     measure : what confidence is: `raw`, `rank` or `probability`.
     """
 
+    fills_all = True
+
     def __init__(
         self,
         instrument: Instrument,
@@ -203,6 +205,7 @@ class TugStream(TugBarStream):
         ):
             self._setting[name] = value
         self._unseen = np.zeros(0, EVIDENCE)
+        self._told: Float64 = np.zeros((2, 0))
         self._latest: Float64 = np.zeros(rank_rows)  # convictions, see `kernels.tug_day.close_day`
         self._ranked: Float64 = np.zeros((2, rank_rows))
         self._shelves = np.zeros(SHELVES + 1, np.int64)
@@ -242,6 +245,8 @@ class TugStream(TugBarStream):
             self._prepare(self.session)
         begin, board = self._count, self._board
         rows = self._room(len(bars))
+        if len(rows) > self._told.shape[1]:
+            self._told = np.concatenate((self._told, np.zeros((2, len(rows) - self._told.shape[1]))), axis=1)
         before = self.days[-1] if self.days else None
         self._read_bars(
             bars,
@@ -257,6 +262,7 @@ class TugStream(TugBarStream):
             self._ranked[0],
             self._shelves,
             self._levels,
+            self._told,
         )
         self._count = begin + len(bars)
 
@@ -268,9 +274,9 @@ class TugStream(TugBarStream):
     def _close_day(self) -> None:
         last = self._last_close
         conviction = self._end_day(
-            self.rows,
             self._day,
             self._setting,
+            self._told,
             self._latest,
             self._ranked,
             self._shelves,
@@ -336,27 +342,31 @@ class TugStream(TugBarStream):
         changes, line = self._paired(self._institution.alpha.window_days), self.coefficients
         if not len(changes) or math.isnan(line[0]):
             return changes, math.nan
-        own, first, second = changes[-1].tolist()
-        return changes, math.nan if math.isnan(first) else float(own - line @ np.array([1.0, first, second]))
+        regressors = changes[-1].copy()
+        own, regressors[0] = regressors[0], 1.0
+        return changes, float(own - line @ regressors)
 
     def _paired(self, window: int) -> Float64:
-        """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known.
-
-        Aligned by date: a change counts when share and benchmarks have both of its ends.
-        """
-        days, closes, found = self.days, self.day_closes, self._changes
-        one, two = (self._board.tracks[symbol].closes for symbol in self._board.benchmarks[:2])
-        missing = range(found.count, len(days) - 1)
-        if missing:
-            found.extend(np.full((len(missing), 3), np.nan))
-        wanted, self._unpaired = [*self._unpaired, *missing], []
+        """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known."""
+        found, last = self._changes, len(self.days) - 1
+        wanted, self._unpaired = [*self._unpaired, *range(found.count, last)], []
         for n in wanted:
-            before, day = days[n], days[n + 1]
-            if before in one and day in one and before in two and day in two:
-                found.values[n] = np.log((closes[n + 1] / closes[n], one[day] / one[before], two[day] / two[before]))
-            elif n >= len(days) - 1 - window:
+            change = self._change(n)
+            if n == found.count:
+                found.extend((change,))
+            else:
+                found.values[n] = change
+            if math.isnan(change[0]) and n >= last - window:
                 self._unpaired.append(n)
         return found.values[-window:]
+
+    def _change(self, n: int) -> tuple[float, float, float]:
+        # Aligned by date: a change counts when share and benchmarks have both of its ends.
+        days, tracks = self.days[n : n + 2], self._board.tracks
+        one, two = (tracks[symbol].day_change(*days) for symbol in self._board.benchmarks[:2])
+        if math.isnan(one + two):
+            return math.nan, math.nan, math.nan
+        return float(np.log(self.day_closes[n + 1] / self.day_closes[n])), one, two
 
     def _seen(self, bars: NDArray[Any], evidence: Evidence) -> NDArray[Any]:
         """Return what scouts knew at each bar."""
