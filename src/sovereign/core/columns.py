@@ -51,15 +51,6 @@ def take_records(rows: NDArray[Any], index: Any = None) -> NDArray[Any]:
     return (whole.copy() if index is None else whole[index]).view(dtype)
 
 
-def join_records(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return records of one type, one part after the other, copied whole."""
-    dtype = parts[0].dtype
-    if dtype.hasobject:
-        return np.concatenate(parts)
-    void = _void(dtype.itemsize)
-    return np.concatenate([part.view(void) for part in parts]).view(dtype)
-
-
 @cache
 def _void(size: int) -> np.dtype[Any]:
     return np.dtype((np.void, size))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.columns import join_records, take_records
+from sovereign.core.columns import take_records
 from sovereign.core.decision import Decision, Verdict
 from sovereign.core.order import Side
 from sovereign.core.port import ScreeningStrategy, Strategy
@@ -73,6 +73,8 @@ class Agenda:
         self._of_tape: dict[tuple[int, int], list[int]] = {}  # places by tape and side held, where they were asked for
         self._ask = 0
         self._seen: NDArray[Any] = np.zeros(0)  # the rows, tape after tape
+        self._room: NDArray[Any] = np.zeros(0)  # where they are gathered, block after block
+        self._index = np.zeros(64, np.int64)
         self._place: NDArray[np.int64] = np.zeros(0, np.int64)  # of each in `_seen`
         # places, decisions before, the least time, terms, what the door knew
         self._over: list[tuple[list[int], int, int, Any, Late | None]] = []
@@ -96,64 +98,85 @@ class Agenda:
         ----------
         forbids : says by side and time which candidates the door refuses whatever the account holds.
         """
-        found = []
+        self._tapes, self.next, self._end = tapes, 0, 0
+        if self._screening is None:
+            self._line_up_plain(tapes)
+        else:
+            self._line_up_screened(self._screening, tapes, forbids)
+
+    def _line_up_plain(self, tapes: Sequence[Tape]) -> None:
+        parts = []
         for tape in tapes:
             if tape.rows is not None and len(tape.rows) > tape.next_row:
                 index = tape.rows["wake"][tape.next_row :].nonzero()[0]
-                if len(index):
-                    index += tape.next_row
-                    found.append((tape, index))
+                index += tape.next_row
                 tape.next_row = len(tape.rows)
-        self._tapes, self.next, self._end = tapes, 0, 0
-        if found:
-            self._arrange(found, forbids)
+                if len(index):
+                    codes = self._flat_codes(tape.rows[index])
+                    parts.append((tape.rows["known_at"][index], index, np.full(len(index), tape.order), codes))
+        if parts:
+            known, rows, order, codes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+            self._arrange(known, rows, order, codes)
 
-    def _arrange(self, found: Sequence[tuple[Tape, NDArray[np.int64]]], forbids: Forbids | None) -> None:
-        count = sum(len(index) for _, index in found)
-        known, rows = np.empty(count, np.int64), np.empty(count, np.int64)
-        order, codes = np.empty(count, np.int64), np.empty(count, np.int8)
-        screening = self._screening
-        seen: list[NDArray[Any]] = []
-        symbols: list[str] = []
-        start = 0
-        for tape, index in found:
-            if tape.rows is None:
-                continue
-            stop = start + len(index)
-            rows[start:stop] = index
-            order[start:stop] = tape.order
-            if screening is not None:
-                seen.append(take_records(tape.rows, index))
-                symbols += [tape.instrument.symbol] * len(index)
-            else:
-                known[start:stop] = tape.rows["known_at"][index]
-                codes[start:stop] = self._flat_codes(tape.rows[index])
-            start = stop
-        due = sides = None
-        if screening is not None:
-            self._seen = join_records(seen)
-            known = self._seen["known_at"]
-            codes, due = screening.screen(symbols, self._seen), screening.due_for_holders(self._seen)
-            if not self._is_screened:
-                codes[codes > ASKED] = ASKED  # each refusal is told at once
-            sides = screening.sides(self._seen)
-            if self._is_screened and forbids is not None:
-                asked = (codes == ASKED).nonzero()[0]
-                codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
-        self._place = known.argsort(kind="stable")
-        codes = codes[self._place]
-        self._known, self._row = known[self._place].tolist(), rows[self._place].tolist()
-        self._order, self._codes = order[self._place].tolist(), codes.tolist()
+    def _line_up_screened(self, screening: ScreeningStrategy, tapes: Sequence[Tape], forbids: Forbids | None) -> None:
+        at = 0
+        parts: list[tuple[int, int]] = []  # order of the tape, and how many of its rows wake
+        for tape in tapes:
+            if tape.rows is not None and len(tape.rows) > tape.next_row:
+                stop = self._gather(tape.rows, tape.next_row, at)
+                tape.next_row = len(tape.rows)
+                parts.append((tape.order, stop - at))
+                at = stop
+        if not at:
+            return
+        seen = self._seen = self._room[:at]
+        known = seen["known_at"].copy()
+        symbols = [symbol for order, count in parts for symbol in [tapes[order].instrument.symbol] * count]
+        codes, due = screening.screen(symbols, seen), screening.due_for_holders(seen)
+        sides = screening.sides(seen)
+        if not self._is_screened:
+            codes[codes > ASKED] = ASKED  # each refusal is told at once
+        elif forbids is not None:
+            asked = (codes == ASKED).nonzero()[0]
+            codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
+        order = np.array([order for order, count in parts for _ in range(count)])
+        place = self._arrange(known, self._index[:at], order, codes)
+        self._due, self._sides = due[place].tolist(), sides[place].tolist()
+        self._seq = seen["seq"][place].tolist() if self._forbidden else []
+
+    def _gather(self, rows: NDArray[Any], first: int, at: int) -> int:
+        """Put the rows from `first` on that wake into `_room` from `at` on; return where the next would go."""
+        from sovereign.kernels.waking import gather_waking
+
+        if self._room.dtype is not rows.dtype:  # a session of another width
+            self._room = np.empty(64, rows.dtype)
+        stop = int(gather_waking(rows, first, self._room, self._index, at))
+        if stop > len(self._room):
+            room, index = np.empty(2 * stop, rows.dtype), np.empty(2 * stop, np.int64)
+            room[:at], index[:at] = self._room[:at], self._index[:at]
+            self._room, self._index = room, index
+            stop = int(gather_waking(rows, first, room, index, at))
+        return stop
+
+    def _arrange(
+        self, known: NDArray[np.int64], rows: NDArray[np.int64], order: NDArray[np.int64], codes: NDArray[np.int8]
+    ) -> NDArray[np.int64]:
+        """Put rows into the order of time; return that order."""
+        place = self._place = known.argsort(kind="stable")
+        codes = codes[place]
+        self._known, self._row = known[place].tolist(), rows[place].tolist()
+        self._order, self._codes = order[place].tolist(), codes.tolist()
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
         self._forbidden = (codes == FORBIDDEN).nonzero()[0].tolist()
-        self._seq = self._seen["seq"][self._place].tolist() if self._forbidden else []
-        self._due = None if due is None else due[self._place].tolist()
-        self._sides = [] if sides is None else sides[self._place].tolist()
-        self._ask, self._end, self._of_tape = 0, count, {}
+        self._due = None
+        self._ask, self._end, self._of_tape = 0, len(known), {}
+        return place
 
-    def _flat_codes(self, rows: NDArray[Any]) -> Any:
-        return ASKED if self._asks_flat is None else np.where(self._asks_flat(rows), ASKED, NOTHING)
+    def _flat_codes(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        if self._asks_flat is None:
+            return np.full(len(rows), ASKED, np.int8)
+        return np.where(self._asks_flat(rows), ASKED, NOTHING).astype(np.int8)
 
     @property
     def next_ns(self) -> int:

@@ -532,7 +532,8 @@ class OneDoor:
         key = (tape, self._memory.tier)
         traded = self._traded.get(key)
         if traded is None:
-            symbol = traded_symbol(self.config.tiers, self.tier, tape)
+            is_tiered = self._families[tape] is not None
+            symbol = traded_symbol(self.config.tiers, self.tier, tape) if is_tiered else tape
             try:
                 instrument = self._find(symbol)
             except NotFoundError:

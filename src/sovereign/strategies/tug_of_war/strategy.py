@@ -81,7 +81,7 @@ class TugOfWarStrategy:
         self._least = min(config.conflict.min_opposed, config.conflict.min_alone)
         self._institution = InstitutionalAgent(config.confidence)
         self._crowd = CrowdAgent(config.crowd)
-        self._screen = Screen(config, self._institution.field)
+        self._screen = Screen(config)
         self._layout = RowLayout(row_type(), self._institution.field)
         self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
@@ -186,9 +186,6 @@ class TugOfWarStrategy:
 
     def asks_when_flat(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Return at which rows a candidate may be; at the others there is something to do for a holder alone."""
-        return self._are_candidates(rows)
-
-    def _are_candidates(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         confidence = rows[self._institution.field]
         found: NDArray[np.bool_] = rows["cycle"] & (rows["direction"] != 0) & (confidence >= self._least)
         return found
@@ -200,7 +197,7 @@ class TugOfWarStrategy:
         """Return what comes of each row while nothing is held; see `core.port.ScreeningStrategy`."""
         if "institutions" in self._without:
             return np.full(len(rows), -1, np.int8)
-        return self._screen.codes(symbols, rows, self._are_candidates(rows), self._earnings_check)
+        return self._screen.codes(symbols, rows, self._earnings_check)
 
     def sides(self, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Return the side of each row's candidate; see `core.port.ScreeningStrategy`."""
