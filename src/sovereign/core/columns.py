@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.errors import DataError
+from sovereign.core.record import quick
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -50,20 +51,12 @@ def take_records(rows: NDArray[Any], index: Any = None) -> NDArray[Any]:
     return (whole.copy() if index is None else whole[index]).view(dtype)
 
 
-def join_records(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return records of one type, one part after the other, copied whole."""
-    dtype = parts[0].dtype
-    if dtype.hasobject:
-        return np.concatenate(parts)
-    void = _void(dtype.itemsize)
-    return np.concatenate([part.view(void) for part in parts]).view(dtype)
-
-
 @cache
 def _void(size: int) -> np.dtype[Any]:
     return np.dtype((np.void, size))
 
 
+@quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
     """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks).

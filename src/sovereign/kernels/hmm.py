@@ -20,6 +20,9 @@ from sovereign.kernels.compile import kernel
 
 Float64 = NDArray[np.float64]
 
+_SMALL = 1e-20
+"""Scale of a row below which it is taken out."""
+
 
 @kernel
 def log_densities(row: Float64, means: Float64, variances: Float64, out: Float64) -> bool:
@@ -84,133 +87,132 @@ def filter_forward(x: Float64, start: Float64, transition: Float64, means: Float
 
 
 @kernel
-def _densities(columns: Float64, means: Float64, variances: Float64, out: Float64) -> None:
-    # Log densities (k, n) of observations by column (d, n), as `log_densities` has them; many rows side by side.
-    for state in range(len(means)):
-        for t in range(columns.shape[1]):
-            out[state, t] = 0.0
+def _weigh(columns: Float64, seen: Float64, means: Float64, variances: Float64, relative: Float64) -> float:
+    """Write densities of observations by column (d, n), over the largest of their row, to `relative` (k, n).
+
+    That scale cancels wherever they are used; returned is the sum of the logs of it. A row that is not seen weighs all alike.
+    """
+    states, rows = relative.shape
+    for state in range(states):
+        own = relative[state]
+        own[:] = 0.0
         for j in range(len(columns)):
-            mean, variance = means[state, j], variances[state, j]
-            scale = math.log(2.0 * math.pi * variance)
-            for t in range(columns.shape[1]):
-                gap = columns[j, t] - mean
-                out[state, t] -= 0.5 * (scale + gap * gap / variance)
+            column, mean = columns[j], means[state, j]
+            scale, half = 0.5 * math.log(2.0 * math.pi * variances[state, j]), 0.5 / variances[state, j]
+            for t in range(rows):
+                gap = column[t] - mean
+                own[t] -= scale + half * gap * gap
+    tops = 0.0
+    for t in range(rows):
+        top = relative[0, t]
+        for state in range(1, states):
+            top = max(top, relative[state, t])
+        for state in range(states):
+            gap = (relative[state, t] - top) * seen[t]
+            relative[state, t] = 1.0 if gap == 0.0 else math.exp(gap)
+        tops += top * seen[t]
+    return tops
 
 
 @kernel
-def _expect(  # noqa: C901 - one loop nest, as below
-    densities: Float64,
-    seen: NDArray[np.bool_],
-    start: Float64,
-    transition: Float64,
-    relative: Float64,
-    out: Float64,
+def _walk(  # noqa: C901 - one loop nest: calls in it would take longer than what they do
+    relative: Float64, start: Float64, transition: Float64, before: Float64, after: Float64, ahead: Float64
 ) -> float:
-    """Do as `filter_forward` from log densities (k, n), for a fit that comes by again and again; fill `relative` as well.
+    """Walk forward and backward and return the log likelihood but for the scale of `relative` (k, n).
 
-    `relative` (n, k) are the densities over the largest of their row: the scale cancels wherever they are used.
+    Written are, (k, n) and each row to a scale of its own: the filtered probabilities to `before`, the likelihood of what comes
+    after a row to `after`, and that of the row and what comes after it to `ahead`. Every row waits for its neighbor, so both
+    walks go in one loop; a scale that has become small is taken out.
     """
-    states, rows = densities.shape
-    predicted = start.copy()
+    states, rows = relative.shape
     likelihood = 0.0
-    for t in range(rows):
-        if t:
-            for to in range(states):
-                weight = 0.0
-                for state in range(states):
-                    weight += out[t - 1, state] * transition[state, to]
-                predicted[to] = weight
-        if not seen[t]:
-            for state in range(states):
-                relative[t, state] = 1.0
-                out[t, state] = predicted[state]
-            continue
-        top = -math.inf
-        for state in range(states):
-            top = max(top, densities[state, t])
+    predicted = start.copy()
+    coming = np.zeros(states)
+    for i in range(rows):
         total = 0.0
         for state in range(states):
-            gap = densities[state, t] - top
-            relative[t, state] = 1.0 if gap == 0.0 else math.exp(gap)
-            out[t, state] = predicted[state] * relative[t, state]
-            total += out[t, state]
-        if total <= 0.0:
+            before[state, i] = predicted[state] * relative[state, i]
+            total += before[state, i]
+        if not total > 0.0:
             # No state that could be reached explains the observation: keep what was predicted.
+            before[:, i] = predicted
+        elif total < _SMALL:
+            likelihood += math.log(total)
             for state in range(states):
-                out[t, state] = predicted[state]
-            likelihood += top
-            continue
-        for state in range(states):
-            out[t, state] /= total
-        likelihood += math.log(total) + top
-    return likelihood
-
-
-@kernel
-def _backward(relative: Float64, transition: Float64, beta: Float64) -> None:
-    rows, states = relative.shape
-    beta[rows - 1] = 1.0
-    for t in range(rows - 2, -1, -1):
+                before[state, i] /= total
+        for to in range(states):
+            value = 0.0
+            for state in range(states):
+                value += before[state, i] * transition[state, to]
+            predicted[to] = value
+        t = rows - 1 - i
         total = 0.0
         for state in range(states):
             value = 0.0
             for to in range(states):
-                value += transition[state, to] * relative[t + 1, to] * beta[t + 1, to]
-            beta[t, state] = value
+                value += transition[state, to] * coming[to]
+            after[state, t] = value
             total += value
+        if not total > 0.0:
+            after[:, t] = 1.0  # of the last row, or where nothing that comes could be reached
+        scale = 1.0 / total if 0.0 < total < _SMALL else 1.0
         for state in range(states):
-            beta[t, state] = beta[t, state] / total if total > 0.0 else 1.0
+            coming[state] = ahead[state, t] = relative[state, t] * after[state, t] * scale
+    return likelihood + math.log(before[:, rows - 1].sum())
 
 
 @kernel
-def _count_moves(filtered: Float64, relative: Float64, transition: Float64, beta: Float64, moves: Float64) -> None:
-    rows, states = filtered.shape
-    one = np.zeros((states, states))
-    moves[:] = 0.0
-    for t in range(rows - 1):
-        total = 0.0
-        for state in range(states):
-            for to in range(states):
-                one[state, to] = filtered[t, state] * transition[state, to] * relative[t + 1, to] * beta[t + 1, to]
-                total += one[state, to]
-        if total > 0.0:
-            for state in range(states):
-                for to in range(states):
-                    moves[state, to] += one[state, to] / total
+def _dot(one: Float64, other: Float64) -> float:
+    # Eight sums side by side, then the rest.
+    a = b = c = d = e = f = g = h = 0.0
+    whole = len(one) - len(one) % 8
+    for t in range(0, whole, 8):
+        a += one[t] * other[t]
+        b += one[t + 1] * other[t + 1]
+        c += one[t + 2] * other[t + 2]
+        d += one[t + 3] * other[t + 3]
+        e += one[t + 4] * other[t + 4]
+        f += one[t + 5] * other[t + 5]
+        g += one[t + 6] * other[t + 6]
+        h += one[t + 7] * other[t + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for t in range(whole, len(one)):
+        total += one[t] * other[t]
+    return total
 
 
 @kernel
-def _move_states(  # noqa: C901, PLR0912 - one loop nest
-    x: Float64, seen: NDArray[np.bool_], weight: Float64, floor: float, means: Float64, variances: Float64
-) -> None:
-    # Weighted means and variances: each is added up row after row, and all of them side by side.
-    rows, dimensions = x.shape
-    states = len(means)
-    mass = np.zeros(states)
-    mean = np.zeros((states, dimensions))
-    spread = np.zeros((states, dimensions))
-    for t in range(rows):
-        if seen[t]:
-            for state in range(states):
-                share = weight[t, state]
-                mass[state] += share
-                for j in range(dimensions):
-                    mean[state, j] += share * x[t, j]
+def _share_out(before: Float64, after: Float64, weight: Float64) -> None:
+    """Write the probabilities of the states at each row, given all rows, to `weight` (k, n); put `before` to their scale."""
+    states, rows = before.shape
+    total = np.zeros(rows)
     for state in range(states):
-        for j in range(dimensions):
-            mean[state, j] /= mass[state]
+        for t in range(rows):
+            weight[state, t] = before[state, t] * after[state, t]
+            total[t] += weight[state, t]
     for t in range(rows):
-        if seen[t]:
-            for state in range(states):
-                share = weight[t, state]
-                for j in range(dimensions):
-                    spread[state, j] += share * (x[t, j] - mean[state, j]) ** 2
+        total[t] = 1.0 / total[t] if total[t] > 0.0 else 0.0
     for state in range(states):
-        if mass[state] <= 1.0:
-            continue  # a state that holds no observation keeps what it was
-        for j in range(dimensions):
-            means[state, j] = mean[state, j]
-            variances[state, j] = max(floor, spread[state, j] / mass[state])
+        for t in range(rows):
+            weight[state, t] *= total[t]
+            before[state, t] *= total[t]
+
+
+@kernel
+def _move_states(columns: Float64, seen: Float64, weight: Float64, floor: float, means: Float64, variances: Float64) -> None:
+    # Weighted means and variances; a state that holds no observation keeps what it was.
+    gaps = np.empty(columns.shape[1])
+    for state in range(len(means)):
+        mass = _dot(weight[state], seen)
+        if mass <= 1.0:
+            continue
+        for j in range(len(columns)):
+            column = columns[j]
+            mean = means[state, j] = _dot(weight[state], column) / mass
+            for t in range(len(column)):
+                gap = column[t] - mean
+                gaps[t] = seen[t] * gap * gap
+            variances[state, j] = max(floor, _dot(weight[state], gaps) / mass)
 
 
 @kernel
@@ -235,38 +237,34 @@ def fit(
     """
     rows, states = len(x), len(start)
     columns = np.ascontiguousarray(x.T)
-    densities = np.empty((states, rows))
-    filtered = np.zeros((rows, states))
-    beta = np.zeros((rows, states))
-    relative = np.zeros((rows, states))
-    weight = np.zeros((rows, states))
-    moves = np.zeros((states, states))
-    seen = np.zeros(rows, np.bool_)
-    last = -np.inf
+    relative = np.empty((states, rows))
+    before = np.empty((states, rows))
+    after = np.empty((states, rows))
+    ahead = np.empty((states, rows))
+    weight = np.empty((states, rows))
+    moves = np.empty(states)
+    seen = np.ones(rows)
     for t in range(rows):
-        seen[t] = not np.isnan(x[t]).any()
+        if np.isnan(x[t]).any():
+            seen[t] = 0.0
+            columns[:, t] = 0.0
+    last = -np.inf
     for _ in range(iterations):
-        _densities(columns, means, variances, densities)
-        likelihood = _expect(densities, seen, start, transition, relative, filtered)
+        likelihood = _weigh(columns, seen, means, variances, relative)
+        likelihood += _walk(relative, start, transition, before, after, ahead)
         if likelihood - last < tolerance * rows:
             return max(last, likelihood)
         last = likelihood
-        _backward(relative, transition, beta)
-        _count_moves(filtered, relative, transition, beta, moves)
-        for t in range(rows):
-            total = 0.0
-            for state in range(states):
-                weight[t, state] = filtered[t, state] * beta[t, state]
-                total += weight[t, state]
-            for state in range(states):
-                weight[t, state] = weight[t, state] / total if total > 0.0 else filtered[t, state]
-        start[:] = weight[0]
+        _share_out(before, after, weight)
+        start[:] = weight[:, 0]
         for state in range(states):
-            moves[state, state] += stickiness
-            total = moves[state].sum()
+            for to in range(states):
+                moves[to] = transition[state, to] * _dot(before[state, :-1], ahead[to, 1:])
+            moves[state] += stickiness
+            total = moves.sum()
             if total > 0.0:
-                transition[state] = moves[state] / total
-        _move_states(x, seen, weight, floor, means, variances)
+                transition[state] = moves / total
+        _move_states(columns, seen, weight, floor, means, variances)
     return last
 
 

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from sovereign.kernels.compile import kernel
 from sovereign.kernels.fractional import least_squares, weighted_sums
+from sovereign.kernels.indicator import step_rsi
+from sovereign.kernels.tug_of_war import SHELVES
 
 Float64 = NDArray[np.float64]
 
 _BLOCK = 128
 _LANES = 8
+USUAL, TODAY, TOTAL, DAYS = 0, 1, 2, 3
+"""Rows of a symbol's volumes by time of day: the usual ones, today's, the sum of those remembered, and from here on these."""
 
 
 @kernel
@@ -150,92 +154,6 @@ def market_line(changes: Float64, least: int, out: Float64) -> int:
 
 
 @kernel
-def _insert_sorted(values: Float64, out: Float64) -> None:
-    for i in range(len(values)):
-        value = values[i]
-        j = i
-        while j > 0 and out[j - 1] > value:
-            out[j] = out[j - 1]
-            j -= 1
-        out[j] = value
-
-
-@kernel
-def slide_sorted(ranked: Float64, gone: Float64, come: Float64) -> Float64:
-    """Return sorted values with some of them gone and some others come; meant for few of either."""
-    left = np.empty(len(gone))
-    right = np.empty(len(come))
-    _insert_sorted(gone, left)
-    _insert_sorted(come, right)
-    out = np.empty(len(ranked) - len(gone) + len(come))
-    g = c = n = 0
-    for i in range(len(ranked)):
-        value = ranked[i]
-        if g < len(left) and left[g] == value:
-            g += 1
-            continue
-        while c < len(right) and right[c] < value:
-            out[n] = right[c]
-            n += 1
-            c += 1
-        out[n] = value
-        n += 1
-    while c < len(right):
-        out[n] = right[c]
-        n += 1
-        c += 1
-    return out
-
-
-@kernel
-def begin_day(
-    day: Any,
-    rsi_state: Float64,
-    opens_ns: int,
-    closes_ns: int,
-    slot_ns: int,
-    range_ns: int,
-    pump_ns: int,
-    cycle_ns: int,
-    is_daily: bool,
-    rsi_period: int,
-    last_close: float,
-) -> None:
-    """Begin a session in a `kernels.tug_of_war.DAY`: its times, nothing seen yet, of its history the last close alone."""
-    d = day[0]
-    d["opens_ns"] = opens_ns
-    d["closes_ns"] = closes_ns
-    d["slot_ns"] = slot_ns
-    d["range_ns"] = range_ns
-    d["pump_ns"] = pump_ns
-    d["cycle_ns"] = cycle_ns
-    d["is_daily"] = is_daily
-    d["range_high"] = -(2**31)
-    d["range_low"] = 2**31 - 1
-    d["volume"] = 0
-    d["last_ns"] = opens_ns
-    d["rsi_period"] = rsi_period
-    for i in range(len(rsi_state)):
-        d["rsi_state"][i] = rsi_state[i]
-    d["momentum_deviation"] = math.nan
-    d["alpha_deviation"] = math.nan
-    d["residual_volatility"] = math.nan
-    d["last_close"] = last_close
-
-
-@kernel
-def convictions_of(rows: Any, convictions: Float64, closes: Any) -> int:
-    """Write the convictions at which a decision was due, as far as they are known, and the price at each; return how many."""
-    count = 0
-    for i in range(len(rows)):
-        if rows[i]["cycle"] and not math.isnan(rows[i]["conviction"]):
-            convictions[count] = rows[i]["conviction"]
-            closes[count] = rows[i]["close"]
-            count += 1
-    return count
-
-
-@kernel
 def count_outcomes(convictions: Float64, closes: Any, last: float, counts: Any) -> None:
     """Add wrong and right convictions by band of strength to `counts` (bands, 2); without a move or direction it is neither."""
     bands = len(counts)
@@ -244,3 +162,226 @@ def count_outcomes(convictions: Float64, closes: Any, last: float, counts: Any) 
         if close != last and conviction != 0.0:
             band = min(bands - 1, int(abs(conviction) * bands))
             counts[band, 1 if (last > close) == (conviction > 0.0) else 0] += 1
+
+
+@kernel
+def slide_sorted(ranked: Float64, gone: Float64, come: Float64, out: Float64) -> int:
+    """Write sorted values with some of them gone and some others come to `out`, return how many; sorts those as well."""
+    gone.sort()
+    come.sort()
+    g = c = n = 0
+    for i in range(len(ranked)):
+        value = ranked[i]
+        if g < len(gone) and gone[g] == value:
+            g += 1
+            continue
+        while c < len(come) and come[c] < value:
+            out[n] = come[c]
+            n += 1
+            c += 1
+        out[n] = value
+        n += 1
+    while c < len(come):
+        out[n] = come[c]
+        n += 1
+        c += 1
+    return n
+
+
+@kernel
+def put_on_shelves(ranked: Float64, shelves: Any) -> None:
+    """Write where in sorted values of 0..1 each of as many equal shelves begins, (shelves + 1,); the last one's end is last."""
+    shelf = 0
+    for i in range(len(ranked)):
+        own = min(SHELVES - 1, int(ranked[i] * SHELVES))
+        while shelf <= own:
+            shelves[shelf] = i
+            shelf += 1
+    shelves[shelf:] = len(ranked)
+
+
+@kernel
+def _remember_convictions(d: Any, come: Float64, latest: Float64, ranked: Float64, shelves: Any) -> None:
+    size, held, at = len(latest), d["ranked"], d["next_ranked"]
+    come = come[max(0, len(come) - size) :]
+    gone = np.empty(max(0, held + len(come) - size))
+    for i in range(len(gone)):
+        gone[i] = latest[(at - held + i) % size]
+    for value in come:
+        latest[at] = value
+        at = (at + 1) % size
+    count = slide_sorted(ranked[0, :held], gone, come, ranked[1])
+    ranked[0, :count] = ranked[1, :count]
+    d["ranked"], d["next_ranked"] = count, at
+    put_on_shelves(ranked[0, :count], shelves)
+
+
+@kernel
+def _remember_volumes(d: Any, volumes: Float64, lengths: Any) -> None:
+    # Volumes are whole numbers, so that what is added and taken away again leaves no trace.
+    slots = d["slots"]
+    at = d["volume_days"] % len(lengths)
+    today, total, kept = volumes[TODAY], volumes[TOTAL], volumes[DAYS + at]
+    is_even = d["total_slots"] == slots
+    is_full = lengths[at] > 0
+    top = 0.0
+    for slot in range(slots):
+        top = max(top, today[slot])
+        if is_even:
+            total[slot] += top - (kept[slot] if is_full else 0.0)
+        kept[slot] = top
+    lengths[at] = slots
+    d["volume_days"] += 1
+    if is_even:
+        return
+    d["total_slots"] = 0
+    for length in lengths:
+        if length > 0 and length != slots:
+            return
+    d["total_slots"] = slots
+    total[:slots] = 0.0
+    for day in range(len(lengths)):
+        if lengths[day] > 0:
+            total[:slots] += volumes[DAYS + day, :slots]
+
+
+@kernel
+def close_day(
+    day: Any,
+    setting: Any,
+    told: Float64,
+    latest: Float64,
+    ranked: Float64,
+    shelves: Any,
+    volumes: Float64,
+    lengths: Any,
+    counts: Any,
+) -> float:
+    """Take a completed session with a close into what is remembered; return its last conviction, NaN without one.
+
+    Parameters
+    ----------
+    day, setting : one `kernels.tug_of_war.DAY`, one `SETTING`. told : its convictions, see `kernels.tug_of_war.read_bars`.
+    latest, ranked : earlier absolute convictions, a ring of the latest, and sorted with as much room again, (2, n).
+    shelves : see `put_on_shelves`. volumes, lengths : by time of day, see `USUAL`, and how many slots each day kept has.
+    counts : (bands, 2), of which outcomes within the session are written; see `count_outcomes`.
+    """
+    d = day[0]
+    last = d["seen_close"]
+    convictions = told[0, : d["told"]]
+    counts[:] = 0
+    count_outcomes(convictions, told[1], last, counts)
+    _remember_convictions(d, np.abs(convictions), latest, ranked, shelves)
+    _remember_volumes(d, volumes, lengths)
+    step_rsi(d["rsi_state"], last, setting[0]["rsi_days"])
+    d["last_close"] = last
+    d["seen_close"] = math.nan
+    return float(convictions[-1]) if len(convictions) else math.nan
+
+
+@kernel
+def _usual_volumes(d: Any, least: int, volumes: Float64, lengths: Any) -> None:
+    slots = d["slots"]
+    usual = volumes[USUAL]
+    usual[:slots] = math.nan
+    known = 0
+    for length in lengths:
+        if length >= slots:
+            known += 1
+    if known < least:
+        return
+    if d["total_slots"] == slots:
+        for slot in range(slots):
+            usual[slot] = volumes[TOTAL, slot] / known
+        return
+    usual[:slots] = 0.0
+    for day in range(len(lengths)):
+        if lengths[day] >= slots:
+            usual[:slots] += volumes[DAYS + day, :slots]
+    usual[:slots] /= known
+
+
+@kernel
+def _begin_momentum(d: Any, days: int, logs: Float64, weights: Float64) -> None:
+    d["momentum_deviation"] = math.nan
+    if len(weights):
+        base, total, mean, spread = momentum_of_day(logs, weights, days - 1)
+        d["momentum_base"] = base
+        d["momentum_sum"] = total
+        d["momentum_mean"] = mean
+        d["momentum_deviation"] = spread
+
+
+@kernel
+def _begin_alpha(d: Any, s: Any, changes: Float64, residual: float, residuals: Float64, line: Float64) -> None:
+    d["alpha_deviation"] = math.nan
+    d["residual_volatility"] = math.nan
+    count = d["residuals"]
+    if not math.isnan(residual):
+        if count == len(residuals):
+            for i in range(1, count):
+                residuals[i - 1] = residuals[i]
+            count -= 1
+        residuals[count] = residual
+        count += 1
+        d["residuals"] = count
+    market_line(changes, s["alpha_least"], line)
+    if math.isnan(line[3]):
+        return
+    width, needed = s["volatility_days"], s["alpha_days"] - 1
+    if count >= width:
+        d["residual_volatility"] = deviation(residuals[count - width : count]) * s["year"]
+    if count < needed:
+        return
+    d["alpha"] = line[0]
+    d["beta_first"] = line[1]
+    d["beta_second"] = line[2]
+    total = 0.0
+    for i in range(count - needed, count):
+        total += residuals[i]
+    d["alpha_sum"] = total
+    d["alpha_deviation"] = line[3]
+
+
+@kernel
+def begin_day(
+    day: Any,
+    setting: Any,
+    times: tuple[int, int, int, int, int, int, int, int],
+    logs: Float64,
+    weights: Float64,
+    changes: Float64,
+    residual: float,
+    residuals: Float64,
+    line: Float64,
+    volumes: Float64,
+    lengths: Any,
+) -> None:
+    """Begin a session: nothing is seen of it yet, and what completed sessions say is worked out.
+
+    Parameters
+    ----------
+    day, setting : one `kernels.tug_of_war.DAY`, one `SETTING`.
+    times : the first fields of `day`, in their order.
+    logs, weights : log closes, and the weights of their differencing, none while there is no momentum; see `momentum_of_day`.
+    changes, line : see `market_line`; `line` is filled.
+    residual : what the line of the day before left of the last day's change, NaN unknown; it comes to the latest, `residuals`.
+    volumes, lengths : see `close_day`; the usual volume is filled, today's begins.
+    """
+    d, s = day[0], setting[0]
+    begins_ns, opens_ns, closes_ns, earlier_begins_ns, earlier_closes_ns, stale_ns, slot_ns, slots = times
+    d["begins_ns"], d["opens_ns"], d["closes_ns"] = begins_ns, opens_ns, closes_ns
+    d["earlier_begins_ns"], d["earlier_closes_ns"] = earlier_begins_ns, earlier_closes_ns
+    d["stale_ns"], d["slot_ns"], d["slots"] = stale_ns, slot_ns, slots
+    d["range_high"] = -(2**31)
+    d["range_low"] = 2**31 - 1
+    d["volume"] = 0
+    d["slot"] = 0
+    d["lagging"] = 0
+    d["told"] = 0
+    d["last_ns"] = d["opens_ns"]
+    d["seen_close"] = math.nan
+    _usual_volumes(d, s["min_volume_days"], volumes, lengths)
+    volumes[TODAY, : d["slots"]] = 0.0
+    _begin_momentum(d, s["momentum_days"], logs, weights)
+    _begin_alpha(d, s, changes, residual, residuals, line)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from sovereign.kernels.compile import kernel
-from sovereign.kernels.indicator import LINKED, RSI_STATE, step_rsi
+from sovereign.kernels.indicator import LINKED, RSI_STATE
 
 RAW, RANK, PROBABILITY = 0, 1, 2
-_NEAR = 6
-"""Steps in which a rank is looked for near the last one."""
+SHELVES = 512
+"""Ranks are looked for on the shelf that a conviction's strength lies on; see `kernels.tug_day.put_on_shelves`."""
 REGIME_UNKNOWN, REGIME_CHOP, REGIME_TREND, REGIME_CRISIS = 0, 1, 2, 3
 
 ROW_FIELDS: list[tuple[str, Any]] = [
@@ -65,42 +65,54 @@ greed, -1 fear, 0 neither. `regime` : see the codes above. `is_halted` : the lat
 
 DAY = np.dtype(
     [
+        ("begins_ns", np.int64),
         ("opens_ns", np.int64),
         ("closes_ns", np.int64),
-        ("range_ns", np.int64),
-        ("cycle_ns", np.int64),
-        ("pump_ns", np.int64),
+        ("earlier_begins_ns", np.int64),
+        ("earlier_closes_ns", np.int64),
+        ("stale_ns", np.int64),
         ("slot_ns", np.int64),
-        ("is_daily", np.bool_),
+        ("slots", np.int64),
+        # of completed sessions
         ("momentum_base", np.float64),
         ("momentum_sum", np.float64),
         ("momentum_mean", np.float64),
         ("momentum_deviation", np.float64),
-        ("momentum_days", np.float64),
         ("last_close", np.float64),
         ("alpha", np.float64),
         ("beta_first", np.float64),
         ("beta_second", np.float64),
         ("alpha_sum", np.float64),
         ("alpha_deviation", np.float64),
-        ("alpha_days", np.float64),
         ("residual_volatility", np.float64),
-        ("rsi_period", np.int64),
         ("rsi_state", np.float64, (RSI_STATE,)),
         # today so far
         ("range_high", np.int64),
         ("range_low", np.int64),
         ("volume", np.int64),
         ("last_ns", np.int64),
+        ("slot", np.int64),
+        ("lagging", np.int64),
+        ("seen_close", np.float64),
+        ("told", np.int64),
         # carried over sessions
         ("direction", np.int64),
         ("streak", np.int64),
         ("crowd", np.int64),
         ("is_halted", np.bool_),
+        ("ranked", np.int64),
+        ("next_ranked", np.int64),
+        ("volume_days", np.int64),
+        ("total_slots", np.int64),
+        ("residuals", np.int64),
     ],
     align=True,
 )
-"""State of one symbol: the session, what earlier sessions say, and today so far."""
+"""State of one symbol: the session, what earlier sessions say, today so far, and how full what is remembered is.
+
+`begins_ns` is the session's begin, `opens_ns` and `closes_ns` are its regular hours, `earlier_*` is of the session before.
+`stale_ns` : age in trading time from which a reading of the market says nothing. `lagging` : bars known when the pump began.
+"""
 
 SETTING = np.dtype(
     [
@@ -129,10 +141,30 @@ SETTING = np.dtype(
         ("flip_bars", np.int64),
         ("wake_from", np.float64),
         ("measure", np.int8),
+        ("is_daily", np.bool_),
+        ("has_regime", np.bool_),
+        ("range_ns", np.int64),
+        ("cycle_ns", np.int64),
+        ("pump_ns", np.int64),
+        ("rsi_days", np.int64),
+        ("momentum_days", np.int64),
+        ("alpha_days", np.int64),
+        ("alpha_least", np.int64),
+        ("volatility_days", np.int64),
+        ("year", np.float64),
+        ("min_volume_days", np.int64),
+        ("min_ranked", np.int64),
     ],
     align=True,
 )
-"""The settings of `read_bars`; see `signals.tug_of_war` for their meaning. `measure`: what confidence is."""
+"""The settings of a symbol; see `signals.tug_of_war` for their meaning. `measure`: what confidence is."""
+
+EVIDENCE = np.dtype(
+    [("news_tone", np.float64), ("post_tone", np.float64), ("ofi_z", np.float64), ("is_absorption", np.int8)], align=True
+)
+"""What scouts knew at a bar; fields as in `ROW_FIELDS`."""
+
+_NEVER = 2**63 - 1
 
 
 @kernel
@@ -142,21 +174,21 @@ def _vote(value: float, full: float) -> float:
 
 
 @kernel
-def _conviction(row: Any, s: Any) -> float:
+def _conviction(s: Any, momentum_z: float, alpha_z: float, breakout: float, news_tone: float) -> float:
     # Weighted mean of what is known; what is not known neither agrees nor dilutes.
     total = 0.0
     weight = 0.0
-    if not math.isnan(row["momentum_z"]):
-        total += s["momentum_weight"] * _vote(row["momentum_z"], s["momentum_full"])
+    if not math.isnan(momentum_z):
+        total += s["momentum_weight"] * _vote(momentum_z, s["momentum_full"])
         weight += s["momentum_weight"]
-    if not math.isnan(row["alpha_z"]):
-        total += s["alpha_weight"] * _vote(row["alpha_z"], s["alpha_full"])
+    if not math.isnan(alpha_z):
+        total += s["alpha_weight"] * _vote(alpha_z, s["alpha_full"])
         weight += s["alpha_weight"]
-    if not math.isnan(row["breakout"]):
-        total += s["breakout_weight"] * row["breakout"]
+    if not math.isnan(breakout):
+        total += s["breakout_weight"] * breakout
         weight += s["breakout_weight"]
-    if not math.isnan(row["news_tone"]):
-        total += s["news_weight"] * row["news_tone"]
+    if not math.isnan(news_tone):
+        total += s["news_weight"] * news_tone
         weight += s["news_weight"]
     return total / weight if weight > 0.0 else math.nan
 
@@ -168,211 +200,266 @@ def _points(value: float, greed_from: float, fear_to: float, points: float) -> f
 
 
 @kernel
-def _crowd(row: Any, s: Any) -> None:
-    is_fade = row["rsi"] >= s["fade_rsi"] and row["ofi_z"] < s["fade_ofi"]
-    rsi = 0.0 if is_fade else _points(row["rsi"], s["greed_rsi"], s["fear_rsi"], s["rsi_points"])
-    pump = _points(row["pump"], s["pump_frac"], -math.inf, s["pump_points"])
-    volume = _points(row["volume_ratio"], s["volume_spike"], -math.inf, s["volume_points"])
-    posts = _points(row["post_tone"], s["min_tone"], -s["min_tone"], s["post_points"])
-    balance = rsi + pump + volume + posts
-    both = abs(rsi) + abs(pump) + abs(volume) + abs(posts)
-    row["crowd"] = 1 if balance > 0.0 else -1 if balance < 0.0 else 0
-    row["crowd_known"] = not (
-        math.isnan(row["rsi"]) and math.isnan(row["pump"]) and math.isnan(row["volume_ratio"]) and math.isnan(row["post_tone"])
-    )
-    row["crowd_share"] = (both + abs(balance)) / (2.0 * both) if both > 0.0 else 0.0
+def _crowd(s: Any, rsi: float, pump: float, volume_ratio: float, post_tone: float, ofi_z: float) -> tuple[int, float]:
+    # What the crowd is thought to do, and the share of its points on that side.
+    is_fade = rsi >= s["fade_rsi"] and ofi_z < s["fade_ofi"]
+    days = 0.0 if is_fade else _points(rsi, s["greed_rsi"], s["fear_rsi"], s["rsi_points"])
+    minutes = _points(pump, s["pump_frac"], -math.inf, s["pump_points"])
+    volume = _points(volume_ratio, s["volume_spike"], -math.inf, s["volume_points"])
+    posts = _points(post_tone, s["min_tone"], -s["min_tone"], s["post_points"])
+    balance = days + minutes + volume + posts
+    both = abs(days) + abs(minutes) + abs(volume) + abs(posts)
+    share = (both + abs(balance)) / (2.0 * both) if both > 0.0 else 0.0
+    return 1 if balance > 0.0 else -1 if balance < 0.0 else 0, share
 
 
 @kernel
-def _known_by(rows: Any, n: int, before: Any, ts: int, known: int) -> int:
-    # How many of the session's bars, first those `before` and then `rows` up to `n`, are known at `ts`; `known` of them are.
-    count = len(before)
-    while known < count and before[known]["known_at"] <= ts:
-        known += 1
-    while count <= known < count + n and rows[known - count]["known_at"] <= ts:
-        known += 1
-    return known
-
-
-@kernel
-def _earlier_close(rows: Any, before: Any, known: int, opens_ns: int) -> float:
-    # Close of the last of the bars that are known, if it is of this session.
-    if known == 0:
+def _rsi_of_today(d: Any, close: float, period: int) -> float:
+    # `indicator.step_rsi` of the days before with today's close as the latest; their own state stays as it is.
+    state = d["rsi_state"]
+    if state[0] != LINKED or state[2] + 1.0 < period:
         return math.nan
-    if known <= len(before):
-        bar = before[known - 1]
-        return float(bar["close"]) if bar["known_at"] > opens_ns else math.nan
-    bar = rows[known - 1 - len(before)]
-    return float(bar["close"]) if bar["known_at"] > opens_ns else math.nan
+    change = close - state[1]
+    earlier = period - 1.0 if state[2] >= period else 1.0
+    gain = (state[3] * earlier + max(change, 0.0)) / period
+    loss = (state[4] * earlier + max(-change, 0.0)) / period
+    both = gain + loss
+    return 100.0 * gain / both if both > 0.0 else 0.0
 
 
 @kernel
-def _place_in(ranked: Any, value: float, near: int) -> int:
-    # `np.searchsorted(ranked, value)`, looked for near where the last one was.
-    count = len(ranked)
-    place = near
-    for _ in range(_NEAR):
-        if place < count and ranked[place] < value:
-            place += 1
-        elif place > 0 and not ranked[place - 1] < value:
-            place -= 1
+def _stale_from(d: Any, known_at: int) -> int:
+    # The time from which a reading is too old, counted in trading time of this session and the one before.
+    if known_at > d["begins_ns"]:
+        return int(known_at + d["stale_ns"])
+    if known_at > d["earlier_begins_ns"]:
+        night = max(d["earlier_closes_ns"] - known_at, 0)
+        if night < d["stale_ns"]:
+            return int(d["opens_ns"] + d["stale_ns"] - night)
+    return 0
+
+
+@kernel
+def place_in(ranked: Any, shelves: Any, value: float) -> int:
+    """Return `np.searchsorted(ranked, value)` of values of 0..1 that lie on shelves; see `kernels.tug_day.put_on_shelves`."""
+    shelf = min(SHELVES - 1, int(value * SHELVES))
+    low, high = shelves[shelf], shelves[shelf + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if ranked[middle] < value:
+            low = middle + 1
         else:
-            return place
-    return int(np.searchsorted(ranked, value))
+            high = middle
+    return int(low)
 
 
 @kernel
-def _opening_range(row: Any, d: Any) -> None:
-    # By the clock: bars that end within the first minutes make the range, later ones are seen against it.
-    if row["known_at"] <= d["opens_ns"] + d["range_ns"]:
-        d["range_high"] = max(d["range_high"], row["high"])
-        d["range_low"] = min(d["range_low"], row["low"])
-        return
-    if d["range_high"] <= d["range_low"]:
-        return
-    width = float(d["range_high"] - d["range_low"])
-    above = max(0.0, float(row["close"] - d["range_high"]))
-    below = max(0.0, float(d["range_low"] - row["close"]))
-    row["breakout"] = min(1.0, above / width) - min(1.0, below / width)
-    row["range_high"] = d["range_high"]
-    row["range_low"] = d["range_low"]
-
-
-@kernel
-def _today(rows: Any, n: int, before: Any, d: Any, usual: Any, volumes: Any, known: int, slot: int) -> int:
-    # What the session itself shows: breakout, volume so far, the last minutes. Returns how many bars lie that far back.
-    row = rows[n]
-    ts = row["known_at"]
-    d["volume"] += row["volume"]
-    volumes[slot] = d["volume"]
-    if usual[slot] > 0.0:
-        row["volume_ratio"] = d["volume"] / usual[slot]
-    if not d["is_daily"]:
-        _opening_range(row, d)
-        known = _known_by(rows, n, before, ts - d["pump_ns"], known)
-        row["pump"] = row["close"] / _earlier_close(rows, before, known, d["opens_ns"]) - 1.0
-    return known
-
-
-@kernel
-def _with_history(row: Any, d: Any, first: float, second: float, alpha_error: float) -> None:
-    # Series of completed sessions with today as their latest value.
-    close = float(row["close"])
-    if d["momentum_deviation"] > 0.0:
-        mean = (d["momentum_sum"] + math.log(close) + d["momentum_base"]) / d["momentum_days"]
-        row["momentum_z"] = (mean - d["momentum_mean"]) / d["momentum_deviation"]
-    if d["alpha_deviation"] > 0.0:
-        residual = math.log(close / d["last_close"]) - d["alpha"] - d["beta_first"] * first - d["beta_second"] * second
-        if not math.isnan(residual):
-            row["alpha_z"] = (d["alpha_sum"] + residual) / d["alpha_days"] / alpha_error
-
-
-@kernel
-def _wilder(row: Any, known: Any, state: Any, period: int) -> None:
-    # The index of the days before with today's close as the latest; their own state stays as it is.
-    if known[0] == LINKED:
-        for i in range(RSI_STATE):
-            state[i] = known[i]
-        row["rsi"] = step_rsi(state, float(row["close"]), period)
-
-
-@kernel
-def _judge(row: Any, d: Any, s: Any, ranked: Any, levels: Any, near: int) -> int:
-    # The conviction, and how much it is worth by itself, by rank, and by what came of earlier ones.
-    conviction = _conviction(row, s)
-    row["conviction"] = conviction
-    direction = 0
-    if abs(conviction) >= s["min_conviction"]:
-        direction = 1 if conviction > 0.0 else -1
-    row["direction"] = direction
-    d["streak"] = d["streak"] + 1 if direction == d["direction"] else 1
-    d["direction"] = direction
-    row["streak"] = d["streak"]
-    if math.isnan(conviction):
-        return near
-    penalty = 0.0
-    if not math.isnan(d["residual_volatility"]):
-        penalty = min(s["penalty_share"] * d["residual_volatility"], s["max_penalty"])
-    row["raw_confidence"] = min(s["max_confidence"], max(s["min_confidence"], 0.5 + 0.5 * abs(conviction) - penalty))
-    if len(ranked) > 0:
-        near = _place_in(ranked, abs(conviction), near)
-        row["rank"] = near / len(ranked)
-    if len(levels) > 0:
-        row["probability"] = levels[min(len(levels) - 1, int(abs(conviction) * len(levels)))]
-    return near
-
-
-@kernel
-def _must_look(row: Any, d: Any, s: Any) -> bool:
-    # A candidate, or something that may end a position.
-    confidence = row["rank"]
-    if s["measure"] == RAW:
-        confidence = row["raw_confidence"]
-    elif s["measure"] == PROBABILITY:
-        confidence = row["probability"]
-    if row["direction"] != 0 and (row["streak"] == s["flip_bars"] or (row["cycle"] and confidence >= s["wake_from"])):
-        return True
-    if row["crowd"] != 0 and (row["cycle"] or row["crowd"] != d["crowd"]):
-        return True
-    return bool(row["is_halted"] and (row["cycle"] or not d["is_halted"]))
-
-
-@kernel
-def place_market(rows: Any, regime: Any, is_halted: Any, can_enter: Any, p_crisis: Any, volatility: Any, momentum: Any) -> None:
-    """Write the market as it was known at each row, (n,); nothing is known of news and tape."""
-    for n in range(len(rows)):
-        row = rows[n]
-        row["regime"] = regime[n]
-        row["is_halted"] = is_halted[n]
-        row["can_enter"] = can_enter[n]
-        row["p_crisis"] = p_crisis[n]
-        row["market_volatility"] = volatility[n]
-        row["market_momentum"] = momentum[n]
-        row["news_tone"] = row["post_tone"] = row["ofi_z"] = math.nan
-        row["is_absorption"] = -1
-
-
-@kernel
-def read_bars(
-    rows: Any, before: Any, day: Any, setting: Any, first: Any, second: Any, usual: Any, ranked: Any, levels: Any, volumes: Any
+def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is known of a bar stays at hand
+    bars: Any,
+    rows: Any,
+    begin: int,
+    day: Any,
+    setting: Any,
+    readings: Any,
+    first_known: Any,
+    first_change: Any,
+    second_known: Any,
+    second_change: Any,
+    evidence: Any,
+    volumes: Any,
+    ranked: Any,
+    shelves: Any,
+    levels: Any,
+    told: Any,
 ) -> None:
-    """Fill the rows of the next bars, whose regime, news and tape fields are there already.
+    """Fill the session's rows from `begin` on, every field of them, one for each of the next bars.
 
     Parameters
     ----------
-    rows : of the bars. before : rows of the session that came earlier. day, setting : one `DAY`, one `SETTING`.
-    first, second : log return since the last close of the two benchmarks at each bar, (n,), NaN unknown.
-    usual : mean volume up to each slot of the day; NaN unknown. ranked : earlier absolute convictions, sorted.
-    levels : probability by band of absolute conviction, none when empty. volumes : so far by slot, filled.
+    bars : `kernels.ohlcv.BAR`. rows : of the session, those before `begin` filled. day, setting : one `DAY`, one `SETTING`.
+    readings : of the market (`signals.tug_market.REGIME_READING`), in order of time.
+    first_known, first_change, second_known, second_change : when bars of the two benchmarks became known in this session, and
+        the log return since the last close at each; none when that is unknown.
+    evidence : `EVIDENCE` at each bar, or none.
+    volumes : (2 and more, slots) mean volume up to each slot of the day, NaN unknown; and today's so far, which is filled.
+    ranked, shelves : earlier absolute convictions, sorted, as many as `day` says; see `tug_day.put_on_shelves`.
+    levels : probability by band of absolute conviction, none when empty.
+    told : (2, rows) today's convictions at which a decision was due, and the price at each (ticks); `day` counts them.
     """
     d = day[0]
     s = setting[0]
-    rsi_state = np.empty(RSI_STATE)
-    known = 0
-    near = len(ranked) // 2
-    slot = 0
-    next_cycle_ns = (d["last_ns"] // d["cycle_ns"] + 1) * d["cycle_ns"]
-    alpha_error = d["alpha_deviation"] / math.sqrt(d["alpha_days"])
-    rsi_known = d["rsi_state"]
-    for n in range(len(rows)):
+    opens_ns, closes_ns, slot_ns, slots = d["opens_ns"], d["closes_ns"], d["slot_ns"], d["slots"]
+    range_ends_ns, pump_ns, cycle_ns, is_daily = opens_ns + s["range_ns"], s["pump_ns"], s["cycle_ns"], s["is_daily"]
+    next_cycle_ns = (d["last_ns"] // cycle_ns + 1) * cycle_ns
+    volume, slot, lagging = d["volume"], d["slot"], d["lagging"]
+    usual, today = volumes[0], volumes[1]
+    momentum_days, momentum_deviation, alpha_days = float(s["momentum_days"]), d["momentum_deviation"], float(s["alpha_days"])
+    alpha_error = d["alpha_deviation"] / math.sqrt(alpha_days)
+    residual_volatility = d["residual_volatility"]
+    penalty = 0.0
+    if not math.isnan(residual_volatility):
+        penalty = min(s["penalty_share"] * residual_volatility, s["max_penalty"])
+    count_ranked, count_levels = d["ranked"] if d["ranked"] >= s["min_ranked"] else 0, len(levels)
+    last_direction, streak, last_crowd, was_halted = d["direction"], d["streak"], d["crowd"], d["is_halted"]
+    first_at = second_at = -1
+    if len(bars):
+        first_at = np.searchsorted(first_known, bars[0]["known_at"], side="right") - 1
+        second_at = np.searchsorted(second_known, bars[0]["known_at"], side="right") - 1
+    # Of the market, what the latest reading says, until the next is known.
+    next_reading_ns = -_NEVER if s["has_regime"] else _NEVER
+    stale_ns = _NEVER
+    read_state, read_halted, is_open = REGIME_TREND, False, True
+    p_crisis = market_volatility = market_momentum = math.nan
+    news_tone = post_tone = ofi_z = math.nan
+    is_absorption = -1
+    for i in range(len(bars)):
+        bar = bars[i]
+        n = begin + i
         row = rows[n]
-        ts = row["known_at"]
-        row["momentum_z"] = row["alpha_z"] = row["breakout"] = row["rsi"] = row["pump"] = row["volume_ratio"] = math.nan
-        row["raw_confidence"] = row["rank"] = row["probability"] = math.nan
-        row["residual_volatility"] = d["residual_volatility"]
-        is_inside = d["opens_ns"] < ts <= d["closes_ns"]
+        ts, ticks, volume_of_bar = bar["known_at"], bar["close"], bar["volume"]
+        close = float(ticks)
+        row["known_at"] = ts
+        row["seq"] = bar["seq"]
+        row["open_ns"] = bar["open_ns"]
+        row["open"] = bar["open"]
+        row["high"] = bar["high"]
+        row["low"] = bar["low"]
+        row["close"] = ticks
+        row["volume"] = volume_of_bar
+        row["first_candidate"] = 0
+        row["candidates"] = 0
+
+        # What others know
+        if ts >= next_reading_ns:
+            at = np.searchsorted(readings["known_at"], ts, side="right")
+            next_reading_ns = readings[at]["known_at"] if at < len(readings) else _NEVER
+            stale_ns = 0
+            read_state, is_open = REGIME_UNKNOWN, False
+            if at > 0:
+                reading = readings[at - 1]
+                read_halted = reading["is_halted"]
+                p_crisis, market_volatility = reading["p_crisis"], reading["volatility"]
+                market_momentum = reading["momentum"]
+                if reading["is_known"]:
+                    stale_ns = _stale_from(d, reading["known_at"])
+                    read_state = reading["state"]
+                    is_open = not read_halted and read_state != REGIME_CRISIS
+        row["regime"] = read_state if ts < stale_ns else REGIME_UNKNOWN
+        row["is_halted"] = read_halted
+        row["can_enter"] = is_open and ts < stale_ns
+        row["p_crisis"] = p_crisis
+        row["market_volatility"] = market_volatility
+        row["market_momentum"] = market_momentum
+        if len(evidence):
+            seen = evidence[i]
+            news_tone, post_tone, ofi_z, is_absorption = (
+                seen["news_tone"],
+                seen["post_tone"],
+                seen["ofi_z"],
+                seen["is_absorption"],
+            )
+        row["news_tone"] = news_tone
+        row["post_tone"] = post_tone
+        row["ofi_z"] = ofi_z
+        row["is_absorption"] = is_absorption
+
+        # What the session itself shows: breakout, volume so far, the last minutes
+        is_inside = opens_ns < ts <= closes_ns
+        breakout = pump = volume_ratio = math.nan
+        range_high = range_low = 0
         if is_inside:
-            while slot < len(usual) - 1 and ts - d["opens_ns"] - 1 >= (slot + 1) * d["slot_ns"]:
+            d["seen_close"] = close
+            while slot < slots - 1 and ts - opens_ns - 1 >= (slot + 1) * slot_ns:
                 slot += 1
-            known = _today(rows, n, before, d, usual, volumes, known, slot)
-        _with_history(row, d, first[n], second[n], alpha_error)
-        _wilder(row, rsi_known, rsi_state, d["rsi_period"])
-        near = _judge(row, d, s, ranked, levels, near)
-        _crowd(row, s)
-        row["cycle"] = is_inside and (d["is_daily"] or ts >= next_cycle_ns)
-        if ts >= next_cycle_ns:
-            next_cycle_ns = (ts // d["cycle_ns"] + 1) * d["cycle_ns"]
-        row["wake"] = _must_look(row, d, s)
-        d["crowd"] = row["crowd"]
-        d["is_halted"] = row["is_halted"]
+            volume += volume_of_bar
+            today[slot] = volume
+            if usual[slot] > 0.0:
+                volume_ratio = volume / usual[slot]
+            if not is_daily:
+                # By the clock: bars that end within the first minutes make the range, later ones are seen against it.
+                if ts <= range_ends_ns:
+                    d["range_high"] = max(d["range_high"], bar["high"])
+                    d["range_low"] = min(d["range_low"], bar["low"])
+                elif d["range_high"] > d["range_low"]:
+                    range_high, range_low = d["range_high"], d["range_low"]
+                    width = float(range_high - range_low)
+                    above = max(0.0, float(ticks - range_high))
+                    below = max(0.0, float(range_low - ticks))
+                    breakout = min(1.0, above / width) - min(1.0, below / width)
+                while lagging < n and rows[lagging]["known_at"] <= ts - pump_ns:
+                    lagging += 1
+                if lagging > 0 and rows[lagging - 1]["known_at"] > opens_ns:
+                    pump = ticks / float(rows[lagging - 1]["close"]) - 1.0
+        row["breakout"] = breakout
+        row["range_high"] = range_high
+        row["range_low"] = range_low
+        row["volume_ratio"] = volume_ratio
+        row["pump"] = pump
+
+        # Series of completed sessions with today as their latest value
+        momentum_z = alpha_z = math.nan
+        if momentum_deviation > 0.0:
+            mean = (d["momentum_sum"] + math.log(close) + d["momentum_base"]) / momentum_days
+            momentum_z = (mean - d["momentum_mean"]) / momentum_deviation
+        while first_at + 1 < len(first_known) and first_known[first_at + 1] <= ts:
+            first_at += 1
+        while second_at + 1 < len(second_known) and second_known[second_at + 1] <= ts:
+            second_at += 1
+        if d["alpha_deviation"] > 0.0 and first_at >= 0 and second_at >= 0:
+            market = d["beta_first"] * first_change[first_at]
+            residual = math.log(close / d["last_close"]) - d["alpha"] - market - d["beta_second"] * second_change[second_at]
+            if not math.isnan(residual):
+                alpha_z = (d["alpha_sum"] + residual) / alpha_days / alpha_error
+        rsi = _rsi_of_today(d, close, s["rsi_days"])
+        row["momentum_z"] = momentum_z
+        row["alpha_z"] = alpha_z
+        row["rsi"] = rsi
+        row["residual_volatility"] = residual_volatility
+
+        # The conviction, and how much it is worth by itself, by rank, and by what came of earlier ones
+        conviction = _conviction(s, momentum_z, alpha_z, breakout, news_tone)
+        strength = abs(conviction)
+        direction = 0
+        if strength >= s["min_conviction"]:
+            direction = 1 if conviction > 0.0 else -1
+        streak = streak + 1 if direction == last_direction else 1
+        last_direction = direction
+        raw = rank = probability = math.nan
+        if not math.isnan(conviction):
+            raw = min(s["max_confidence"], max(s["min_confidence"], 0.5 + 0.5 * strength - penalty))
+            if count_ranked > 0:
+                rank = place_in(ranked, shelves, strength) / count_ranked
+            if count_levels > 0:
+                probability = levels[min(count_levels - 1, int(strength * count_levels))]
+        row["conviction"] = conviction
+        row["direction"] = direction
+        row["streak"] = streak
+        row["raw_confidence"] = raw
+        row["rank"] = rank
+        row["probability"] = probability
+
+        crowd, share = _crowd(s, rsi, pump, volume_ratio, post_tone, ofi_z)
+        row["crowd"] = crowd
+        row["crowd_share"] = share
+        row["crowd_known"] = not (math.isnan(rsi) and math.isnan(pump) and math.isnan(volume_ratio) and math.isnan(post_tone))
+
+        is_due = ts >= next_cycle_ns
+        if is_due:
+            next_cycle_ns = (ts // cycle_ns + 1) * cycle_ns
+        cycle = is_inside and (is_daily or is_due)
+        row["cycle"] = cycle
+        if cycle and not math.isnan(conviction):
+            told[0, d["told"]] = conviction
+            told[1, d["told"]] = close
+            d["told"] += 1
+        # Somebody must look at a candidate, or at something that may end a position.
+        confidence = raw if s["measure"] == RAW else rank if s["measure"] == RANK else probability
+        row["wake"] = (
+            (direction != 0 and (streak == s["flip_bars"] or (cycle and confidence >= s["wake_from"])))
+            or (crowd != 0 and (cycle or crowd != last_crowd))
+            or (read_halted and (cycle or not was_halted))
+        )
+        last_crowd, was_halted = crowd, read_halted
         d["last_ns"] = max(d["last_ns"], ts)
+    d["volume"], d["slot"], d["lagging"] = volume, slot, lagging
+    d["direction"], d["streak"], d["crowd"], d["is_halted"] = last_direction, streak, last_crowd, was_halted

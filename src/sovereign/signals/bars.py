@@ -59,19 +59,22 @@ class BarBuilder:
         self._build = build_bars
         self._start = start_bars
         self._state = np.zeros(1, BAR_STATE)
+        self._open_trades: NDArray[np.int32] = self._state["bar"]["trades"]
+        self._none = np.empty(0, BAR)
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; a bar left open is dropped."""
         is_daily = self.seconds >= _DAY_S
         opens, closes = session.regular_open_ns, session.regular_close_ns
         length = max(1, closes - opens) if is_daily else self.seconds * NS_PER_SECOND
+        self._length_ns = length
         self._start(self._state, length, opens if is_daily else 0, closes, session.close_ns)
         self._span = (opens, closes) if self._is_regular else None
 
     def advance(self, trades: Trades, until_ns: int) -> NDArray[Any]:
         """Take the next ticks and return the bars that became certain (`kernels.ohlcv.BAR`), a fresh array."""
-        if not len(trades) and not self._state["bar"]["trades"][0]:
-            return np.empty(0, self._bar)  # nothing is open that time could close
+        if not len(trades) and not self._open_trades[0]:
+            return self._none  # nothing is open that time could close
         if self._span is not None:
             # Ticks before and after the day session count for `seq`, and make no bar of their own.
             return self._advance_regular(trades, until_ns, *self._span)
@@ -80,9 +83,8 @@ class BarBuilder:
     def _built(self, trades: Trades, until_ns: int) -> NDArray[Any]:
         rows = len(trades)
         if rows:
-            spanned = (int(trades.ts[-1]) - int(trades.ts[0])) // int(self._state["length_ns"][0])
             # Each boundary of the grid ends a bar, and so may the two closes.
-            rows = min(rows, spanned + 4)
+            rows = min(rows, int(trades.ts[-1] - trades.ts[0]) // self._length_ns + 4)
         out = np.empty(rows + 1, self._bar)
         return out[: self._build(trades.ts, trades.price, trades.size, trades.side, until_ns, self._state, out)]
 
@@ -108,6 +110,8 @@ class BarStream(ABC):
     """
 
     row_dtype: np.dtype[Any]
+    fills_all = False
+    """Whether `fill` leaves no field of a row as it is; else they begin as zeros."""
 
     def __init__(self, instrument: Instrument, seconds: int, *, is_regular: bool = False) -> None:
         self.instrument = instrument
@@ -116,7 +120,8 @@ class BarStream(ABC):
 
         self._place = place_bars
         self._builder = BarBuilder(seconds, is_regular=is_regular)
-        self._rows = np.zeros(64, self.row_dtype)
+        self._new_rows = np.empty if self.fills_all else np.zeros
+        self._rows = self._new_rows(64, self.row_dtype)
         self._count = 0
 
     @property
@@ -133,7 +138,7 @@ class BarStream(ABC):
         """Begin a trade date: rows anew, what `fill` remembers stays."""
         self.session = session
         self._builder.start_session(session)
-        self._rows = np.zeros(max(64, len(self._rows)), self.row_dtype)
+        self._rows = self._new_rows(max(64, len(self._rows)), self.row_dtype)
         self._count = 0
 
     def advance(self, trades: Trades, until_ns: int) -> None:
@@ -142,15 +147,20 @@ class BarStream(ABC):
         if not len(bars):
             return
         end = self._count + len(bars)
-        if end > len(self._rows):
-            # Rows handed out stay as they are; the new array begins with a copy.
-            larger = np.zeros(max(end, 2 * len(self._rows)), self.row_dtype)
-            larger[: self._count] = self._rows[: self._count]
-            self._rows = larger
-        rows = self._rows[self._count : end]
+        rows = self._room(len(bars))[self._count : end]
         self._place(bars, rows)
         self.fill(bars, rows)
         self._count = end
+
+    def _room(self, count: int) -> NDArray[Any]:
+        """Return the session's rows with room for some more."""
+        end = self._count + count
+        if end > len(self._rows):
+            # Rows handed out stay as they are; the new array begins with a copy.
+            larger = self._new_rows(max(end, 2 * len(self._rows)), self.row_dtype)
+            larger[: self._count] = self._rows[: self._count]
+            self._rows = larger
+        return self._rows
 
     @abstractmethod
     def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:

@@ -58,15 +58,20 @@ class Forecasts:
 
 def isotonic(values: Float64, weights: Float64) -> Float64:
     """Return the non-decreasing values nearest to `values` in weighted least squares; NaN is not allowed."""
-    blocks: list[list[float]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        blocks.append([value, weight, 1.0])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            last, before = blocks.pop(), blocks.pop()
-            total = before[1] + last[1]
-            mean = (before[0] * before[1] + last[0] * last[1]) / total if total else (before[0] + last[0]) / 2.0
-            blocks.append([mean, total, before[2] + last[2]])
-    return np.array([mean for mean, _, count in blocks for _ in range(int(count))])
+    return np.array(_rising(values.tolist(), weights.tolist()))
+
+
+def _rising(values: list[float], weights: list[float]) -> list[float]:
+    blocks: list[tuple[float, float, int]] = []
+    for value, weight in zip(values, weights, strict=True):
+        mean, total, count = value, weight, 1
+        while blocks and blocks[-1][0] > mean:
+            earlier, held, wide = blocks.pop()
+            both = held + total
+            mean = (earlier * held + mean * total) / both if both else (earlier + mean) / 2.0
+            total, count = both, wide + count
+        blocks.append((mean, total, count))
+    return [mean for mean, _, count in blocks for _ in range(count)]
 
 
 class Outcomes:
@@ -89,31 +94,46 @@ class Outcomes:
         self, symbol: str, day: date, convictions: Float64, closes: NDArray[np.int32], last: float, *, is_daily: bool
     ) -> None:
         """Take a completed session of a symbol: convictions (-1..1) with the price at each, and the session's last close."""
-        self._version += 1
-        self._begin(day)
-        if not is_daily:
-            self._count(day, convictions, closes, last)
-            return
+        if is_daily:
+            self.wait(symbol, day, convictions.tolist()[-1] if len(convictions) else np.nan, last)
+        else:
+            self.count(day, self._judged(convictions, closes, last))
+
+    def wait(self, symbol: str, day: date, conviction: float, last: float) -> None:
+        """Take a completed session of daily bars: its conviction, NaN without one, waits to be judged by a later close."""
         waiting = self._waiting.setdefault(symbol, deque())
         number = self._seen[symbol] = self._seen.get(symbol, 0) + 1
+        found = self.new_counts()
         while waiting and waiting[0][0] + self._config.horizon_days <= number:
-            _, conviction, close = waiting.popleft()
-            self._count(day, np.array([conviction]), np.array([close]), last)
-        waiting.extend((number, conviction, last) for conviction in convictions.tolist()[-1:])
+            _, earlier, close = waiting.popleft()
+            found += self._judged(np.array([earlier]), np.array([close]), last)
+        self.count(day, found)
+        if not np.isnan(conviction):
+            waiting.append((number, conviction, last))
 
-    def _count(self, day: date, convictions: Float64, closes: NDArray[Any], last: float) -> None:
-        from sovereign.kernels.tug_day import count_outcomes
-
-        found = np.zeros((self._config.bands, 2), np.int64)
-        count_outcomes(convictions, closes, last, found)
+    def count(self, day: date, found: NDArray[np.int64]) -> None:
+        """Take what came of a completed session's convictions: wrong and right ones by band, (bands, 2)."""
+        self._version += 1
+        self._begin(day)
         self._counts[day] += found
         if self._first is not None and self._last is not None and self._first <= day <= self._last:
             self._total += found
 
+    def new_counts(self) -> NDArray[np.int64]:
+        """Return (bands, 2) zeros."""
+        return np.zeros((self._config.bands, 2), np.int64)
+
+    def _judged(self, convictions: Float64, closes: NDArray[Any], last: float) -> NDArray[np.int64]:
+        from sovereign.kernels.tug_day import count_outcomes
+
+        found = self.new_counts()
+        count_outcomes(convictions, closes, last, found)
+        return found
+
     def _begin(self, day: date) -> None:
         if day in self._counts:
             return
-        self._counts[day] = np.zeros((self._config.bands, 2), np.int64)
+        self._counts[day] = self.new_counts()
         insort(self._days, day)
         if self._first is not None and self._last is not None and self._first <= day <= self._last:
             self._first = self._last = None  # among those that are added up, of which there are so many
@@ -123,10 +143,10 @@ class Outcomes:
         end = bisect_left(self._days, day)
         begin = max(0, end - self._config.window_days)
         if begin == end:
-            return np.zeros((self._config.bands, 2), np.int64)
+            return self.new_counts()
         first, last = self._days[begin], self._days[end - 1]
         if self._first is None or self._last is None or not self._first <= first <= self._last <= last:
-            self._total = np.zeros((self._config.bands, 2), np.int64)
+            self._total = self.new_counts()
             added, gone = self._days[begin:end], []
         else:
             added = self._days[bisect_right(self._days, self._last) : end]
@@ -145,10 +165,12 @@ class Outcomes:
         return self._answer[2]
 
     def _levels(self, day: date) -> Float64:
-        counts = self.counted(day)
-        cases = counts.sum(axis=1).astype(np.float64)
-        if cases.sum() < self._config.min_cases:
+        counts = self.counted(day).tolist()
+        cases = [wrong + right for wrong, right in counts]
+        total, prior = sum(cases), self._config.prior_cases
+        if total < self._config.min_cases:
             return np.zeros(0)
-        average = float(counts[:, 1].sum() / cases.sum())
-        weights = np.maximum(cases + self._config.prior_cases, 1e-9)
-        return isotonic((counts[:, 1] + np.maximum(self._config.prior_cases, 1e-9) * average) / weights, weights)
+        expected = max(prior, 1e-9) * (sum(right for _, right in counts) / total)
+        weights = [max(count + prior, 1e-9) for count in cases]
+        shares = [(right + expected) / weight for (_, right), weight in zip(counts, weights, strict=True)]
+        return np.array(_rising(shares, weights))

@@ -23,6 +23,8 @@ from sovereign.signals.market_regime import BarHistory, CrisisConfig, HiddenMode
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
+_NO_TIMES = np.zeros(0, np.int64)
+_NO_CHANGES: Float64 = np.zeros(0)
 
 
 class HiddenStatesConfig(Configuration):
@@ -96,6 +98,12 @@ class MarketConfig(Configuration):
             crisis=self.crisis,
         )
 
+    def width_ns(self, session: Session) -> int:
+        """Return the trading time of a bar of the regime (ns); a daily one is the regular session."""
+        if self.bar_seconds >= _DAY_S:
+            return session.regular_close_ns - session.regular_open_ns
+        return self.bar_seconds * NS_PER_SECOND
+
 
 class TapeView(NamedTuple):
     """What the tape scout saw last: `ts` UTC ns, order-flow score (NaN unknown), and whether selling is absorbed."""
@@ -159,6 +167,39 @@ class Track:
         self.known_at = Column(np.int64)
         self.close = Column(np.float64)
         self.closes: dict[date, float] = {}
+        # What was asked last: shares of one session ask the same, one after the other.
+        self._asked: tuple[int, float] | None = None
+        self._count = 0
+        self._span = (0, 0)
+        self._change = Column(np.float64)
+        self._answer: tuple[NDArray[np.int64], Float64] = (self.known_at.values, self.close.values)
+        self._days: tuple[date, date] | None = None
+        self._day_change = np.nan
+
+    def day_change(self, before: date, day: date) -> float:
+        """Return the log change from a trade date's close to another's; NaN where either is not known."""
+        if self._days != (before, day):
+            if before not in self.closes or day not in self.closes:
+                return np.nan
+            self._days, self._day_change = (before, day), float(np.log(self.closes[day] / self.closes[before]))
+        return self._day_change
+
+    def changes(self, session: Session, before: float) -> tuple[NDArray[np.int64], Float64]:
+        """Return when the session's bars became known, from its regular open on, and the log change from `before` to each."""
+        asked = (session.regular_open_ns, before)
+        if self._asked != asked:
+            self._asked, self._count = asked, -1
+            first = int(self.known_at.values.searchsorted(session.regular_open_ns, side="right"))
+            self._span, self._change.count = (first, first), 0
+        if self._count != self.known_at.count:
+            self._count = self.known_at.count
+            first, done = self._span
+            known_at = self.known_at.values
+            last = done + int(known_at[done:].searchsorted(session.close_ns, side="right"))
+            self._change.extend(np.log(self.close.values[done:last] / before))
+            self._span = first, last
+            self._answer = known_at[first:last], self._change.values
+        return self._answer
 
 
 REGIME_READING = np.dtype(
@@ -175,17 +216,6 @@ REGIME_READING = np.dtype(
 """A reading of the market: its state (`kernels.tug_of_war` codes), the latch, and what it was read from."""
 
 
-class MarketView(NamedTuple):
-    """The market as it was known at some times; fields as in `kernels.tug_of_war.ROW_FIELDS`."""
-
-    regime: NDArray[np.int8]
-    is_halted: NDArray[np.bool_]
-    can_enter: NDArray[np.bool_]
-    p_crisis: Float64
-    market_volatility: Float64
-    market_momentum: Float64
-
-
 class MarketBoard:
     """What the streams of one strategy share: benchmarks, regime, and what came of earlier convictions."""
 
@@ -195,83 +225,15 @@ class MarketBoard:
         self.regimes = Column(REGIME_READING)
         self.outcomes = Outcomes(calibration)
         self.evidence: Evidence | None = None
-        # What was asked last: shares that have bars at the same times ask the same, one after the other.
-        self._changes: dict[str, tuple[tuple[str, int, int, float], NDArray[np.int64], Float64]] = {}
-        self._market: tuple[tuple[Any, ...], NDArray[np.int64], MarketView] | None = None
-        self._times: NDArray[np.int64] = np.zeros(0, np.int64)
 
-    def times(self, known_at: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return times as an array of their own, which shares that have bars at the same times have in common."""
-        if len(self._times) != len(known_at) or not (self._times == known_at).all():
-            self._times = known_at.copy()
-        return self._times
-
-    def change(self, symbol: str, ts: NDArray[np.int64], since_ns: int, before: float) -> Float64:
-        """Return the log change from `before` to a benchmark's last close known at each time; NaN where `at` knows none.
-
-        Shares that have bars at the same times ask the same.
-        """
-        asked = (symbol, self.tracks[symbol].known_at.count, since_ns, before)
-        kept = self._changes.get(symbol)
-        if kept is None or kept[0] != asked or not (kept[1] is ts or np.array_equal(kept[1], ts)):
-            found: Float64 = np.log(self.at(symbol, ts, since_ns) / before)
-            kept = self._changes[symbol] = (asked, ts, found)
-        return kept[2]
-
-    def at(self, symbol: str, ts: NDArray[np.int64], since_ns: int) -> Float64:
-        """Return a benchmark's last close known at each time, if it is of this session (`since_ns` on); NaN else."""
-        track = self.tracks[symbol]
-        known = track.known_at.values
-        index = np.searchsorted(known, ts, side="right") - 1
-        found = np.full(len(ts), np.nan)
-        is_there = index >= 0
-        is_there[is_there] = known[index[is_there]] > since_ns
-        found[is_there] = track.close.values[index[is_there]]
-        return found
-
-    def market_at(self, ts: NDArray[np.int64], session: Session, previous: Session | None, market: MarketConfig) -> MarketView:
-        """Return the market as it was known at each time of a session; a stale or missing reading lets nothing in."""
-        asked = (self.regimes.count, session, previous, market)
-        kept = self._market
-        if kept is None or kept[0] != asked or not (kept[1] is ts or np.array_equal(kept[1], ts)):
-            kept = self._market = (asked, ts, self._market_at(ts, session, previous, market))
-        return kept[2]
-
-    def _market_at(self, ts: NDArray[np.int64], session: Session, previous: Session | None, market: MarketConfig) -> MarketView:
-        from sovereign.kernels.tug_of_war import REGIME_CRISIS
-
-        readings = self.regimes.values
-        index = np.searchsorted(readings["known_at"], ts, side="right") - 1
-        is_there = index >= 0
-        if not len(readings):
-            readings = np.zeros(1, REGIME_READING)
-        at = np.maximum(index, 0)
-        seen = {name: readings[name][at] for name in REGIME_READING.names or ()}
-        age = _age(seen["known_at"], ts, session, previous, market.bar_seconds)
-        is_fresh = is_there & (age < market.stale_bars) & seen["is_known"]
-        return MarketView(
-            regime=np.where(is_fresh, seen["state"], 0),
-            is_halted=is_there & seen["is_halted"],
-            can_enter=is_fresh & ~seen["is_halted"] & (seen["state"] != REGIME_CRISIS),
-            p_crisis=np.where(is_there, seen["p_crisis"], np.nan),
-            market_volatility=np.where(is_there, seen["volatility"], np.nan),
-            market_momentum=np.where(is_there, seen["momentum"], np.nan),
-        )
-
-
-def _age(
-    known: NDArray[np.int64], ts: NDArray[np.int64], session: Session, previous: Session | None, bar_seconds: int
-) -> Float64:
-    """Return the age of readings in bars of the regime, counted in trading time of this session and the one before."""
-    width = bar_seconds * NS_PER_SECOND
-    if bar_seconds >= _DAY_S:
-        width = session.regular_close_ns - session.regular_open_ns
-    age = np.where(known > session.open_ns, ts - known, np.inf)
-    if previous is not None:
-        night = np.maximum(previous.regular_close_ns - known, 0) + np.maximum(ts - session.regular_open_ns, 0)
-        age = np.where((known <= session.open_ns) & (known > previous.open_ns), night, age)
-    found: Float64 = age / width
-    return found
+    def changes(self, number: int, session: Session, before: date | None) -> tuple[NDArray[np.int64], Float64]:
+        """Return a benchmark's `Track.changes` since its close of a trade date; nothing where that is not known."""
+        if number < len(self.benchmarks) and before is not None:
+            track = self.tracks[self.benchmarks[number]]
+            close = track.closes.get(before)
+            if close is not None:
+                return track.changes(session, close)
+        return _NO_TIMES, _NO_CHANGES
 
 
 class TugBarStream(BarStream):

@@ -7,7 +7,6 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 import math
-from collections import deque
 from functools import cache
 from typing import Any, Literal
 
@@ -16,16 +15,17 @@ from numpy.typing import NDArray
 from pydantic import Field as Setting
 from pydantic import model_validator
 
+from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session
 from sovereign.signals.bars import ROW_HEAD
-from sovereign.signals.tug_market import Column, Evidence, MarketBoard, MarketConfig, MarketView, TugBarStream
+from sovereign.signals.tug_market import Column, Evidence, MarketBoard, MarketConfig, TugBarStream
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-_FEW = 128
-"""Values that are sorted in one by one; more of them are sorted anew with all others."""
+_NOTHING: Float64 = np.zeros(0)
+_NEVER = 2**63 - 1
 
 
 class MomentumConfig(Configuration):
@@ -161,6 +161,8 @@ class TugStream(TugBarStream):
     measure : what confidence is: `raw`, `rank` or `probability`.
     """
 
+    fills_all = True
+
     def __init__(
         self,
         instrument: Instrument,
@@ -178,8 +180,8 @@ class TugStream(TugBarStream):
         wake_from: float = 0.75,
         measure: Literal["raw", "rank", "probability"] = "rank",
     ) -> None:
-        from sovereign.kernels.indicator import RSI_STATE, step_rsi
-        from sovereign.kernels.tug_of_war import DAY, SETTING, place_market, read_bars
+        from sovereign.kernels.tug_day import DAYS, begin_day, close_day
+        from sovereign.kernels.tug_of_war import DAY, EVIDENCE, SETTING, SHELVES, read_bars
 
         self.row_dtype = row_type()
         super().__init__(instrument, seconds, board)
@@ -187,254 +189,199 @@ class TugStream(TugBarStream):
         self._without = frozenset(without)
         self._is_daily = seconds >= _DAY_S
         self._seconds = seconds
-        self._step_rsi = step_rsi
-        self._write_market, self._read_bars = place_market, read_bars
-        self._rsi = np.zeros(RSI_STATE)
+        self._begin_day, self._end_day, self._read_bars = begin_day, close_day, read_bars
         self._day = np.zeros(1, DAY)
+        self._day["last_close"] = self._day["seen_close"] = np.nan
+        self._seen_close: Float64 = self._day["seen_close"]
         self._setting = _setting(institution, crowd, self._without, SETTING)
-        self._setting["flip_bars"] = flip_bars
-        self._setting["wake_from"] = wake_from
-        self._setting["measure"] = ("raw", "rank", "probability").index(measure)
-        self._cycle_ns = cycle_minutes * NS_PER_MINUTE
-        self._min_ranked = min_rank_rows
-        self._rank_rows = rank_rows
-        self._convictions = Column(np.float64)
-        self._sorted: Float64 = np.zeros(0)  # of the convictions, those from the first to before the second of `_sorted_span`
-        self._sorted_span = (0, 0)
+        for name, value in (
+            ("flip_bars", flip_bars),
+            ("wake_from", wake_from),
+            ("measure", ("raw", "rank", "probability").index(measure)),
+            ("min_ranked", min_rank_rows),
+            ("cycle_ns", cycle_minutes * NS_PER_MINUTE),
+            ("is_daily", self._is_daily),
+            ("year", np.sqrt(market.reading.sessions_of_year())),
+        ):
+            self._setting[name] = value
+        self._unseen = np.zeros(0, EVIDENCE)
+        self._told: Float64 = np.zeros((2, 0))
+        self._latest: Float64 = np.zeros(rank_rows)  # convictions, see `kernels.tug_day.close_day`
+        self._ranked: Float64 = np.zeros((2, rank_rows))
+        self._shelves = np.zeros(SHELVES + 1, np.int64)
+        self._volumes: Float64 = np.zeros((DAYS + crowd.volume_days, 0))
+        self._lengths = np.zeros(crowd.volume_days, np.int64)
+        self._outcomes = board.outcomes.new_counts()
         self._logs = Column(np.float64)  # of `day_closes`
-        self._weights: Float64 = np.zeros(0)  # of the differencing by `order`
-        self._line: Float64 = np.zeros(4)
-        self._year = float(np.sqrt(market.reading.sessions_of_year()))
-        self._volumes: deque[NDArray[np.float64]] = deque(maxlen=crowd.volume_days)
-        self._volume_sum: Float64 | None = None  # of all of `_volumes`, where they are equally long
+        self._weights: Float64 = _NOTHING  # of the differencing by `order`
         self._changes = Column(np.dtype((np.float64, 3)))  # of the share and both benchmarks, a pair of days a row
         self._unpaired: list[int] = []  # rows of `_changes` for which a benchmark's close was not known
-        self._residuals: deque[float] = deque(maxlen=max(institution.alpha.volatility_days, institution.alpha.mean_days))
+        self._residuals: Float64 = np.zeros(max(institution.alpha.volatility_days, institution.alpha.mean_days))
+        self._line: Float64 = np.full(4, np.nan)
         self._previous: Session | None = None
         self._is_prepared = False
         self._since_fit = institution.momentum.refit_sessions
+        self._levels: Float64 = _NOTHING
         self.order = np.nan
-        self.coefficients: Float64 = np.full(3, np.nan)
-        self._alpha_deviation = np.nan
-        self._usual: Float64 = np.zeros(1)
-        self._today: Float64 = np.zeros(1)
-        self._ranked: Float64 = np.zeros(0)
-        self._levels: Float64 = np.zeros(0)
+
+    @property
+    def coefficients(self) -> Float64:
+        """Constant and betas of the share on the benchmarks, known before the session; NaN unknown."""
+        return self._line[:3]
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; the one before goes into what is remembered."""
-        before = self.session
+        self._last_close = self._seen_close.item() if self._is_prepared else np.nan
+        self._previous = self.session
         super().start_session(session)
-        self._previous = before
         self._is_prepared = False
 
-    def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:  # noqa: ARG002 - the port's shape
-        """Measure the next bars."""
-        session = self.session
-        if session is None:
+    def advance(self, trades: Trades, until_ns: int) -> None:
+        """Consume the next ticks and write a row for every bar that became certain."""
+        bars = self._builder.advance(trades, until_ns)
+        if not len(bars) or self.session is None:
             return
         if not self._is_prepared:
-            self._prepare(session)
-        known_at = self._board.times(rows["known_at"])
-        self._place_market(rows, known_at, session)
-        if self._board.evidence is not None:
-            self._place_evidence(rows, self._board.evidence)
-        first, second = self._benchmark_change(0, known_at, session), self._benchmark_change(1, known_at, session)
+            self._prepare(self.session)
+        begin, board = self._count, self._board
+        rows = self._room(len(bars))
+        if len(rows) > self._told.shape[1]:
+            self._told = np.concatenate((self._told, np.zeros((2, len(rows) - self._told.shape[1]))), axis=1)
+        before = self.days[-1] if self.days else None
         self._read_bars(
+            bars,
             rows,
-            self._rows[: self._count],
+            begin,
             self._day,
             self._setting,
-            first,
-            second,
-            self._usual,
-            self._ranked,
+            board.regimes.values,
+            *board.changes(0, self.session, before),
+            *board.changes(1, self.session, before),
+            self._unseen if board.evidence is None else self._seen(bars, board.evidence),
+            self._volumes,
+            self._ranked[0],
+            self._shelves,
             self._levels,
-            self._today,
+            self._told,
         )
-        self._observe(rows)
+        self._count = begin + len(bars)
+
+    def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:
+        """Nothing is left to fill: `advance` writes whole rows."""
 
     # What a completed session leaves
 
     def _close_day(self) -> None:
-        from sovereign.kernels.tug_day import convictions_of
-
-        rows = self.rows
-        convictions, closes = np.empty(len(rows)), np.empty(len(rows), np.int32)
-        count = convictions_of(rows, convictions, closes)
-        convictions, closes = convictions[:count], closes[:count]
-        self._convictions.extend(np.abs(convictions))
-        self._logs.extend((np.log(self._last_close),))
-        self._board.outcomes.add(
-            self.instrument.symbol, self.days[-1], convictions, closes, self._last_close, is_daily=self._is_daily
+        last = self._last_close
+        conviction = self._end_day(
+            self._day,
+            self._setting,
+            self._told,
+            self._latest,
+            self._ranked,
+            self._shelves,
+            self._volumes,
+            self._lengths,
+            self._outcomes,
         )
-        self._add_volumes(np.maximum.accumulate(self._today))
-        self._step_rsi(self._rsi, self._last_close, self._crowd.rsi_days)
-
-    def _add_volumes(self, volumes: Float64) -> None:
-        # Volumes are whole numbers, so that what is added and taken away again leaves no trace.
-        oldest = self._volumes[0] if len(self._volumes) == self._volumes.maxlen else None
-        self._volumes.append(volumes)
-        total = self._volume_sum
-        if total is None or len(total) != len(volumes) or (oldest is not None and len(oldest) != len(total)):
-            is_even = all(len(day) == len(volumes) for day in self._volumes)
-            self._volume_sum = np.sum(self._volumes, axis=0) if is_even else None
-            return
-        total += volumes
-        if oldest is not None:
-            total -= oldest
+        self._logs.extend((np.log(last),))
+        if self._is_daily:
+            self._board.outcomes.wait(self.instrument.symbol, self.days[-1], conviction, last)
+        else:
+            self._board.outcomes.count(self.days[-1], self._outcomes)
 
     # What completed sessions say of this one
 
     def _prepare(self, session: Session) -> None:
-        from sovereign.kernels.tug_day import begin_day
-
         self._is_prepared = True
         opens, closes = session.regular_open_ns, session.regular_close_ns
         width = closes - opens if self._is_daily else self._seconds * NS_PER_SECOND
         slots = max(1, -(-(closes - opens) // width))
-        begin_day(
+        if slots > self._volumes.shape[1]:
+            larger = np.zeros((len(self._volumes), slots))
+            larger[:, : self._volumes.shape[1]] = self._volumes
+            self._volumes = larger
+        stale_ns = self._market.stale_bars * self._market.width_ns(session)
+        earlier = (_NEVER, 0) if self._previous is None else (self._previous.open_ns, self._previous.regular_close_ns)
+        changes, residual = self._explained()
+        self._begin_day(
             self._day,
-            self._rsi,
-            opens,
-            closes,
-            width,
-            self._institution.range_minutes * NS_PER_MINUTE,
-            self._crowd.pump_minutes * NS_PER_MINUTE,
-            self._cycle_ns,
-            self._is_daily,
-            self._crowd.rsi_days,
-            self.day_closes[-1] if self.day_closes else math.nan,
+            self._setting,
+            (session.open_ns, opens, closes, *earlier, stale_ns, width, slots),
+            self._logs.values[-self._institution.momentum.fit_days :],
+            self._differencing(),
+            changes,
+            residual,
+            self._residuals,
+            self._line,
+            self._volumes,
+            self._lengths,
         )
-        self._today = np.zeros(slots)
-        self._usual = self._usual_volume(slots)
-        ranked = self._latest_sorted()
-        self._ranked = ranked if len(ranked) >= self._min_ranked else np.zeros(0)
         self._levels = self._board.outcomes.levels(session.trade_date)
-        if "momentum" not in self._without:
-            self._prepare_momentum()
-        if "alpha" not in self._without:
-            self._prepare_alpha()
 
-    def _latest_sorted(self) -> Float64:
-        from sovereign.kernels.tug_day import slide_sorted
-
-        values, (first, stop) = self._convictions.values, self._sorted_span
-        begin, end = max(0, len(values) - self._rank_rows), len(values)
-        if begin <= stop and begin - first + end - stop <= _FEW:
-            if (first, stop) != (begin, end):
-                self._sorted = slide_sorted(self._sorted, values[first:begin], values[stop:end])
-        else:
-            self._sorted = np.sort(values[begin:])
-        self._sorted_span = (begin, end)
-        return self._sorted
-
-    def _usual_volume(self, slots: int) -> Float64:
-        total = self._volume_sum
-        if total is not None and len(total) == slots and len(self._volumes) >= self._crowd.min_volume_days:
-            return total / len(self._volumes)
-        known = [day for day in self._volumes if len(day) >= slots]
-        if len(known) < self._crowd.min_volume_days:
-            return np.full(slots, np.nan)
-        found: Float64 = np.mean([day[:slots] for day in known], axis=0)
-        return found
-
-    def _prepare_momentum(self) -> None:
+    def _differencing(self) -> Float64:
+        """Return the weights of the fractional differencing; none while its order is unknown."""
         from sovereign.kernels.fractional import fractional_weights, least_order
-        from sovereign.kernels.tug_day import momentum_of_day
 
         own = self._institution.momentum
-        if len(self.day_closes) < own.min_days:
-            return
-        logs = self._logs.values[-own.fit_days :]
+        if "momentum" in self._without or len(self.day_closes) < own.min_days:
+            return _NOTHING
         self._since_fit += 1
-        if self._since_fit > own.refit_sessions or np.isnan(self.order):
+        if self._since_fit > own.refit_sessions or math.isnan(self.order):
             self._since_fit = 1
-            self.order = least_order(logs, own.width_days, own.order_step, own.max_p, own.test_lags)
-            self._weights = fractional_weights(self.order, own.width_days)
-        if np.isnan(self.order):
-            return
-        base, total, mean, deviation = momentum_of_day(logs, self._weights, own.mean_days - 1)
-        day = self._day
-        day["momentum_base"], day["momentum_sum"], day["momentum_days"] = base, total, own.mean_days
-        day["momentum_mean"], day["momentum_deviation"] = mean, deviation
+            self.order = least_order(
+                self._logs.values[-own.fit_days :], own.width_days, own.order_step, own.max_p, own.test_lags
+            )
+            self._weights = _NOTHING if math.isnan(self.order) else fractional_weights(self.order, own.width_days)
+        return self._weights
 
-    def _prepare_alpha(self) -> None:
-        from sovereign.kernels.tug_day import deviation, market_line
-
-        own, board = self._institution.alpha, self._board
-        if len(board.benchmarks) < 2:
-            return
-        changes = self._paired(own.window_days)
-        if len(changes) and not math.isnan(self.coefficients[0]):
-            own_change, first, second = changes[-1].tolist()
-            if not math.isnan(first):
-                # The last day's residual, by the coefficients that were known before it.
-                self._residuals.append(float(own_change - self.coefficients @ np.array([1.0, first, second])))
-        market_line(changes, own.min_days, self._line)
-        self.coefficients = self._line[:3].copy()
-        if math.isnan(self._line[3]):
-            return
-        recent, needed = list(self._residuals), own.mean_days - 1
-        if len(recent) >= own.volatility_days:
-            self._day["residual_volatility"] = deviation(np.array(recent[-own.volatility_days :])) * self._year
-        if len(recent) < needed:
-            return
-        day = self._day
-        day["alpha"], day["beta_first"], day["beta_second"] = self.coefficients
-        day["alpha_sum"] = sum(recent[len(recent) - needed :])
-        day["alpha_days"] = own.mean_days
-        day["alpha_deviation"] = self._line[3]
+    def _explained(self) -> tuple[Float64, float]:
+        """Return what the line on the benchmarks is fitted to, and what the one before left of the last day's change."""
+        if "alpha" in self._without or len(self._board.benchmarks) < 2:
+            return self._changes.values, math.nan
+        changes, line = self._paired(self._institution.alpha.window_days), self.coefficients
+        if not len(changes) or math.isnan(line[0]):
+            return changes, math.nan
+        regressors = changes[-1].copy()
+        own, regressors[0] = regressors[0], 1.0
+        return changes, float(own - line @ regressors)
 
     def _paired(self, window: int) -> Float64:
-        """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known.
-
-        Aligned by date: a change counts when share and benchmarks have both of its ends.
-        """
-        days, closes, found = self.days, self.day_closes, self._changes
-        one, two = (self._board.tracks[symbol].closes for symbol in self._board.benchmarks[:2])
-        missing = range(found.count, len(days) - 1)
-        if missing:
-            found.extend(np.full((len(missing), 3), np.nan))
-        wanted, self._unpaired = [*self._unpaired, *missing], []
+        """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known."""
+        found, last = self._changes, len(self.days) - 1
+        wanted, self._unpaired = [*self._unpaired, *range(found.count, last)], []
         for n in wanted:
-            before, day = days[n], days[n + 1]
-            if before in one and day in one and before in two and day in two:
-                found.values[n] = np.log((closes[n + 1] / closes[n], one[day] / one[before], two[day] / two[before]))
-            elif n >= len(days) - 1 - window:
+            change = self._change(n)
+            if n == found.count:
+                found.extend((change,))
+            else:
+                found.values[n] = change
+            if math.isnan(change[0]) and n >= last - window:
                 self._unpaired.append(n)
         return found.values[-window:]
 
-    # What others know at a bar's time
+    def _change(self, n: int) -> tuple[float, float, float]:
+        # Aligned by date: a change counts when share and benchmarks have both of its ends.
+        days, tracks = self.days[n : n + 2], self._board.tracks
+        one, two = (tracks[symbol].day_change(*days) for symbol in self._board.benchmarks[:2])
+        if math.isnan(one + two):
+            return math.nan, math.nan, math.nan
+        return float(np.log(self.day_closes[n + 1] / self.day_closes[n])), one, two
 
-    def _benchmark_change(self, number: int, ts: NDArray[np.int64], session: Session) -> Float64:
-        board = self._board
-        if len(board.benchmarks) <= number or not self.days:
-            return np.full(len(ts), np.nan)
-        symbol = board.benchmarks[number]
-        before = board.tracks[symbol].closes.get(self.days[-1], np.nan)
-        return board.change(symbol, ts, session.regular_open_ns, before)
-
-    def _place_market(self, rows: NDArray[Any], ts: NDArray[np.int64], session: Session) -> None:
-        from sovereign.kernels.tug_of_war import REGIME_TREND
-
-        if "regime" in self._without:
-            unknown, yes = np.full(len(ts), np.nan), np.ones(len(ts), np.bool_)
-            view = MarketView(np.full(len(ts), REGIME_TREND, np.int8), ~yes, yes, unknown, unknown, unknown)
-        else:
-            view = self._board.market_at(ts, session, self._previous, self._market)
-        self._write_market(rows, *view)
-
-    def _place_evidence(self, rows: NDArray[Any], evidence: Evidence) -> None:
+    def _seen(self, bars: NDArray[Any], evidence: Evidence) -> NDArray[Any]:
+        """Return what scouts knew at each bar."""
         symbol = self.instrument.symbol
-        for row in rows:
-            ts = int(row["known_at"])
+        found = np.empty(len(bars), self._unseen.dtype)
+        found["news_tone"] = found["post_tone"] = found["ofi_z"] = np.nan
+        found["is_absorption"] = -1
+        for row, ts in zip(found, bars["known_at"].tolist(), strict=True):
             tape = None if "tape" in self._without else evidence.tape(symbol, ts)
             if tape is not None and ts - tape.ts <= self._crowd.tape_age_minutes * NS_PER_MINUTE:
                 row["ofi_z"], row["is_absorption"] = tape.ofi_z, int(tape.is_absorption)
             news = None if "news" in self._without else evidence.news(symbol, ts)
             if news is not None and ts - news.ts <= self._institution.news_age_minutes * NS_PER_MINUTE:
                 row["news_tone"], row["post_tone"] = news.tone, news.post_tone
+        return found
 
 
 def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozenset[str], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -443,6 +390,16 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
         for name in dtype.names or ():
             if name in type(section).model_fields:
                 record[name] = getattr(section, name)
+    for name, value in (
+        ("has_regime", "regime" not in without),
+        ("range_ns", institution.range_minutes * NS_PER_MINUTE),
+        ("pump_ns", crowd.pump_minutes * NS_PER_MINUTE),
+        ("momentum_days", institution.momentum.mean_days),
+        ("alpha_days", institution.alpha.mean_days),
+        ("alpha_least", institution.alpha.min_days),
+        ("volatility_days", institution.alpha.volatility_days),
+    ):
+        record[name] = value
     for part, name in (("breakout", "breakout_weight"), ("momentum", "momentum_weight"), ("alpha", "alpha_weight")):
         if part in without:
             record[name] = 0.0

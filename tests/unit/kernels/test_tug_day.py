@@ -14,8 +14,10 @@ from sovereign.kernels.tug_day import (
     market_line,
     momentum_of_day,
     pairwise_sum,
+    put_on_shelves,
     slide_sorted,
 )
+from sovereign.kernels.tug_of_war import SHELVES, place_in
 
 RNG = np.random.default_rng(5)
 
@@ -73,9 +75,20 @@ def test_window_when_it_slides_then_is_sorted_anew():
     values = np.round(RNG.random(400), 2)  # many of them twice
     first, stop, ranked = 0, 100, np.sort(values[:100])
     for begin, end in ((0, 100), (0, 126), (26, 152), (30, 152), (30, 152), (90, 200), (200, 200), (200, 230)):
-        ranked = slide_sorted(ranked, values[first:begin], values[stop:end])
+        out = np.zeros(400)
+        ranked = out[: slide_sorted(ranked, values[first:begin].copy(), values[stop:end].copy(), out)]
         np.testing.assert_array_equal(ranked, np.sort(values[begin:end]))
         first, stop = begin, end
+
+
+def test_shelves_when_values_are_looked_for_then_each_is_where_numpy_finds_it():
+    ranked = np.sort(np.concatenate([np.round(RNG.random(300), 2), [0.0, 0.0, 1.0, 1.0]]))
+    shelves = np.zeros(SHELVES + 1, np.int64)
+    put_on_shelves(ranked, shelves)
+    for value in (*ranked, *RNG.random(200), 0.0, 1.0, 0.005, np.nextafter(1.0, 2.0)):
+        assert place_in(ranked, shelves, value) == np.searchsorted(ranked, value)
+    put_on_shelves(np.zeros(0), shelves)
+    assert place_in(np.zeros(0), shelves, 0.5) == 0
 
 
 def test_outcomes_when_counted_then_stand_in_the_band_of_their_strength():
