@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.app.cli.common import SYMBOLS_HELP, ConfigOption, JsonOption, SetOption, emit, settings_from, split_symbols
 from sovereign.core.errors import UsageError
 from sovereign.core.session import parse_date
 
@@ -21,7 +21,8 @@ SymbolOption = Annotated[
     str | None, typer.Option("--symbol", "-s", help="Futures root (ES), contract (ESH4) or equity (SPY); default: ES.")
 ]
 SymbolsOption = Annotated[
-    str | None, typer.Option("--symbols", metavar="SPY,NVDA,...", help="Several symbols on one clock and one account.")
+    str | None,
+    typer.Option("--symbols", metavar="SPY,NVDA,...", help=f"Several symbols on one clock and one account: {SYMBOLS_HELP}."),
 ]
 IntervalOption = Annotated[
     str | None,
@@ -102,7 +103,7 @@ def chosen_market(
 
     if symbol is not None and symbols is not None:
         raise UsageError(f"--symbol was '{symbol}' and --symbols '{symbols}'; give one of them")
-    names = tuple(name for part in (symbols or symbol or DEFAULT_SYMBOL).split(",") if (name := part.strip()))
+    names = split_symbols(symbol if symbols is None else symbols) or (DEFAULT_SYMBOL,)
     for name in names:
         find_instrument(name)
     if interval is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, time
@@ -13,6 +14,9 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
+
+from sovereign.core.errors import UsageError
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import LoadedSettings
@@ -31,6 +35,63 @@ def command_app(help_text: str) -> typer.Typer:
     return typer.Typer(
         help=help_text, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
     )
+
+
+SYMBOLS_HELP = "SPY,NVDA, 'SPY NVDA' or SPY NVDA"
+"""What the help of an option says that takes several symbols."""
+
+_SYMBOL_WORD = re.compile(r"[A-Z0-9.,]*[A-Z][A-Z0-9.,]*|,")
+
+
+class SymbolsCommand(TyperCommand):
+    """A command that, if it takes `symbols`, takes several words for them: `--symbols A B` is read as `--symbols A,B`.
+
+    A word belongs to the option as long as it looks like a symbol: in capitals, as no name of a strategy is.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Fold the words, then parse."""
+        options = {one.name: one.opts for one in self.params if one.param_type_name == "option"}
+        if "symbols" in options:
+            args = _folded(args, {*options["symbols"], *options.get("symbol", ())})
+        return super().parse_args(ctx, args)
+
+
+def _folded(words: Sequence[str], options: set[str]) -> list[str]:
+    found: list[str] = []
+    place = 0
+    while place < len(words):
+        word = words[place]
+        place += 1
+        found.append(word)
+        if word == "--":
+            return [*found, *words[place:]]
+        name, is_joined, _ = word.partition("=")
+        if name not in options:
+            continue
+        if not is_joined and place < len(words):
+            found.append(words[place])
+            place += 1
+        while place < len(words) and _SYMBOL_WORD.fullmatch(words[place]):
+            found[-1] += f",{words[place]}"
+            place += 1
+    return found
+
+
+def split_symbols(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the symbols that an option was given, apart at commas and spaces; none when it was not given.
+
+    Raises
+    ------
+    UsageError : it was given, and names none.
+    """
+    if given is None:
+        return ()
+    parts = [given] if isinstance(given, str) else list(given)
+    found = tuple(name for part in parts for name in part.replace(",", " ").split())
+    if parts and not found:
+        raise UsageError(f"symbols were '{' '.join(parts)}'; name at least one, as {SYMBOLS_HELP}")
+    return found
 
 
 def settings_from(config: Path | None, overrides: Sequence[str] | None, strategy: str | None = None) -> LoadedSettings:

@@ -9,13 +9,13 @@ import typer
 
 from sovereign.app.cli import ablation
 from sovereign.app.cli.backtest import DEFAULT_SYMBOL, IntervalOption, SymbolsOption, chosen_market
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, command_app, emit, settings_from
+from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, SymbolsCommand, command_app, emit, settings_from
 
 if TYPE_CHECKING:
     from sovereign.research.evidence import CostResult, FutureResult, NullResult
 
 app = command_app("Honesty checks on a strategy: null, future, costs, ablation.")
-app.command("ablation")(ablation.command)
+app.command("ablation", cls=SymbolsCommand)(ablation.command)
 
 StrategyArgument = Annotated[str, typer.Argument(help="Name of the strategy, for example order_flow.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Market to simulate, of a strategy on one symbol.")]
@@ -123,7 +123,7 @@ def future(
     emit(result, as_json, text)
 
 
-@app.command()
+@app.command(cls=SymbolsCommand)
 def costs(
     strategy: StrategyArgument,
     symbol: Annotated[

@@ -26,6 +26,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sovereign import __version__
+from sovereign.app.cli.common import SymbolsCommand
 from sovereign.app.cli.errors import report
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -75,7 +76,7 @@ def load(module: str, name: str) -> Any:
     app = getattr(found, "app", None)
     if function or not isinstance(app, typer.Typer):
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command()(getattr(found, function or "command"))
+        app.command(cls=SymbolsCommand)(getattr(found, function or "command"))
     command = typer.main.get_command(app)
     command.name = name
     return command

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.app.cli.common import SYMBOLS_HELP, ConfigOption, JsonOption, SetOption, emit, settings_from, split_symbols
 from sovereign.core.errors import SovereignError, UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ def command(
     broker: Annotated[str | None, typer.Option("--broker", help="venue or alpaca; default: session.broker.")] = None,
     symbols: Annotated[
         list[str] | None,
-        typer.Option("--symbol", help="At a broker: what to trade; may be repeated. Default: session.symbols."),
+        typer.Option(
+            "--symbol",
+            "--symbols",
+            help=f"At a broker: what to trade: {SYMBOLS_HELP}; may be repeated. Default: session.symbols.",
+        ),
     ] = None,
     url: Annotated[str | None, typer.Option("--venue", help="Address of the venue; default: the one that runs here.")] = None,
     config: ConfigOption = None,
@@ -181,7 +185,7 @@ def watchlist(settings: Settings, strategy: str, symbols: Sequence[str] | None) 
     from sovereign.app.plan import strategy_section
     from sovereign.strategies import benchmarks_of
 
-    named = tuple(symbols or settings.session.symbols)
+    named = split_symbols(symbols) or tuple(settings.session.symbols)
     if named or not benchmarks_of(strategy_section(settings, strategy)):
         return named
     return settings.universe.targets

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, settings_from
+from sovereign.app.cli.common import (
+    SYMBOLS_HELP,
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    SymbolsCommand,
+    emit,
+    settings_from,
+    split_symbols,
+)
 from sovereign.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +31,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 SymbolOption = Annotated[
-    list[str] | None, typer.Option("--symbol", help="What to look at; may be repeated. Default: the targets of the universe.")
+    list[str] | None,
+    typer.Option(
+        "--symbol", "--symbols", help=f"What to look at: {SYMBOLS_HELP}; may be repeated. Default: the targets of the universe."
+    ),
 ]
 
 
@@ -31,7 +43,7 @@ def scouts() -> None:
     """What the tape and the news say, kept in the store."""
 
 
-@app.command()
+@app.command(cls=SymbolsCommand)
 def tape(
     symbols: SymbolOption = None,
     day: Annotated[
@@ -56,7 +68,7 @@ def tape(
     if broker not in BROKERS:
         raise UsageError(f"--broker was '{broker}'{suggestion(broker, BROKERS)}; allowed are {', '.join(BROKERS)}")
     settings = settings_from(config, overrides).settings
-    chosen = tuple(symbols or settings.universe.targets)
+    chosen = split_symbols(symbols) or tuple(settings.universe.targets)
     if day is not None:
         _recorded(settings, chosen, day, as_json)
     else:
@@ -156,7 +168,7 @@ def _snapshot_text(one: TapeSnapshot) -> str:
     )
 
 
-@app.command()
+@app.command(cls=SymbolsCommand)
 def news(
     symbols: SymbolOption = None,
     is_once: Annotated[bool, typer.Option("--once", help="Read each symbol once, then end.")] = False,
@@ -179,7 +191,7 @@ def news(
     settings = settings_from(config, overrides).settings
     if is_once and interval is not None:
         raise UsageError("--once and --interval were both given; give one of them")
-    chosen = tuple(symbols or settings.universe.targets)
+    chosen = split_symbols(symbols) or tuple(settings.universe.targets)
     pause = (settings.news.every_min if interval is None else interval) * 60
     found: list[NewsReading] = []
     with Store(settings.store) as store:

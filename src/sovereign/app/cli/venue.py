@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, SetOption, settings_from
+from sovereign.app.cli.common import SYMBOLS_HELP, ConfigOption, SetOption, settings_from, split_symbols
 from sovereign.core.errors import UsageError
 from sovereign.core.session import parse_date
 
@@ -24,7 +24,12 @@ def command(
     feed: Annotated[str, typer.Option("--feed", help="synthetic, or catalog: recorded sessions.")] = "synthetic",
     symbols: Annotated[
         list[str] | None,
-        typer.Option("--symbol", "-s", help="Futures root, contract or equity; may be repeated. Default: ES."),
+        typer.Option(
+            "--symbol",
+            "--symbols",
+            "-s",
+            help=f"Futures root, contract or equity: {SYMBOLS_HELP}; may be repeated. Default: ES.",
+        ),
     ] = None,
     day: Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="One trade date.")] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First trade date.")] = None,
@@ -65,7 +70,7 @@ def command(
         f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in named.items() if value is not None
     ]
     settings = settings_from(config, changes).settings
-    tape = _tape(feed, tuple(symbols or ("ES",)), day, start, end, seed, hours, offset, seconds)
+    tape = _tape(feed, split_symbols(symbols) or ("ES",), day, start, end, seed, hours, offset, seconds)
     run(settings, tape, _accounts(accounts, settings.account.starting_balance), faults)
 
 

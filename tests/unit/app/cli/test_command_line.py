@@ -145,3 +145,53 @@ def test_exit_codes_when_listed_then_page_has_each_class():
     classes = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SovereignError)]
     wanted = {f"| {kind.exit_code} | `{kind.__name__}` |" for kind in classes}
     assert {row for row in wanted if row not in page} == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--symbols", "NVDA,JPM,BRK.B"],
+        ["--symbols", "NVDA JPM  BRK.B"],
+        ["--symbols", "NVDA,", "JPM,", "BRK.B"],
+        ["--symbols", "NVDA", "JPM", "BRK.B"],
+        ["--symbols=NVDA", "JPM", ",", "BRK.B"],
+        ["-s", "NVDA", "JPM", "BRK.B"],
+        ["--symbols", "NVDA", "--symbols", "JPM", "BRK.B"],
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_symbols_when_given_any_way_then_the_same_and_nothing_else_is_taken_for_one(
+    monkeypatch, tmp_path, capsys, words, is_first
+):
+    (tmp_path / "symbols_command.py").write_text(
+        "from typing import Annotated\nimport typer\nfrom sovereign.app.cli.common import JsonOption, emit, split_symbols\n"
+        "def command(strategy: str, symbols: Annotated[list[str] | None, typer.Option('--symbols', '-s')] = None,\n"
+        "            days: Annotated[int, typer.Option('--days')] = 0, as_json: JsonOption = False) -> None:\n"
+        "    emit([strategy, split_symbols(symbols), days], as_json, str)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "symbols_command", raising=False)
+    monkeypatch.setitem(root.COMMANDS, "named", ("symbols_command", "A command of the test."))
+    rest = ["--days", "365", "--json"]
+    line = ["tug_of_war", *words, *rest] if is_first else [*words, "tug_of_war", *rest]
+    assert root.run(["named", *line]) == 0
+    assert json.loads(capsys.readouterr().out) == ["tug_of_war", ["NVDA", "JPM", "BRK.B"], 365]
+
+
+def test_symbols_when_none_is_named_then_said(capsys):
+    assert root.run(["backtest", "tug_of_war", "--symbols", " , "]) == 2
+    assert "name at least one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["backtest"], ["evidence", "ablation"], ["evidence", "costs"]])
+def test_symbols_when_several_words_are_given_then_each_is_looked_up(capsys, words):
+    dates = ["--from", "2025-01-06", "--to", "2025-01-07"]
+    assert root.run([*words, "tug_of_war", "--symbols", "NVDA", "N0SUCH", "JPM", *dates]) != 0
+    assert "N0SUCH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["backtest", "evidence ablation", "run", "venue", "scout tape", "scout news"])
+def test_help_when_a_command_takes_symbols_then_says_how(capsys, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert root.run([*words.split(), "--help"]) == 0
+    assert "SPY NVDA" in " ".join(capsys.readouterr().out.split())
