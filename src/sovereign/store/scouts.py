@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, UniqueConstraint, func, select
 
-from sovereign.core.errors import UsageError
+from sovereign.core.errors import UsageError, suggestion
 from sovereign.core.news import NewsReading, PhraseCluster
 from sovereign.core.tape import TapeSnapshot
 from sovereign.store import scout_schema
@@ -23,6 +23,10 @@ _RECORDS = {
     table.name: table
     for table in (scout_schema.tug_signals, scout_schema.tug_results, scout_schema.tug_trades, scout_schema.regime_states)
 }
+_TABLES = {**_RECORDS, **{table.name: table for table in (scout_schema.ofi_snapshots, scout_schema.news_readings)}}
+TABLE_NAMES = tuple(_TABLES)
+"""The tables that `ScoutStore.latest` reads."""
+_JSON = ("raw_data", "filings", "evidence")
 _WORDS = {
     "bot": ("sovereign", "madman"),
     "direction": ("buy", "sell", "neutral"),
@@ -153,6 +157,47 @@ class ScoutStore:
         with self._database.reading() as connection:
             found = connection.execute(query.limit(limit)).mappings().all()
         return [dict(row) for row in reversed(found)]
+
+    @staticmethod
+    def columns(table: str) -> list[str]:
+        """Return the names of the columns of one of `TABLE_NAMES`."""
+        return [column.name for column in _TABLES[table].columns]
+
+    def latest(
+        self,
+        table: str,
+        *,
+        account: str | None = None,
+        symbols: Sequence[str] = (),
+        until_ns: int | None = None,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return rows of one of `TABLE_NAMES`, newest first; what is kept as JSON comes as what it says.
+
+        Parameters
+        ----------
+        account : only rows of it, in tables that have one; None: of all. symbols : only rows of these; none: of all.
+        until_ns : only rows at or before it.
+
+        Raises
+        ------
+        UsageError : no such table, or symbols for a table that has none.
+        """
+        if table not in _TABLES:
+            raise UsageError(f"table was '{table}'{suggestion(table, TABLE_NAMES)}; allowed are {', '.join(TABLE_NAMES)}")
+        kind = _TABLES[table]
+        query = select(kind).order_by(kind.c.ts.desc(), kind.c.key.desc()).limit(limit)
+        if account is not None and "account" in kind.c:
+            query = query.where(kind.c.account == account)
+        if symbols:
+            if "symbol" not in kind.c:
+                raise UsageError(f"symbols were {', '.join(symbols)}, and {table} has no symbol; leave them out")
+            query = query.where(kind.c.symbol.in_(symbols))
+        if until_ns is not None:
+            query = query.where(kind.c.ts <= until_ns)
+        with self._database.reading() as connection:
+            found = connection.execute(query).mappings().all()
+        return [{name: json.loads(value) if name in _JSON else value for name, value in row.items()} for row in found]
 
     @staticmethod
     def _row(table: Table, account: str, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`sovereign store status | upgrade | prune | rls-script`: the database behind runs and sessions."""
+"""`sovereign store status | upgrade | prune | show | rls-script`: the database behind runs and sessions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, command_app, emit, settings_from
+from sovereign.app.cli.common import (
+    SYMBOLS_HELP,
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    SymbolsCommand,
+    command_app,
+    emit,
+    settings_from,
+    split_symbols,
+)
 
 if TYPE_CHECKING:
     from sovereign.store.status import StoreStatus
@@ -87,6 +97,49 @@ def prune(
         as_json,
         lambda _: "\n".join(f"{count:>10,}  {name}" for name, count in removed.items()),
     )
+
+
+@app.command(cls=SymbolsCommand)
+def show(
+    table: Annotated[
+        str,
+        typer.Argument(help="tug_signals, tug_results, tug_trades, regime_states, ofi_snapshots or news_readings."),
+    ],
+    last: Annotated[int, typer.Option("--last", min=1, max=100_000, help="So many of the newest rows.")] = 20,
+    symbols: Annotated[
+        list[str] | None, typer.Option("--symbols", "--symbol", help=f"Only rows of these: {SYMBOLS_HELP}. Default: all.")
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Only rows of this account. Default: of all.")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest rows of a table of the tug of war or of the scouts, newest first; --json has every column whole."""
+    from sovereign.store.store import Store
+
+    with Store(settings_from(config, overrides).settings.store) as store:
+        rows = store.scouts.latest(table, account=account, symbols=split_symbols(symbols), limit=last)
+    emit(rows, as_json, _rows_text)
+
+
+def _rows_text(rows: list[dict[str, Any]]) -> str:
+    from sovereign.app.cli.runs import columns
+
+    if not rows:
+        return "no such row yet; 'sovereign run tug_of_war' and 'sovereign scout' write them"
+    names = [name for name, value in rows[0].items() if name != "key" and not isinstance(value, list | dict)]
+    numbers = frozenset(at for at, name in enumerate(names) if any(isinstance(row[name], float) for row in rows))
+    return columns(names, [[_cell(name, row[name]) for name in names] for row in rows], numbers)
+
+
+def _cell(name: str, value: Any) -> str:
+    from sovereign.core.session import from_ns
+
+    if value is None:
+        return ""
+    if name == "ts":
+        return f"{from_ns(value):%Y-%m-%d %H:%M:%S}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @app.command("rls-script")

@@ -13,7 +13,7 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 
 from sovereign import __version__
-from sovereign.app.dashboard import model, model_market, model_run
+from sovereign.app.dashboard import model, model_market, model_run, model_tug
 from sovereign.app.dashboard.api_common import (
     LATEST,
     NAME_PATTERN,
@@ -178,6 +178,28 @@ def memory(desk: DeskGiven, run: RunName = None, at: AtMoment = None, limit: Lim
     """Return what a strategy's memory recalled; empty for strategies without one."""
     found = desk.view.run(run)
     return send({"run": found.id, "at": at, "rows": desk.view.recalls(found, moment(at), limit)})
+
+
+# The tug of war
+
+
+@read.get("/tug", responses=ok(model_tug.Tug), tags=["tug of war"])
+def tug(desk: DeskGiven, run: RunName = None, at: AtMoment = None) -> Response:
+    """Return both camps on every share at its last bar, the market, and how often the rule said what."""
+    return send(desk.view.tug(desk.view.run(run), moment(at)))
+
+
+@read.get("/tug/{table}", responses=ok(model_tug.TableRows), tags=["tug of war"])
+def tug_table(
+    desk: DeskGiven,
+    table: model_tug.TableName,
+    run: RunName = None,
+    at: AtMoment = None,
+    limit: Limit = 20,
+    symbol: Symbol = None,
+) -> Response:
+    """Return the newest rows of a table of the strategy or of the scouts, of the run's account."""
+    return send(desk.view.table(desk.view.run(run), table, moment(at), limit=limit, symbol=symbol))
 
 
 # Market

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from sovereign.app.dashboard.market import stored_bars
+from sovereign.app.dashboard.market import stored_bars, strategy_of
 from sovereign.app.dashboard.plain import plain
 from sovereign.app.dashboard.replica import closed_bars, open_bar
 from sovereign.app.dashboard.standing import Standing
@@ -216,6 +216,38 @@ class View(Standing):
             return int(
                 connection.execute(select(table.c.events).where(table.c.session_id == session_id)).scalar_one_or_none() or 0
             )
+
+    # The tug of war
+
+    def tug(self, run: StoredRun, at: int | None) -> dict[str, Any]:
+        """Return what both camps say of every share, the market, and the verdicts; empty where there are no such bars."""
+        from sovereign.app.dashboard.tug import tug_standing
+        from sovereign.strategies.tug_of_war import TugOfWarStrategy
+
+        found: dict[str, Any] = {"market": None, "verdicts": None, "shares": []}
+        source = "no bars of both camps are kept of this run"
+        strategy = strategy_of(self.settings_of(run), run.record.strategy)
+        if isinstance(strategy, TugOfWarStrategy):
+            market = self._recorded(run, at) if self._is_recorded(run) else self.market(run)
+            if market is not None and market.is_behind:
+                source = "the recording is still being read"
+            elif market is not None and market.tapes:
+                with market.lock:
+                    found = tug_standing(market, strategy, at)
+                source = _source("last closed bar", market.note)
+        return plain({"run": run.id, "at": at, "zone": run.record.zone, "source": source, **found})
+
+    def table(self, run: StoredRun, table: str, at: int | None, *, limit: int, symbol: str | None) -> dict[str, Any]:
+        """Return the newest rows of one of the strategy's tables, of the run's account; tables of scouts have none.
+
+        Raises
+        ------
+        UsageError : a symbol for a table that has none.
+        """
+        symbols = () if symbol is None else (symbol,)
+        rows = self.store.scouts.latest(table, account=run.record.account or "", symbols=symbols, until_ns=at, limit=limit)
+        names = self.store.scouts.columns(table)
+        return plain({"run": run.id, "at": at, "table": table, "columns": names, "rows": rows})
 
     # Bars
 

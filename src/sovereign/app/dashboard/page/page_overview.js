@@ -3,7 +3,7 @@
 import { lineChart } from "./chart.js";
 import { get } from "./client.js";
 import * as f from "./format.js";
-import { badge, empty, figure, fill, gainOf, h, loading, meter, panel, problem, side, table, time, verdict } from "./ui.js";
+import { badge, empty, figure, fill, gainOf, h, loading, meter, panel, problem, side, table, tile, time, verdict } from "./ui.js";
 
 function safety(seen, app) {
   const worries = [];
@@ -61,8 +61,6 @@ export const page = {
     last.body.append(decisions.element);
 
     let lastRows = null;
-
-    function tile(title, value, below) { return h("div.tile", null, h("span.label", null, title), h("span.value", null, value), h("span.below", null, below ?? "\u00a0")); }
 
     function draw() {
       const seen = app.overview;

@@ -2,7 +2,8 @@
 
 import { get } from "./client.js";
 import * as f from "./format.js";
-import { badge, empty, figure, fill, gainOf, h, loading, loose, panel, problem, soon, table, time, verdict } from "./ui.js";
+import { tugTables } from "./tug_tables.js";
+import { badge, empty, figure, fill, gainOf, h, loading, loose, panel, problem, soon, table, tile, time, verdict } from "./ui.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const RULES = { "strong conflict": "ok", "weak conflict": "ok", "crowded skip": "warn" };
@@ -13,11 +14,8 @@ const SEEN = {
 
 const kindOf = (word) => (/buy|long|bull/i.test(word ?? "") ? 1 : /sell|short|bear/i.test(word ?? "") ? -1 : 0);
 
-// How hard one side pulls: its confidence, with the sign of what it votes for. Without a direction it holds the middle.
-function pull(inputs, who) {
-  const confidence = inputs[`confidence_${who}`];
-  return typeof confidence === "number" ? kindOf(inputs[`vote_${who}`]) * confidence : null;
-}
+// How hard a camp pulls: its confidence, with the sign of what it votes for. Without a direction it holds the middle.
+const pull = (camp) => (typeof camp?.confidence === "number" ? kindOf(camp.vote) * camp.confidence : null);
 
 // A rope between two pulls of -1..1: the knot lies where their mean does, the rope's length says how far they disagree.
 export function tension(institutions, crowd, label) {
@@ -43,9 +41,12 @@ export const page = {
   title: "Tug of war",
   icon: "M3 12h18M6 8v8M18 8v8M10 10l-2 2 2 2M14 10l2 2-2 2",
 
-  mount(root, { app, on }) {
+  mount(root, { app, on, every }) {
     fill(root, loading());
+    const figures = h("div.tiles");
+    const marketTiles = h("div.tiles", { id: "market" });
     const meters = h("div.meters");
+    const tables = tugTables(app);
     const history = panel("Verdicts", { id: "history", note: "newest first" });
     const shortfall = panel("Shortfall", { id: "shortfall", note: "decision price against fill" });
     const lines = table([
@@ -63,25 +64,77 @@ export const page = {
 
     function seenBy(inputs, who) {
       const found = SEEN[who].filter(([name]) => typeof inputs[name] === "number");
-      return h("p.tug-seen", null, h("span.label", null, who === "institutions" ? "institutions see" : "the crowd sees"), found.length ? found.map(([name, text, unit]) => h("span", null, `${text} `, figure(loose(inputs[name]), { unit, source: "the bar it was decided on" }))) : h("span.dim", null, "nothing that is known"));
+      return h("p.tug-seen", null, h("span.label", null, who === "institutions" ? "institutions see" : "the crowd sees"), found.length ? found.map(([name, text, unit]) => h("span", null, `${text} `, figure(loose(inputs[name]), { unit, source: "the bar" }))) : h("span.dim", null, "nothing that is known"));
     }
 
-    function card(one) {
+    // A share as both camps see it at its last bar; `last` is its newest candidate.
+    function card(one, last) {
       const { inputs } = one;
-      const [institutions, crowd] = [pull(inputs, "institutions"), pull(inputs, "crowd")];
+      const [institutions, crowd] = [pull(one.institutions), pull(one.crowd)];
       const held = app.overview?.positions.find((position) => position.symbol === one.symbol);
-      return h("section.panel.tug-card", { "aria-label": one.symbol }, h("header", null, h("h2", null, one.symbol), held ? badge(`${held.side.toLowerCase()} ${Math.abs(held.quantity)}`, held.quantity > 0 ? "buy" : "sell", "held now") : null, h("span.grow"), badge(f.words(one.name), RULES[f.words(one.name)] ?? "muted"), verdict(one.verdict)), h("div.panel-body", null,
-        tension(institutions, crowd, `${one.symbol}: institutions ${f.fixed(institutions, 2)}, crowd ${f.fixed(crowd, 2)}`),
-        h("div.figures", null, [
-          ["confidence", figure(f.percent(one.confidence), { unit: "fraction", source: "the strategy" })],
-          ["imbalance z", figure(f.fixed(inputs.ofi_z ?? null, 2, { sign: true }), { unit: "standard deviations", source: f.known(inputs.ofi_z) ? "quotes" : "needs a tape of trades and quotes" })],
-          ["absorption", absorption(inputs)],
-          ["tug score", figure(f.fixed(inputs.tug_score ?? null, 2, { sign: true }), { unit: "institutions' confidence less the crowd's", source: "the strategy" })],
-          ["rank", figure(f.percent(inputs.rank ?? null), { unit: "share of earlier convictions that were weaker", source: "the strategy" })],
-          ["market", h("span", { "data-tip": `unit: kind of market\nchance of a crisis: ${f.percent(inputs.p_crisis ?? null)}` }, f.words(inputs.regime ?? "unknown"))],
-        ].map(([name, value]) => h("div", null, h("span.label", null, name), value))),
-        seenBy(inputs, "institutions"), seenBy(inputs, "crowd"),
-        h("p.dim", null, time(one.ts, app.zone, "both"), one.failed_check ? `, refused by ${f.words(one.failed_check)}` : "")));
+      return h("section.panel.tug-card", { "aria-label": one.symbol }, h("header", null, h("h2", null, one.symbol), held ? badge(`${held.side.toLowerCase()} ${Math.abs(held.quantity)}`, held.quantity > 0 ? "buy" : "sell", "held now") : null, h("span.grow"), one.verdict ? badge(f.words(one.verdict), RULES[f.words(one.verdict)] ?? "muted", "what the rule makes of the last bar") : null), h("div.panel-body", null,
+        one.ts === null ? h("p.dim", null, "no bar has closed yet") : [
+          tension(institutions, crowd, `${one.symbol}: institutions ${f.fixed(institutions, 2)}, crowd ${f.fixed(crowd, 2)}`),
+          h("div.figures", null, [
+            ["institutions", figure(f.percent(one.institutions.confidence), { unit: "confidence, fraction", source: one.institutions.reason || "the strategy" })],
+            ["crowd", figure(f.percent(one.crowd.confidence), { unit: "confidence, fraction", source: one.crowd.reason || "the strategy" })],
+            ["tug score", figure(f.fixed(one.tug_score, 2), { unit: "distance of both confidences", source: "the strategy" })],
+            ["imbalance z", figure(f.fixed(inputs.ofi_z ?? null, 2, { sign: true }), { unit: "standard deviations", source: f.known(inputs.ofi_z) ? "quotes" : "needs a tape of trades and quotes" })],
+            ["absorption", absorption(inputs)],
+            ["rank", figure(f.percent(inputs.rank ?? null), { unit: "share of earlier convictions that were weaker", source: "the strategy" })],
+          ].map(([name, value]) => h("div", null, h("span.label", null, name), value))),
+          seenBy(inputs, "institutions"), seenBy(inputs, "crowd"),
+          h("p.dim", null, "bar of ", time(one.ts, app.zone, "both"))],
+        last ? h("p.dim", null, h("a", { href: `#decisions/${encodeURIComponent(last.decision_id)}` }, "latest candidate"), " ", time(last.ts, app.zone, "both"), ": ", verdict(last.verdict), last.failed_check ? ` by ${f.words(last.failed_check)}` : "") : null));
+    }
+
+    // A run whose bars cannot be shown has its candidates alone.
+    function fromDecision(one) {
+      const camp = (who) => ({ vote: one.inputs[`vote_${who}`], confidence: one.inputs[`confidence_${who}`] ?? null, reason: "the bar it was decided on" });
+      return { symbol: one.symbol, ts: one.ts, institutions: camp("institutions"), crowd: camp("crowd"), verdict: one.name, tug_score: one.inputs.tug_score ?? null, inputs: one.inputs };
+    }
+
+    function drawMarket(now) {
+      const market = now.market;
+      const name = market?.benchmark ?? "SPY";
+      fill(marketTiles,
+        tile("Market", market ? h("span.regime", { class: market.name.toLowerCase() }, f.words(market.name)) : f.NONE, market ? (f.known(market.confidence) ? `confidence ${f.percent(market.confidence)}` : market.why_not) : now.source),
+        tile(`${name} volatility`, figure(f.percent(market?.volatility, 1), { unit: "fraction a year", source: "the regime's reading of the benchmark" }), market ? (f.known(market.volatility) ? "a year" : "not known") : null),
+        tile(`${name} momentum`, figure(f.fixed(market?.momentum, 2, { sign: true }), { unit: "standard deviations of such changes", source: "the regime's reading of the benchmark" }), market ? (f.known(market.momentum) ? "deviations" : "not known") : null),
+        tile("Mode", h("span.regime", null, market?.mode ?? f.NONE), market && !market.is_tradable ? `no entries: ${market.why_not}` : market ? "entries are allowed" : null));
+    }
+
+    function drawFigures() {
+      const seen = app.overview;
+      const s = cost?.summary;
+      const entries = (cost?.orders ?? []).filter((one) => one.role === "ENTRY");
+      const verdicts = now?.verdicts;
+      const others = verdicts ? verdicts.strong_conflict + verdicts.weak_conflict : 0;
+      fill(figures,
+        tile("P&L today", seen ? gainOf(seen.money.day_pnl, { mark: true, currency: seen.currency, source: "equity less day-start balance" }) : f.NONE, seen ? `closed trades ${f.gain(seen.today.net)}` : null),
+        tile("Win rate", figure(f.percent(seen?.today.win_rate), { unit: "fraction", source: "winners / closed trades of the session" }), seen ? `${seen.today.wins} of ${seen.today.trades}` : null),
+        tile("Executed", figure(f.whole(entries.filter((one) => one.filled_qty > 0).length), { unit: "count", source: "entries that were filled, in part at least" }), `of ${entries.length} entries sent`),
+        tile("Crowded skips", figure(verdicts ? f.whole(verdicts.crowded_skip) : f.NONE, { unit: "count", source: "rounds of every share in this session at which institutions were sure and the crowd with them" }), verdicts ? `${others} conflicts, ${verdicts.no_signal} without a signal` : now?.source),
+        tile("Shortfall", figure(f.fixed(s?.shortfall_bps.mean, 2), { unit: "basis points, positive costs", source: "mean over orders, decision price against fill" }), s ? `${s.shortfall_bps.count} orders` : null));
+    }
+
+    let now = null;
+    let cost = null;
+    let rows = [];
+    let details = [];
+
+    function draw() {
+      drawMarket(now);
+      drawFigures();
+      const newest = new Map();
+      for (const row of rows) if (!newest.has(row.symbol)) newest.set(row.symbol, row);
+      const shares = now.shares.length ? now.shares : details.map(fromDecision);
+      fill(meters, shares.length ? shares.map((one) => card(one, newest.get(one.symbol))) : h("section.panel", null, empty("No share yet", now.source)));
+    }
+
+    async function look() {
+      if (!app.run || !now) return;
+      try { now = await get("/tug", app.scope); draw(); } catch { /* the next look, or the next event, tells it */ }
     }
 
     async function load() {
@@ -92,19 +145,22 @@ export const page = {
         return;
       }
       try {
-        const [found, cost] = await Promise.all([get("/decisions", { ...app.scope, limit: 300 }), get("/execution", { ...app.scope, limit: 1000 })]);
+        const [found, told, seen] = await Promise.all([get("/decisions", { ...app.scope, limit: 300 }), get("/execution", { ...app.scope, limit: 1000 }), get("/tug", app.scope)]);
+        [rows, cost, now] = [found.rows, told, seen];
         const newest = new Map();
-        for (const row of found.rows) if (!newest.has(row.symbol)) newest.set(row.symbol, row);
-        const details = (await Promise.all([...newest.values()].slice(0, 20).map((one) => get(`/decisions/${encodeURIComponent(one.decision_id)}`, app.scope).catch(() => null)))).filter(Boolean);
-        fill(meters, details.length ? details.map(card) : h("section.panel", null, empty("No candidate yet", "A symbol appears when institutions are sure enough of it; they are asked at fixed times of the day.")));
-        fill(root, meters, h("div.columns", null, h("div.col.main", null, history.element), h("div.col.aside", null, shortfall.element)));
-        lines.set(found.rows);
+        for (const row of now.shares.length ? [] : rows) if (!newest.has(row.symbol)) newest.set(row.symbol, row);
+        details = (await Promise.all([...newest.values()].slice(0, 20).map((one) => get(`/decisions/${encodeURIComponent(one.decision_id)}`, app.scope).catch(() => null)))).filter(Boolean);
+        draw();
+        if (!meters.isConnected) fill(root, figures, marketTiles, meters, h("div.columns", null, h("div.col.main", null, history.element), h("div.col.aside", null, shortfall.element)), tables.element);
+        lines.set(rows);
         const s = cost.summary;
         fill(shortfall.body, s.shortfall_bps.count ? h("dl.facts", null, [["mean", `${f.fixed(s.shortfall_bps.mean, 2)} bps`], ["p95", `${f.fixed(s.shortfall_bps.p95, 2)} bps`], ["worst", `${f.fixed(s.shortfall_bps.worst, 2)} bps`], ["money", gainOf(-s.shortfall_money.sum)], ["orders", String(s.shortfall_bps.count)]].map(([name, value]) => [h("dt", null, name), h("dd", null, value)])) : empty("No fill yet"));
+        tables.load();
       } catch (error) { fill(root, problem(error, load)); }
     }
     load();
     const again = soon(load);
+    every(5000, () => { if (app.at === null && app.isLive) look(); });
     on((kind) => { if (kind === "again" || kind === "moment") load(); else if (kind === "decisions" || kind === "fills") again(); });
     return {};
   },

@@ -75,6 +75,10 @@ export function side(value) {
   return h(`span.side.${isBuy ? "buy" : "sell"}`, null, h("span", { "aria-hidden": "true" }, isBuy ? "\u25b2 " : "\u25bc "), text);
 }
 
+export function tile(title, value, below) {
+  return h("div.tile", null, h("span.label", null, title), h("span.value", null, value), h("span.below", null, below ?? "\u00a0"));
+}
+
 export function badge(text, kind = "", tip = "") {
   return h(`span.badge`, { class: kind, "data-tip": tip || null }, text);
 }
