@@ -353,7 +353,11 @@ def test_tug_and_council_when_they_have_traded_then_shown_with_what_they_saw(
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     runs = demonstrated[1]
     wanted = {
-        "tug_of_war": ("tug", [".tension .puller.institution", ".tug-seen", "#history tr.open"], "institutions see"),
+        "tug_of_war": (
+            "tug",
+            [".tension .puller.institution", ".tug-seen", "#market .regime", "#tables .empty", "#history tr.open"],
+            "institutions see",
+        ),
         "council": ("council", [".vote", "#activation td.num", "#list tr.open"], "Who is asked in which regime"),
     }
     for strategy, (name, parts, words) in wanted.items():
@@ -369,6 +373,26 @@ def test_tug_and_council_when_they_have_traded_then_shown_with_what_they_saw(
         page.evaluate("name => { location.hash = name }", name)
         page.wait_for_selector(parts[0])
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_tug_when_it_trades_then_all_shares_the_market_crowded_skips_and_a_table_that_is_chosen_are_shown(
+    open_page: Any, demonstrated: Any, demonstrations: str
+) -> None:
+    stage, runs = demonstrated
+    run = stage.store.run(runs["tug_of_war"])
+    shares = [symbol for symbol in run.record.symbols if symbol not in ("SPY", "QQQ")]
+    stage.store.scouts.add("regime_states", run.record.account, [{"ts": 1_741_000_000_000_000_000, "state": "chop"}])
+    page = open_page("tug", run=runs["tug_of_war"], base=demonstrations)
+    page.wait_for_selector(".tug-card .tension")
+    assert sorted(page.locator(".tug-card h2").all_inner_texts()) == sorted(shares)
+    told = page.request.get(f"{demonstrations}/api/v1/tug?run={runs['tug_of_war']}").json()
+    skips = page.locator(".tile", has_text="Crowded skips").locator(".value").inner_text()
+    assert skips == str(told["verdicts"]["crowded_skip"])
+    expect(page, "SPY volatility")
+    expect(page, "SPY momentum")
+    expect(page, told["market"]["mode"])
+    page.select_option("#tug-table", "regime_states")
+    page.wait_for_selector("#tables td:has-text('chop')")
 
 
 def test_trade_when_opened_then_drawn_on_the_bars_of_its_own_tape(

@@ -79,11 +79,11 @@ def _market(row: Any, config: TugOfWarConfig) -> dict[str, Any]:
         "volatility": float(row["market_volatility"]),
         "momentum": float(row["market_momentum"]),
         "benchmark": config.benchmarks[0],
-        "mode": _mode(regime, config),
+        "mode": mode_of(regime, config),
     }
 
 
-def _mode(regime: Mapping[str, Any], config: TugOfWarConfig) -> str:
+def mode_of(regime: Mapping[str, Any], config: TugOfWarConfig) -> str:
     """Return how shares are traded in such a market, in words."""
     if not regime["is_tradable"]:
         is_crisis = regime["name"] == "CRISIS" or regime["why_not"].startswith("halted")

@@ -158,3 +158,55 @@ def test_command_when_the_database_does_not_answer_then_its_password_is_nowhere(
     printed = capsys.readouterr()
     assert code == (0 if words[0] == "config" else 4)
     assert "hunter2" not in printed.out + printed.err
+
+
+@pytest.fixture
+def traded(store_url):
+    results = [
+        {
+            "ts": 1_741_000_000_000_000_000 + at,
+            "symbol": symbol,
+            "sovereign_direction": "buy",
+            "madman_direction": "sell",
+            "conflict": True,
+            "verdict": "strong_execute",
+            "sovereign_confidence": 0.8125,
+            "madman_confidence": 0.5,
+            "tug_score": 0.3125,
+            "decision_id": None,
+        }
+        for at in range(3)
+        for symbol in ("NVDA", "JPM", "CAT")
+    ]
+    with Store(store_url) as store:
+        store.scouts.add("tug_results", "paper", results)
+        store.scouts.add("tug_results", "other", results[:1])
+
+
+def test_show_when_asked_then_the_newest_rows_of_the_symbols_and_account(command, traded):
+    code, rows, _ = command("store", "show", "tug_results", "--account", "paper", "--last", "3", "--symbols", "NVDA", "JPM")
+    assert code == 0
+    assert [(row["symbol"], row["ts"] % 10) for row in rows] == [("JPM", 2), ("NVDA", 2), ("JPM", 1)]
+    assert (rows[0]["account"], rows[0]["verdict"], rows[0]["tug_score"]) == ("paper", "strong_execute", 0.3125)
+    assert len(command("store", "show", "tug_results")[1]) == 10
+
+
+def test_show_when_printed_as_text_then_a_line_a_row_with_its_time(command, traded):
+    code, text, _ = command("store", "show", "tug_results", "--last", "2", as_json=False)
+    assert code == 0
+    head, *lines = text.splitlines()
+    assert head.split()[:4] == ["account", "ts", "symbol", "sovereign_direction"]
+    assert len(lines) == 2
+    assert "2025-03-03 11:06:40" in lines[0]
+    assert "0.3125" in lines[0]
+
+
+@pytest.mark.parametrize("table", ["tug_signals", "tug_trades", "regime_states", "ofi_snapshots", "news_readings"])
+def test_show_when_nothing_is_there_then_says_who_writes_it(command, table):
+    assert command("store", "show", table) == (0, [], "")
+    assert "sovereign scout" in command("store", "show", table, as_json=False)[1]
+
+
+def test_show_when_there_is_no_such_table_or_no_symbol_in_it_then_refused(command):
+    assert "did you mean 'tug_results'?" in command("store", "show", "tug_result")[2]
+    assert "regime_states has no symbol" in command("store", "show", "regime_states", "--symbols", "NVDA")[2]

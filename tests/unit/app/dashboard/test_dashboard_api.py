@@ -8,7 +8,7 @@ import pytest
 
 from dashboard_stage import DAY, FINISHED, KEY, SESSION, notice, served, staged
 from example_run import MONDAY
-from sovereign.app.dashboard import model, model_market, model_run
+from sovereign.app.dashboard import model, model_market, model_run, model_tug
 from sovereign.core.session import NS_PER_MINUTE
 
 READS = {
@@ -25,6 +25,10 @@ READS = {
     "/statistics": model.RunStatistics,
     "/execution": model_market.Execution,
     "/memory": model_run.MemoryRows,
+    "/tug": model_tug.Tug,
+    "/tug/tug_signals": model_tug.TableRows,
+    "/tug/tug_results?symbol=NVDA": model_tug.TableRows,
+    "/tug/ofi_snapshots?limit=5": model_tug.TableRows,
     "/bars": model_market.Bars,
     "/timeline": model_market.Timeline,
     "/runs": model_run.RunRows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import accumulate
@@ -16,17 +17,22 @@ import pytest
 from council_effects import QUICK as CALM
 from dashboard_stage import Stage
 from example_run import example_record
+from example_scouts import SNAPSHOT
 from sovereign.app.dashboard.market import Markets
+from sovereign.app.dashboard.model_tug import Tug
 from sovereign.app.dashboard.replica import regime_of
+from sovereign.app.dashboard.tug import mode_of
 from sovereign.app.dashboard.view import View
 from sovereign.app.plan import kept_settings, recipe_of, with_section
 from sovereign.app.warm_up import EarlierData, earlier_bars
+from sovereign.core.errors import UsageError
 from sovereign.core.instrument import find_instrument
 from sovereign.engine.inputs import Input, Slice, to_frame
 from sovereign.signals.tug_of_war import row_type
 from sovereign.store.live import LiveSession
 from sovereign.store.recording import Recording
 from sovereign.strategies.council import CouncilConfig
+from sovereign.strategies.tug_of_war import TugOfWarConfig, TugOfWarStrategy
 from tug_cases import SYMBOLS, config_of, market
 from tug_sessions import Live, inputs_of, keep_bars, recipe, record
 
@@ -238,3 +244,94 @@ def test_overview_when_the_tug_of_war_runs_then_the_markets_regime_is_that_of_th
     last = max((session.rows(symbol)[-1] for symbol in shares), key=lambda row: int(row["known_at"]))
     assert (found["symbol"], int(found["ts"]), found["source"]) == ("market", int(last["known_at"]), "last closed bar")
     assert found["is_tradable"] is bool(last["can_enter"])
+
+
+def words(vote):
+    return {1: "long", 0: "none", -1: "short", None: "abstain"}[vote]
+
+
+def test_tug_when_the_session_runs_then_both_camps_of_every_share_at_its_last_bar_and_verdicts_of_every_round(stage):
+    session = Session(stage, "tug_of_war")
+    view = View(stage.store, stage.settings)
+    strategy = TugOfWarStrategy(SECTIONS["tug_of_war"])
+    shares = [symbol for symbol in SYMBOLS if symbol not in ("SPY", "QQQ")]
+    try:
+        run = stage.store.run(session.name)
+        session.go_on(1)
+        before = view.tug(run, None)
+        assert [(one["symbol"], one["ts"], one["crowd"]) for one in before["shares"]] == [(one, None, None) for one in shares]
+        assert (before["market"], sum(before["verdicts"].values())) == (None, 0)
+        session.go_on(len(session.inputs))
+        whole = view.tug(run, None)
+        rows = {symbol: session.rows(symbol) for symbol in shares}
+        middle = int(rows["NVDA"]["known_at"][len(rows["NVDA"]) // 2])
+        then = view.tug(run, middle)
+    finally:
+        view.markets.close()
+    for found, at in ((whole, None), (then, middle)):
+        Tug.model_validate(found)
+        counted = Counter()
+        for one in found["shares"]:
+            known = rows[one["symbol"]]
+            known = known if at is None else known[known["known_at"] <= at]
+            institutions, crowd, combined = strategy.read(known[-1])
+            assert int(one["ts"]) == int(known["known_at"][-1])
+            assert (one["institutions"]["vote"], one["crowd"]["vote"]) == (words(institutions.vote), words(crowd.vote))
+            assert one["institutions"]["confidence"] == pytest.approx(institutions.confidence)
+            assert one["verdict"] == combined.verdict
+            assert one["inputs"]["rsi"] == pytest.approx(known[-1]["rsi"])
+            counted.update(strategy.read(row)[2].verdict.replace(" ", "_") for row in known if row["cycle"])
+        assert found["verdicts"] == {name: counted[name] for name in found["verdicts"]}
+        assert sum(counted.values()) == sum(found["verdicts"].values()) > 0
+        last = max((rows[one["symbol"]] for one in found["shares"]), key=lambda known: int(known["known_at"][-1]))
+        last = last if at is None else last[last["known_at"] <= at]
+        assert found["market"]["volatility"] == pytest.approx(last["market_volatility"][-1])
+        assert found["market"]["momentum"] == pytest.approx(last["market_momentum"][-1])
+        assert found["market"]["benchmark"] == "SPY"
+    assert sum(then["verdicts"].values()) < sum(whole["verdicts"].values())
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "expected"),
+    [
+        ({"regime": 2, "can_enter": True}, {}, "stop 2%, target 4%"),
+        ({"regime": 1, "can_enter": True}, {}, "stop 1%, target 2%, breakouts only"),
+        ({"regime": 1, "can_enter": True}, {"without": ["chop_rule"]}, "stop 1%, target 2%"),
+        ({"regime": 2, "can_enter": True}, {"position": {"trend_stop_frac": 0.015}}, "stop 1.5%, target 4%"),
+        ({"regime": 3, "is_halted": True}, {}, "everything is closed, nothing opens"),
+        ({"regime": 1, "is_halted": True}, {}, "everything is closed, nothing opens"),
+        ({"regime": 0}, {}, "nothing opens"),
+    ],
+)
+def test_mode_of_the_market_when_told_then_is_what_the_settings_do_in_it(state, changes, expected):
+    row = np.zeros(1, row_type())
+    for name, value in state.items():
+        row[name] = value
+    found = regime_of(row[0])
+    assert found is not None
+    assert mode_of(found, TugOfWarConfig.model_validate(changes)) == expected
+
+
+def test_tables_when_read_then_those_of_the_account_newest_first_and_nothing_later_than_the_moment(stage):
+    session = Session(stage, "tug_of_war")
+    scouts = stage.store.scouts
+    for account in ("paper", "another"):
+        scouts.add("regime_states", account, [{"ts": ts, "state": "chop", "spy_volatility": 0.2} for ts in (10, 20, 30)])
+    scouts.add_snapshots([replace(SNAPSHOT, ts=ts, symbol=symbol) for ts in (10, 20) for symbol in ("NVDA", "JPM")])
+    view = View(stage.store, stage.settings)
+    try:
+        run = stage.store.run(session.name)
+        regimes = view.table(run, "regime_states", None, limit=2, symbol=None)
+        then = view.table(run, "regime_states", 20, limit=9, symbol=None)
+        snapshots = view.table(run, "ofi_snapshots", None, limit=9, symbol="JPM")
+        with pytest.raises(UsageError, match="regime_states has no symbol"):
+            view.table(run, "regime_states", None, limit=9, symbol="JPM")
+    finally:
+        view.markets.close()
+    assert [(row["account"], row["ts"], row["state"]) for row in regimes["rows"]] == [
+        ("paper", "30", "chop"),
+        ("paper", "20", "chop"),
+    ]
+    assert [row["ts"] for row in then["rows"]] == ["20", "10"]
+    assert [(row["symbol"], row["ts"]) for row in snapshots["rows"]] == [("JPM", "20"), ("JPM", "10")]
+    assert snapshots["columns"] == list(snapshots["rows"][0])

@@ -134,7 +134,12 @@ export const page = {
 
     async function look() {
       if (!app.run || !now) return;
-      try { now = await get("/tug", app.scope); draw(); } catch { /* the next look, or the next event, tells it */ }
+      try {
+        const seen = await get("/tug", app.scope);
+        if (JSON.stringify(seen) === JSON.stringify(now)) { drawFigures(); return; }
+        now = seen;
+        draw();
+      } catch { /* the next look, or the next event, tells it */ }
     }
 
     async function load() {
