@@ -185,7 +185,8 @@ class Markets:
         own = settings_of(run)
         if record.kind in _SESSION_KINDS:
             return self._recorded(run, own)
-        if record.kind == _DEMO and (day is None or day == record.start) and (found := self._recorded(run, own)) is not None:
+        # The recording of a demonstration goes on over its sessions: at its end, and by default, it is at the last one.
+        if record.kind == _DEMO and day == record.end and (found := self._recorded(run, own)) is not None:
             return found
         if own is None or day is None:
             return None

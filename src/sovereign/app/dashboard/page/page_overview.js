@@ -101,7 +101,7 @@ export const page = {
         tile("Trades", figure(f.whole(t.trades), { unit: "count", source: "closed round trips of the session" }), `${t.wins} won, ${t.losses} lost`),
         tile("Net of trades", gainOf(t.net, { currency: seen.currency, source: "gross less fees of closed trades" }), `fees ${f.money(t.fees)}`),
         ...seen.quotes.slice(0, 3).map((one) => tile(one.symbol, figure(f.price(one.ticks, one), { unit: "price", source: "last trade of the session's own tape", extra: f.utc(one.ts) }), `traded ${f.clock(one.ts, seen.zone)}`)),
-        ...seen.regimes.slice(0, 1).map((one) => tile(`Regime ${one.symbol}`, h("span.regime", { class: one.name.toLowerCase(), "data-tip": `confidence: fraction 0..1\nsource: ${one.source}` }, f.words(one.name)), known(one.confidence) ? `confidence ${f.percent(one.confidence)}${one.is_tradable ? "" : `, no trade: ${one.why_not}`}` : one.why_not)));
+        ...seen.regimes.slice(0, 1).map((one) => tile(one.symbol === "market" ? "Market regime" : `Regime ${one.symbol}`, h("span.regime", { class: one.name.toLowerCase(), "data-tip": `confidence: fraction 0..1\nsource: ${one.source}` }, f.words(one.name)), known(one.confidence) ? `confidence ${f.percent(one.confidence)}${one.is_tradable ? "" : `, no trade: ${one.why_not}`}` : one.why_not)));
 
       positions.set(seen.positions);
       fill(roomPanel.body, seen.room.length ? seen.room.map((one) => h("div.limit", { "data-tip": `unit: ${one.unit}\nsource: ${one.source}` },
@@ -110,7 +110,7 @@ export const page = {
         h("span.limit-used", null, one.unit === "USD" ? `${f.money(one.used)} of ${f.money(one.limit)}` : `${f.whole(one.used)} of ${f.whole(one.limit)}`))) : empty("No limits known", "The settings of this run cannot be read by this version."));
 
       fill(mind.body, seen.regimes.length ? seen.regimes.map((one) => h("div.thought", null,
-        h("span", null, `${one.symbol}: market is `, h("strong.regime", { class: one.name.toLowerCase() }, f.words(one.name)), known(one.confidence) ? ` (${f.percent(one.confidence)} sure)` : ""),
+        h("span", null, one.symbol === "market" ? "the market is " : `${one.symbol}: market is `, h("strong.regime", { class: one.name.toLowerCase() }, f.words(one.name)), known(one.confidence) ? ` (${f.percent(one.confidence)} sure)` : ""),
         h("span.dim", null, one.is_tradable ? "entries are allowed by the regime" : `no entries: ${one.why_not}`))) : h("p.dim", null, "no bar has closed yet"),
       seen.working.length ? h("div.thought", null, h("span", null, `${seen.working.length} working order${seen.working.length > 1 ? "s" : ""}`), seen.working.slice(0, 4).map((one) => h("span.dim", null, `${f.words(one.role)} ${one.side} ${one.quantity} ${one.symbol} ${f.words(one.order_type)} at ${f.price(one.limit_ticks ?? one.stop_ticks, one)}, ${f.words(one.status)}`))) : h("div.thought", null, h("span.dim", null, "no order works at the venue")),
       seen.health.some((one) => !one.is_well) ? h("div.thought.warn", null, seen.health.filter((one) => !one.is_well).map((one) => h("span", null, `waits for ${one.subject}: ${one.reason}`))) : null);

@@ -85,7 +85,7 @@ export const page = {
           ].map(([name, value]) => h("div", null, h("span.label", null, name), value))),
           seenBy(inputs, "institutions"), seenBy(inputs, "crowd"),
           h("p.dim", null, "bar of ", time(one.ts, app.zone, "both"))],
-        last ? h("p.dim", null, h("a", { href: `#decisions/${encodeURIComponent(last.decision_id)}` }, "latest candidate"), " ", time(last.ts, app.zone, "both"), ": ", verdict(last.verdict), last.failed_check ? ` by ${f.words(last.failed_check)}` : "") : null));
+        last ? h("p.dim", null, h("a.underlined", { href: `#decisions/${encodeURIComponent(last.decision_id)}` }, "latest candidate"), " ", time(last.ts, app.zone, "both"), ": ", verdict(last.verdict), last.failed_check ? ` by ${f.words(last.failed_check)}` : "") : null));
     }
 
     // A run whose bars cannot be shown has its candidates alone.
