@@ -76,10 +76,7 @@ def _eliminate(work: Float64) -> bool:
     for a in range(k):
         scale = max(scale, abs(work[a, a]))
     for column in range(k):
-        pivot = column
-        for a in range(column + 1, k):
-            if abs(work[a, column]) > abs(work[pivot, column]):
-                pivot = a
+        pivot = column + int(np.argmax(np.abs(work[column:, column])))
         if not abs(work[pivot, column]) > 1e-14 * scale:
             return False
         for b in range(2 * k):
