@@ -27,6 +27,11 @@ _SMALL = 1e-20
 @kernel
 def log_densities(row: Float64, means: Float64, variances: Float64, out: Float64) -> bool:
     """Write each state's log density of one observation to `out` (k,); zeros and False when the row holds a NaN."""
+    return _log_densities(row, means, variances, np.log(2.0 * math.pi * variances), out)
+
+
+@kernel
+def _log_densities(row: Float64, means: Float64, variances: Float64, scales: Float64, out: Float64) -> bool:
     for j in range(len(row)):
         if np.isnan(row[j]):
             out[:] = 0.0
@@ -35,7 +40,7 @@ def log_densities(row: Float64, means: Float64, variances: Float64, out: Float64
         total = 0.0
         for j in range(len(row)):
             gap = row[j] - means[state, j]
-            total -= 0.5 * (math.log(2.0 * math.pi * variances[state, j]) + gap * gap / variances[state, j])
+            total -= 0.5 * (scales[state, j] + gap * gap / variances[state, j])
         out[state] = total
     return True
 
@@ -75,11 +80,12 @@ def filter_forward(x: Float64, start: Float64, transition: Float64, means: Float
     states = len(start)
     predicted = start.copy()
     densities = np.zeros(states)
+    scales = np.log(2.0 * math.pi * variances)
     total = 0.0
     for t in range(len(x)):
         if t:
             predict(out[t - 1], transition, predicted)
-        if log_densities(x[t], means, variances, densities):
+        if _log_densities(x[t], means, variances, scales, densities):
             total += forward_step(predicted, densities, out[t])
         else:
             out[t] = predicted

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sovereign.kernels.compile import kernel
 from sovereign.kernels.fractional import least_squares, weighted_sums
 from sovereign.kernels.indicator import step_rsi
-from sovereign.kernels.tug_of_war import SHELVES
+from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN, SHELVES
 
 Float64 = NDArray[np.float64]
 
@@ -385,3 +385,35 @@ def begin_day(
     volumes[TODAY, : d["slots"]] = 0.0
     _begin_momentum(d, s["momentum_days"], logs, weights)
     _begin_alpha(d, s, changes, residual, residuals, line)
+
+
+@kernel
+def read_market(bars: Any, regimes: Any, release: int, latch: Any, out: Any) -> None:
+    """Write what each bar's regime means for entries to `out` (`signals.tug_market.REGIME_READING`).
+
+    Parameters
+    ----------
+    bars, regimes : `kernels.ohlcv.BAR` and `kernels.market_row.REGIME`, one a bar.
+    release : readings in a row without crisis that end a halt.
+    latch : (2,) whether the market is halted, and readings without crisis since the last one with it; carried over calls.
+    """
+    for n in range(len(bars)):
+        regime, reading = regimes[n], out[n]
+        is_known = regime["trend"] != -2 and not math.isnan(regime["p_wildest"])
+        is_crisis = regime["is_crisis"] != 0
+        # A halt ends by readings that say so; silence, a refit or a new model that knows nothing yet says nothing.
+        if is_crisis:
+            latch[0] = 1
+            latch[1] = 0
+        elif is_known:
+            latch[1] += 1
+            if latch[1] >= release:
+                latch[0] = 0
+        state = REGIME_CRISIS if is_crisis else REGIME_TREND if regime["trend"] != 0 else REGIME_CHOP
+        reading["known_at"] = bars[n]["known_at"]
+        reading["state"] = state if is_known else REGIME_UNKNOWN
+        reading["is_known"] = is_known
+        reading["is_halted"] = latch[0] != 0
+        reading["p_crisis"] = regime["p_wildest"]
+        reading["volatility"] = regime["volatility"]
+        reading["momentum"] = regime["momentum"]

@@ -328,14 +328,11 @@ class RegimeService:
         from sovereign.kernels.hmm import filter_forward, fit, order_by_variance
 
         hidden = self.config.hidden
-        scale = float(np.nanstd(values[Field.CHANGE]))
+        change = values[Field.CHANGE]
+        scale = float(change[~np.isnan(change)].std())
         if not scale > 0.0:
             return  # a market that stood still has no states
-        x = np.ascontiguousarray(
-            np.stack(
-                [values[Field.CHANGE] / scale, *(values[f] for f in (Field.MOMENTUM, Field.VOLUME_RATIO, Field.PRIOR_TREND))]
-            )
-        ).T.copy()
+        x = np.column_stack([change / scale, *(values[f] for f in (Field.MOMENTUM, Field.VOLUME_RATIO, Field.PRIOR_TREND))])
         start, transition, means, variances = first_guess(hidden.states)
         fit(
             x,
