@@ -665,6 +665,33 @@ effects_of(
 )
 
 
+def _queued(config: Any) -> str:
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.feeds.synthetic import PortfolioMarket
+
+    market, digest = PortfolioMarket(["SPY"], calendar_for("XNYS"), FIRST, 1, 7, queues=config), hashlib.sha256()
+    (session,) = market.sessions()
+    for block in market.blocks(session):
+        quotes = market.quotes(session, block.symbol, block.trades)
+        for name in ("ts", "bid", "ask", "bid_size", "ask_size"):
+            digest.update(getattr(quotes, name).tobytes())
+    return digest.hexdigest()
+
+
+effects_of(
+    "queues",
+    Settings().queues,
+    _queued,
+    {
+        "depth_trades": (6.0, 2.0),
+        "depth_deviation": (0.5, 0.1),
+        "refill_s": (10.0, 60.0),
+        "step_ms": (1_000, 5_000),
+        "spread_ticks": (1, 3),
+    },
+)
+
+
 import council_effects  # noqa: E402, F401
 import execution_effects  # noqa: E402, F401  (they register their effects; they need the functions above)
 import house_effects  # noqa: E402, F401

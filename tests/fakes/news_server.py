@@ -41,7 +41,7 @@ class NewsServer:
     Attributes
     ----------
     filings : submission text by accession; the list of a company is made of them. posts, headlines : what the others answer.
-    faults : statuses used up first, by the path's beginning; `broken` answers nonsense.
+    faults : statuses used up first, by the path's beginning; `broken` answers nonsense. `say` fixes what is answered to all.
     """
 
     def __init__(self) -> None:
@@ -51,6 +51,7 @@ class NewsServer:
         self.faults: dict[str, deque[int | str]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.unchanged = 0
+        self._said: tuple[int, bytes, dict[str, str]] | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -98,6 +99,10 @@ class NewsServer:
         }
         return NewsSourceConfig.model_validate({**quick, **changes})
 
+    def say(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+        """Answer this from now on, whatever is asked."""
+        self._said = (status, body, headers or {})
+
     def asked(self, start: str) -> int:
         """Return how many requests had a path that begins so."""
         return sum(path.startswith(start) for path, _ in self.requests)
@@ -105,6 +110,8 @@ class NewsServer:
     def answer(self, target: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
         path = urlsplit(target).path
         self.requests.append((path, headers))
+        if self._said is not None:
+            return self._said
         for start, queue in self.faults.items():
             if path.startswith(start) and queue:
                 fault = queue.popleft()
@@ -115,7 +122,7 @@ class NewsServer:
             return 200, json.dumps({"filings": {"recent": self._recent()}}).encode(), {}
         if path.startswith("/Archives/"):
             text = self.filings.get(Path(path).stem)
-            return (404, b"", {}) if text is None else (200, text.encode(), {})
+            return (404, b"", {}) if text is None else (200, text.encode(), {"ETag": f'"{len(text)}"'})
         if path.startswith("/rss/"):
             body = self._rss(parse_qs(urlsplit(target).query)["s"][0])
             tag = f'"{len(self.headlines)}"'

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sovereign.core.columns import Quotes
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderRole, OrderType, Side, TimeInForce
 from sovereign.core.port import Block
@@ -109,6 +110,7 @@ class Trader:
     blocks: list[Block] = field(default_factory=list)
     reports: list[tuple[ExecutionReport, str, int]] = field(default_factory=list)
     told: list[object] = field(default_factory=list)
+    quotes: list[tuple[str, Quotes, int]] = field(default_factory=list)
     links: list[tuple[bool, str]] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     session: Session | None = None
@@ -122,6 +124,10 @@ class Trader:
         self.blocks.append(block)
         self.told.append(block)
         self.arrived.set()
+
+    def listen_to_quotes(self) -> None:
+        """Ask for best bids and offers with sizes, from the next session on."""
+        self.client.on_quotes = lambda *told: self.quotes.append(told)
 
     def _on_report(self, report: ExecutionReport, tape: str, row: int, _number: int) -> None:
         self.reports.append((report, tape, row))

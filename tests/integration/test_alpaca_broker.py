@@ -543,7 +543,7 @@ class TestDoubleClose:
         server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
 
         async def script() -> None:
-            async with connected(server) as desk:
+            async with connected(server, backoff_most_s=1.0) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "FILL")
                 await desk.link.submit(leave())
@@ -585,7 +585,7 @@ class TestFreshness:
         server.fail("POST", "/v2/orders", *[Fault(status=429, headers={"Retry-After": "0.3"})] * 4)
 
         async def script() -> None:
-            async with connected(server, entry_fresh_s=0.5) as desk:
+            async with connected(server, entry_fresh_s=0.5, backoff_most_s=1.0) as desk:
                 await desk.link.submit(entry())
                 assert "could not be sent within 0.5 s" in (await desk.told("e-1", "REJECT")).reason
                 await asyncio.sleep(0.3)
@@ -607,7 +607,7 @@ class TestFreshness:
         server.fail("POST", "/v2/orders", Fault(status=429, keep=True, headers={"Retry-After": "0.6"}))
 
         async def script() -> None:
-            async with connected(server, entry_fresh_s=0.2) as desk:
+            async with connected(server, entry_fresh_s=0.2, backoff_most_s=1.0) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "ACCEPT")
                 await desk.told("e-1", "FILL")
@@ -620,7 +620,7 @@ class TestFreshness:
         server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
 
         async def script() -> None:
-            async with connected(server, entry_fresh_s=0.2) as desk:
+            async with connected(server, entry_fresh_s=0.2, backoff_most_s=1.0) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "FILL")
                 await desk.link.submit(leave(submitted_ns=time.time_ns() - 60 * 10**9))

@@ -38,7 +38,9 @@ def download(server: AlpacaServer, path: Any, sleeps: list[float] | None = None,
     named = {"vendor": "alpaca", "symbol": "NVDA", "start": DAY, "end": DAY, **options}
     settings = DataSettings(download=DownloadConfiguration(attempts=3))
     wait = [].append if sleeps is None else sleeps.append
-    return download_history(Catalog(path), DownloadRequest(**named), settings, calendar_for, sleep=wait, alpaca=server.config())
+    return download_history(
+        Catalog(path), DownloadRequest(**named), settings, calendar_for, sleep=wait, alpaca=server.config(backoff_most_s=30.0)
+    )
 
 
 def test_download_when_minute_bars_then_they_are_in_the_catalog_stamped_with_their_close(server, catalog_path):

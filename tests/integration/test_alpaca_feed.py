@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
 from fakes.alpaca_bench import AroundNow, MachineClock
-from fakes.alpaca_server import KEYS, AlpacaServer
+from fakes.alpaca_server import KEYS, AlpacaServer, Fault
 from sovereign.core.columns import NO_QUOTE
 from sovereign.core.port import Block
 from sovereign.core.session import NS_PER_SECOND, Session
@@ -268,5 +268,47 @@ def test_gap_when_trades_are_let_go_while_it_is_fetched_then_it_is_fetched_again
             await one.until(lambda: len(one.ticks()) == 21, "the whole gap")
             assert one.ticks() == [15_000, *(100 * (151 + k) for k in range(20))]
             assert len(asked) > 1
+
+    asyncio.run(run())
+
+
+def test_stream_when_a_trade_is_dated_in_the_future_then_it_is_left_out_and_time_goes_on_as_it_does(server, caplog):
+    async def run() -> None:
+        async with listening(server) as one:
+            for _ in range(2):
+                server.trade("NVDA", 190.0, ts=time.time_ns() + 3_600 * NS_PER_SECOND)
+            server.trade("NVDA", 150.0)
+            await one.until(lambda: one.ticks() == [15_000], "the trade of now", 60)
+            untils = [block.until_ns for block in one.blocks if block.symbol == "NVDA"]
+            assert untils[-1] <= time.time_ns() + 1
+
+    asyncio.run(run())
+    assert sum("look at the clock" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("price", [float("nan"), float("inf"), -1.0, 1e12])
+def test_stream_when_a_price_or_size_is_none_then_it_is_left_out_and_the_line_stays(server, price):
+    async def run() -> None:
+        async with listening(server) as one:
+            server.quote("NVDA", price, price)
+            server.trade("NVDA", price)
+            server.trade("NVDA", 150.0, size=10**12)
+            server.trade("NVDA", 150.0)
+            await one.until(lambda: one.ticks() == [15_000], "the trade that is one", 60)
+            assert [is_up for is_up, _ in one.connections] == [True]
+            assert next(b for b in one.blocks if len(b.trades)).trades.bid[0] == NO_QUOTE
+
+    asyncio.run(run())
+
+
+def test_gap_when_history_answers_with_what_is_no_trade_then_it_is_asked_again(server):
+    async def run() -> None:
+        async with listening(server) as one:
+            strange = {"trades": {"NVDA": [{"t": "2026-01-01T00:00:00Z"}, {"t": None}]}, "next_page_token": None}
+            server.fail("GET", "/v2/stocks/trades", *[Fault(status=200, body=strange)] * 4)
+            server.drop("data")
+            await one.until(lambda: [is_up for is_up, _ in one.connections][-2:] == [False, True], "the line", 60)
+            server.trade("NVDA", 150.0)
+            await one.until(lambda: one.ticks() == [15_000], "the trade", 60)
 
     asyncio.run(run())

@@ -54,6 +54,24 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
+def test_import_when_a_symbol_has_many_dates_then_they_are_one_line_and_the_list_has_each(
+    data: Command, tmp_path: Path
+) -> None:
+    days = [f"2024-03-{day:02}" for day in (4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 18)]
+    some = {"SPY": days, "QQQ": days[:2]}
+    rows = [f"{day},{symbol},10,11.004,9,10.5,7" for symbol in some for day in some[symbol]]
+    file = write(tmp_path / "bars.csv", "date,symbol,open,high,low,close,volume", *rows)
+    code, out, _ = data("import", file, "--kind", "bars-86400")
+    assert code == 0
+    lines = [line.strip() for line in out.splitlines() if line.strip().startswith("bars-86400")]
+    assert lines == [
+        "bars-86400 QQQ 2024-03-04: 1 rows, 1 rounded",
+        "bars-86400 QQQ 2024-03-05: 1 rows, 1 rounded",
+        "bars-86400 SPY 11 dates, 2024-03-04 to 2024-03-18: 11 rows, 11 rounded",
+    ]
+    assert data("list", "--days")[1].count("bars-86400 SPY 2024-03-") == 11
+
+
 # The five kinds of bad input.
 
 

@@ -148,6 +148,28 @@ def test_backtest_when_it_begins_later_then_signals_have_read_all_that_the_catal
     assert entries(cold, begin) != entries(whole, begin)
 
 
+def test_backtest_when_there_is_too_little_history_for_a_strategy_then_says_so_and_why_nothing_was_traded(
+    tmp_path: Path, catalog: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = {
+        "data.catalog": catalog,
+        "report.folder": tmp_path / "runs",
+        "store.url": f"sqlite:///{tmp_path}/store.sqlite",
+        "strategies.tug_of_war.bar_seconds": 86_400,
+        "strategies.tug_of_war.benchmarks": '["SPY"]',
+        "risk.flatten_before_close_minutes": "none",
+        "risk.can_enter_at_close": "true",
+    }
+    words = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    assert run(["backtest", "tug_of_war", "--symbols", "NVDA,AMD", "--interval", "1d", "--no-evidence", *words]) == 0
+    printed = capsys.readouterr()
+    note = "Signals need 570 sessions and saw 0 before the first one: in the first 570 some of them are not known"
+    assert f"note: {note}" in printed.err
+    assert "nothing was traded: there was no candidate" in printed.out
+    report = next((tmp_path / "runs").glob("*/report.html")).read_text(encoding="utf-8")
+    assert note in report
+
+
 def test_backtest_when_the_catalog_has_nothing_of_it_then_says_what_it_has(backtest: Backtest) -> None:
     code, _, err = backtest("--symbols", "NVDA", "--interval", "ticks")
     assert code == 3

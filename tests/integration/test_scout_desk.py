@@ -148,3 +148,26 @@ def test_scout_when_awaited_then_the_tape_in_regular_hours_and_news_while_the_se
     assert silence_limits(TugOfWarConfig()) == {"tape": 5.0, "news": 90.0}
     assert silence_limits(TugOfWarConfig(without=("news",))) == {"tape": 5.0}
     assert datetime.fromtimestamp(OPEN / 1e9, UTC).hour == 14
+
+
+def test_tape_when_a_quote_is_of_the_future_or_has_no_number_then_it_is_left_out_and_the_scout_goes_on(tmp_path, news):
+    market, settings = Market(), settings_for(news, tmp_path)
+    market.now = OPEN + 1
+    with Store(settings.store) as store:
+        tapes = TapeSet(settings, ("NVDA",), calendar_for("XNYS"), market, store.scouts.add_snapshots)
+        desk = ScoutDesk(settings, store, tapes)
+        try:
+            wait_for(tapes.is_open, "the session", 60)
+            tapes.on_quote(quote("NVDA", OPEN + 3_600 * NS_PER_SECOND, 9))
+            for strange in (float("nan"), float("inf"), -1.0, 1e18):
+                tapes.on_quote({**quote("NVDA", OPEN, 9), "bp": strange})
+                tapes.on_quote({**quote("NVDA", OPEN, 9), "bs": strange})
+            assert tapes._watches["NVDA"]._waiting == []
+            tapes.on_quote({**quote("NVDA", OPEN + 1, 9), "bp": 0.0})
+            assert [row[1:] for row in tapes._watches["NVDA"]._waiting] == [(0, 15_002, 0, 5)]  # a side without a price is none
+            tapes.on_quote(quote("NVDA", OPEN + NS_PER_SECOND, 7))
+            market.now = OPEN + NS_PER_MINUTE + NS_PER_SECOND
+            wait_for(lambda: len(store.scouts.snapshots("NVDA", 0, 2**62)) == 1, "a snapshot", 60)
+            assert store.scouts.snapshots("NVDA", 0, 2**62)[0].bid_size == 7
+        finally:
+            desk.close()

@@ -107,7 +107,10 @@ def venue(tmp_path: Path) -> Iterator[Path]:
     symbols = [word for symbol in SYMBOLS for word in ("--symbol", symbol)]
     times = ("--seconds", str(SECONDS), "--pace", "lockstep", "--latency", "250", "--slice", "10000", "--port", "0")
     more = ("--accounts", "paper:100000", "--set", "venue.state=data/venue", "--set", "portfolio_market.step_seconds=10")
-    process = subprocess.Popen(command("venue", *symbols, *times, *more), cwd=tmp_path, env=variables(), stdout=subprocess.PIPE)
+    silent = ("--set", "venue.has_sizes=false")  # its tape is what a scout writes who falls silent, below
+    process = subprocess.Popen(
+        command("venue", *symbols, *times, *more, *silent), cwd=tmp_path, env=variables(), stdout=subprocess.PIPE
+    )
     try:
         if process.stdout is None or not process.stdout.readline():
             raise AssertionError("the venue did not start")

@@ -6,10 +6,12 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fakes.venue_bench import GUARD, MS, QUICK, SPEC, order, running, spec_of, tape_of, trading
-from sovereign.core.errors import BrokerError
+from sovereign.core.columns import Quotes
+from sovereign.core.errors import BrokerError, DataError
 from sovereign.core.order import Bracket, OrderStatus, OrderType, Side
 from sovereign.execution.brokers.venue import VenueClient
 from sovereign.execution.venue.configuration import Pace
@@ -51,6 +53,16 @@ def told_whole(trader: Any, bench: Any) -> None:
             known += 1
 
 
+def quoted_whole(trader: Any) -> None:
+    """Every quote up to what the client knows came once, in order."""
+    told = Quotes.concat([quotes for _, quotes, _ in trader.quotes])
+    made = tape_of(SPEC).quotes(tape_of(SPEC).sessions[0])["ES"]
+    whole = made.slice(0, int(np.searchsorted(made.ts, trader.quotes[-1][2])))
+    assert len(whole) > 0
+    for name in ("ts", "bid", "ask", "bid_size", "ask_size"):
+        np.testing.assert_array_equal(getattr(told, name), getattr(whole, name))
+
+
 WIRE = [
     *[(kind, {}) for kind in (FaultKind.DROP, FaultKind.RESET, FaultKind.AMNESIA)],
     (FaultKind.MUTE, {"wall_ms": 600}),
@@ -66,6 +78,7 @@ WIRE = [
 def test_session_when_the_wire_misbehaves_then_everything_is_told_once_and_in_order(kind, terms):
     async def test() -> None:
         async with running() as bench, trading(bench) as trader:
+            trader.listen_to_quotes()
             await trader.begin()
             await trader.steps(1) if trader.blocks else await trader.until(lambda: bool(trader.blocks))
             for _ in range(2):
@@ -73,6 +86,7 @@ def test_session_when_the_wire_misbehaves_then_everything_is_told_once_and_in_or
                 await trade_on(trader, 6)
             await trader.until(lambda: len(trader.reports) == bench.book().seq)
             told_whole(trader, bench)
+            quoted_whole(trader)
             assert bench.book().seq >= 2
             if kind in (FaultKind.DROP, FaultKind.RESET, FaultKind.AMNESIA, FaultKind.MUTE):
                 assert [is_up for is_up, _ in trader.links].count(False) >= 2
@@ -344,3 +358,24 @@ def test_market_when_nobody_is_there_then_goes_on_unless_in_lockstep():
     assert run(test(Pace.FAST)) > 0
     assert run(test(Pace.LOCKSTEP)) == 0
     assert spec_of().pace is Pace.LOCKSTEP
+
+
+def test_quotes_when_the_venue_cannot_read_them_then_the_tape_goes_on_and_sizes_are_unknown(monkeypatch, caplog):
+    def broken(*_: Any) -> Any:
+        raise DataError("the quotes of that day are no quotes")
+
+    monkeypatch.setattr("sovereign.execution.venue.tape.Tape.made_quotes", broken)
+    tape = tape_of(SPEC)
+    monkeypatch.setattr(tape, "_quotes", {})
+
+    async def test() -> None:
+        async with running() as bench, trading(bench) as trader:
+            trader.listen_to_quotes()
+            await trader.begin()
+            await trader.until(lambda: bool(trader.blocks))
+            await trader.steps(3)
+            assert trader.ticks > 0
+            assert trader.quotes == []
+
+    run(test())
+    assert "could not be read (the quotes of that day are no quotes)" in caplog.text

@@ -10,6 +10,7 @@ from sovereign.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
+    from sovereign.app.market_tape import MarketTapes
     from sovereign.app.scout import TapeSet
     from sovereign.app.task import Task
     from sovereign.core.port import LiveFeed
@@ -65,7 +66,7 @@ def is_live_key(key: str) -> bool:
 
 
 def connections(
-    settings: Settings, task: Task, *, private_since: int | None = None, tapes: TapeSet | None = None
+    settings: Settings, task: Task, *, private_since: int | None = None, tapes: TapeSet | MarketTapes | None = None
 ) -> tuple[LiveFeed, BrokerLink]:
     """Return the feed and the link of a task, not started yet; at the simulated venue they are one object.
 
@@ -80,11 +81,14 @@ def connections(
         keys are missing.
     """
     if task.broker == ALPACA:
-        return _alpaca(settings, task, tapes)
+        return _alpaca(settings, task, tapes if isinstance(tapes, TapeSet) else None)
+    from sovereign.app.market_tape import MarketTapes
     from sovereign.execution.brokers.venue import VenueClient
 
     name = f"{task.strategy} {task.mode}"
     client = VenueClient(task.url, task.token, settings.venue.client, private_since=private_since, name=name)
+    if isinstance(tapes, MarketTapes):
+        client.on_quotes = tapes.take
     if task.mode == "live" and client.is_simulated:
         raise ConfigurationError(
             "mode was live, and the venue of section 'venue' is simulated; live trading needs a broker: --broker alpaca"

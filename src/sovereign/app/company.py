@@ -74,7 +74,7 @@ class Company:
             self._recorder = TugRecorder(self._store.scouts, self._task.place, self._tug, session, self._hand_on)
         if self._scouts is not None:
             benchmarks = benchmarks_of(section)
-            self._scouts.watch(market_ns, [symbol for symbol in self._symbols if symbol not in benchmarks])
+            self._scouts.watch(market_ns, [symbol for symbol in self._symbols if symbol not in benchmarks], session)
         if isinstance(self._strategy, EvidenceListener):
             self._poller = EvidencePoller(
                 self._store,
@@ -84,6 +84,8 @@ class Company:
                 limits_min=silence_limits(section),
                 is_awaited=partial(is_awaited, session),
             )
+            if self._scouts is not None:
+                self._scouts.on_kept = self._poller.look_now
         if self._task.is_once and self._task.round_minutes is not None:
             patience_s = self._settings.live.in_flight_grace_s
             self._round = OneRound(session, self._task.round_minutes, self._stop, patience_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,6 +18,9 @@ from sovereign.feeds.importing.table import TRADES, ImportOptions
 from sovereign.feeds.importing.trade_date import CalendarFor
 from sovereign.store.catalog import Catalog, Transaction, import_is_present
 from sovereign.store.manifest import ImportRecord, Provenance, file_sha256
+
+OnStep = Callable[[str, int], Callable[[], object]]
+"""Takes a step's name and how many parts it has; returns what to call after each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +69,11 @@ def import_files(
     *,
     replace: bool = False,
     note: str = "",
+    on_step: OnStep | None = None,
 ) -> list[FileReport]:
     """Import files one by one; each is a transaction of its own, and a file that fails does not stop the others.
+
+    `on_step` is told of each file and its partitions, and returns what to call after each partition, for progress.
 
     Raises
     ------
@@ -76,7 +82,7 @@ def import_files(
     reports = []
     for path in files:
         try:
-            reports.append(import_one(catalog, path, options, calendar_for, replace=replace, note=note))
+            reports.append(import_one(catalog, path, options, calendar_for, replace=replace, note=note, on_step=on_step))
         except SovereignError as error:
             if len(files) == 1:
                 raise
@@ -100,6 +106,7 @@ def import_one(
     *,
     replace: bool = False,
     note: str = "",
+    on_step: OnStep | None = None,
 ) -> FileReport:
     """Import one file, or say that it is there already. On an error the catalog is as it was.
 
@@ -137,8 +144,9 @@ def import_one(
         faults=imported.faults,
         exit_code=int(imported.is_partial),
     )
+    advance = on_step(path.name, len(imported.parts)) if on_step is not None else _nothing
     with catalog.transaction(replace=replace) as work:
-        _write(work, imported, report, path.name, sha256, wording, note)
+        _write(work, imported, report, path.name, sha256, wording, note, advance)
     return report
 
 
@@ -167,7 +175,20 @@ def _reasons(imported: Imported) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in counts.iter_rows()}
 
 
-def _write(work: Transaction, imported: Imported, report: FileReport, name: str, sha256: str, wording: str, note: str) -> None:
+def _nothing() -> None:
+    """Nobody watches."""
+
+
+def _write(
+    work: Transaction,
+    imported: Imported,
+    report: FileReport,
+    name: str,
+    sha256: str,
+    wording: str,
+    note: str,
+    advance: Callable[[], object],
+) -> None:
     keys = []
     for part in imported.parts:
         provenance = Provenance(
@@ -197,6 +218,7 @@ def _write(work: Transaction, imported: Imported, report: FileReport, name: str,
                 unquoted=part.unquoted,
             )
         )
+        advance()
     if len(imported.quarantine):
         import polars as pl
 

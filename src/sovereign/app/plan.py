@@ -229,7 +229,7 @@ def bars_plan(
     from sovereign.core.instrument import find_instrument
     from sovereign.feeds.bars import BarFeed
     from sovereign.feeds.calendar import calendar_for
-    from sovereign.strategies import bar_seconds_of
+    from sovereign.strategies import bar_seconds_of, warm_up_sessions_of
 
     if not symbols or len(set(symbols)) != len(symbols):
         raise UsageError(f"symbols were {', '.join(symbols) or 'none'}; name each symbol once")
@@ -268,7 +268,7 @@ def bars_plan(
         data_hash=partitions_hash(catalog, fed, f"bars-{seconds}", before[0] if before else start, end),
         seed=None,
         is_tested=is_tested,
-        feed_notes=lambda: (*feed.notes(), *_warmed(before)),
+        feed_notes=lambda: (*feed.notes(), *_unknown(before, warm_up_sessions_of(strategy, section))),
     )
     return replace(plan, warm_up=earlier, recipe=replace(plan.recipe, risk=plan.recipe.risk.no_fresher_than(seconds)))
 
@@ -279,10 +279,14 @@ def _days_before(catalog: Catalog, symbols: Sequence[str], kind: str, start: dat
     return sorted(held)[-count:]
 
 
-def _warmed(before: Sequence[date]) -> tuple[str, ...]:
-    if not before:
+def _unknown(before: Sequence[date], needed: int) -> tuple[str, ...]:
+    missing = needed - len(before)
+    if missing <= 0 or needed <= 1:
         return ()
-    return (f"Signals read {len(before):,} sessions before the first one, from {before[0]}; nothing was traded in them.",)
+    return (
+        f"Signals need {needed:,} sessions and saw {len(before):,} before the first one: in the first {missing:,} some of them "
+        f"are not known, and what rests on them is refused.",
+    )
 
 
 def partitions_hash(catalog: Catalog, symbols: Sequence[str], kind: str, start: date, end: date) -> str:

@@ -242,6 +242,7 @@ class EvidencePoller:
         self._silent: set[str] = set()
         self._found: deque[Seen] = deque()
         self._stop = threading.Event()
+        self._stirred = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="evidence", daemon=True)
         self._thread.start()
 
@@ -249,9 +250,14 @@ class EvidencePoller:
         """Return the next piece that was found; never waits."""
         return self._found.popleft() if self._found else Seen()
 
+    def look_now(self) -> None:
+        """Look without waiting: a scout of this process has seen something."""
+        self._stirred.set()
+
     def close(self) -> None:
         """End the thread."""
         self._stop.set()
+        self._stirred.set()
         self._thread.join(_PATIENCE_S)
 
     def _loop(self) -> None:
@@ -259,10 +265,11 @@ class EvidencePoller:
             now = self._market_ns()
             try:
                 self._look(now)
-            except (SovereignError, SQLAlchemyError, OSError) as fault:
+            except (SovereignError, SQLAlchemyError, OSError, ValueError, LookupError, TypeError) as fault:
                 _logger.warning("evidence could not be looked for (%s)", str(fault).split("\n", 1)[0])
             self._watch(now)
-            self._stop.wait(self._every_s)
+            self._stirred.wait(self._every_s)
+            self._stirred.clear()
 
     def _look(self, now: int) -> None:
         snapshots = [

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sovereign.signals.tape import Explained, TapeScout
 
 _SEARCH_DAYS = 14
+MOST_TICKS = 2**31 - 1
 LOOK_S = 0.25
 
 
@@ -104,6 +105,7 @@ class TapeWatch:
 
         self.symbol = symbol
         self.instrument = find_instrument(symbol)
+        self.tick = float(self.instrument.tick_size)
         self._config = settings.tape
         self.scout: TapeScout = TapeScout(settings.tape)
         self._start = self._until = 0
@@ -122,8 +124,7 @@ class TapeWatch:
 
     def take(self, ts: int, bid: float, ask: float, bid_size: int, ask_size: int) -> None:
         """Take a quote (UTC ns, prices); one that comes late counts as of now."""
-        tick = float(self.instrument.tick_size)
-        self._waiting.append((max(ts, self._until), round(bid / tick), round(ask / tick), bid_size, ask_size))
+        self._waiting.append((max(ts, self._until), round(bid / self.tick), round(ask / self.tick), bid_size, ask_size))
 
     def advance(self, until_ns: int) -> list[TapeSnapshot]:
         """Close the buckets that end at or before `until_ns`; return the snapshots that fell due."""
@@ -175,8 +176,15 @@ class TapeSet:
             return
         stamp = message["t"]
         ts = stamp.seconds * NS_PER_SECOND + stamp.nanoseconds
+        bid, ask, bid_size, ask_size = message["bp"], message["ap"], message["bs"], message["as"]
+        if ts > self._now_ns() + self._settings.alpaca.ahead_s * NS_PER_SECOND:
+            return  # it would wait for its time to come
+        if not all(0 <= number < MOST_TICKS for number in (bid_size, ask_size)) or not all(
+            0 <= price / watch.tick < MOST_TICKS for price in (bid, ask)
+        ):
+            return  # nor has a price or size that is none, NaN among them, a place in a column
         with self._lock:
-            watch.take(ts, message["bp"], message["ap"], round(message["bs"]), round(message["as"]))
+            watch.take(ts, bid, ask, round(bid_size) if bid else 0, round(ask_size) if ask else 0)
 
     def interrupt(self) -> None:
         """Take note that quotes were missed: nothing is inferred across the gap."""

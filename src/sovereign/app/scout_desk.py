@@ -20,6 +20,7 @@ from sovereign.core.session import NS_PER_MINUTE, Session
 
 if TYPE_CHECKING:
     from sovereign.app.configuration import Settings
+    from sovereign.app.market_tape import MarketTapes
     from sovereign.app.scout import NewsScout, TapeSet
     from sovereign.app.task import Task
     from sovereign.core.configuration import Configuration
@@ -51,10 +52,21 @@ class ScoutDesk:
     ----------
     store : of this desk alone; closed by its owner.
     tapes : what the quotes of the session's feed go to; None where it has no quotes with sizes.
+
+    Attributes
+    ----------
+    on_kept : called by the tape scout when snapshots are in the store; must return at once.
     """
 
-    def __init__(self, settings: Settings, store: Store, tapes: TapeSet | None = None) -> None:
+    def __init__(self, settings: Settings, store: Store, tapes: TapeSet | MarketTapes | None = None) -> None:
+        from sovereign.app.market_tape import MarketTapes
+
         self._settings, self._store, self.tapes = settings, store, tapes
+        self.on_kept: Callable[[], object] = _nothing
+        self._stirred = threading.Event()
+        self._market_tapes = tapes if isinstance(tapes, MarketTapes) else None
+        if self._market_tapes is not None:
+            self._market_tapes.on_due = self._stirred.set
         self._now_ns: Callable[[], int] | None = None
         self._symbols: tuple[str, ...] = ()
         self._stop = threading.Event()
@@ -64,13 +76,16 @@ class ScoutDesk:
         for thread in self._threads:
             thread.start()
 
-    def watch(self, now_ns: Callable[[], int], symbols: Sequence[str]) -> None:
-        """Look at these symbols from now on, by the time of the market that is traded."""
+    def watch(self, now_ns: Callable[[], int], symbols: Sequence[str], session: Session | None = None) -> None:
+        """Look at these symbols from now on, by the time of the market that is traded, and at its `session` when one begins."""
         self._symbols, self._now_ns = tuple(symbols), now_ns
+        if session is not None and self._market_tapes is not None:
+            self._market_tapes.begin(session, symbols)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads; what the tape scout has seen is kept first."""
         self._stop.set()
+        self._stirred.set()
         for thread in self._threads:
             thread.join(_PATIENCE_S)
 
@@ -114,17 +129,26 @@ class ScoutDesk:
     def _tape(self) -> None:
         from sovereign.app.scout import LOOK_S
 
-        tapes = self.tapes
-        while tapes is not None and not self._stop.wait(LOOK_S):
+        tapes, is_last = self.tapes, False
+        while tapes is not None and not is_last:
+            self._stirred.wait(LOOK_S)
+            self._stirred.clear()
+            is_last = self._stop.is_set()
             try:
-                tapes.look()
+                if tapes.look():
+                    self.on_kept()
             except (SovereignError, SQLAlchemyError, OSError) as fault:
                 _logger.warning("snapshots of the tape were not kept (%s)", str(fault).split("\n", 1)[0])
+
+
+def _nothing() -> None:
+    """Nobody waits for snapshots."""
 
 
 def start_scouts(settings: Settings, task: Task, store: Store) -> ScoutDesk | None:
     """Start the scouts of a task's strategy; None for one that does not listen to any, or when they run elsewhere."""
     from sovereign.app.brokers import ALPACA, MachineClock
+    from sovereign.app.market_tape import MarketTapes
     from sovereign.app.plan import strategy_section
     from sovereign.app.scout import TapeSet
     from sovereign.feeds.calendar import calendar_for
@@ -133,8 +157,8 @@ def start_scouts(settings: Settings, task: Task, store: Store) -> ScoutDesk | No
     section = strategy_section(settings, task.strategy)
     if not settings.session.runs_scouts or not isinstance(load_strategy(task.strategy, section), EvidenceListener):
         return None
-    if task.broker != ALPACA:  # the simulated venue's tape has no sizes of quotes, and its time begins with a session
-        return ScoutDesk(settings, store)
+    if task.broker != ALPACA:  # time begins with a session there, and so does the watch
+        return ScoutDesk(settings, store, MarketTapes(settings, store.scouts.add_snapshots))
     clock, benchmarks = MachineClock(), benchmarks_of(section)
     traded = [symbol for symbol in task.symbols if symbol not in benchmarks]
     tapes = TapeSet(settings, traded, calendar_for("XNYS"), clock.now_ns, store.scouts.add_snapshots)

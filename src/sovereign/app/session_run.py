@@ -25,13 +25,14 @@ from sovereign.app.session_pulse import SessionPulse
 from sovereign.app.task import Traded
 from sovereign.core.episode import EpisodeKeeper
 from sovereign.core.event import Notice, NoticeCode, Severity
-from sovereign.strategies import benchmarks_of, load_strategy
+from sovereign.strategies import benchmarks_of, load_strategy, warm_up_sessions_of
 
 if TYPE_CHECKING:
     from sovereign.app.notify.router import AlertRouter
     from sovereign.app.ops.health import Vitals
     from sovereign.app.scout_desk import ScoutDesk
     from sovereign.app.session import TradingProcess
+    from sovereign.app.warm_up import EarlierData, WarmUpTeller
     from sovereign.core.configuration import Configuration
     from sovereign.core.instrument import Instrument
     from sovereign.core.port import LiveFeed, SignalStream, Sink
@@ -71,6 +72,7 @@ class SessionRun:
         self._scouts = scouts
         self._recipe: Recipe = recipe_of(self._settings, self._task.strategy)
         self._strategy = load_strategy(self._recipe.strategy, self._recipe.strategy_config)
+        self._needed = warm_up_sessions_of(self._recipe.strategy, self._recipe.strategy_config)
         self._company = Company(self._settings, store, self._task, self._strategy, scouts, process.stop, process.say)
         if isinstance(self._strategy, EpisodeKeeper):
             self._strategy.use_book(SqlEpisodeBook(store.database, process.task.place, self._say_skipped))
@@ -130,6 +132,7 @@ class SessionRun:
         self._compile(session, instruments)
         warm = warm_up_recordings(self._settings, self._store, task, session.trade_date)
         bars = bars_before(settings, self._recipe.strategy_config, path, session.trade_date, instruments, warm)
+        teller = self._teller(session, instruments, warm, bars)
         header = self._books.header(session, warm, bars)
         begun = recorded_opening(path)
         opening = self._opening(lines) if begun is None else begun.opening
@@ -153,7 +156,7 @@ class SessionRun:
                     path=path,
                     header=header,
                     new_engine=partial(self._engine, (audit, writer, *quiet), feed.is_simulated),
-                    new_stream=partial(self._warmed, warm, None if bars is None else bars.feed),
+                    new_stream=partial(self._warmed, teller, warm, None if bars is None else bars.feed),
                     journal=journal,
                     kept=self._store.live.requests(name),
                     now_ns=now_ns(),
@@ -219,10 +222,23 @@ class SessionRun:
 
         return live_engine(self._recipe, self._strategy, broker, journal, sinks=sinks, is_simulated_data=is_simulated)
 
-    def _warmed(self, earlier: Sequence[Path], bars: EarlierBars | None, instrument: Instrument) -> SignalStream:
+    def _teller(
+        self, session: Session, instruments: Sequence[Instrument], warm: Sequence[Path], bars: EarlierData | None
+    ) -> WarmUpTeller:
+        from sovereign.app.warm_up import WarmUpTeller, hole_text, missing_sessions
+
+        missing = () if bars is None else missing_sessions(instruments[0], bars, warm, session.trade_date)
+        if missing:
+            self._warn("history", hole_text(missing))
+        return WarmUpTeller(self._process.say, bars, len(warm), len(instruments), self._needed)
+
+    def _warmed(
+        self, teller: WarmUpTeller, earlier: Sequence[Path], bars: EarlierBars | None, instrument: Instrument
+    ) -> SignalStream:
         """Return an instrument's signals as the sessions before have left them."""
         from sovereign.research.live import warmed_stream
 
+        teller.next(instrument.symbol)
         stream = warmed_stream(self._strategy, earlier, instrument, bars=bars)
         return self._company.follow(instrument.symbol, stream)
 
@@ -245,8 +261,10 @@ class SessionRun:
 
     def _say_skipped(self, text: str) -> None:
         """Say that something kept could not be used."""
-        severity = Severity.WARNING
-        notice = Notice(ts=now_ns(), code=NoticeCode.FAILURE, severity=severity, subject="episodes", text=text)
+        self._warn("episodes", text)
+
+    def _warn(self, subject: str, text: str) -> None:
+        notice = Notice(ts=now_ns(), code=NoticeCode.FAILURE, severity=Severity.WARNING, subject=subject, text=text)
         self._log(notice)
         self._alerts.sink(notice)
 

@@ -61,9 +61,20 @@ def _synthetic(settings: Settings, spec: TapeSpec, calendar: SessionCalendar) ->
     if spec.others:
         need_equities((spec.symbol, *spec.others))
         market = settings.portfolio_market
-        return Tape(PortfolioMarket((spec.symbol, *spec.others), calendar, spec.start, sessions, spec.seed, market))
-    feed = SyntheticFeed(SyntheticMarket(config, spec.seed), instrument, calendar, spec.start, sessions, spec.hours)
-    return Tape(feed)
+        shares = PortfolioMarket(
+            (spec.symbol, *spec.others), calendar, spec.start, sessions, spec.seed, market, settings.queues
+        )
+        return Tape(shares, is_quoting=settings.venue.has_sizes)
+    feed = SyntheticFeed(
+        SyntheticMarket(config, spec.seed),
+        instrument,
+        calendar,
+        spec.start,
+        sessions,
+        spec.hours,
+        queues=settings.queues,
+    )
+    return Tape(feed, is_quoting=settings.venue.has_sizes)
 
 
 def need_equities(symbols: Sequence[str]) -> None:
@@ -88,13 +99,14 @@ def _recorded(settings: Settings, spec: TapeSpec, calendar: SessionCalendar) -> 
     from sovereign.feeds.historical import HistoricalFeed
     from sovereign.feeds.joined import JoinedFeed
 
-    end, catalog = spec.end or spec.start, open_catalog(settings)
+    end, catalog, is_quoting = spec.end or spec.start, open_catalog(settings), settings.venue.has_sizes
     feed = HistoricalFeed(catalog, spec.symbol, spec.start, end, calendar)
     if spec.others:
         others = [HistoricalFeed(catalog, symbol, spec.start, end, calendar) for symbol in spec.others]
-        return Tape(JoinedFeed((feed, *others)))
+        return Tape(JoinedFeed((feed, *others)), is_quoting=is_quoting)
     days: list[date] = sorted(feed.contracts)
-    return Tape(feed, [session for day in days if (session := calendar.session(day)) is not None])
+    sessions = [session for day in days if (session := calendar.session(day)) is not None]
+    return Tape(feed, sessions, is_quoting=is_quoting)
 
 
 def market_defaults(settings: Settings) -> Callable[[OpenAccount], MarketSpec]:

@@ -7,7 +7,8 @@ the head of the session's recording, with their digest, so that a restart and th
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sovereign.store.catalog import Catalog
 
 _KEY = "warm_up_bars"
+_SAY_EVERY_S = 5.0
 _logger = logging.getLogger("sovereign.session")
 
 
@@ -100,6 +102,75 @@ def named_bars(settings: Settings, symbols: Sequence[str], header: Mapping[str, 
         return _feed(settings, open_catalog(settings), symbols, int(wanted["seconds"]), first, last)
     except NotFoundError:
         return None
+
+
+class WarmUpTeller:
+    """Tells a person what signals begin with, and while that takes long how far they are.
+
+    Parameters
+    ----------
+    say : takes a line. bars, recordings : what signals see first. symbols : how many there are.
+    needed : sessions until all signals are known, as `strategies.warm_up_sessions_of` says.
+    monotonic : a clock (s).
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], object],
+        bars: EarlierData | None,
+        recordings: int,
+        symbols: int,
+        needed: int,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._say, self._bars, self._recordings = say, bars, recordings
+        self._symbols, self._needed, self._monotonic = symbols, needed, monotonic
+        self._done = 0
+        self._said_s = 0.0
+
+    def next(self, symbol: str) -> None:
+        """Take note that the signals of the next symbol begin to look back."""
+        now = self._monotonic()
+        if not self._done:
+            self._said_s = now
+            self._say(self.text)
+        elif now - self._said_s >= _SAY_EVERY_S:
+            self._said_s = now
+            self._say(f"  {self._done} of {self._symbols} symbols have; {symbol} is next")
+        self._done += 1
+
+    @property
+    def text(self) -> str:
+        """What signals begin with, in a sentence."""
+        sessions = 0 if self._bars is None else sum(1 for _ in self._bars.feed.sessions())
+        parts = []
+        if self._bars is not None:
+            name = self._bars.name
+            parts.append(f"{sessions:,} sessions of {name['seconds']} s bars, {name['first']} to {name['last']}")
+        if self._recordings:
+            parts.append(f"{self._recordings:,} recorded session{'s' * (self._recordings > 1)}")
+        known = sessions + self._recordings
+        plural = "s" * (self._needed != 1)
+        short = f"; all of them are known after {self._needed:,} session{plural}" if known < self._needed else ""
+        return f"  signals look back on {' and '.join(parts) or 'nothing: no session came before this one'}{short}"
+
+
+def hole_text(missing: Sequence[date]) -> str:
+    """Return what is wrong when sessions are missing."""
+    which = f"{missing[0]}" if len(missing) == 1 else f"the {len(missing):,} sessions from {missing[0]} to {missing[-1]}"
+    return f"signals know nothing of {which}, and take the days around for neighbors: bars of them were not in the catalog"
+
+
+def missing_sessions(instrument: Instrument, bars: EarlierData, recordings: Sequence[Path], before: date) -> tuple[date, ...]:
+    """Return the trade dates between the last one that signals look back on and `before`."""
+    from sovereign.feeds.calendar import calendar_for
+    from sovereign.store.recording import read_header
+
+    seen = [date.fromisoformat(str(read_header(path)["trade_date"])) for path in recordings]
+    last = max([*seen, date.fromisoformat(str(bars.name["last"]))])
+    days = calendar_for(instrument.calendar).sessions(last, before)
+    return tuple(session.trade_date for session in days if last < session.trade_date < before)
 
 
 def _widest(catalog: Catalog, symbols: Sequence[str], width: int, before: date) -> int | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.errors import DataError
+from sovereign.core.record import quick
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -50,20 +51,12 @@ def take_records(rows: NDArray[Any], index: Any = None) -> NDArray[Any]:
     return (whole.copy() if index is None else whole[index]).view(dtype)
 
 
-def join_records(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return records of one type, one part after the other, copied whole."""
-    dtype = parts[0].dtype
-    if dtype.hasobject:
-        return np.concatenate(parts)
-    void = _void(dtype.itemsize)
-    return np.concatenate([part.view(void) for part in parts]).view(dtype)
-
-
 @cache
 def _void(size: int) -> np.dtype[Any]:
     return np.dtype((np.void, size))
 
 
+@quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
     """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks).
@@ -152,6 +145,14 @@ class Quotes:
         """Return rows `start`..`stop` as views."""
         s = slice(start, stop)
         return Quotes(self.ts[s], self.bid[s], self.ask[s], self.bid_size[s], self.ask_size[s])
+
+    @staticmethod
+    def concat(parts: Sequence[Quotes]) -> Quotes:
+        """Join parts in order."""
+        if not parts:
+            return Quotes(np.empty(0, np.int64), *(np.empty(0, np.int32) for _ in range(4)))
+        names = ("ts", "bid", "ask", "bid_size", "ask_size")
+        return Quotes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.order import OrderIntent, Side
+from sovereign.core.record import quick
 
 
 class Verdict(StrEnum):
@@ -91,6 +92,7 @@ class Check(_CheckFields):
 _new_check: Callable[[type[Check], tuple[Any, ...]], Check] = tuple.__new__
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Why a candidate was not taken: the check that failed, its limit, the value and the unit."""
@@ -102,6 +104,7 @@ class Refused:
     reason: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Approved:
     """A candidate that may be traded: quantity after sizing and the instrument to trade (chosen by the account tier).
@@ -115,6 +118,7 @@ class Approved:
     tier: str = field(default="", compare=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """A strategy's candidate: what it saw, the gates it applied itself, and the order it wants if it wants one.
@@ -132,6 +136,7 @@ class Proposal:
     intent: OrderIntent | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The permanent record of one candidate."""
@@ -145,24 +150,24 @@ class Decision:
     outcome: Approved | Refused
 
 
-class OwnRefusals(Sequence[Decision]):
-    """Candidates of a session that a strategy refused by itself, in order; their records are made when somebody reads them.
+class KeptRefusals(Sequence[Decision]):
+    """Candidates that were refused in a session, in order; their records are made when somebody reads them.
 
     Parameters
     ----------
-    checks : name of the check that refused each.
+    count : how many they are.
     make : makes the records from what was kept of each moment; asked once.
     """
 
-    __slots__ = ("_made", "_make", "checks")
+    __slots__ = ("_count", "_made", "_make")
 
-    def __init__(self, checks: Sequence[str], make: Callable[[], Sequence[Decision]]) -> None:
-        self.checks = checks
+    def __init__(self, count: int, make: Callable[[], Sequence[Decision]]) -> None:
+        self._count = count
         self._make = make
         self._made: Sequence[Decision] | None = None
 
     def __len__(self) -> int:
-        return len(self.checks)
+        return self._count
 
     def __getitem__(self, place: Any) -> Any:
         return self._all()[place]

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from sovereign.core.record import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
     """One entry and, once `closed_ns` is known, its end.

@@ -22,6 +22,7 @@ from sovereign.core.decision import Check, Decision, say
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderEvent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.core.position import Fill, Trade
+from sovereign.core.record import quick
 from sovereign.core.session import Session
 
 
@@ -59,6 +60,7 @@ class SessionEnded(Event):
     ticks: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsClosed(Event):
     """Signal rows of a session (bars with their patterns and regime), as computed; emitted once, at the session's end.
@@ -72,6 +74,7 @@ class RowsClosed(Event):
     candidates: NDArray[Any]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionMade(Event):
     """A candidate passed or failed the door."""
@@ -79,6 +82,7 @@ class DecisionMade(Event):
     decision: Decision
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderChanged(Event):
     """An order moved along its life cycle, or was changed in place; `arrival_ticks` is the last price when it was decided."""
@@ -101,6 +105,7 @@ class OrderChanged(Event):
     venue_order_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFilled(Event):
     """An execution was applied."""
@@ -110,6 +115,7 @@ class OrderFilled(Event):
     balance: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeClosed(Event):
     """A round trip is complete."""
@@ -117,6 +123,7 @@ class TradeClosed(Event):
     trade: Trade
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSnapshot(Event):
     """Money at a moment: `equity` is balance plus floating profit and loss."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from sovereign.core.errors import IllegalTransitionError, UsageError
 from sovereign.core.instrument import Instrument
+from sovereign.core.record import quick
 
 
 class Side(StrEnum):
@@ -191,6 +192,7 @@ TRANSITIONS: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
 """The whole life of an order, `(status, event): status`. A pair that is not here is a defect of ours, or a report to refuse."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
     """Protective children of an entry, as distances in ticks from the average fill price of the entry.
@@ -209,6 +211,7 @@ class Bracket:
                 raise UsageError(f"{name}_ticks was {ticks}; a bracket's distances are at least 1 tick")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderIntent:
     """What a strategy, a person or an exit rule wants, before risk has looked at it.

@@ -11,13 +11,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.columns import Trades
-from sovereign.core.decision import Approved, Check, OwnRefusals, Proposal, Refused, RefusedColumns
+from sovereign.core.columns import Quotes, Trades
+from sovereign.core.decision import Approved, Check, KeptRefusals, Proposal, Refused, RefusedColumns
 from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
-from sovereign.core.order import Bracket, OrderEvent
+from sovereign.core.order import Bracket, OrderEvent, Side
 from sovereign.core.position import Position, Trade
+from sovereign.core.record import quick
 from sovereign.core.session import Session
 from sovereign.core.tape import TapeSnapshot
 
@@ -48,6 +49,7 @@ class SessionCalendar(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive market data of one session; `until_ns` promises that nothing earlier will follow."""
@@ -72,6 +74,15 @@ class Feed(Protocol):
 
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield a session's blocks in time order."""
+        ...
+
+
+@runtime_checkable
+class QuoteSource(Protocol):
+    """A feed that knows best bids and offers with their sizes, beside `Feed`."""
+
+    def quotes(self, session: Session, symbol: str, trades: Trades) -> Quotes | None:
+        """Return the quotes of a session beside its trades, as `blocks` gave them; None where there are none with sizes."""
         ...
 
 
@@ -153,6 +164,7 @@ class SignalStream(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What a strategy may look at when it is asked: the present row, its candidates, and everything before.
@@ -178,6 +190,7 @@ class Moment:
         return self.rows[self.index]  # type: ignore[no-any-return]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
     """Everything the risk door may know at a moment. Unknown is None or a missing key, and unknown means refuse.
@@ -239,6 +252,13 @@ class RiskDoor(Protocol):
         """
         ...
 
+    def levels(self, view: AccountView, mark: Decimal) -> tuple[Decimal | None, Decimal | None]:
+        """Return the equities at or below the first and at or above the second of which a daily limit trips.
+
+        `mark` is taken for the high-water mark. None is not known for the first, and no limit for the second.
+        """
+        ...
+
     def inspect(self, view: AccountView) -> Sequence[Event]:
         """Look at equity now; return a `TradingStateChanged` when a limit has tripped."""
         ...
@@ -271,6 +291,35 @@ class RiskDoor(Protocol):
 
     def on_answer(self, cause: OrderEvent, ts: int) -> Sequence[Event]:
         """Take note of how the venue answered an order; return what changed."""
+        ...
+
+
+LateJudgement = Callable[[Proposal, AccountView], tuple[tuple[Check, ...], Approved | Refused]]
+"""What a door would have said at an earlier moment; the view is that of the moment, its positions may be others by now."""
+
+
+@runtime_checkable
+class PatientDoor(Protocol):
+    """A door that says at once of many an entry that it will be refused, and gives the reason later, beside `RiskDoor`."""
+
+    def forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64], session: Session) -> NDArray[np.bool_]:
+        """Return which entries of a session are refused whatever the account holds, while `is_calm`; sides are 1 or -1."""
+        ...
+
+    def is_calm(self, view: AccountView) -> bool:
+        """Say whether a refusal has no consequences now: trading is active, and nothing is out of order."""
+        ...
+
+    def count_proposed(self, times: Sequence[int]) -> bool:
+        """Count entries that are forbidden as proposed at these times; False, and none is, when they may be too many."""
+        ...
+
+    def will_refuse(self, side: Side, view: AccountView) -> bool:
+        """Say whether it is certain that an entry is refused, whatever it is of; if so it counts as proposed."""
+        ...
+
+    def remember(self, view: AccountView) -> LateJudgement:
+        """Return what judges entries by what is known now, whenever it is asked."""
         ...
 
 
@@ -310,8 +359,9 @@ class Strategy(Protocol):
 class ScreeningStrategy(Protocol):
     """A strategy of which a row alone says whether it refuses its own candidate, beside `Strategy`.
 
-    Where every reader takes such refusals by the session (`RefusalSink`) it is asked for orders only, and the records of the
-    refusals are made when they are read. All rows that wake it are of one type.
+    Where every reader takes refusals by the session (`RefusalSink`) it is asked for orders only, and not for those that are
+    certain to be refused (`PatientDoor`); the records are made when they are read. So `decide` must not mind whether it was
+    asked about them. All rows that wake it are of one type.
     """
 
     own_checks: Sequence[str]
@@ -323,6 +373,10 @@ class ScreeningStrategy(Protocol):
         """
         ...
 
+    def sides(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return the side of each row's candidate: 1 to buy, -1 to sell; of a row without one anything."""
+        ...
+
     def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Return where a holder has something to decide: 1 of a long position, 2 of a short one, 3 of either, 0 of none."""
         ...
@@ -332,8 +386,11 @@ class ScreeningStrategy(Protocol):
         """What a refusal's record tells beside its row, as it is now; a value that does not change any more."""
         ...
 
-    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Any) -> Proposal:
-        """Return the candidate of a row (`values`, its fields) that was refused at `ts`, under `terms`."""
+    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Any, last_ticks: int | None) -> Proposal:
+        """Return the candidate of a row (`values`, its fields) that was refused at `ts`, under `terms`.
+
+        `last_ticks` is the last price then; None for one that the strategy refused by itself, which wants no order.
+        """
         ...
 
 
@@ -365,12 +422,12 @@ class Sink(Protocol):
 
 @runtime_checkable
 class RefusalSink(Protocol):
-    """A sink that takes what a strategy refused by itself at the end of the session, beside `Sink`.
+    """A sink that takes the candidates that were refused at the end of the session, beside `Sink`.
 
     A sink without this method is told of each such candidate at once, as of every other.
     """
 
-    def on_refused(self, refused: OwnRefusals, /) -> None:
+    def on_refused(self, refused: KeptRefusals, /) -> None:
         """Take the session's refusals; reading one makes the record of all of them."""
         ...
 

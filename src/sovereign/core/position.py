@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderRole, Side
+from sovereign.core.record import quick
 
 
 class Liquidity(StrEnum):
@@ -17,6 +18,7 @@ class Liquidity(StrEnum):
     TAKER = "TAKER"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """One execution. `trade_id` is the venue's own and is the key that makes applying it twice impossible.
@@ -39,6 +41,7 @@ class Fill:
     is_ambiguous: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """A closed round trip, from flat to flat. Prices are average fills in ticks (float, statistics only).

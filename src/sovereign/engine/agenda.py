@@ -1,30 +1,41 @@
 """The rows of a block that wake the strategy, in the order of time; those at which it refuses its own candidate are kept apart.
 
-Some strategies say of a row by itself that they refuse its candidate (`core.port.ScreeningStrategy`). Where every reader takes
-such refusals by the session, nobody is asked at these rows: what was seen there is kept as rows, and made into records when
-somebody reads them. They are numbered among the decisions as if each had been told at its moment.
+Some strategies say of a row by itself that they refuse its candidate (`core.port.ScreeningStrategy`), and some doors that they
+are certain to refuse it (`core.port.PatientDoor`). Where every reader takes such refusals by the session, nobody is asked at
+these rows: what was seen there is kept as rows, with what the door knew, and made into records when somebody reads them. They
+are numbered among the decisions as if each had been told at its moment.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.columns import join_records, take_records
+from sovereign.core.columns import take_records
 from sovereign.core.decision import Decision, Verdict
+from sovereign.core.order import Side
 from sovereign.core.port import ScreeningStrategy, Strategy
 from sovereign.core.session import NEVER
 from sovereign.engine.desk import own_refusal
+from sovereign.engine.stretch import Still, Stretch
 from sovereign.engine.tape import Tape
 
 LONG, SHORT = 1, 2
 """Bits of `ScreeningStrategy.due_for_holders`."""
-NOTHING, ASKED = -1, 0
-"""What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`)."""
+NOTHING, ASKED, FORBIDDEN = -1, 0, 127
+"""What a strategy does at a row while it holds nothing; from 1 on it refuses (see `ScreeningStrategy.screen`).
+
+`FORBIDDEN` is a candidate that the door refuses whatever the account holds.
+"""
+
+Late = Still | Stretch
+"""What the door knew of candidates that it was certain to refuse."""
+
+Forbids = Callable[[NDArray[np.int8], NDArray[np.int64]], NDArray[np.bool_]]
 
 
 class _Kept(NamedTuple):
@@ -35,7 +46,7 @@ class _Kept(NamedTuple):
     numbers: list[int]
     ts: list[int]
     terms: list[Any]
-    checks: list[str]
+    late: list[tuple[Late, int] | None]
 
 
 class Agenda:
@@ -62,8 +73,14 @@ class Agenda:
         self._of_tape: dict[tuple[int, int], list[int]] = {}  # places by tape and side held, where they were asked for
         self._ask = 0
         self._seen: NDArray[Any] = np.zeros(0)  # the rows, tape after tape
+        self._room: NDArray[Any] = np.zeros(0)  # where they are gathered, block after block
+        self._index = np.zeros(64, np.int64)
         self._place: NDArray[np.int64] = np.zeros(0, np.int64)  # of each in `_seen`
-        self._over: list[tuple[list[int], int, int, Any]] = []  # places, decisions before, the least time, terms
+        # places, decisions before, the least time, terms, what the door knew
+        self._over: list[tuple[list[int], int, int, Any, Late | None]] = []
+        self._sides: list[int] = []
+        self._forbidden: list[int] = []  # places whose candidate the door refuses whatever is held
+        self._seq: list[int] = []
         self._kept: list[_Kept] = []
         self._end = 0
         self.next = 0
@@ -74,59 +91,92 @@ class Agenda:
         self._kept, self._over = [], []
         self.next = self._end = 0
 
-    def line_up(self, tapes: Sequence[Tape]) -> None:
-        """Take the rows of a block that are new; of one time, that of the first tape comes first."""
-        found = []
+    def line_up(self, tapes: Sequence[Tape], forbids: Forbids | None = None) -> None:
+        """Take the rows of a block that are new; of one time, that of the first tape comes first.
+
+        Parameters
+        ----------
+        forbids : says by side and time which candidates the door refuses whatever the account holds.
+        """
+        self._tapes, self.next, self._end = tapes, 0, 0
+        if self._screening is None:
+            self._line_up_plain(tapes)
+        else:
+            self._line_up_screened(self._screening, tapes, forbids)
+
+    def _line_up_plain(self, tapes: Sequence[Tape]) -> None:
+        parts = []
         for tape in tapes:
             if tape.rows is not None and len(tape.rows) > tape.next_row:
                 index = tape.rows["wake"][tape.next_row :].nonzero()[0]
-                if len(index):
-                    index += tape.next_row
-                    found.append((tape, index))
+                index += tape.next_row
                 tape.next_row = len(tape.rows)
-        self._tapes, self.next, self._end = tapes, 0, 0
-        if found:
-            self._arrange(found)
+                if len(index):
+                    codes = self._flat_codes(tape.rows[index])
+                    parts.append((tape.rows["known_at"][index], index, np.full(len(index), tape.order), codes))
+        if parts:
+            known, rows, order, codes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+            self._arrange(known, rows, order, codes)
 
-    def _arrange(self, found: Sequence[tuple[Tape, NDArray[np.int64]]]) -> None:
-        count = sum(len(index) for _, index in found)
-        known, rows = np.empty(count, np.int64), np.empty(count, np.int64)
-        order, codes = np.empty(count, np.int64), np.empty(count, np.int8)
-        screening = self._screening
-        seen: list[NDArray[Any]] = []
-        symbols: list[str] = []
-        start = 0
-        for tape, index in found:
-            if tape.rows is None:
-                continue
-            stop = start + len(index)
-            rows[start:stop] = index
-            order[start:stop] = tape.order
-            if screening is not None:
-                seen.append(take_records(tape.rows, index))
-                symbols += [tape.instrument.symbol] * len(index)
-            else:
-                known[start:stop] = tape.rows["known_at"][index]
-                codes[start:stop] = self._flat_codes(tape.rows[index])
-            start = stop
-        due = None
-        if screening is not None:
-            self._seen = join_records(seen)
-            known = self._seen["known_at"]
-            codes, due = screening.screen(symbols, self._seen), screening.due_for_holders(self._seen)
-            if not self._is_screened:
-                codes[codes > ASKED] = ASKED  # each refusal is told at once
-        self._place = known.argsort(kind="stable")
-        codes = codes[self._place]
-        self._known, self._row = known[self._place].tolist(), rows[self._place].tolist()
-        self._order, self._codes = order[self._place].tolist(), codes.tolist()
+    def _line_up_screened(self, screening: ScreeningStrategy, tapes: Sequence[Tape], forbids: Forbids | None) -> None:
+        at = 0
+        parts: list[tuple[int, int]] = []  # order of the tape, and how many of its rows wake
+        for tape in tapes:
+            if tape.rows is not None and len(tape.rows) > tape.next_row:
+                stop = self._gather(tape.rows, tape.next_row, at)
+                tape.next_row = len(tape.rows)
+                parts.append((tape.order, stop - at))
+                at = stop
+        if not at:
+            return
+        seen = self._seen = self._room[:at]
+        known = seen["known_at"].copy()
+        symbols = [symbol for order, count in parts for symbol in [tapes[order].instrument.symbol] * count]
+        codes, due = screening.screen(symbols, seen), screening.due_for_holders(seen)
+        sides = screening.sides(seen)
+        if not self._is_screened:
+            codes[codes > ASKED] = ASKED  # each refusal is told at once
+        elif forbids is not None:
+            asked = (codes == ASKED).nonzero()[0]
+            codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
+        order = np.array([order for order, count in parts for _ in range(count)])
+        place = self._arrange(known, self._index[:at], order, codes)
+        self._due, self._sides = due[place].tolist(), sides[place].tolist()
+        self._seq = seen["seq"][place].tolist() if self._forbidden else []
+
+    def _gather(self, rows: NDArray[Any], first: int, at: int) -> int:
+        """Put the rows from `first` on that wake into `_room` from `at` on; return where the next would go."""
+        from sovereign.kernels.waking import gather_waking
+
+        if self._room.dtype is not rows.dtype:  # a session of another width
+            self._room = np.empty(64, rows.dtype)
+        stop = int(gather_waking(rows, first, self._room, self._index, at))
+        if stop > len(self._room):
+            room, index = np.empty(2 * stop, rows.dtype), np.empty(2 * stop, np.int64)
+            room[:at], index[:at] = self._room[:at], self._index[:at]
+            self._room, self._index = room, index
+            stop = int(gather_waking(rows, first, room, index, at))
+        return stop
+
+    def _arrange(
+        self, known: NDArray[np.int64], rows: NDArray[np.int64], order: NDArray[np.int64], codes: NDArray[np.int8]
+    ) -> NDArray[np.int64]:
+        """Put rows into the order of time; return that order."""
+        place = self._place = known.argsort(kind="stable")
+        codes = codes[place]
+        self._known, self._row = known[place].tolist(), rows[place].tolist()
+        self._order, self._codes = order[place].tolist(), codes.tolist()
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
-        self._due = None if due is None else due[self._place].tolist()
-        self._ask, self._end, self._of_tape = 0, count, {}
+        self._forbidden = (codes == FORBIDDEN).nonzero()[0].tolist()
+        self._due = None
+        self._ask, self._end, self._of_tape = 0, len(known), {}
+        return place
 
-    def _flat_codes(self, rows: NDArray[Any]) -> Any:
-        return ASKED if self._asks_flat is None else np.where(self._asks_flat(rows), ASKED, NOTHING)
+    def _flat_codes(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        if self._asks_flat is None:
+            return np.full(len(rows), ASKED, np.int8)
+        return np.where(self._asks_flat(rows), ASKED, NOTHING).astype(np.int8)
 
     @property
     def next_ns(self) -> int:
@@ -147,15 +197,29 @@ class Agenda:
         """Go on to the row after; return what the strategy does at this one while it holds nothing."""
         code = self._codes[self.next]
         self.next += 1
-        return code
+        return ASKED if code == FORBIDDEN else code
+
+    @property
+    def side(self) -> Side | None:
+        """The side of the candidate of the row just taken; None where every refusal is told at once."""
+        if not self._is_screened:
+            return None
+        return Side.BUY if self._sides[self.next - 1] > 0 else Side.SELL
 
     def keep(self, number: int, now: int) -> None:
         """Remember the row just taken as the decision `number`, made at `now`: the strategy has refused it."""
         if self._is_kept and self._screening is not None:
-            self._over.append(([self.next - 1], number - 1, now, self._screening.terms))
+            self._over.append(([self.next - 1], number - 1, now, self._screening.terms, None))
+
+    def keep_late(self, number: int, now: int, late: Still) -> None:
+        """Remember the row just taken as the decision `number`, made at `now`: the door will refuse it."""
+        if self._screening is not None:
+            self._over.append(([self.next - 1], number - 1, now, self._screening.terms, late))
 
     def stop_before(self, ts: int, held: Mapping[int, int]) -> int:
         """Return the place of the next row, of those before `ts`, at which somebody must look; of what comes earlier none must.
+
+        What is forbidden must not be looked at, see `forbidden_before`.
 
         Parameters
         ----------
@@ -180,6 +244,15 @@ class Agenda:
             stop = bisect_left(self._known, ts, at, stop)
         return stop
 
+    def forbidden_before(self, stop: int, held: Mapping[int, int]) -> list[int]:
+        """Return the places, from the next row to before `stop`, of candidates that are forbidden; a holder has none."""
+        first, end = bisect_left(self._forbidden, self.next), bisect_left(self._forbidden, stop)
+        return [place for place in self._forbidden[first:end] if self._order[place] not in held]
+
+    def moments(self, places: Sequence[int]) -> list[tuple[int, Tape, int]]:
+        """Return of each row when it wakes, its tape, and how many ticks of the session it knows."""
+        return [(self._known[at], self._tapes[self._order[at]], self._seq[at]) for at in places]
+
     @property
     def is_asked_next(self) -> bool:
         """Whether the strategy is asked at the next row, or none is left."""
@@ -193,44 +266,51 @@ class Agenda:
         """Return when the rows from the next one to before `stop` wake."""
         return self._known[self.next : stop]
 
-    def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int) -> tuple[int, int]:
+    def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int, late: Stretch | None) -> tuple[int, int]:
         """Go on to the row at `stop`, which is not the next one; nobody looks at those before it.
 
         Parameters
         ----------
         held : as in `stop_before`; a holder is not asked for a candidate. decisions : made in the session so far. now : the
-            present time.
+            present time. late : what the door knows of those that it forbids.
 
         Returns
         -------
-        How many of the rows the strategy has refused, and the time of the last one.
+        How many of the rows were refused, and the time of the last one.
         """
         at, self.next = self.next, stop
         refused = self._refused[bisect_left(self._refused, at) : bisect_left(self._refused, stop)]
         if held and refused:
             refused = [place for place in refused if self._order[place] not in held]
         if refused and self._is_kept and self._screening is not None:
-            self._over.append((refused, decisions, now, self._screening.terms))
+            self._over.append((refused, decisions, now, self._screening.terms, late))
         return len(refused), max(now, self._known[stop - 1])
 
     def end_block(self) -> None:
         """Keep what was refused of the block's rows, which are then forgotten."""
         if not self._over or self._screening is None:
             return
-        names = self._screening.own_checks
         places: list[int] = []
         numbers: list[int] = []
         times: list[int] = []
         terms: list[Any] = []
-        for over, before, now, under in self._over:
+        known: list[tuple[Late, int] | None] = []
+        for over, before, now, under, late in self._over:
             places += over
             numbers += range(before + 1, before + 1 + len(over))
             times += [max(now, self._known[at]) for at in over]
             terms += [under] * len(over)
+            of_late = 0
+            for at in over:
+                if late is None or ASKED < self._codes[at] < FORBIDDEN:
+                    known.append(None)
+                else:
+                    known.append((late, of_late))
+                    of_late += 1
         self._over = []
         rows = take_records(self._seen, self._place[places])
         symbols = [self._tapes[self._order[at]].instrument.symbol for at in places]
-        self._kept.append(_Kept(rows, symbols, numbers, times, terms, [names[self._codes[at] - 1] for at in places]))
+        self._kept.append(_Kept(rows, symbols, numbers, times, terms, known))
 
     def end_session(self) -> Refusals | None:
         """Return what was refused in the session and not told yet; None when nothing was."""
@@ -240,30 +320,38 @@ class Agenda:
 
 
 class Refusals:
-    """What a strategy refused by itself in a session, before anybody has read it."""
+    """What was refused and kept in a session, before anybody has read it."""
 
     def __init__(self, strategy: ScreeningStrategy, kept: Sequence[_Kept]) -> None:
         self._strategy = strategy
         self._kept = kept
-        self.checks = [name for part in kept for name in part.checks]
-        """The check that refused each."""
+
+    def __len__(self) -> int:
+        return sum(len(part.ts) for part in self._kept)
 
     def records(self, strategy: str, prefix: str) -> list[Decision]:
         """Return the records, as they would have been told at their moments; `prefix` begins their ids."""
         found = []
         for part in self._kept:
             values = part.rows.tolist()
-            for place, (symbol, ts, under) in enumerate(zip(part.symbols, part.ts, part.terms, strict=True)):
-                proposal = self._strategy.refusal(symbol, ts, values[place], under)
+            moments = zip(part.symbols, part.ts, part.terms, part.late, strict=True)
+            for place, (symbol, ts, under, late) in enumerate(moments):
+                view = None if late is None else late[0].view(late[1])
+                last = None if view is None else view.last_ticks[symbol]
+                proposal = self._strategy.refusal(symbol, ts, values[place], under, last)
+                checks, outcome = proposal.checks, None
+                if late is not None and view is not None and proposal.intent is not None:
+                    made, outcome = late[0].judge(proposal, view)
+                    checks = (*checks, *made)
                 found.append(
                     Decision(
                         decision_id=f"{prefix}{symbol}-{part.numbers[place]:05d}",
                         ts=ts,
                         strategy=strategy,
                         proposal=proposal,
-                        checks=proposal.checks,
+                        checks=checks,
                         verdict=Verdict.REFUSED,
-                        outcome=own_refusal(proposal.checks),
+                        outcome=outcome or own_refusal(proposal.checks),
                     )
                 )
         return found

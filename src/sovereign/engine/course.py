@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from sovereign.core.port import AccountView, Block
 from sovereign.core.session import NEVER
 from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
+from sovereign.engine.stretch import Stretch, last_prices
 from sovereign.engine.tape import Tape, TapeClock, shared_clock
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
@@ -52,8 +53,10 @@ class Course(Desk, ABC):
         self._is_inspected = False  # since the session began, with a price known
         self._by_order: list[Tape] = []
         self._reach = 0
+        self._in_step: list[list[Tape]] = []  # tapes that share their clock; not kept by the clock, which they keep
         self._sighted = 0  # up to when the last prices of all tapes are known
         self._outlook: _Outlook | None = None
+        self._viewed: tuple[tuple[Any, ...], AccountView] | None = None  # what the door was told last, and what it rests on
         self._had_moment = False  # in the present block
         self._is_lazy = False
 
@@ -70,10 +73,27 @@ class Course(Desk, ABC):
     def _sight(self) -> None:
         if self._sighted != self._reach:
             reach = self._sighted = self._reach
-            for tape in self._tapes.values():
-                stop = tape.clock.before(reach)
-                if stop > tape.seen:
+            for tapes in self._in_step:
+                stop = tapes[0].before(reach)
+                for tape in tapes:
                     tape.look(stop)
+
+    def _view(self) -> AccountView:
+        # A moment asks several times for what has not changed.
+        if not self._is_lazy:
+            return super()._view()
+        rests_on = (
+            self._now,
+            self._reach,
+            self.account.changes,
+            self._executor.changes,
+            self.state,
+            self._killed(),
+            self._unhealthy,
+        )
+        if self._viewed is None or self._viewed[0] != rests_on:
+            self._viewed = rests_on, super()._view()
+        return self._viewed[1]
 
     def _begin_course(self) -> None:
         # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked on.
@@ -90,6 +110,10 @@ class Course(Desk, ABC):
             tape.begin(block.trades)
             if self._is_lazy:
                 tape.clock = shared_clock(tape.clock, clocks)
+        in_step: dict[TapeClock, list[Tape]] = {}
+        for tape in self._tapes.values():
+            in_step.setdefault(tape.clock, []).append(tape)
+        self._in_step = list(in_step.values())
         self._had_moment = False
         self._reach = self._sighted = 0
         self._outlook = None
@@ -110,7 +134,7 @@ class Course(Desk, ABC):
                     self._pass(tape, tape.before(self._reach))
 
     def _orders_changed(self) -> None:
-        """Take note that what orders meet next must be found anew."""
+        """Take note that what orders meet next must be found anew, on every tape."""
         held = {position.tape for position in self.account.positions.values()}
         for symbol, tape in self._tapes.items():
             # Where no order is and nothing is held, none is met, now as before.
@@ -120,7 +144,12 @@ class Course(Desk, ABC):
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
         self._by_order = list(self._tapes.values())
-        self._agenda.line_up(self._by_order)
+        self._agenda.line_up(self._by_order, self._forbids if self._is_lazy and self._patient is not None else None)
+
+    def _forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if self._patient is None or self._session is None:
+            return np.zeros(len(ts), np.bool_)
+        return self._patient.forbids(sides, ts, self._session)
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None, int]:
         """Return when something is due, what, and the tape and row that it is about."""
@@ -149,22 +178,45 @@ class Course(Desk, ABC):
         if held and (self._outlook is None or not self._outlook.is_far):
             return
         if not self._executor.is_idle:
-            for tape in self._by_order:
-                if tape.event < 0:
-                    return
-                ts = min(ts, tape.event_ns)
+            if any(tape.event < 0 for tape in self._by_order):
+                return
+            ts = min(ts, *(tape.event_ns for tape in self._by_order))
         agenda = self._agenda
         units = self._held_tapes() if held else {}
         stop = agenda.stop_before(ts, units)
+        can_mark = bool(held) and self._outlook is not None and self._outlook.can_mark
+        late: Stretch | None = None
+        if forbidden := agenda.forbidden_before(stop, units):
+            # A mark that moves on the way is told with each of them: then they are looked at one by one.
+            late = None if can_mark else self._stretch(agenda.moments(forbidden))
+            stop = forbidden[0] if late is None else stop
         if stop <= agenda.next:
             return
-        if held and self._outlook is not None and self._outlook.can_mark:
+        if can_mark:
             self._mark_at(agenda.times(stop))
-        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now)
+        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now, late)
         self._guards = None
         self._had_moment = True
         if not (self._is_brief and self.state is TradingState.HALTED):  # where it is not asked for anything
             self._decisions += refused
+
+    def _stretch(self, moments: Sequence[tuple[int, Tape, int]]) -> Stretch | None:
+        """Return what the door would be told at moments at which nothing happens; None when it must be told of each."""
+        if self._patient is None:
+            return None
+        view = self._view()
+        if not self._patient.is_calm(view) or len(view.last_ticks) < len(self._tapes):
+            return None
+        times = [max(self._now, ts) for ts, _, _ in moments]
+        prices, data_ns, ticks = last_prices(self._in_step, [max(self._reach, ts) for ts, _, _ in moments])
+        # A row may know a tick of its own time, which nobody else does.
+        if any(seq - tape.offset > ticks[tape.instrument.symbol][n] for n, (_, tape, seq) in enumerate(moments)):
+            return None
+        if not self._patient.count_proposed(times):
+            return None
+        judge = self._patient.remember(view)
+        positions = {symbol: replace(position) for symbol, position in self.account.positions.items()}
+        return Stretch(judge, view, times, positions, self._carried, prices, data_ns, tuple(self._sent))
 
     def _held_tapes(self) -> dict[int, int]:
         # units held by order of the tape
@@ -222,7 +274,6 @@ class Course(Desk, ABC):
             if hit is not None and known > hit.seen and hit.trades.ts[known - 1] >= ts:
                 self._pass(hit, known)
             return True
-        self._settle_tapes()
         stop = self._stop(first, ts, row if first is hit else -1)
         symbol, when = first.instrument.symbol, first.event_ns
         index = self._broker.next_event(symbol, first.trades, first.cursor, stop)
@@ -281,7 +332,7 @@ class Course(Desk, ABC):
         self._observe(tape, tape.cursor, index + 1)
         reports = self._broker.take(tape.instrument.symbol, tape.trades, index)
         tape.cursor = index + 1
-        self._orders_changed()
+        tape.event = -1  # nothing changes on the other tapes: what is sent there by what follows is not at the venue yet
         if not self._apply(reports):
             self._inspect()  # the row may lie beyond a guard price as well
 
@@ -319,6 +370,7 @@ class Course(Desk, ABC):
 
     def _observe(self, tape: Tape, start: int, stop: int) -> None:
         tape.look(stop)
+        self._viewed = None
         symbol = tape.instrument.symbol
         if self._is_held(symbol):
             low, high = extent(tape.trades.price, start, stop)
@@ -342,9 +394,9 @@ class Course(Desk, ABC):
     def _look_out(self) -> _Outlook:
         """Say what the positions can come to until the block ends, all tapes at their worst and at their best at once.
 
-        A guard price is reached when one tape goes its part of the way from where it stood at the last moment. Whatever that
-        was, no tape goes farther than from its best to its worst price, and the way is never shorter than from the worst
-        equity: so a tape that stands at its worst and could go that far once more without a trip can not trip at all.
+        A guard price is reached when one tape goes its part of the way to a limit from where it stood at the last moment.
+        Whatever that was, no tape goes farther than from its best to its worst price, and the way is never shorter than from
+        the worst equity: so where that part of it is longer still, no guard price is reached.
         """
         held = self.account.positions
         if not held:
@@ -354,22 +406,23 @@ class Course(Desk, ABC):
         for position in held.values():
             slope = position.instrument.tick_value * position.quantity
             slopes[position.tape] = slopes.get(position.tape, ZERO) + slope
-        worst, best = dict(view.last_ticks), dict(view.last_ticks)
+        lowest = highest = view.equity
+        longest = ZERO
         for symbol, slope in slopes.items():
-            if symbol not in best:
+            last = view.last_ticks.get(symbol)
+            if last is None:
                 return _Outlook(is_far=False, can_mark=True)
-            low, high = self._reachable(symbol, best[symbol])
-            worst[symbol], best[symbol] = (low, high) if slope > 0 else (high, low)
-        lowest, highest = self.account.equity(worst), self.account.equity(best)
+            low, high = self._reachable(symbol, last)
+            down, up = slope * (low - last), slope * (high - last)
+            if slope < 0:
+                down, up = up, down
+            lowest, highest, longest = lowest + down, highest + up, max(longest, up - down)
         mark = max(self.account.high_water_mark, highest)
-        return _Outlook(
-            is_far=self.state is TradingState.HALTED
-            or (
-                self._stays_inside(replace(view, equity=lowest, last_ticks=worst, high_water_mark=mark), worst, best)
-                and self._stays_inside(replace(view, equity=highest, last_ticks=best, high_water_mark=mark), best, worst)
-            ),
-            can_mark=highest > self.account.high_water_mark,
-        )
+        is_far, way = self.state is TradingState.HALTED, longest * len(slopes)
+        if not is_far:
+            floor, ceiling = self._door.levels(view, mark)
+            is_far = floor is not None and lowest - way > floor and (ceiling is None or highest + way < ceiling)
+        return _Outlook(is_far=is_far, can_mark=highest > self.account.high_water_mark)
 
     def _reachable(self, symbol: str, last: int) -> tuple[int, int]:
         # The prices of a tape from the last moment on; whatever block that was in.
@@ -381,19 +434,6 @@ class Course(Desk, ABC):
             least, most = extent(tape.trades.price, tape.seen, len(tape.trades))
             low, high = min(low, int(least)), max(high, int(most))
         return low, high
-
-    def _stays_inside(self, view: AccountView, ticks: dict[str, int], others: dict[str, int]) -> bool:
-        held = {position.tape for position in self.account.positions.values()}
-        for symbol in held:
-            if symbol not in self._tapes:
-                continue
-            if symbol not in ticks:
-                return False
-            low, high = self._door.guard(symbol, view, len(held))
-            farther = 2 * ticks[symbol] - others[symbol]
-            if not low <= farther <= high:
-                return False
-        return True
 
     def _after_moment(self) -> None:
         self._guards = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sovereign.core.decision import Approved, Check, Decision, OwnRefusals, Proposal, Refused, Verdict
+from sovereign.core.decision import Approved, Check, Decision, KeptRefusals, Proposal, Refused, Verdict
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -23,7 +23,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import Order, OrderIntent, OrderRole, Side, TimeInForce
-from sovereign.core.port import AccountView, FeeModel, RefusalSink, RiskDoor, Sink, Strategy
+from sovereign.core.port import AccountView, FeeModel, PatientDoor, RefusalSink, RiskDoor, Sink, Strategy, TradeListener
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.engine.tape import Tape
@@ -83,6 +83,8 @@ class Desk:
         self.state = TradingState.ACTIVE
         self._strategy = strategy
         self._door = door
+        self._patient = door if isinstance(door, PatientDoor) else None
+        self._learner = strategy if isinstance(strategy, TradeListener) else None
         self._broker = broker
         self._sinks = tuple(sinks)
         self._refusal_sinks = [sink.on_refused for sink in self._sinks if isinstance(sink, RefusalSink)]
@@ -212,9 +214,9 @@ class Desk:
             self._send(proposal, proposal.intent, outcome, decision_id, position)
         return outcome
 
-    def _tell_refusals(self, checks: Sequence[str], make: Callable[[str, str], Sequence[Decision]]) -> None:
-        """Tell the readers what the strategy has refused by itself in the session; `make` takes its name and the ids' begin."""
-        refused = OwnRefusals(checks, partial(make, self._strategy.name, self._prefix))
+    def _tell_refusals(self, count: int, make: Callable[[str, str], Sequence[Decision]]) -> None:
+        """Tell the readers what was refused and kept in the session; `make` takes the strategy's name and the ids' begin."""
+        refused = KeptRefusals(count, partial(make, self._strategy.name, self._prefix))
         for take in self._refusal_sinks:
             take(refused)
 

@@ -31,13 +31,14 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderRole
-from sovereign.core.port import Block, Moment, TradeListener
+from sovereign.core.port import Block, Moment
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
 from sovereign.engine.agenda import ASKED
 from sovereign.engine.commands import CommandDesk
 from sovereign.engine.course import DOOR, TIMER, VENUE, Course
 from sovereign.engine.desk import closing
+from sovereign.engine.stretch import Still
 from sovereign.engine.tape import Tape
 from sovereign.execution.reconcile import Correction
 from sovereign.execution.report import ExecutionReport
@@ -85,7 +86,8 @@ class Engine(Course):
         gone = self._rolled(instruments)
         last, held = self.last_ticks(), self.account.positions.values()
         self._carried = {position.tape: last[position.tape] for position in held if position.tape in last}
-        self._tapes = {i.symbol: Tape(i, n, Trades.empty()) for n, i in enumerate(instruments)}
+        nothing = Trades.empty()
+        self._tapes = {i.symbol: Tape(i, n, nothing) for n, i in enumerate(instruments)}
         self._begin_course()
         # What is held but does not trade today still has its margin.
         absent = [position.instrument for position in held if position.tape not in self._tapes]
@@ -168,7 +170,7 @@ class Engine(Course):
         self._now = max(self._now, session.close_ns)
         self._settle_tapes()
         if (refusals := self._agenda.end_session()) is not None:
-            self._tell_refusals(refusals.checks, refusals.records)
+            self._tell_refusals(len(refusals), refusals.records)
         for symbol, tape in self._tapes.items():
             self._apply(self._broker.end_session(symbol, self._now))
             if tape.rows is not None and tape.candidates is not None:
@@ -220,9 +222,9 @@ class Engine(Course):
     def set_health(self, subject: str, is_well: bool, reason: str = "") -> None:
         """Say whether `connection`, `data:SYMBOL` or another part can be relied upon; entries are refused while one cannot."""
         if is_well:
-            self._unhealthy.pop(subject, None)
+            self._unhealthy = {other: why for other, why in self._unhealthy.items() if other != subject}
         else:
-            self._unhealthy[subject] = reason
+            self._unhealthy = {**self._unhealthy, subject: reason}  # a new one: views that know the old one keep it
 
     def halt(self, cause: str, by: str, reason: str) -> None:
         """Cancel and close everything and open nothing, until somebody resumes; raises as `OneDoor.halt`."""
@@ -279,8 +281,8 @@ class Engine(Course):
         for trade in closed:
             self._snapshot()
             self._absorb(self._door.on_trade(trade, self._view()))
-            if isinstance(self._strategy, TradeListener):
-                self._strategy.on_trade(trade)
+            if self._learner is not None:
+                self._learner.on_trade(trade)
         self._absorb(answered)
         if changed:
             self._inspect()
@@ -346,10 +348,9 @@ class Engine(Course):
             self._say(NoticeCode.AUTO_FLATTEN, Severity.INFO, self._strategy.name, "nothing was open")
 
     def _on_row(self, tape: Tape, index: int, code: int) -> None:
-        rows, candidates, session = tape.rows, tape.candidates, self._session
         if tape.last_ticks is None or code == ASKED:
             tape.look(tape.before(self._reach))
-        if rows is None or candidates is None or session is None or tape.last_ticks is None:
+        if tape.last_ticks is None:
             return
         if not self._is_inspected or self._now >= self._door.due_ns:
             # Once a day with a price known: high margins are found, and a tier change that had to wait.
@@ -361,13 +362,19 @@ class Engine(Course):
         for position in self.account.positions.values():
             if position.tape == symbol:
                 held += position.quantity
-        if not held and code != ASKED:
-            if code > ASKED:  # the strategy would refuse its own candidate
-                self._decisions += 1
-                self._agenda.keep(self._decisions, self._now)
+        if held or code == ASKED:
+            tape.look(tape.before(self._reach))
+            if held or not self._is_put_off():
+                self._ask(tape, index, held, tape.last_ticks)
+        elif code > ASKED:  # the strategy would refuse its own candidate
+            self._decisions += 1
+            self._agenda.keep(self._decisions, self._now)
+
+    def _ask(self, tape: Tape, index: int, held: int, last_ticks: int) -> None:
+        rows, candidates, session = tape.rows, tape.candidates, self._session
+        if rows is None or candidates is None or session is None:
             return
-        tape.look(tape.before(self._reach))
-        row = rows[index]
+        symbol, row = tape.instrument.symbol, rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
         moment = Moment(
             ts=self._now,
@@ -377,10 +384,25 @@ class Engine(Course):
             rows=rows[: index + 1],
             candidates=candidates[first : first + count],
             position_quantity=held,
-            last_ticks=tape.last_ticks,
+            last_ticks=last_ticks,
             open_positions=len(self.account.positions),
             is_entering=not self._executor.is_idle
             and any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
         )
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)
+
+    def _is_put_off(self) -> bool:
+        """Say whether the row's candidate is certain to be refused; if so it is kept, and judged when somebody reads it."""
+        side = self._agenda.side
+        if side is None or self._patient is None:
+            return False
+        view = self._view()
+        if not self._patient.will_refuse(side, view):
+            return False
+        self._decisions += 1
+        if not self._is_brief:
+            self._agenda.keep_late(self._decisions, self._now, Still(self._patient.remember(view), view))
+        if self._now >= self._door.due_ns:
+            self._inspect()  # it was one proposal too many
+        return True

@@ -36,8 +36,9 @@ class TapeClock:
 
 def shared_clock(own: TapeClock, others: list[TapeClock]) -> TapeClock:
     """Return that of the others which has the same times; `own` joins them when none has."""
+    times = own.ts.tobytes()
     for other in others:
-        if len(other.ts) == len(own.ts) and (other.ts == own.ts).all():
+        if len(other.ts) == len(own.ts) and other.ts.tobytes() == times:
             return other
     others.append(own)
     return own
@@ -103,5 +104,5 @@ class Tape:
         """Know the last price of the rows up to `stop`."""
         if stop > self.seen:
             self.seen = stop
-            self.last_ticks = int(self.trades.price[stop - 1])
-            self.data_ns = int(self.trades.ts[stop - 1])
+            self.last_ticks = self.trades.price.item(stop - 1)
+            self.data_ns = self.trades.ts.item(stop - 1)

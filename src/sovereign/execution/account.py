@@ -6,7 +6,7 @@ trip runs from flat to flat; a fill that turns a position closes one trade and o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -53,6 +53,8 @@ class Account:
         self.positions: dict[str, Position] = {}
         self._trips: dict[str, _RoundTrip] = {}
         self._closed = 0
+        self.changes = 0
+        """How often anything of it has changed: nothing of it has while this is the same."""
         self.corrected = Decimal(0)
         """Money that came or went by corrections, no fill: differences in cash, and what abandoned round trips had booked."""
 
@@ -69,6 +71,7 @@ class Account:
         The balance stays as it is (`correct_cash` moves it). A round trip on the same side goes on with the new quantity; one
         that is gone or turned was closed by no fill we know: it leaves no trade, and what it had booked counts as corrected.
         """
+        self.changes += 1
         symbol = instrument.symbol
         before = self.positions.get(symbol)
         was, cost_was = (0, 0) if before is None else (before.quantity, before.cost_ticks)
@@ -104,6 +107,7 @@ class Account:
 
     def correct_cash(self, balance: Decimal, ts: int, reason: str) -> Notice:
         """Take over the venue's word on cash."""
+        self.changes += 1
         was, self.balance = self.balance, balance
         self.corrected += balance - was
         return Notice(
@@ -117,16 +121,18 @@ class Account:
 
     def start_session(self, last_ticks: Mapping[str, int] | None = None) -> None:
         """Take the day-start balance: with what is held overnight at its last price, so that a day is measured by itself."""
+        self.changes += 1
         self.day_start_balance = self.equity(last_ticks or {})
 
     def equity(self, last_ticks: Mapping[str, int]) -> Decimal:
         """Return balance plus floating profit at the last price of each tape."""
-        floating = sum((p.unrealized(last_ticks[p.tape]) for p in self.positions.values() if p.tape in last_ticks), Decimal(0))
-        return self.balance + floating
+        return equity_of(self.balance, self.positions.values(), last_ticks)
 
     def mark(self, equity: Decimal) -> None:
         """Raise the high-water mark when equity is above it."""
-        self.high_water_mark = max(self.high_water_mark, equity)
+        if equity > self.high_water_mark:
+            self.changes += 1
+            self.high_water_mark = equity
 
     def observe(self, tape: str, low: int, high: int) -> None:
         """Widen the excursion of the positions on a tape by the prices just seen (ticks)."""
@@ -143,6 +149,7 @@ class Account:
         tape : symbol of the market data that values the position.
         decision_id, labels : recorded with the trade when this fill opens a position.
         """
+        self.changes += 1
         symbol = fill.instrument.symbol
         self.balance -= fill.fee
         position = self.positions.get(symbol)
@@ -239,3 +246,8 @@ class Account:
 
 def _share(total: int, part: int, whole: int) -> int:
     return (2 * total * part + whole) // (2 * whole)
+
+
+def equity_of(balance: Decimal, positions: Iterable[Position], last_ticks: Mapping[str, int]) -> Decimal:
+    """Return a balance plus the floating profit of positions at the last price of each tape."""
+    return balance + sum((p.unrealized(last_ticks[p.tape]) for p in positions if p.tape in last_ticks), Decimal(0))

@@ -111,6 +111,8 @@ class Executor:
         self._surprises: deque[Surprise] = deque(maxlen=remembered)
         self._bracketed: dict[str, tuple[Order, int]] = {}  # by symbol: last entry with a bracket, units such entries filled
         self._last_fill_ns = 0
+        self.changes = 0
+        """How often an order has changed: none has while this is the same."""
         self._keeper = BracketKeeper(self, account, emit, emulates=not broker.holds_brackets, can_replace=broker.can_replace)
 
     def working(self, tape: str | None = None) -> Iterator[Order]:
@@ -423,6 +425,7 @@ class Executor:
 
     def _move(self, order: Order, cause: OrderEvent, ts: int, reason: str = "") -> None:
         status = order.apply(cause, ts)
+        self.changes += 1
         self._emit(
             OrderChanged(
                 ts=ts,

@@ -7,8 +7,10 @@ from decimal import Decimal
 
 from sovereign.core.order import Order, OrderEvent
 from sovereign.core.position import Liquidity
+from sovereign.core.record import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionReport:
     """One message from the venue about one order.

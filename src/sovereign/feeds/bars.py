@@ -126,9 +126,14 @@ class BarFeed:
         by_date = {session.trade_date: session for session in calendar.sessions(start, end)}
         self._sessions = [by_date[day] for day in sorted(self._held) if day in by_date]
         self.unscheduled = tuple(day for day in sorted(self._held) if day not in by_date)
-        self.outside = 0
+        self._outside: dict[tuple[str, date], int] = {}
         if not self._sessions:
             raise NotFoundError(f"the calendar had no session on any of the {len(self._held)} dates from {start} to {end}")
+
+    @property
+    def outside(self) -> int:
+        """Bars outside their session's hours, each once, of what was read so far."""
+        return sum(self._outside.values())
 
     def sessions(self) -> Iterator[Session]:
         """Yield the sessions on which any symbol has bars, in order."""
@@ -167,7 +172,7 @@ class BarFeed:
         closes = session.close_ns if is_all else session.regular_close_ns
         first = int(np.searchsorted(bars.ts, opens, side="right"))
         last = int(np.searchsorted(bars.ts, closes, side="right"))
-        self.outside += len(bars) - (last - first)
+        self._outside[symbol, session.trade_date] = len(bars) - (last - first)
         return path_of(bars.slice(first, last), self._seconds, opens)
 
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from sovereign.core.configuration import Configuration
-from sovereign.core.errors import DataError, NotFoundError
+from sovereign.core.errors import DataError, NotFoundError, UsageError
 from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, to_ns
 
 _ZONE = ZoneInfo("America/New_York")
@@ -140,10 +140,12 @@ def read_earnings(config: EarningsConfig) -> EarningsCalendar:
 
     Raises
     ------
-    NotFoundError : the file is not there. DataError : a line cannot be read.
+    NotFoundError : the file is not there. DataError : it is none, or no text, or a line cannot be read.
     """
     if config.file is None:
         return EarningsCalendar((), config)
+    if config.file.exists() and not config.file.is_file():  # a device may never end
+        raise DataError(f"earnings.file was '{config.file}', which is no file; set it to a calendar, or to none")
     try:
         with config.file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
@@ -155,15 +157,23 @@ def read_earnings(config: EarningsConfig) -> EarningsCalendar:
         raise NotFoundError(
             f"earnings.file was '{config.file}', which is not there; set it to a calendar, or to none"
         ) from cause
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise DataError(
+            f"{config.file} could not be read as CSV ({cause}); it needs {', '.join(_COLUMNS)}, in UTF-8"
+        ) from cause
 
 
 def _date(row: dict[str, str], place: str) -> EarningsDate:
     try:
-        day, when = date.fromisoformat(row["date"].strip()), EarningsWhen(row["when"].strip().lower() or "unknown")
-        as_of = row["as_of"].strip()
-        known = _midnight(date.fromisoformat(as_of)) + NS_PER_DAY if len(as_of) == 10 else to_ns(datetime.fromisoformat(as_of))
-    except (ValueError, KeyError, AttributeError) as cause:
+        return _entry(row)
+    except (ValueError, KeyError, AttributeError, OverflowError, UsageError) as cause:
         raise DataError(f"{place} was not understood ({cause}); write symbol,YYYY-MM-DD,before|after|unknown,as_of") from cause
+
+
+def _entry(row: dict[str, str]) -> EarningsDate:
+    day, when = date.fromisoformat(row["date"].strip()), EarningsWhen(row["when"].strip().lower() or "unknown")
+    as_of = row["as_of"].strip()
+    known = _midnight(date.fromisoformat(as_of)) + NS_PER_DAY if len(as_of) == 10 else to_ns(datetime.fromisoformat(as_of))
     first = time(16) if when is EarningsWhen.AFTER else time(0)
     last = time(9, 30) if when is EarningsWhen.BEFORE else time(23, 59)
     return EarningsDate(

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sovereign.core.columns import Trades
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, SessionCalendar
@@ -36,6 +36,10 @@ class TradeSource(Protocol):
 
     def trades(self, symbol: str, trade_date: date) -> Trades:
         """Return a trade date's trades."""
+        ...
+
+    def quotes(self, symbol: str, trade_date: date) -> Quotes:
+        """Return a trade date's quotes; `NotFoundError` where none are held."""
         ...
 
     def expect_trades(self, symbol: str, trade_date: date) -> None:
@@ -126,6 +130,15 @@ class HistoricalFeed:
             is_last = start + step >= len(trades)
             until = session.close_ns if is_last else int(trades.ts[start + step])
             yield Block(symbol=symbol, trades=part, until_ns=until)
+
+    def quotes(self, session: Session, symbol: str, trades: Trades) -> Quotes | None:  # noqa: ARG002 - they are recorded
+        """Return a session's recorded quotes; None where the source holds none."""
+        try:
+            quotes = self._source.quotes(symbol, session.trade_date)
+        except NotFoundError:
+            return None
+        first, last = np.searchsorted(quotes.ts, [session.open_ns, session.close_ns], side="left").tolist()
+        return quotes.slice(first, last)
 
     def notes(self) -> tuple[str, ...]:
         """Say what of the data was not used so far, in sentences for the report; nothing when all of it was."""

@@ -7,9 +7,10 @@ from datetime import date
 from itertools import chain
 from typing import Protocol
 
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.errors import UsageError
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import Block, Feed
+from sovereign.core.port import Block, Feed, QuoteSource
 from sovereign.core.session import Session
 
 
@@ -63,6 +64,13 @@ class JoinedFeed:
         """Yield the symbols' blocks, one symbol after the other."""
         for feed in self._traded[session.trade_date]:
             yield from feed.blocks(session)
+
+    def quotes(self, session: Session, symbol: str, trades: Trades) -> Quotes | None:
+        """Return a symbol's quotes with sizes; None where its feed has none."""
+        for feed in self._traded[session.trade_date]:
+            if any(instrument.symbol == symbol for instrument in feed.instruments(session)):
+                return feed.quotes(session, symbol, trades) if isinstance(feed, QuoteSource) else None
+        return None
 
     def notes(self) -> tuple[str, ...]:
         """Say what of the data was not used, in sentences for the report."""

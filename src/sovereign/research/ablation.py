@@ -62,6 +62,18 @@ class VariantResult:
         """Whether the difference is more than chance would make."""
         return self.low > 0.0 or self.high < 0.0
 
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing came out otherwise on the judged days: what was left out took no part."""
+        return self.difference == self.low == self.high == 0.0
+
+    @property
+    def mark(self) -> str:
+        """What its difference is, in a word or two; empty for the whole itself."""
+        if math.isnan(self.difference):
+            return ""
+        return "no part" if self.is_same else "clear" if self.is_clear else "chance"
+
     def to_plain(self) -> dict[str, Any]:
         """Return the figures as JSON-ready values; NaN is None."""
         numbers = {name: getattr(self, name) for name in ("mean", "difference", "low", "high")}
@@ -76,6 +88,7 @@ class VariantResult:
             "judged_net": str(self.judged_net),
             **{name: None if math.isnan(value) else value for name, value in numbers.items()},
             "is_clear": self.is_clear,
+            "is_same": self.is_same,
         }
 
 
@@ -99,6 +112,16 @@ class Choice:
     def is_clear(self) -> bool:
         """Whether the difference is more than chance would make."""
         return self.low > 0.0 or self.high < 0.0
+
+
+def comparisons_text(results: Sequence[VariantResult]) -> str:
+    """Return what stands below a table of variants: how many of its intervals are to be expected to look clear."""
+    marks = [one.mark for one in results if one.mark]
+    compared, same = len(marks) - marks.count("no part"), marks.count("no part")
+    if not compared:
+        return "Nothing came out otherwise without any of them: there is nothing to compare."
+    silent = f" {same} took no part: nothing came out otherwise without them." if same else ""
+    return f"Each interval stands alone: of {compared} comparisons of equals, one in twenty would look clear.{silent}"
 
 
 def parts_of(strategy: str, section: Configuration) -> tuple[str, ...]:

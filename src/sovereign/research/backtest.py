@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
-from sovereign.core.decision import OwnRefusals, Proposal
+from sovereign.core.decision import KeptRefusals, Proposal
 from sovereign.core.event import AccountSnapshot, Event, SessionEnded, TradeClosed
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, Feed, Moment, SignalStream, Sink, Strategy
@@ -119,7 +119,8 @@ def new_engine(
     """Build one lane; `strategy` is one that it shares with others, else it gets its own. See `OneDoor` for `is_brief`."""
     return Engine(
         strategy=strategy or load_strategy(recipe.strategy, recipe.strategy_config),
-        door=OneDoor(recipe.risk, find=partial(charged_instrument, recipe.execution), is_brief=is_brief),
+        # Asked anew at every session, for every symbol; nothing of it changes in a backtest.
+        door=OneDoor(recipe.risk, find=cache(partial(charged_instrument, recipe.execution)), is_brief=is_brief),
         broker=SimulatedBroker(lane.model, recipe.execution.latency_ns, recipe.execution.margins),
         account=Account(recipe.starting_balance),
         fees=PerUnitFees(dict(recipe.execution.fees), lane.fee_factor),
@@ -137,7 +138,7 @@ class TradeList:
         self.equity: list[Decimal] = []
         self._last = Decimal(0)
 
-    def on_refused(self, refused: OwnRefusals) -> None:
+    def on_refused(self, refused: KeptRefusals) -> None:
         """Take what the strategy refused by itself: nobody compares it."""
 
     def __call__(self, event: Event) -> None:

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from sovereign.core.errors import NotFoundError
 from sovereign.core.session import NS_PER_SECOND
-from sovereign.research.breakdown import UNKNOWN, Group
+from sovereign.research.ablation import comparisons_text
+from sovereign.research.breakdown import UNKNOWN, Group, exit_reasons
 from sovereign.research.card import EvidenceCard, EvidenceCheck
 from sovereign.research.figures import (
     Figure,
@@ -117,7 +118,8 @@ def _table(heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]], kin
 
 
 def _signed(value: Decimal) -> str:
-    return f'<span class="{"good" if value >= 0 else "bad"}">{show(value, "money")}</span>'
+    tone = f' class="{"good" if value > 0 else "bad"}"' if value else ""
+    return f"<span{tone}>{show(value, 'money')}</span>"
 
 
 def _panel(title: str, body: str, note: str = "") -> str:
@@ -246,10 +248,8 @@ def _ablation(run: RunResult) -> str:
     rows = []
     for one in run.ablation:
         won = f"{one.wins / one.trades:.0%}" if one.trades else "n/a"
-        is_whole = one.difference != one.difference
-        against = "" if is_whole else f"{one.difference:+,.2f} ({one.low:+,.2f} to {one.high:+,.2f})"
-        mark = "" if is_whole else "clear" if one.is_clear else "chance"
-        rows.append((escape(one.name), f"{one.trades:,}", won, _signed(one.net), against, mark))
+        against = f"{one.difference:+,.2f} ({one.low:+,.2f} to {one.high:+,.2f})" if one.mark else ""
+        rows.append((escape(one.name), f"{one.trades:,}", won, _signed(one.net), against, one.mark))
     return _table(heads, rows)
 
 
@@ -287,6 +287,7 @@ def _trade_rows(run: RunResult) -> list[list[Any]]:
         return datetime.fromtimestamp(ts // NS_PER_SECOND, tz=UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
     rows: list[list[Any]] = []
+    reasons = exit_reasons(run.tables)
     for trade in run.trades:
         tick = float(trade.instrument.tick_size)
         rows.append(
@@ -304,7 +305,7 @@ def _trade_rows(run: RunResult) -> list[list[Any]]:
                 _number(trade.mae_ticks) or 0,
                 _number(trade.mfe_ticks) or 0,
                 trade.slippage_ticks,
-                trade.exit_role.value + (" ?" if trade.is_ambiguous else ""),
+                reasons.get(trade.trade_id, trade.exit_role.value) + (" ?" if trade.is_ambiguous else ""),
                 trade.labels.get("pattern") or trade.labels.get("signal") or "",
                 trade.labels.get("regime", ""),
                 trade.decision_id or "",
@@ -392,8 +393,8 @@ def _sections(run: RunResult, metrics: Mapping[str, Metric], groups: Mapping[str
         yield _panel("How sure it was, and how often it was right", RELIABILITY + "".join(_reliability(run)), note)
     if run.ablation:
         note = (
-            f"Mean daily profit of each variant less that of the whole, with a bootstrap interval of blocks of days. Each "
-            f"interval stands alone: of {len(run.ablation) - 1} comparisons of equals, one in twenty would look clear."
+            f"Mean daily profit of each variant less that of the whole, with a bootstrap interval of blocks of days. "
+            f"{comparisons_text(run.ablation)}"
         )
         yield _panel("What each part is worth", _ablation(run), note)
     if run.trades:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.decision import OwnRefusals
+from sovereign.core.decision import KeptRefusals
 from sovereign.core.event import Event, RowsClosed, SessionEnded, SessionStarted
 from sovereign.core.session import Session
 from sovereign.research.configuration import MetricsConfig
@@ -122,7 +122,7 @@ class ForecastCollector:
         self._seen: dict[str, int] = {}
         self._cases = _Cases()
 
-    def on_refused(self, refused: OwnRefusals) -> None:
+    def on_refused(self, refused: KeptRefusals) -> None:
         """Take what the strategy refused by itself: forecasts are judged whatever came of them."""
 
     def __call__(self, event: Event) -> None:

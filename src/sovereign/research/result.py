@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.decision import Decision, OwnRefusals, Refused
+from sovereign.core.decision import Decision, KeptRefusals, Refused
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -121,11 +121,11 @@ class Decisions(Sequence[Decision]):
     Parameters
     ----------
     told : decisions that came one by one.
-    kept : (first, stop, refusals): what a strategy refused by itself in the session whose other decisions are
+    kept : (first, stop, refusals): what was refused and kept in the session whose other decisions are
         `told[first:stop]`, in order.
     """
 
-    def __init__(self, told: Sequence[Decision], kept: Sequence[tuple[int, int, OwnRefusals]]) -> None:
+    def __init__(self, told: Sequence[Decision], kept: Sequence[tuple[int, int, KeptRefusals]]) -> None:
         self._told, self._kept = told, kept
         self._count = len(told) + sum(len(refusals) for _, _, refusals in kept)
         self._made: tuple[Decision, ...] | None = None
@@ -157,6 +157,38 @@ class Decisions(Sequence[Decision]):
 def _number(decision: Decision) -> int:
     # of the decision in its session, which ends its id
     return int(decision.decision_id.rpartition("-")[2])
+
+
+class RefusedCounts(Mapping[str, int]):
+    """Refused candidates of a run by the check that refused them, counted when somebody asks.
+
+    Parameters
+    ----------
+    gated : of the candidates that a strategy's own gates refused. decisions : all of the run.
+    """
+
+    def __init__(self, gated: Mapping[str, int], decisions: Sequence[Decision]) -> None:
+        self._gated, self._decisions = dict(gated), decisions
+        self._counts: Mapping[str, int] | None = None
+
+    def __getitem__(self, check: str) -> int:
+        return self._all()[check]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self._all()),)
+
+    def _all(self) -> Mapping[str, int]:
+        if self._counts is None:
+            counts = Counter(self._gated)
+            counts.update(d.outcome.check for d in self._decisions if isinstance(d.outcome, Refused))
+            self._counts = dict(counts)
+        return self._counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,18 +235,18 @@ class RunCollector:
         self._order_times: dict[str, tuple[int, int]] = {}
         self._decisions: list[Decision] = []
         self._session_decisions = 0  # of them, when the session began
-        self._kept: list[tuple[int, int, OwnRefusals]] = []
+        self._kept: list[tuple[int, int, KeptRefusals]] = []
         self._snapshots: list[AccountSnapshot] = []
         self._tiers: list[TierChanged] = []
         self._states: list[TradingStateChanged] = []
-        self._refused: Counter[str] = Counter()
+        self._gated: Counter[str] = Counter()
         self._candidates = 0
         self._bars = 0
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             OrderChanged: self._order,
             OrderFilled: lambda event: self._fills.append(event.fill),
             TradeClosed: lambda event: self._trades.append(event.trade),
-            DecisionMade: lambda event: self._decide(event.decision),
+            DecisionMade: lambda event: self._decisions.append(event.decision),
             AccountSnapshot: self._snapshot,
             SessionStarted: self._start,
             SessionEnded: self._end,
@@ -235,10 +267,9 @@ class RunCollector:
             self(event)
         return self
 
-    def on_refused(self, refused: OwnRefusals) -> None:
-        """Take what the strategy refused by itself in the session."""
+    def on_refused(self, refused: KeptRefusals) -> None:
+        """Take what was refused and kept in the session."""
         self._kept.append((self._session_decisions, len(self._decisions), refused))
-        self._refused.update(refused.checks)
 
     def _start(self, event: SessionStarted) -> None:
         self._started = event
@@ -257,11 +288,6 @@ class RunCollector:
     def _rows(self, event: RowsClosed) -> None:
         self._bars += len(event.rows)
         self._count(event.candidates)
-
-    def _decide(self, decision: Decision) -> None:
-        self._decisions.append(decision)
-        if isinstance(decision.outcome, Refused):
-            self._refused[decision.outcome.check] += 1
 
     def _end(self, event: SessionEnded) -> None:
         if self._started is None:
@@ -284,20 +310,22 @@ class RunCollector:
             return
         for code, count in enumerate(np.bincount(candidates["gate"], minlength=len(names))):
             if code and count:
-                self._refused[names[code]] += int(count)
+                self._gated[names[code]] += int(count)
 
     def tables(self) -> RunTables:
         """Return what has been collected so far."""
+        told = tuple(self._decisions)
+        decisions = Decisions(told, tuple(self._kept)) if self._kept else told
         return RunTables(
             sessions=tuple(self._sessions),
             trades=tuple(self._trades),
             fills=tuple(self._fills),
             orders=tuple(self._orders.values()),
-            decisions=Decisions(tuple(self._decisions), tuple(self._kept)) if self._kept else tuple(self._decisions),
+            decisions=decisions,
             snapshots=tuple(self._snapshots),
             tier_changes=tuple(self._tiers),
             state_changes=tuple(self._states),
-            refused=dict(self._refused),
+            refused=RefusedCounts(self._gated, decisions),
             candidates=self._candidates,
             bars=self._bars,
             order_times=dict(self._order_times),

@@ -8,7 +8,7 @@ below `recover_frac` of it. The halts themselves are latched by the door, see `r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -73,6 +73,17 @@ class Breakers:
             return None
         self._proposed.append(self.now(ts))
         return self._runaway()
+
+    def propose_all(self, times: Sequence[int]) -> bool:
+        """Count entries at these times, in order; False, and none is counted, when they may be too many in a minute."""
+        most = self._config.max_proposals_per_minute
+        if most is None or not times:
+            return True
+        if len(self._proposed) + len(times) > most:
+            return False
+        self._proposed.extend(self.now(ts) for ts in times)
+        self._runaway()
+        return True
 
     def _runaway(self) -> Halt | None:
         most, proposed = self._config.max_proposals_per_minute, self._proposed

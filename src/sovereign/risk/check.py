@@ -477,5 +477,10 @@ def with_portfolio_checks(config: RiskConfig, checks: Sequence[CheckRule]) -> tu
 FINAL_CHECKS = frozenset({check_kill_switch, check_trading_state})
 """After a failure of one of these no other check is asked."""
 
+PURE_CHECKS = frozenset(
+    {*ENTRY_CHECKS, check_short, check_sector, check_side_exposure, check_position_value},
+)
+"""Those that look at their case alone: asked later about the same case, they say the same."""
+
 LIKELY_CHECKS: tuple[CheckRule, ...] = (check_positions, check_excluded_window, check_loss_at_stop)
 """What refuses most candidates: asked first by a door that stops at the first failure, since the verdict is the same."""

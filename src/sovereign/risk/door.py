@@ -8,15 +8,20 @@ else comes with the `AccountView`. `state` and `restore` carry it over a restart
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sovereign.core.decision import Approved, Check, Proposal, Refused, money
 from sovereign.core.errors import NotFoundError, UsageError
 from sovereign.core.event import Event, TierChanged, TradingState
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import OrderEvent, OrderIntent
-from sovereign.core.port import AccountView
+from sovereign.core.order import OrderEvent, OrderIntent, Side
+from sovereign.core.port import AccountView, LateJudgement
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
 from sovereign.risk.breaker import Breakers, room_halt
@@ -25,8 +30,12 @@ from sovereign.risk.check import (
     ENTRY_CHECKS,
     FINAL_CHECKS,
     LIKELY_CHECKS,
+    PURE_CHECKS,
     CheckRule,
     check_loss_at_stop,
+    check_positions,
+    check_short,
+    check_trading_hours,
     with_portfolio_checks,
 )
 from sovereign.risk.configuration import RiskConfig, TierConfig
@@ -43,6 +52,7 @@ from sovereign.risk.window import Schedule
 
 STATE_VERSION = 2
 
+_UNTIERED = frozenset({False})
 _NO_ROOM = Refused("loss_at_stop", NAN, NAN, "", "no room for one unit, as when it was last asked")
 
 Positions = Mapping[str, Position]
@@ -54,8 +64,18 @@ class _Traded(NamedTuple):
     instrument: Instrument | None
 
 
+class _Known(NamedTuple):
+    # what the door knows at a judgement beside the order; none of it changes any more, except in the positions
+    positions: Positions
+    streaks: Streaks
+    committed: Mapping[str, Decimal]
+    halts: tuple[Halt, ...]
+    limits: DayLimits
+    timetable: Timetable
+
+
 class OneDoor:
-    """Judge orders by `RiskConfig`; implements `core.port.RiskDoor`.
+    """Judge orders by `RiskConfig`; implements `core.port.RiskDoor` and `core.port.PatientDoor`.
 
     Parameters
     ----------
@@ -89,12 +109,14 @@ class OneDoor:
         if config.breakers.max_trades_per_session is not None:
             checks = (*checks, self._breakers.check_trade_count)
         self._rules = tuple(checks)
+        self._is_patient = PURE_CHECKS.issuperset(checks) and {check_trading_hours, check_positions}.issubset(checks)
+        self._forbids_shorts = check_short in checks
         self._checks = tuple(sorted(checks, key=lambda rule: rule not in LIKELY_CHECKS) if is_brief else checks)
         self._schedule = schedule_of(config) if schedule is None else schedule
         self._memory = Memory()
         self._latch = Latch()
         self._watch_due_ns = self.due_ns = NEVER
-        self._committed: dict[str, Decimal] = {}
+        self._committed: Mapping[str, Decimal] = {}  # replaced, never changed: a late judgement keeps what was
         # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
         self._families = Families(config.tiers)
         self._sizer = Sizer(config)
@@ -225,7 +247,7 @@ class OneDoor:
             return _refuse_blind(view)
         positions = held(view.positions)
         self._prune(view, positions)
-        case = self._case(proposal, intent, view, positions)
+        case = self._case(proposal, intent, view, self._known(view, positions, intent.symbol))
         checks, failed = self._look(case)
         if failed is not None:
             lacks_room = self._on_refusal(case, failed)
@@ -236,10 +258,71 @@ class OneDoor:
             return checks, Refused(failed.name, failed.limit, failed.value, failed.unit, failed.name)
         size = case.size
         loss = (size.stop_loss or ZERO) * size.quantity
-        self._committed[case.traded] = self._committed.get(case.traded, ZERO) + loss
+        self._committed = {**self._committed, case.traded: self._committed.get(case.traded, ZERO) + loss}
         was_resized = size.quantity < (size.wanted or size.quantity)
         tier = "" if case.tier is None else case.tier.name
         return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded, tier=tier)
+
+    def forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64], session: Session) -> NDArray[np.bool_]:
+        """Return which entries of a session are refused whatever the account holds, while `is_calm`: by hours or side.
+
+        What refuses one first may be another check. `sides` are 1 or -1, `ts` UTC ns.
+        """
+        if not self._is_patient:
+            return np.zeros(len(ts), np.bool_)
+        closed = ~self._times(session).are_entered_at(ts)
+        return closed | (sides < 0) if self._forbids_shorts else closed
+
+    def is_calm(self, view: AccountView) -> bool:
+        """Say whether a refusal has no consequences now: trading is active, and nothing is out of order."""
+        if not self._is_patient or view.is_killed is not False or view.state is not TradingState.ACTIVE or self._latch.halts:
+            return False
+        ts, data_ns, working = view.ts, view.data_ns, view.working_entries
+        if type(ts) is not int or type(data_ns) is not int or type(working) is not int or data_ns > ts or view.unhealthy:
+            return False
+        if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
+            return False
+        # Where tiers rule, what is traded and what may be lost depend on the tier of the moment.
+        return True not in self._tiered_among(tuple(view.last_ticks))
+
+    def count_proposed(self, times: Sequence[int]) -> bool:
+        """Count entries that are forbidden as proposed at these times; False, and none is, when they may be too many."""
+        return self._breakers.propose_all(times)
+
+    def will_refuse(self, side: Side, view: AccountView) -> bool:
+        """Say whether it is certain that an entry is refused, whatever it is of; if so it counts as proposed.
+
+        Certain is what hours, side and number of positions forbid while `is_calm`.
+        """
+        if not self.is_calm(view):
+            return False
+        positions = held(view.positions)
+        if not (
+            (self._forbids_shorts and side is Side.SELL)
+            or len(positions) + view.working_entries >= self.config.max_positions
+            or not self._times(view.session).is_entered_at(view.ts)
+        ):
+            return False
+        if (runaway := self._breakers.propose(view.ts)) is not None:
+            self._latch_untold(runaway)
+        return True
+
+    def remember(self, view: AccountView) -> LateJudgement:
+        """Return what judges entries by what is known now, whenever it is asked."""
+        positions = held(view.positions)
+        self._prune(view, positions)
+        kept = {name: replace(position) for name, position in positions.items()}  # fills change them
+        return partial(self._judge_late, self._known(view, kept))
+
+    def _judge_late(
+        self, known_then: _Known, proposal: Proposal, view: AccountView
+    ) -> tuple[tuple[Check, ...], Approved | Refused]:
+        if proposal.intent is None:
+            raise UsageError(f"{proposal.name} asked for no order, and nothing is judged without one; hand in an entry")
+        checks, failed = self._look(self._case(proposal, proposal.intent, view, known_then))
+        if failed is None:
+            raise UsageError(f"an entry on {proposal.symbol} was not refused as was promised; hand in one of the same side")
+        return checks, self._refuse(failed)
 
     def guard(self, tape: str, view: AccountView, parts: int = 1) -> tuple[int, int]:
         """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
@@ -272,6 +355,19 @@ class OneDoor:
         if balance is None or elsewhere is None:
             return FAR_HIGH, FAR_LOW
         return guard_prices(on_tape, balance + elsewhere, lowest, highest)
+
+    def levels(self, view: AccountView, mark: Decimal) -> tuple[Decimal | None, Decimal | None]:
+        """Return the equities at or below the first and at or above the second of which `inspect` would halt.
+
+        `mark` is taken for the high-water mark. None is not known for the first, and no limit for the second; when trading is
+        halted already nothing trips, and the first is minus infinity.
+        """
+        if self._latch.is_halted:
+            return Decimal("-Infinity"), None
+        limits, mark_now = self._limits_of(view, held(view.positions)), self._mark(mark)
+        if limits.loss_level is None or mark_now is None:
+            return None, limits.profit_level
+        return max(limits.loss_level, mark_now * (1 - self.config.max_drawdown_frac)), limits.profit_level
 
     def inspect(self, view: AccountView) -> Sequence[Event]:
         """Look at the account now; return a `TradingStateChanged` for each limit that has newly tripped or is over.
@@ -320,7 +416,7 @@ class OneDoor:
             self._settle_due()
         positions = held(view.positions)
         if trade.instrument.symbol not in positions:
-            self._committed.pop(trade.instrument.symbol, None)
+            self._committed = {name: loss for name, loss in self._committed.items() if name != trade.instrument.symbol}
         if not positions and not view.working_entries:
             events += self._change_tier(self._breakers.now_ns, known(view.balance), can_promote=False)
         return events
@@ -436,7 +532,8 @@ class OneDoor:
         key = (tape, self._memory.tier)
         traded = self._traded.get(key)
         if traded is None:
-            symbol = traded_symbol(self.config.tiers, self.tier, tape)
+            is_tiered = self._families[tape] is not None
+            symbol = traded_symbol(self.config.tiers, self.tier, tape) if is_tiered else tape
             try:
                 instrument = self._find(symbol)
             except NotFoundError:
@@ -457,14 +554,20 @@ class OneDoor:
     def _is_tiered(self, symbol: str) -> bool:
         return bool(self._tiers) and self._families[symbol] is not None
 
+    def _tiered_among(self, symbols: tuple[str, ...]) -> frozenset[bool]:
+        # the same tapes are asked about again and again
+        found = self._are_tiered.get(symbols)
+        if found is None:
+            found = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
+        return found
+
     def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
         memory = self._memory
         day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
-        symbols = (*view.last_ticks, *tapes, *[position.tape for position in positions.values()])
-        are_tiered = self._are_tiered.get(symbols)
-        if are_tiered is None:  # the same tapes are asked about again and again
-            are_tiered = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
-        mark = self._mark(view)
+        are_tiered = _UNTIERED
+        if self._tiers:
+            are_tiered = self._tiered_among((*view.last_ticks, *tapes, *[position.tape for position in positions.values()]))
+        mark = self._mark(known(view.high_water_mark))
         key = (day_start, memory.day_tier, mark, are_tiered)
         if key != self._limits_key:
             loss_limit = self._loss_limit(day_start, are_tiered)
@@ -489,9 +592,9 @@ class OneDoor:
             limits.append(-tier.daily_loss_limit)
         return min(limits)
 
-    def _mark(self, view: AccountView) -> Decimal | None:
+    def _mark(self, mark: Decimal | None) -> Decimal | None:
         # after a drawdown was cleared the mark starts again at that moment's equity, until the account makes a new high
-        mark, memory = known(view.high_water_mark), self._memory
+        memory = self._memory
         if mark is None or memory.mark is None or memory.cleared_mark is None or mark > memory.cleared_mark:
             return mark
         return memory.mark
@@ -508,12 +611,24 @@ class OneDoor:
         if self._committed and is_known(view.working_entries) and view.working_entries == 0:
             self._committed = {symbol: loss for symbol, loss in self._committed.items() if symbol in positions}
 
-    def _case(self, proposal: Proposal, intent: OrderIntent, view: AccountView, positions: Positions) -> Case:
+    def _times(self, session: Session | None) -> Timetable:
+        if self._timetable.session is not session:
+            self._timetable = Timetable(self.config, self._schedule, session)
+        return self._timetable
+
+    def _known(self, view: AccountView, positions: Positions, *tapes: str) -> _Known:
+        return _Known(
+            positions,
+            self._memory.streaks,
+            self._committed,
+            self._latch.halts,
+            self._limits_of(view, positions, *tapes),
+            self._times(view.session),
+        )
+
+    def _case(self, proposal: Proposal, intent: OrderIntent, view: AccountView, known_then: _Known) -> Case:
         tape = intent.symbol
-        is_tiered = self._is_tiered(tape)
-        traded = self._traded_on(tape)
-        if self._timetable.session is not view.session:
-            self._timetable = Timetable(self.config, self._schedule, view.session)
+        is_tiered, traded = self._is_tiered(tape), self._traded_on(tape)
         return Case(
             config=self.config,
             intent=intent,
@@ -521,18 +636,18 @@ class OneDoor:
             confidence=proposal.confidence,
             inputs=proposal.inputs,
             view=view,
-            positions=positions,
+            positions=known_then.positions,
             traded=traded.symbol,
             instrument=traded.instrument,
             is_tiered=is_tiered,
             tier=self.tier if is_tiered else None,
             families=self._families,
             sizer=self._sizer,
-            streaks=self._memory.streaks,
-            committed=self._committed,
-            halts=self.halts,
-            limits=self._limits_of(view, positions, tape),
-            timetable=self._timetable,
+            streaks=known_then.streaks,
+            committed=known_then.committed,
+            halts=known_then.halts,
+            limits=known_then.limits,
+            timetable=known_then.timetable,
         )
 
     def _room_asked(self, intent: OrderIntent, view: AccountView) -> tuple[Any, ...]:

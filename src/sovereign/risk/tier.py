@@ -51,9 +51,10 @@ def next_tier(config: TiersConfig, current: TierConfig | None, balance: Decimal,
 
 def traded_symbol(config: TiersConfig, tier: TierConfig | None, tape: str) -> str:
     """Return the symbol to trade on a tape: `ESH4` becomes `MESH4` in a micro tier; uncovered tapes trade themselves."""
-    family = family_of(config, tape)
-    root = contract_root(tape)
-    if tier is None or family is None or root is None:
+    if tier is None:
+        return tape
+    family, root = family_of(config, tape), contract_root(tape)
+    if family is None or root is None:
         return tape
     wanted = family.micro if tier.contract == "micro" else family.full
     return wanted + tape[len(root) :]

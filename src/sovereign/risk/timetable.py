@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session, from_ns
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.window import News, Schedule, Window, parse_news, read_news
@@ -42,6 +45,15 @@ class Timetable:
             self._windows = windows
             self._news = [news for news in schedule.news if news.end_ns > session.open_ns and news.start_ns < session.close_ns]
             self._open_ns, self._close_ns = session.open_ns, session.close_ns
+
+    def is_entered_at(self, ts: int) -> bool:
+        """Say whether entries are taken at a time; never when nobody knows the session."""
+        return self.first_ns <= ts < self.end_ns or ts == self.late_ns
+
+    def are_entered_at(self, ts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say of several times whether entries are taken."""
+        are: NDArray[np.bool_] = ((ts >= self.first_ns) & (ts < self.end_ns)) | (ts == self.late_ns)
+        return are
 
     @property
     def hours(self) -> str:

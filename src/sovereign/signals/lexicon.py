@@ -63,8 +63,10 @@ def read_lexicon(path: Path) -> Lexicon:
 
     Raises
     ------
-    NotFoundError : the file is not there. DataError : a column is missing, or no word has a tone.
+    NotFoundError : the file is not there. DataError : it is none, or no text, a column is missing, or no word has a tone.
     """
+    if path.exists() and not path.is_file():  # a device may never end
+        raise DataError(f"lexicon was '{path}', which is no file; give the path of a list, or none")
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
@@ -73,11 +75,14 @@ def read_lexicon(path: Path) -> Lexicon:
                 raise DataError(f"{path} had no column {', '.join(missing)}; it needs Word, Positive and Negative")
             tones: Mapping[str, set[str]] = {"positive": set(), "negative": set()}
             for row in reader:
+                word = (row[names["word"]] or "").strip().lower()
                 for tone, words in tones.items():
-                    if _number(row[names[tone]]) > 0:
-                        words.add(row[names["word"]].strip().lower())
+                    if word and _number(row[names[tone]]) > 0:
+                        words.add(word)
     except FileNotFoundError as cause:
         raise NotFoundError(f"lexicon was '{path}', which is not there; give the path of a list, or none") from cause
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise DataError(f"{path} could not be read as CSV ({cause}); it needs Word, Positive and Negative, in UTF-8") from cause
     if not tones["positive"] and not tones["negative"]:
         raise DataError(f"{path} had no word with a tone; check the columns Positive and Negative")
     return Lexicon(path.name, frozenset(tones["positive"]), frozenset(tones["negative"]))

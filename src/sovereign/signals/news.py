@@ -47,7 +47,15 @@ class NewsConfig(Configuration):
     phrase_words: int = Field(4, ge=2, description="Words of a phrase. Source: the system's description.")
     phrase_word_letters: int = Field(3, ge=1, description="Shorter words are no part of a phrase. Source: as above.")
     duplicate_posts: int = Field(10, ge=2, description="Distinct posts that must share a phrase. Source: as above.")
-    headlines_h: float = Field(24.0, gt=0, description="Headlines count this long, in hours.")
+    min_authors: int = Field(
+        5,
+        ge=1,
+        description="Posts of fewer authors are no crowd, and their tone is unknown: one person must not close a position. Own "
+        "choice.",
+    )
+    headlines_h: float = Field(
+        24.0, gt=0, description="Headlines count this long after their publication, once they were seen, in hours."
+    )
     lexicon: Path | None = Field(
         None, description="CSV with Word, Positive and Negative (Loughran-McDonald format) in place of our own words."
     )
@@ -127,7 +135,7 @@ class NewsFilter:
         config = self._config
         missing = {source.source: source.reason for source in (filings, headlines, posts) if isinstance(source, NoData)}
         active = _recent(filings, ts, config.filing_active_h)
-        told = _recent(headlines, ts, config.headlines_h)
+        told = _published(_recent(headlines, ts, config.headlines_h), ts, config.headlines_h)
         said = _distinct(_recent(posts, ts, config.posts_h))
         clusters = phrase_clusters(said or (), config)
         terms = self._terms(active, said, clusters)
@@ -136,7 +144,7 @@ class NewsFilter:
         tones = {
             "filing": self._mean([self._tone(without_cover(filing.text)).value for filing in active or ()]),
             "headline": self._mean([self._tone(headline.title).value for headline in told or ()]),
-            "post": self._mean([self._post_tone(post) for post in said or ()]),
+            "post": self._mean([self._post_tone(post) for post in said]) if said and self._is_crowd(said) else math.nan,
         }
         weights = {
             "filing": config.filing_weight,
@@ -182,6 +190,9 @@ class NewsFilter:
         config = self._config
         return tone_of(text, self._lexicon, prior_words=config.prior_words, negation_words=config.negation_words)
 
+    def _is_crowd(self, said: Sequence[Post]) -> bool:
+        return len({post.author for post in said}) >= self._config.min_authors
+
     def _post_tone(self, post: Post) -> float:
         # What its author marked is worth more than words counted in a sentence.
         return float(post.label) if post.label else self._tone(post.body).value
@@ -197,6 +208,12 @@ def _recent(found: Sequence[T] | NoData, ts: int, hours: float) -> Sequence[T] |
         return None
     start = ts - hours * NS_PER_HOUR
     return [one for one in found if one.known_ns is not None and start < one.known_ns <= ts]
+
+
+def _published(headlines: Sequence[Headline] | None, ts: int, hours: float) -> Sequence[Headline] | None:
+    # A scout that has just begun sees for the first time what has been in the feed for days: that is no news.
+    start = ts - hours * NS_PER_HOUR
+    return None if headlines is None else [one for one in headlines if one.published_ns > start]
 
 
 def _distinct(posts: Sequence[Post] | None) -> Sequence[Post] | None:

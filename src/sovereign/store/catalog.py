@@ -78,6 +78,7 @@ class Catalog:
         self._manifest = Manifest()
         self._manifest_stamp: tuple[int, int, int] | None = None
         self._index: _Index = {}
+        self._manifest_file, self._staging = str(self.path / "manifest.json"), str(self.path / ".staging")
 
     # reading
 
@@ -85,14 +86,13 @@ class Catalog:
     def manifest(self) -> Manifest:
         """The manifest as it is on disk now."""
         self._recover()
-        file = self.path / "manifest.json"
         try:
-            stat = file.stat()
+            stat = os.stat(self._manifest_file)
         except FileNotFoundError:
             return Manifest()
         stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if stamp != self._manifest_stamp:
-            manifest = load_manifest(file)
+            manifest = load_manifest(Path(self._manifest_file))
             self._index = _index_of(manifest)
             self._manifest, self._manifest_stamp = manifest, stamp
         return self._manifest
@@ -235,8 +235,13 @@ class Catalog:
             return work.write("trades", find_instrument(symbol), trade_date, trades, source, sha256, provenance)
 
     def _recover(self) -> None:
-        # A redo record that outlives its writer means a crash between the decision and the last move.
-        if any((self.path / ".staging").glob("*/commit.json")):
+        # A redo record that outlives its writer means a crash between the decision and the last move. Nearly always there is
+        # no folder of unfinished work at all, and a run over thousands of partitions looks as many times.
+        try:
+            begun = os.listdir(self._staging)
+        except FileNotFoundError:
+            return
+        if any((Path(self._staging) / name / "commit.json").exists() for name in begun):
             with locked(self.path / ".lock"):
                 self._redo_all()
 

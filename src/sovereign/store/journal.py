@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam
 
-from sovereign.core.decision import Approved, Check, Decision, OwnRefusals, Proposal, Refused
+from sovereign.core.decision import Approved, Check, Decision, KeptRefusals, Proposal, Refused
 from sovereign.core.event import (
     AccountSnapshot,
     DecisionMade,
@@ -243,7 +243,7 @@ class StoreSink:
         if handler is not None:
             handler(event)
 
-    def on_refused(self, refused: OwnRefusals) -> None:
+    def on_refused(self, refused: KeptRefusals) -> None:
         """Take what the strategy refused by itself in the session."""
         for decision in refused:
             self._add("door_decisions", decision_row(self._run_key, decision, self._said))

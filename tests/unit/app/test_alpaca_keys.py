@@ -19,7 +19,7 @@ from fakes.alpaca_server import KEYS, AlpacaServer, Fault, stamp
 from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderRole, OrderType, Side, TimeInForce
-from sovereign.core.session import NS_PER_DAY
+from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND
 from sovereign.execution.brokers.alpaca import AlpacaLink
 from sovereign.execution.brokers.alpaca_rest import AlpacaDesk
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
@@ -206,7 +206,7 @@ def released(server: AlpacaServer, of: AlpacaConfig) -> Any:
 def entered_late(server: AlpacaServer, of: AlpacaConfig) -> Any:
     """Return what became of an entry that Alpaca was too busy to take for a while."""
     server.fail("POST", "/v2/orders", Fault(status=429, headers={"Retry-After": "0.6"}))
-    told, _ = traded(server, of, [order_of()], 1.0)
+    told, _ = traded(server, of.model_copy(update={"backoff_most_s": 1.0}), [order_of()], 1.0)
     return told[-1]
 
 
@@ -244,6 +244,10 @@ def odd(server: AlpacaServer) -> None:
     server.trade("NVDA", 150.0, conditions=["I"])
 
 
+def early(server: AlpacaServer) -> None:
+    server.trade("NVDA", 150.0, ts=time.time_ns() + 30 * NS_PER_SECOND)
+
+
 def burst(server: AlpacaServer) -> None:
     for k in range(10):
         server.trade("NVDA", 150 + k / 100)
@@ -278,8 +282,15 @@ def mute(server: AlpacaServer) -> None:
     server.is_mute = True
 
 
+def adjusted(server: AlpacaServer, of: AlpacaConfig) -> Any:
+    history = AlpacaHistory(KEYS, of, DownloadConfiguration(), time.sleep)
+    history.rows("bars", "NVDA", 0, NS_PER_DAY)
+    return server.requests[-1][2]["adjustment"]
+
+
 PROBES: dict[str, tuple[Any, Any, Probe]] = {
     "feed": ("iex", "sip", addresses),
+    "adjustment": ("raw", "split", adjusted),
     "data_url": ("http://127.0.0.1:1", "http://127.0.0.1:2", addresses),
     "stream_url": ("ws://127.0.0.1:1", "ws://127.0.0.1:2", addresses),
     "paper_url": ("http://127.0.0.1:1", "http://127.0.0.1:2", addresses),
@@ -299,6 +310,7 @@ PROBES: dict[str, tuple[Any, Any, Probe]] = {
     "release_s": (0.1, 5.0, released),
     "entry_fresh_s": (0.3, 5.0, entered_late),
     "protect_s": (0.1, 30.0, unprotected),
+    "ahead_s": (10.0, 60.0, lambda s, c: fed(s, c, 0.3, early)["ticks"]),
     "lookback_days": (5, 30, looked_back),
     "bracket_life": ("day", "gtc", bracket_life),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from example_scouts import READING, SNAPSHOT
@@ -101,5 +102,21 @@ def test_store_when_it_does_not_answer_then_the_look_goes_on_and_what_was_told_g
             monkeypatch.setattr(store.scouts, "latest_snapshots", dead)
             market.now = 7 * NS_PER_MINUTE
             assert "no data" in wait(look).silent["scout:tape"]
+        finally:
+            look.close()
+
+
+def test_reading_when_its_evidence_cannot_be_read_then_the_look_goes_on_and_the_next_one_is_told(tmp_path):
+    market = Market(100)
+    with Store(f"sqlite:///{tmp_path}/s.sqlite") as store:
+        store.scouts.add_reading(replace(READING, ts=95))
+        with store.scouts._database.writing() as connection:
+            connection.execute(text("UPDATE news_readings SET evidence = '{'"))
+        look = poller(store, market)
+        try:
+            time.sleep(0.1)
+            assert look() == Seen()
+            store.scouts.add_reading(replace(READING, ts=99))
+            assert [one.ts for one in wait(look).readings] == [99]
         finally:
             look.close()

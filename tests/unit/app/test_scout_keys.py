@@ -81,6 +81,11 @@ def busy(server: NewsServer, config: NewsSourceConfig) -> Any:
     return asked(server, config)
 
 
+def busy_for_a_while(server: NewsServer, config: NewsSourceConfig) -> Any:
+    server.faults["/api"] = deque([429])  # with the wish to wait three seconds
+    return asked(server, config)
+
+
 def deadline(_: NewsServer, config: NewsSourceConfig) -> Any:
     source = yahoo_source(config)
     try:
@@ -104,6 +109,7 @@ SOURCES: dict[str, tuple[Any, Any, Callable[[NewsServer, NewsSourceConfig], Any]
     "request_s": (3.0, 4.0, deadline),
     "attempts": (2, 3, busy),
     "backoff_s": (0.5, 2.0, busy),
+    "most_wait_s": (1.0, 60.0, busy_for_a_while),
     "max_answer_mb": (0.001, 1.0, asked),
 }
 
@@ -137,7 +143,7 @@ def judged(config: NewsConfig) -> Any:
         text="Item 8.01 not quite so profitable, lawsuit",
     )
     told = [
-        Headline(source="y", headline_id=str(hours), title="profit", published_ns=0, known_ns=NS - hours * NS_PER_HOUR)
+        Headline(source="y", headline_id=str(hours), title="profit", published_ns=NS - hours * NS_PER_HOUR, known_ns=NS)
         for hours in (1, 30)
     ]
     posts = [post(n, f"{'qw' * n} we all should go up to the bright moon", 1) for n in range(10)] + [post(99, "one two", 30)]
@@ -167,6 +173,7 @@ FILTER: dict[str, tuple[Any, Any]] = {
     "phrase_words": (4, 6),
     "phrase_word_letters": (2, 4),
     "duplicate_posts": (10, 11),
+    "min_authors": (3, 5),
     "headlines_h": (24.0, 48.0),
     "prior_words": (4.0, 1.0),
     "negation_words": (3, 1),

@@ -10,12 +10,13 @@ import pytest
 
 from sovereign.app.configuration import Settings
 from sovereign.app.session_run import benchmarks_first
-from sovereign.app.warm_up import bars_before, earlier_bars, named_bars
+from sovereign.app.warm_up import WarmUpTeller, bars_before, earlier_bars, hole_text, missing_sessions, named_bars
 from sovereign.core.instrument import find_instrument
 from sovereign.research.live import warmed_stream
 from sovereign.store.recording import Recording
 from sovereign.strategies.council.configuration import CouncilConfig
 from sovereign.strategies.tug_of_war import TugOfWarStrategy
+from sovereign.strategies.tug_of_war.configuration import TugOfWarConfig
 from tug_cases import config_of, market, run_session, streams_of
 from tug_sessions import keep_bars, record
 
@@ -119,3 +120,64 @@ def test_bars_when_the_catalog_has_none_or_has_changed_then_said_by_their_absenc
 def test_instruments_when_the_venue_tells_benchmarks_last_then_they_come_first():
     told = [find_instrument(symbol) for symbol in ("NVDA", "QQQ", "JPM", "SPY")]
     assert [one.symbol for one in benchmarks_first(CONFIG, told)] == ["SPY", "QQQ", "NVDA", "JPM"]
+
+
+def test_default_when_the_regime_is_read_on_daily_bars_then_as_many_sessions_are_looked_back_on_as_it_needs():
+    """The hidden model needs 500 days with all that it sees; the first 70 have no history behind them to see it in."""
+    section = TugOfWarConfig()
+    assert section.warm_up_sessions >= TugOfWarStrategy(section).warm_up_sessions == 570
+
+
+def test_teller_when_signals_begin_then_says_on_what_and_while_it_takes_long_how_far_they_are(settings, tmp_path):
+    last = market(1, DAYS)[-1][0].trade_date
+    bars = earlier_bars(settings, CONFIG.model_copy(update={"warm_up_sessions": 12}), SYMBOLS, last, 2)
+    said: list[str] = []
+    clock = iter([0.0, 4.0, 6.0, 7.0])
+    teller = WarmUpTeller(said.append, bars, 2, len(SYMBOLS), 44, monotonic=lambda: next(clock))
+    for symbol in SYMBOLS:
+        teller.next(symbol)
+    days = [day[0].trade_date for day in market(1, DAYS)]
+    assert said == [
+        f"  signals look back on 10 sessions of {WIDTH} s bars, {days[-11]} to {days[-2]} and 2 recorded sessions; "
+        f"all of them are known after 44 sessions",
+        "  2 of 4 symbols have; NVDA is next",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recordings", "needed", "text"),
+    [
+        (0, 1, "  signals look back on nothing: no session came before this one; all of them are known after 1 session"),
+        (1, 1, "  signals look back on 1 recorded session"),
+    ],
+)
+def test_teller_when_there_are_no_bars_then_says_what_there_is(recordings, needed, text):
+    said: list[str] = []
+    WarmUpTeller(said.append, None, recordings, 1, needed).next("ES")
+    assert said == [text]
+
+
+def test_missing_when_the_catalog_ends_before_the_last_sessions_then_names_them(settings, tmp_path):
+    """Bars end with the third trade date before; of the two between only one was traded, and that was recorded."""
+    days = [day[0].trade_date for day in market(1, DAYS)]
+    spy = find_instrument("SPY")
+    bars = earlier_bars(settings, CONFIG, SYMBOLS, days[-4], 0)
+    assert bars is not None
+    assert missing_sessions(spy, bars, [], days[-4]) == ()
+    assert missing_sessions(spy, bars, [], days[-1]) == (days[-4], days[-3], days[-2])
+    recorded = record(tmp_path, market(1, DAYS)[-3:-2])
+    assert missing_sessions(spy, bars, recorded, days[-1]) == (days[-2],)
+    assert hole_text(days[-4:-2]).startswith(f"signals know nothing of the 2 sessions from {days[-4]} to {days[-3]}, and")
+    assert hole_text(days[-2:-1]).startswith(f"signals know nothing of {days[-2]}, and")
+
+
+def test_regime_when_sessions_are_missing_before_today_then_is_not_taken_for_that_of_yesterday():
+    """Eleven sessions are not known. The last reading is stale at the open, and lets nothing in before there is a new one."""
+    strategy = TugOfWarStrategy(config_of())
+    streams = streams_of(strategy)
+    days = market(1, 56)
+    for day in days[:44]:
+        run_session(streams, day)
+    row = run_session(streams, days[55])["NVDA"][0]
+    assert row["regime"] == 0
+    assert not row["can_enter"]

@@ -132,6 +132,19 @@ def through(look: Callable[[Trader, Any], Awaitable[Any]], **around: Any) -> Any
     return run
 
 
+async def quotes_sizes(folder: Path, **changes: Any) -> bool:
+    async with venue(folder, **changes) as (settings, _, url):
+        trader = Trader(VenueClient(url, venue_token(settings, "trade"), settings.venue.client))
+        trader.listen_to_quotes()
+        try:
+            await trader.begin()
+            await trader.until(lambda: bool(trader.blocks))
+            await trader.steps(2)
+            return bool(trader.quotes)
+        finally:
+            await trader.client.close()
+
+
 SECTION: dict[str, tuple[Any, Any]] = {
     "port": (free_port(), listens_at),
     "state": ("elsewhere", kept_in),
@@ -139,6 +152,7 @@ SECTION: dict[str, tuple[Any, Any]] = {
     "speed": (0, through(how_far, **{"venue.pace": "fast", "venue.slice_ms": 500})),
     "slice_ms": (20, through(slice_length)),
     "holds_brackets": (False, through(bracketed)),
+    "has_sizes": (False, quotes_sizes),
     "orders_per_s": (2, through(burst)),
     "heartbeat_s": (0.02, through(has_pulse)),
     "token": ("one-word", logins("trade")),

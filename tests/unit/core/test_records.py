@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sovereign.core.columns import join_records, take_records
+from sovereign.core.columns import take_records
 
 GAPPED = np.dtype([("flag", np.bool_), ("price", np.float64), ("size", np.int32), ("ts", np.int64)], align=True)
 
@@ -38,8 +38,3 @@ def test_records_when_they_do_not_lie_side_by_side_then_are_copied_all_the_same(
     rows = records()
     np.testing.assert_array_equal(take_records(rows[::2]), rows[::2])
     np.testing.assert_array_equal(take_records(rows[::2], np.array([1, 2])), rows[[2, 4]])
-
-
-def test_records_when_joined_then_follow_each_other():
-    rows = records()
-    np.testing.assert_array_equal(join_records([rows[:2], rows[5:], rows[:0]]), rows[[0, 1, 5, 6]])

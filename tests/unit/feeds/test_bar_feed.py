@@ -151,6 +151,8 @@ def test_feed_when_bars_lie_outside_regular_hours_then_they_are_left_out_and_cou
     (block,) = feed.blocks(day)
     assert len(block.trades) == 4
     assert feed.notes() == ("1 bars outside their session's hours were not used.",)
+    assert list(feed.blocks_of("SPY", day))  # read again, as every variant of an ablation does
+    assert feed.outside == 1
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,15 @@ def test_calendar_when_the_day_after_counts_then_blocked_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["NVDA,25.02.2026,after,2026-01-10", "NVDA,2026-02-25,evening,2026-01-10", "NVDA,2026-02-25,after,"]
+    "line",
+    [
+        "NVDA,25.02.2026,after,2026-01-10",
+        "NVDA,2026-02-25,evening,2026-01-10",
+        "NVDA,2026-02-25,after,",
+        "NVDA,2026-02-25",
+        "NVDA,2026-02-25,after,2026-01-10T09:00:00",
+        "NVDA,9999-12-31,after,9999-12-31",
+    ],
 )
 def test_file_when_a_line_is_not_understood_then_said_which(tmp_path, line):
     with pytest.raises(DataError, match="line 2"):
@@ -104,6 +112,20 @@ def test_file_when_not_there_or_without_a_column_then_said_so(tmp_path):
     file = tmp_path / "x.csv"
     file.write_text("symbol,date\n")
     with pytest.raises(DataError, match="no column when, as_of"):
+        read_earnings(EarningsConfig(file=file))
+
+
+@pytest.mark.parametrize("place", [".", "/dev/zero"])
+def test_file_when_the_path_is_no_file_then_said_so_at_once(tmp_path, place):
+    with pytest.raises(DataError, match="is no file"):
+        read_earnings(EarningsConfig(file=tmp_path / place))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b"date,when,as_of,symbol\n2026-02-25,after,2026-01-10\n"])
+def test_file_when_it_is_no_calendar_then_refused_in_our_words(tmp_path, content):
+    file = tmp_path / "x.csv"
+    file.write_bytes(content)
+    with pytest.raises(DataError):
         read_earnings(EarningsConfig(file=file))
 
 

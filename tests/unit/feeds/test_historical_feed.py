@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sovereign.core.columns import Trades
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.errors import NotFoundError, UsageError
+from sovereign.core.instrument import find_instrument
 from sovereign.feeds.calendar import calendar_for
 from sovereign.feeds.historical import HistoricalFeed
+from sovereign.feeds.joined import JoinedFeed
 from sovereign.store.catalog import Catalog
+from sovereign.store.manifest import Provenance
 
 CALENDAR = calendar_for("CME_EQUITY")
 DAYS = [date(2024, 3, 5), date(2024, 3, 6), date(2024, 3, 7)]
@@ -130,3 +133,30 @@ def test_feed_when_nothing_is_held_then_not_found(catalog: Catalog, tmp_path: Pa
 def test_feed_when_asked_the_impossible_then_usage_error(catalog: Catalog, start: date, end: date, ticks: int | None) -> None:
     with pytest.raises(UsageError):
         HistoricalFeed(catalog, "ES", start, end, CALENDAR, block_ticks=ticks)
+
+
+def test_quotes_when_recorded_then_those_inside_the_hours_and_none_of_a_day_without(tmp_path: Path) -> None:
+    shares, hours = calendar_for("XNYS"), [calendar_for("XNYS").session(day) for day in DAYS[:2]]
+    held = Catalog(tmp_path)
+    for symbol in ("NVDA", "JPM"):
+        for session in hours:
+            assert session is not None
+            ts = np.array([session.regular_open_ns], np.int64)
+            held.write_trades(
+                symbol, session.trade_date, Trades(ts, *(np.ones(1, np.int32) for _ in range(2)), np.ones(1, np.int8))
+            )
+    first = hours[0]
+    assert first is not None
+    ts = np.array([first.open_ns - 1, first.open_ns, first.close_ns - 1, first.close_ns], np.int64)
+    quotes = Quotes(ts, *(np.array([n, n + 1, n + 2, n + 3], np.int32) for n in (100, 110, 1, 5)))
+    with held.transaction() as writing:
+        writing.write("quotes", find_instrument("NVDA"), DAYS[0], quotes, "q.csv", "a", Provenance())
+    feed = JoinedFeed([HistoricalFeed(held, symbol, DAYS[0], DAYS[1], shares) for symbol in ("NVDA", "JPM")])
+    nothing = Trades.empty()
+    found = feed.quotes(first, "NVDA", nothing)
+    assert found is not None
+    assert (found.ts.tolist(), found.bid_size.tolist()) == ([first.open_ns, first.close_ns - 1], [2, 3])
+    assert feed.quotes(first, "JPM", nothing) is None
+    assert feed.quotes(first, "CAT", nothing) is None
+    assert hours[1] is not None
+    assert feed.quotes(hours[1], "NVDA", nothing) is None

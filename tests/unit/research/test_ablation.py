@@ -21,6 +21,7 @@ from sovereign.research.ablation import (
     block_bootstrap_mean,
     choices_of,
     compare_variants,
+    comparisons_text,
     parts_of,
     variants_of,
 )
@@ -132,6 +133,37 @@ def result(name, daily, judged=2):
         high=0.0,
         daily=tuple(daily),
     )
+
+
+@pytest.mark.parametrize(
+    ("figures", "mark"),
+    [
+        ((math.nan, math.nan, math.nan), ""),
+        ((0.0, 0.0, 0.0), "no part"),
+        ((0.0, -0.1, 0.1), "chance"),
+        ((0.4, 0.1, 0.9), "clear"),
+        ((-0.4, -0.9, -0.1), "clear"),
+    ],
+)
+def test_mark_when_a_variant_is_compared_then_tells_what_took_no_part_from_what_chance_would_make(figures, mark):
+    difference, low, high = figures
+    assert replace(result("without news", [1.0, 2.0]), difference=difference, low=low, high=high).mark == mark
+
+
+def test_comparisons_when_parts_took_no_part_then_are_not_counted_among_them():
+    whole = replace(result(WHOLE, [1.0]), difference=math.nan, low=math.nan, high=math.nan)
+    same, other = result("without news", [1.0]), replace(result("without alpha", [1.0]), low=-1.0, high=1.0)
+    assert comparisons_text([whole, other]) == (
+        "Each interval stands alone: of 1 comparisons of equals, one in twenty would look clear."
+    )
+    assert comparisons_text([whole, same, other, same]).endswith(
+        "of 1 comparisons of equals, one in twenty would look clear. 2 took no part: nothing came out otherwise without them."
+    )
+
+
+def test_comparisons_when_nothing_came_out_otherwise_then_says_so():
+    whole = replace(result(WHOLE, [1.0]), difference=math.nan, low=math.nan, high=math.nan)
+    assert "nothing to compare" in comparisons_text([whole, result("without news", [1.0])])
 
 
 def test_choice_when_the_early_winner_loses_late_then_is_judged_by_the_late_days_alone():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from sovereign.core.decision import Decision, OwnRefusals, Proposal, Refused, Verdict
+from sovereign.core.decision import Decision, KeptRefusals, Proposal, Refused, Verdict
 from sovereign.core.order import Side
 from sovereign.research.result import Decisions
 
@@ -29,7 +29,7 @@ def kept(made, *numbers, day):
         made.append(numbers)
         return [decision(number, "JPM", day) for number in numbers]
 
-    return OwnRefusals(["crowded"] * len(numbers), make)
+    return KeptRefusals(len(numbers), make)
 
 
 def numbers_of(decisions):

@@ -199,6 +199,9 @@ def test_report_of_the_tug_of_war_when_written_then_shows_calibration_ablation_v
     assert "auto-flatten" in reasons
     assert {group["key"] for group in summary["breakdowns"]["pattern"]} <= {"strong conflict", "weak conflict"}
     assert {group["key"] for group in summary["breakdowns"]["symbol"]} <= {"NVDA", "JPM"}
+    text = page.split('id="trades-data">')[1].split("</script>")[0]
+    shown = {row[13].removesuffix(" ?") for row in json.loads(text)["rows"]}
+    assert shown == reasons  # the list of trades says why each was closed, in the words of the table
     with done.paths.tables["reliability"].open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {one["measure"] for one in rows} == {"raw_confidence", "rank", "probability"}

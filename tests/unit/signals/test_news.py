@@ -108,6 +108,24 @@ class TestNoData:
         assert found.tone == found.headline_tone < 0
 
 
+class TestHeadlines:
+    @pytest.mark.parametrize(
+        ("published_h", "seen_h", "counts"),
+        [
+            (1.0, 0.5, 1),
+            (23.9, 0.0, 1),
+            (24.0, 0.0, 0),  # in the feed for a day already when the scout began
+            (120.0, 0.0, 0),
+            (1.0, -0.1, 0),  # not seen yet
+        ],
+    )
+    def test_headline_when_it_was_in_the_feed_for_days_then_its_first_sight_makes_it_no_news(self, published_h, seen_h, counts):
+        published, seen = (NOW - round(hours * NS_PER_HOUR) for hours in (published_h, seen_h))
+        found = read([], [Headline(source="y", headline_id="1", title="profit", published_ns=published, known_ns=seen)])
+        assert found.headlines == counts
+        assert math.isnan(found.headline_tone) is (counts == 0)
+
+
 class TestClusters:
     def test_duplicates_when_one_post_repeats_itself_then_it_is_one_post(self):
         shouting = post(1, " ".join(["load the boat everyone now"] * 40))
@@ -168,7 +186,17 @@ class TestTone:
         assert tone_of("not in this or any other year was it profitable").positive == 1
 
     def test_tone_when_a_post_is_marked_by_its_author_then_the_mark_counts(self):
-        assert read([], (), [post(1, "profit", label=-1)]).post_tone == -1
+        assert read([], (), [post(number, "profit", label=-1) for number in range(5)]).post_tone == -1
+
+    @pytest.mark.parametrize(("posts", "authors", "is_known"), [(1, 1, False), (40, 4, False), (5, 5, True), (40, 5, True)])
+    def test_tone_of_posts_when_few_people_wrote_them_then_they_are_no_crowd(self, posts, authors, is_known):
+        said = [
+            post(number, f"bullish {'abcdefghij'[number % 10] * 4}", author=f"a{number % authors}") for number in range(posts)
+        ]
+        found = read([], (), said)
+        assert found.posts == posts
+        assert math.isnan(found.post_tone) is not is_known
+        assert math.isnan(found.tone) is not is_known
 
     def test_own_words_when_compared_then_no_word_has_both_tones(self):
         assert not POSITIVE & NEGATIVE
@@ -199,3 +227,18 @@ class TestLexicon:
     def test_lexicon_when_not_there_then_said_so(self, tmp_path):
         with pytest.raises(NotFoundError, match="is not there"):
             read_lexicon(tmp_path / "none.csv")
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"\xff\xfe\x00\x01", b"Word,Positive,Negative\n" + b"a" * 200_000 + b",1,0\n", b"Positive,Negative,Word\n1,0\n"],
+    )
+    def test_lexicon_when_it_is_no_list_then_refused_in_our_words(self, tmp_path, content):
+        file = tmp_path / "x.csv"
+        file.write_bytes(content)
+        with pytest.raises(DataError):
+            read_lexicon(file)
+
+    @pytest.mark.parametrize("place", [".", "/dev/zero"])
+    def test_lexicon_when_the_path_is_no_file_then_said_so_at_once(self, tmp_path, place):
+        with pytest.raises(DataError, match="is no file"):
+            read_lexicon(tmp_path / place)

@@ -115,6 +115,8 @@ def plain(found: Ablation) -> dict[str, Any]:
 
 def text(found: Any) -> str:
     """Return what was found as a table, and a sentence on each rival setting."""
+    from sovereign.research.ablation import comparisons_text
+
     whole = found.variants[0]
     lines = [
         f"{found.strategy} on {found.data}, {found.first} to {found.last}: {whole.days} days, "
@@ -125,12 +127,10 @@ def text(found: Any) -> str:
         won = f"{variant.wins / variant.trades:.0%}" if variant.trades else "-"
         against = ""
         if variant is not whole:
-            mark = "clear" if variant.is_clear else "chance" if variant.judged_trades or whole.judged_trades else "no trades"
+            mark = variant.mark if variant.judged_trades or whole.judged_trades else "no trades"
             against = f"{variant.difference:+.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {mark}"
         lines.append(f"{variant.name:<34}{variant.trades:>7}{won:>6}{variant.net:>12.2f}{variant.judged_net:>12.2f}  {against}")
-    lines.append(
-        f"Each interval stands alone: of {len(found.variants) - 1} comparisons of equals, one in twenty would look clear."
-    )
+    lines.append(comparisons_text(found.variants))
     if silent := [variant.name for variant in found.variants if variant.trades and not variant.judged_trades]:
         lines.append(
             f"Not traded on the judged days: {', '.join(silent)}. A limit may have halted the account for good, such as "

@@ -157,7 +157,7 @@ def _one_run(
     total = len(getattr(plan.feed, "contracts", ())) or sum(1 for _ in plan.feed.sessions())
     with Store(settings.store) as store, steps_bar(quiet) as step:
         advance = step(f"{strategy} on {market}", total)
-        return run_recorded(
+        finished = run_recorded(
             replace(plan, is_ablated=is_ablated),
             store,
             out or settings.report.folder,
@@ -165,6 +165,9 @@ def _one_run(
             on_session=lambda _: advance(),
             on_step=step,
         )
+    for note in () if quiet else plan.feed_notes():
+        typer.echo(f"note: {note}", err=True)
+    return finished
 
 
 def _plain(finished: Finished) -> dict[str, Any]:

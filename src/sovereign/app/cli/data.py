@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from sovereign.core.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from sovereign.app.data_settings import DataSettings
-    from sovereign.app.market_data import FileReport
+    from sovereign.app.market_data import FileReport, WrittenPart
     from sovereign.store.catalog import Catalog
 
 app = command_app("Import, simulate, list, verify and download market data.")
@@ -21,6 +22,8 @@ app = command_app("Import, simulate, list, verify and download market data.")
 CatalogOption = Annotated[
     Path | None, typer.Option("--catalog", help="Folder of the catalog; default: the setting data.catalog.")
 ]
+_MOST_DATES = 10
+"""Trade dates of a symbol that an import tells one by one; more of them are one line (`data list --days` has each)."""
 _VENDORS = ("alpaca", "databento", "massive")
 
 
@@ -46,6 +49,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Import files into the catalog; rows that cannot be used are set aside with the reason, and counted."""
+    from sovereign.app.cli.progress import steps_bar
     from sovereign.app.market_data import import_files
     from sovereign.feeds.calendar import calendar_for
     from sovereign.feeds.importing.table import AggressorRule, BarStamp, ImportOptions
@@ -61,7 +65,9 @@ def import_(
         quotes=quotes,
         rules=settings.rules,
     )
-    _finish(import_files(store, files, options, calendar_for, replace=replace), store, as_json)
+    with steps_bar(as_json) as step:
+        reports = import_files(store, files, options, calendar_for, replace=replace, on_step=step)
+    _finish(reports, store, as_json)
 
 
 @app.command("list")
@@ -225,18 +231,30 @@ def _file_text(report: FileReport, store: Catalog) -> str:
     lines = [f"{report.file}: {report.status}, {report.rows:,} rows in {len(report.partitions)} partitions"]
     lines += [f"  guessed {name}: {value}" for name, value in report.guesses.items()]
     lines += [f"  note: {note}" for note in report.notes]
+    groups: dict[tuple[str, str], list[WrittenPart]] = {}
     for part in report.partitions:
-        line = f"  {part.kind} {part.symbol} {part.trade_date}: {part.rows:,} rows"
-        if part.kind == "trades":
-            line += f" ({part.buyers:,} buy, {part.sellers:,} sell, {part.without_side:,} none; {part.aggressor})"
-        extras = {"rounded": part.rounded, "sorted": part.unordered, "without quote": part.unquoted}
-        line += "".join(f", {count:,} {word}" for word, count in extras.items() if count)
-        lines.append(line)
+        groups.setdefault((part.kind, part.symbol), []).append(part)
+    for parts in groups.values():
+        lines += [_parts_text(parts)] if len(parts) > _MOST_DATES else [_parts_text([part]) for part in parts]
     if report.quarantined:
         lines.append(f"  set aside: {report.quarantined:,} rows, listed in {store.path / str(report.quarantine_file)}")
         lines += [f"    {count:,} x {reason}" for reason, count in list(report.reasons.items())[:8]]
     lines += [f"  NOT WHOLE: {fault}" for fault in report.faults]
     return "\n".join(lines)
+
+
+def _parts_text(parts: Sequence[WrittenPart]) -> str:
+    """Return a line on a symbol's partitions of one kind, in the order of their dates."""
+    first, last = parts[0], parts[-1]
+    when = f"{first.trade_date}" if len(parts) == 1 else f"{len(parts):,} dates, {first.trade_date} to {last.trade_date}"
+    line = f"  {first.kind} {first.symbol} {when}: {sum(part.rows for part in parts):,} rows"
+    if first.kind == "trades":
+        sides = [sum(getattr(part, name) for part in parts) for name in ("buyers", "sellers", "without_side")]
+        how = ", ".join(dict.fromkeys(part.aggressor for part in parts))
+        line += f" ({sides[0]:,} buy, {sides[1]:,} sell, {sides[2]:,} none; {how})"
+    extras = {"rounded": "rounded", "sorted": "unordered", "without quote": "unquoted"}
+    counts = {word: sum(getattr(part, name) for part in parts) for word, name in extras.items()}
+    return line + "".join(f", {count:,} {word}" for word, count in counts.items() if count)
 
 
 def _list_text(found: dict[str, Any]) -> str:

@@ -11,7 +11,11 @@ from sovereign.app.cli.common import ConfigOption, JsonOption, SetOption, emit, 
 from sovereign.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sovereign.app.configuration import Settings
+    from sovereign.app.market_tape import VenueTape
+    from sovereign.app.scout import LiveTape
     from sovereign.core.news import NewsReading
     from sovereign.core.tape import TapeSnapshot
 
@@ -33,6 +37,9 @@ def tape(
     day: Annotated[
         str | None, typer.Option("--date", help="A recorded day from the catalog instead of the live stream.")
     ] = None,
+    broker: Annotated[
+        str, typer.Option("--broker", help="Whose live quotes: alpaca, or venue, the simulated exchange.")
+    ] = "alpaca",
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="Live: stop after so long.")] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -40,15 +47,20 @@ def tape(
 ) -> None:
     """Watch the best quotes: imbalance of order flow and queue, scores, absorption; a snapshot a minute into the store.
 
-    Live quotes come from Alpaca until Ctrl-C. With --date, a recorded day is read, and how well its order flow explains the
-    mid's moves is said as well.
+    Live quotes come from Alpaca, or from the simulated exchange of 'sovereign venue', until Ctrl-C. With --date, a recorded
+    day is read, and how well its order flow explains the mid's moves is said as well.
     """
+    from sovereign.app.brokers import BROKERS
+    from sovereign.core.errors import suggestion
+
+    if broker not in BROKERS:
+        raise UsageError(f"--broker was '{broker}'{suggestion(broker, BROKERS)}; allowed are {', '.join(BROKERS)}")
     settings = settings_from(config, overrides).settings
     chosen = tuple(symbols or settings.universe.targets)
     if day is not None:
         _recorded(settings, chosen, day, as_json)
     else:
-        _live(settings, chosen, seconds, as_json)
+        _live(settings, chosen, broker, seconds, as_json)
 
 
 def _recorded(settings: Settings, symbols: tuple[str, ...], day: str, as_json: bool) -> None:
@@ -87,14 +99,10 @@ def _day_text(one: dict[str, Any], bucket_s: int) -> str:
     )
 
 
-def _live(settings: Settings, symbols: tuple[str, ...], seconds: float | None, as_json: bool) -> None:
+def _live(settings: Settings, symbols: tuple[str, ...], broker: str, seconds: float | None, as_json: bool) -> None:
     import asyncio
     import contextlib
-    import time
 
-    from sovereign.app.brokers import alpaca_keys
-    from sovereign.app.scout import LiveTape
-    from sovereign.feeds.calendar import calendar_for
     from sovereign.store.store import Store
 
     def say(line: str) -> None:
@@ -109,10 +117,33 @@ def _live(settings: Settings, symbols: tuple[str, ...], seconds: float | None, a
             for one in snapshots:
                 say(_snapshot_text(one))
 
-        watch = LiveTape(settings, alpaca_keys(), symbols, calendar_for("XNYS"), time.time_ns, keep, say)
+        watch = _tape_of(broker, settings, symbols, keep, say)
         with contextlib.suppress(KeyboardInterrupt):
             count = asyncio.run(watch.run(seconds))
     emit({"snapshots": count}, as_json, lambda _: f"{count} snapshots kept")
+
+
+def _tape_of(
+    broker: str,
+    settings: Settings,
+    symbols: tuple[str, ...],
+    keep: Callable[[list[TapeSnapshot]], None],
+    say: Callable[[str], None],
+) -> LiveTape | VenueTape:
+    """Return what watches the tape of a broker, on a line of its own."""
+    import time
+
+    from sovereign.app.brokers import VENUE, alpaca_keys
+    from sovereign.app.market_tape import VenueTape
+    from sovereign.app.scout import LiveTape
+    from sovereign.app.venue import venue_token, venue_url
+    from sovereign.execution.brokers.venue import VenueClient
+    from sovereign.feeds.calendar import calendar_for
+
+    if broker == VENUE:
+        client = VenueClient(venue_url(settings), venue_token(settings, "guard"), settings.venue.client, name="tape scout")
+        return VenueTape(settings, client, symbols, keep, say)
+    return LiveTape(settings, alpaca_keys(), symbols, calendar_for("XNYS"), time.time_ns, keep, say)
 
 
 def _snapshot_text(one: TapeSnapshot) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sovereign.research.ablation import VariantResult
+    from sovereign.research.result import RunResult
     from sovereign.research.runner import Finished
 
 _MARK = {"passed": "ok  ", "failed": "FAIL", "not run": "--  "}
@@ -24,11 +27,7 @@ def summary_text(finished: Finished) -> str:
         "P&L under other assumptions (net, USD):",
         *(f"  {name:<12}{lane.net:>+14,.2f}  {len(lane.trades):>5} trades" for name, lane in result.lanes.items()),
     ]
-    if tables.refused:
-        top = sorted(tables.refused.items(), key=lambda item: -item[1])[:6]
-        total = sum(tables.refused.values())
-        lines += ["", f"{total:,} candidates refused: " + ", ".join(f"{name} {count:,}" for name, count in top)]
-        lines.append(f"  one by one: sovereign runs decisions {result.run_id}")
+    lines += _refused(result, len(main.trades))
     if tables.state_changes:
         halts = ", ".join(sorted({f"{c.cause}" for c in tables.state_changes if c.state != "ACTIVE"}))
         if halts:
@@ -50,13 +49,35 @@ def summary_text(finished: Finished) -> str:
                 lines.append(
                     f"    from {some.lowest:.2f} on: {some.share:.1%} of {some.cases:,} ({some.low:.1%} to {some.high:.1%})"
                 )
-    if result.ablation:
-        lines += ["", "a day against the whole, without (USD, with interval):"]
-        for variant in result.ablation[1:]:
-            mark = "clear" if variant.is_clear else "chance"
-            lines.append(f"  {variant.name:<24}{variant.difference:>+10.2f} ({variant.low:+.2f} to {variant.high:+.2f}) {mark}")
+    lines += _ablation(result.ablation)
     lines += ["", f"run     {result.run_id}", f"report  {finished.paths.html}"]
     return "\n".join(lines)
+
+
+def _refused(result: RunResult, trades: int) -> list[str]:
+    refused = result.tables.refused
+    if not refused:
+        return [] if trades else ["", "nothing was traded: there was no candidate"]
+    top = sorted(refused.items(), key=lambda item: -item[1])[:6]
+    lines = [] if trades else ["", f"nothing was traded; the check that refused most is '{top[0][0]}'"]
+    return [
+        *lines,
+        "",
+        f"{sum(refused.values()):,} candidates refused: " + ", ".join(f"{name} {count:,}" for name, count in top),
+        f"  one by one: sovereign runs decisions {result.run_id}",
+    ]
+
+
+def _ablation(variants: Sequence[VariantResult]) -> list[str]:
+    from sovereign.research.ablation import comparisons_text
+
+    if not variants:
+        return []
+    lines = ["", "without a part: trades, net, and a day against the whole (USD, with interval):"]
+    for one in variants:
+        against = f"{one.difference:>+10.2f} ({one.low:+.2f} to {one.high:+.2f}) {one.mark}" if one.mark else ""
+        lines.append(f"  {one.name:<24}{one.trades:>6,} trades{one.net:>+13,.2f}{against}")
+    return [*lines, f"  {comparisons_text(variants)}"]
 
 
 def _figures(statistic: float | None, threshold: float | None) -> str:

@@ -30,7 +30,7 @@ from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.execution.venue.configuration import VenueConfig
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
-from sovereign.feeds.synthetic import PortfolioMarketConfig, SyntheticConfig
+from sovereign.feeds.synthetic import PortfolioMarketConfig, QueueConfig, SyntheticConfig
 from sovereign.feeds.universe import UniverseConfig
 from sovereign.research.configuration import EvidenceConfig, MetricsConfig, StressConfig
 from sovereign.risk.configuration import RiskConfig
@@ -91,6 +91,7 @@ class Settings(Configuration):
     portfolio_market: PortfolioMarketConfig = Field(
         PortfolioMarketConfig(), description="The driftless market of several symbols, for the null test."
     )
+    queues: QueueConfig = Field(QueueConfig(), description="What waits at the best prices of simulated markets.")
     report: ReportConfig = Field(ReportConfig(), description="What a run leaves behind.")
     risk: RiskConfig = Field(RiskConfig(), description="Limits of the one door every order passes.")
     schedule: ScheduleConfig = Field(ScheduleConfig(), description="When the daily digest is sent.")

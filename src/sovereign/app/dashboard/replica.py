@@ -321,6 +321,8 @@ def regime_of(row: Any) -> dict[str, Any] | None:
     from sovereign.kernels.row import NoTrade, Regime
 
     names = row.dtype.names or ()
+    if "can_enter" in names:
+        return _market_regime(row)
     if "regime" not in names or "no_trade" not in names:
         return None
     return {
@@ -328,6 +330,22 @@ def regime_of(row: Any) -> dict[str, Any] | None:
         "confidence": _real(row, "regime_confidence", names),
         "is_tradable": int(row["no_trade"]) == 0,
         "why_not": "" if int(row["no_trade"]) == 0 else NoTrade(int(row["no_trade"])).name.lower().replace("_", " "),
+    }
+
+
+def _market_regime(row: Any) -> dict[str, Any]:
+    # Of a strategy on shares: the market's regime as it was known at the bar, its volatility and momentum with it.
+    from sovereign.app.tug_record import REGIME_WORDS
+    from sovereign.kernels.tug_of_war import REGIME_CRISIS, REGIME_UNKNOWN
+
+    names, code = row.dtype.names or (), int(row["regime"])
+    crisis = _real(row, "p_crisis", names)
+    why_not = "" if row["can_enter"] else "stale or unknown" if code == REGIME_UNKNOWN else "crisis"
+    return {
+        "name": REGIME_WORDS[code].upper(),
+        "confidence": None if crisis is None or code == REGIME_UNKNOWN else crisis if code == REGIME_CRISIS else 1.0 - crisis,
+        "is_tradable": bool(row["can_enter"]),
+        "why_not": "halted by a crisis" if row["is_halted"] else why_not,
     }
 
 

@@ -248,19 +248,22 @@ class Standing(Scope):
             regime = regime_of(rows[-1]) if len(rows) else None
             if regime is not None:
                 found.append({"symbol": symbol, "ts": int(rows["known_at"][-1]), **regime, "source": "last closed bar"})
+        if found and market is not None and "can_enter" in (market.tapes[found[0]["symbol"]].rows(at).dtype.names or ()):
+            return [{**max(found, key=lambda one: int(one["ts"])), "symbol": "market"}]  # the same of all shares
         if not found:
             inputs = book.latest_inputs()
             name = inputs.get("regime")
             if isinstance(name, str):
                 confidence = inputs.get("regime_confidence")
+                is_tradable = name not in ("CRISIS", "UNKNOWN")
                 found.append(
                     {
                         "symbol": book.run.record.symbols[0] if book.run.record.symbols else "",
                         "ts": None,
                         "name": name,
                         "confidence": confidence if isinstance(confidence, float) else None,
-                        "is_tradable": True,
-                        "why_not": "",
+                        "is_tradable": is_tradable,
+                        "why_not": "" if is_tradable else name.lower(),
                         "source": "newest decision",
                     }
                 )

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from logging import getLogger
@@ -21,29 +22,31 @@ from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType
 from sovereign.core.port import Clock
-from sovereign.core.session import NS_PER_SECOND
+from sovereign.core.session import NS_PER_SECOND, from_ns
 from sovereign.execution.broker import BrokerCapabilities, BrokerSnapshot, VenueExecution, VenueOrder, VenuePosition
 from sovereign.execution.brokers.alpaca_exits import AlpacaExits
 from sovereign.execution.brokers.alpaca_rest import AlpacaDesk
 from sovereign.execution.brokers.alpaca_wire import (
     Known,
     OrderNames,
+    cash_of,
     day_before,
     execution_of,
     fault_of,
+    fill_of,
     follows_fill,
+    need_same,
     own_id,
     position_of,
     readable,
     remainder,
     request_of,
     sent_id,
-    ticks_of,
     trade_id,
     whole,
 )
 from sovereign.execution.report import ExecutionReport
-from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal
+from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal, fit
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.history import time_ns
 from sovereign.feeds.alpaca.stream import SupervisedStream, socket_terms
@@ -210,7 +213,8 @@ class AlpacaLink:
         positions = self._ours(await self._desk.query("/positions"))
         for body in fills:
             self._told.add(trade_id(str(body["order_id"]), body["cum_qty"]))
-            self._last_fill_ns = max(self._last_fill_ns, time_ns(str(body["transaction_time"])))
+            stamp = time_ns(str(body["transaction_time"]))
+            self._last_fill_ns = max(self._last_fill_ns, min(stamp, now))
         self._told_closed |= {name for name, known in self._names.by_id.items() if not known.is_open}
         held = {}
         for body in positions:
@@ -227,7 +231,7 @@ class AlpacaLink:
             tid = trade_id(str(body["order_id"]), body["cum_qty"])
             if tid not in self._told:
                 known = await self._known(str(body["order_id"]))
-                execution = execution_of(body, known.client_order_id)
+                execution = self._dated(execution_of(body, known.client_order_id))
                 self._tell_fill(known, execution, is_last=whole(body.get("leaves_qty")) == 0)
         for known in list(self._names.by_id.values()):
             self._tell_closed(known)
@@ -290,14 +294,14 @@ class AlpacaLink:
             if not self._exits.is_hidden(known):
                 self.say(OrderEvent.ACCEPT, name)
         elif event == "order_cancel_rejected":
-            self.say(OrderEvent.REFUSE_CANCEL, name, str(body.get("reason") or "Alpaca refused the cancel"))
+            self.say(OrderEvent.REFUSE_CANCEL, name, fit(str(body.get("reason") or "Alpaca refused the cancel")))
         self._tell_closed(known, ts)
         self._exits.follow_symbol(known.symbol)
 
     def _on_fill(self, known: Known, data: Mapping[str, Any]) -> None:
         body = data["order"]
         instrument = find_instrument(known.symbol)
-        price, quantity = ticks_of(instrument, data["price"]) or 0, whole(data["qty"])
+        quantity, price = fill_of(instrument, data["qty"], data["price"])
         stamp = time_ns(str(data["timestamp"]))
         execution = VenueExecution(
             cursor=stamp,
@@ -310,7 +314,15 @@ class AlpacaLink:
             ts=stamp,
             fee=remainder(instrument, known.side, quantity, price, data["price"]),
         )
-        self._tell_fill(known, execution, is_last=whole(body["filled_qty"]) >= whole(body["qty"]))
+        self._tell_fill(known, self._dated(execution), is_last=whole(body["filled_qty"]) >= whole(body["qty"]))
+
+    def _dated(self, execution: VenueExecution) -> VenueExecution:
+        """Return an execution at a time that can be: what follows one of the future would never be asked for."""
+        now = self._clock.now_ns()
+        if execution.ts <= now + self._config.ahead_s * NS_PER_SECOND:
+            return execution
+        _LOGGER.warning("an execution of %s was dated %s; it counts as of now", execution.symbol, from_ns(execution.ts))
+        return replace(execution, ts=now, cursor=now)
 
     def _tell_fill(self, known: Known, execution: VenueExecution, *, is_last: bool) -> None:
         if execution.trade_id in self._told:
@@ -436,12 +448,21 @@ class AlpacaLink:
             await asyncio.sleep(_POLL_S)  # the shares of a canceled bracket are not free yet
         if isinstance(answer, Refusal):
             self.refuse(order, answer.text)
-        elif answer is not None:
-            learned = self._names.learn(answer)
+        elif answer is not None and (learned := self.learn(order, answer)) is not None:
             if learned.is_open or learned.filled_qty:
                 self.say(OrderEvent.ACCEPT, order.client_order_id)
             self._tell_closed(learned)
             self._exits.follow(learned)
+
+    def learn(self, order: Order, answer: Mapping[str, Any]) -> Known | None:
+        """Return an order as Alpaca took it; None when that cannot be made out: then it is in flight, and asked for."""
+        try:
+            with readable("answer to an order"):
+                need_same(answer, order)
+                return self._names.learn(answer)
+        except BrokerError as fault:
+            _LOGGER.warning("what became of order %s is not known: %s", order.client_order_id, fault)
+            return None
 
     async def _nothing_to_close(self, order: Order) -> str:
         """Return why an order that may only close would open; empty when it closes, or when nobody knows.
@@ -532,7 +553,8 @@ class AlpacaLink:
             account = await self._desk.query("/account")
             if heard == self._heard and len(await self._desk.fills(after)) == len(fills):
                 break
-        found = [execution_of(body, (await self._known(str(body["order_id"]))).client_order_id) for body in self._ours(fills)]
+        names = [(body, (await self._known(str(body["order_id"]))).client_order_id) for body in self._ours(fills)]
+        found = [self._dated(execution_of(body, name)) for body, name in names]
         kept = tuple(self._as_booked(position) for position in positions)
         cost = sum((find_instrument(p.symbol).value(p.cost_ticks) for p in kept), Decimal(0))
         return BrokerSnapshot(
@@ -544,7 +566,7 @@ class AlpacaLink:
             executions=tuple(execution for execution in found if execution.cursor > since_cursor),
             positions=kept,
             # Our balance moves by profit and loss alone; Alpaca's cash pays for what is held as well.
-            cash=Decimal(str(account["cash"])) + cost,
+            cash=cash_of(account) + cost,
         )
 
     def _as_booked(self, position: VenuePosition) -> VenuePosition:

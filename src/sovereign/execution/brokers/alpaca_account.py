@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from sovereign.core.errors import BrokerError
 from sovereign.execution.broker import BrokerSnapshot
-from sovereign.execution.brokers.alpaca_wire import OrderNames, position_of, readable
+from sovereign.execution.brokers.alpaca_wire import OrderNames, cash_of, position_of, readable
 from sovereign.feeds.alpaca.client import AlpacaKeys, harden, need_package, refusal_of
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 
@@ -65,7 +64,7 @@ class AlpacaAccount:
             positions = tuple(position_of(body, is_counted_up=True) for body in held)
         account = self._ask("GET", "/account")
         with readable("account"):
-            cash = Decimal(str(account["cash"]))
+            cash = cash_of(account)
         return BrokerSnapshot(
             now_ns=self._now_ns(),
             cursor=0,

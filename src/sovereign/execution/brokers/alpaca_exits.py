@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
 from functools import partial
 from logging import getLogger
-from typing import Protocol
+from typing import Any, Protocol
 
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, Order, OrderEvent, OrderRole, OrderStatus, OrderType, TimeInForce
@@ -37,6 +37,10 @@ class Teller(Protocol):
 
     def expect(self, order: Order) -> Known:
         """Take an order that is about to be sent."""
+        ...
+
+    def learn(self, order: Order, answer: Mapping[str, Any]) -> Known | None:
+        """Return an order as Alpaca took it; None when that cannot be made out."""
         ...
 
     def do(self, symbol: str, act: Callable[[], Awaitable[None]]) -> None:
@@ -182,9 +186,9 @@ class AlpacaExits:
             for order in orders:
                 self._teller.refuse(order, answer.text)
             return
-        self._names.learn(answer)
-        for order in orders:
-            self._teller.say(OrderEvent.ACCEPT, order.client_order_id)
+        if self._teller.learn(leader, answer) is not None:
+            for order in orders:
+                self._teller.say(OrderEvent.ACCEPT, order.client_order_id)
 
     def _pair(self, entry: Known, bracket: Bracket, quantity: int) -> tuple[Order, Order | None]:
         instrument, sign = find_instrument(entry.symbol), entry.side.sign

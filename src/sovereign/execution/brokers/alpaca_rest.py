@@ -86,13 +86,17 @@ class AlpacaDesk:
                     return None
                 if found.is_certain and not found.is_busy:
                     break
-                wait = max(wait, found.wait_s or 0.0)  # noqa: PLW2901 - what the service asks for
+                wait = self._pause(wait, found)  # noqa: PLW2901 - what the service asks for
             await asyncio.sleep(wait)
         raise BrokerError(f"Alpaca did not answer {path} ({said}); nothing is known, ask again")
 
     def _waits(self) -> list[float]:
         waits = back_off(self._config, self._random)
         return [next(waits) for _ in range(self._config.attempts)]
+
+    def _pause(self, wait: float, said: Refusal) -> float:
+        """Return how long to wait after a refusal: what Alpaca asks for, but an order that closes cannot wait for hours."""
+        return max(wait, min(said.wait_s or 0.0, self._config.backoff_most_s))
 
     async def find(self, sent_id: str) -> dict[str, Any] | None:
         """Return an order by the client order id under which it was sent, its legs with it; None when it never came.
@@ -102,7 +106,9 @@ class AlpacaDesk:
         BrokerError : there was no answer.
         """
         found = await self.query("/orders:by_client_order_id", {"client_order_id": sent_id}, may_miss=True)
-        return None if found is None else await self.order(str(found["id"]))
+        with readable("answer about an order"):
+            venue_id = None if found is None else str(found["id"])
+        return None if venue_id is None else await self.order(venue_id)
 
     async def order(self, venue_id: str) -> dict[str, Any] | None:
         """Return an order by Alpaca's id, its legs with it; None when there is none.
@@ -158,7 +164,7 @@ class AlpacaDesk:
             if not answer.is_busy and not is_duplicate:
                 return answer
             if answer.is_busy:
-                pause = max(wait, answer.wait_s or 0.0)
+                pause = self._pause(wait, answer)
                 await asyncio.sleep(pause if until is None else min(pause, max(0.0, until - time.monotonic())))
             try:
                 found = await self.find(sent_id)
@@ -211,7 +217,7 @@ class AlpacaDesk:
                 return None
             if not answer.is_busy:
                 return answer
-            await asyncio.sleep(max(wait, answer.wait_s or 0.0))
+            await asyncio.sleep(self._pause(wait, answer))
         return None
 
     async def orders(self, after: str) -> list[dict[str, Any]]:
@@ -241,11 +247,15 @@ class AlpacaDesk:
         ------
         BrokerError : there was no answer.
         """
-        found: list[dict[str, Any]] = []
+        found: dict[str, dict[str, Any]] = {}
         fields: dict[str, Any] = {"after": after, "direction": "asc", "page_size": _PAGE}
         while True:
             page = await self.query("/account/activities/FILL", fields)
-            found.extend(page)
-            if len(page) < _PAGE:
-                return found
-            fields["page_token"] = page[-1]["id"]
+            with readable("list of executions"):
+                before = len(found)
+                found |= {str(body["id"]): body for body in page}
+                if len(page) < _PAGE:
+                    return list(found.values())
+                if len(found) == before:  # it would go on for ever, and what comes after the page is not known
+                    raise BrokerError("Alpaca gave the same page of executions again; what follows it is not known, ask again")
+                fields["page_token"] = page[-1]["id"]

@@ -40,6 +40,7 @@ _CLOSED = {
 }
 _LIVES = {TimeInForce.DAY: "day", TimeInForce.GTC: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}
 _FOLLOWED = (TimeInForce.IOC, TimeInForce.FOK)
+_MOST_MONEY = Decimal(10) ** 15  # beyond it no cent can be told in a float
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
 
@@ -83,6 +84,18 @@ def own_id(sent: str) -> tuple[str, Bracket | None]:
     numbers = {name: int(value) for name, value in found.groupdict().items() if value is not None}
     bracket = Bracket(stop_ticks=numbers["stop"], target_ticks=numbers.get("target"), trail_ticks=numbers.get("trail"))
     return sent[: found.start()], bracket
+
+
+def need_same(answer: Mapping[str, Any], order: Order) -> None:
+    """Refuse an answer that is about another order than the one that was sent.
+
+    Raises
+    ------
+    BrokerError : it is.
+    """
+    name = str(answer["client_order_id"])
+    if own_id(name)[0] != order.client_order_id:
+        raise BrokerError(f"Alpaca answered with the order '{name}'; nothing is known, ask again")
 
 
 def ticks_of(instrument: Instrument, price: str | float | None) -> int | None:
@@ -262,11 +275,13 @@ class OrderNames:
 
     def learn(self, body: Mapping[str, Any], parent: Known | None = None) -> Known:
         """Take over what Alpaca says of an order and of its legs; news never takes back a close or a fill."""
+        filled, asked = whole(body.get("filled_qty")), body.get("qty")
+        if filled < 0 or (asked is not None and filled > whole(asked)):
+            raise BrokerError(f"Alpaca told of {filled} shares filled of an order for {asked}; nothing is known, ask again")
         known = self._by_venue.get(str(body["id"])) or self._meet(body, parent)
         known.venue_id = str(body["id"])
         self._by_venue[known.venue_id] = known
         instrument = equity_of(known.symbol)
-        filled = whole(body.get("filled_qty"))
         if filled >= known.filled_qty:
             known.filled_qty = filled
             if body.get("filled_avg_price") is not None:
@@ -329,8 +344,7 @@ def execution_of(body: Mapping[str, Any], client_order_id: str) -> VenueExecutio
     instrument = find_instrument(str(body["symbol"]))
     ts = time_ns(str(body["transaction_time"]))
     side = Side.BUY if str(body["side"]) == "buy" else Side.SELL
-    quantity = whole(body["qty"])
-    price = ticks_of(instrument, body["price"]) or 0
+    quantity, price = fill_of(instrument, body["qty"], body["price"])
     return VenueExecution(
         cursor=ts,
         trade_id=trade_id(str(body["order_id"]), body["cum_qty"]),
@@ -342,6 +356,34 @@ def execution_of(body: Mapping[str, Any], client_order_id: str) -> VenueExecutio
         ts=ts,
         fee=remainder(instrument, side, quantity, price, body["price"]),
     )
+
+
+def fill_of(instrument: Instrument, quantity: str | float, price: str | float) -> tuple[int, int]:
+    """Return the whole shares and the price in ticks of a fill.
+
+    Raises
+    ------
+    BrokerError : there is no fill of nothing, of less, or for nothing.
+    """
+    if not (Decimal(str(quantity)) > 0 and Decimal(str(price)) > 0):
+        raise BrokerError(
+            f"Alpaca told of a fill of {quantity} {instrument.symbol} at {price}; both are above 0, so nothing is known, "
+            f"ask again"
+        )
+    return whole(quantity), ticks_of(instrument, price) or 0
+
+
+def cash_of(account: Mapping[str, Any]) -> Decimal:
+    """Return the cash of an account.
+
+    Raises
+    ------
+    BrokerError : it is no amount of money; sizes and limits would follow from it.
+    """
+    cash = Decimal(str(account["cash"]))
+    if not abs(cash) < _MOST_MONEY:
+        raise BrokerError(f"Alpaca told of {cash} in cash, which is no amount; nothing is known, ask again")
+    return cash
 
 
 def trade_id(venue_id: str, filled: str | float) -> str:

@@ -13,13 +13,17 @@ from sovereign.execution.matching import MatchingEngine
 from sovereign.execution.report import ExecutionReport
 
 
-class _Margins(Mapping[str, Decimal]):
+class PricedMargins(Mapping[str, Decimal]):
     """Margins by symbol, each worked out when it is asked for: few are."""
 
     def __init__(
         self, fixed: Mapping[str, Decimal], fractional: Mapping[str, Instrument], last_ticks: Mapping[str, int]
     ) -> None:
         self._fixed, self._fractional, self._last = fixed, fractional, last_ticks
+
+    def at(self, last_ticks: Mapping[str, int]) -> PricedMargins:
+        """Return them at other prices."""
+        return PricedMargins(self._fixed, self._fractional, last_ticks)
 
     @property
     def are_known(self) -> bool:
@@ -86,7 +90,7 @@ class SimulatedBroker:
 
     def margins(self, last_ticks: Mapping[str, int]) -> Mapping[str, Decimal]:
         """Return what one unit ties up now, by symbol; a symbol the broker says nothing about is missing."""
-        return _Margins(self._fixed, self._fractional, last_ticks) if self._fractional else dict(self._fixed)
+        return PricedMargins(self._fixed, self._fractional, last_ticks) if self._fractional else dict(self._fixed)
 
     @property
     def holds_brackets(self) -> bool:

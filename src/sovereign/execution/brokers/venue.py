@@ -16,6 +16,7 @@ from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from sovereign.core.columns import Quotes
 from sovereign.core.errors import BrokerError, DataError
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderEvent, OrderType
@@ -44,6 +45,7 @@ from sovereign.execution.venue.protocol import (
     SessionEnd,
     SessionStart,
     Subscribe,
+    SubscribeQuotes,
     Welcome,
     WorkedThrough,
     decode_answer,
@@ -99,6 +101,9 @@ class VenueClient:
 
     Attributes
     ----------
+    on_quotes : if set before a session's data begin, called with a symbol, its best bids and offers with sizes from the open of
+        the day session on, and the time up to which they are whole; before that time the tape was told. Never called by a venue
+        that quotes no sizes.
     on_report_at : if set, called instead of `on_report` with the report, the tape, the row of the session's tape that made it
         happen (the first is 1; 0 when none did), and the number of the private message (0: it is none of the venue's).
     """
@@ -112,6 +117,7 @@ class VenueClient:
         self.capabilities = BrokerCapabilities(holds_brackets=True, can_replace=True, order_types=frozenset(OrderType))
         self.on_block: Callable[[Block], None] = _nothing
         self.on_report: Callable[[ExecutionReport], None] = _nothing
+        self.on_quotes: Callable[[str, Quotes, int], None] | None = None
         self.on_report_at: Callable[[ExecutionReport, str, int, int], None] | None = None
         self.on_connection: Callable[[bool, str], None] = _nothing
         self.is_connected = False
@@ -363,6 +369,8 @@ class VenueClient:
     def _tell_slice(self, part: TapeSlice) -> None:
         self.on_block(Block(symbol=part.symbol, trades=part.trades, until_ns=part.until_ns))
         self.clock.advance(part.until_ns)
+        if part.quotes is not None and self.on_quotes is not None:
+            self.on_quotes(part.symbol, part.quotes, part.quotes_until_ns)
 
     async def _tell(self) -> None:
         async with self._changed:
@@ -415,6 +423,8 @@ class VenueClient:
     async def resume_from(self, session: Session, symbol: str, until_ns: int, ticks: int) -> None:
         """Deliver what followed the first `ticks` ticks of a session (known up to `until_ns`) before anything newer."""
         self._sequence.start(session.trade_date, symbol, ticks, until_ns)
+        if self.on_quotes is not None:  # from the open on, so that a scout that starts anew knows what one before it knew
+            self._sequence.start_quotes(symbol, session.regular_open_ns)
         self.clock.advance(max(until_ns, session.open_ns))
         self._subscribe()
 
@@ -427,6 +437,8 @@ class VenueClient:
             self._send(
                 Subscribe(session=sequence.session, symbol=symbol, ticks=ticks, until_ns=sequence.until_ns.get(symbol, 0))
             )
+            if symbol in sequence.quoted_ns:
+                self._send(SubscribeQuotes(session=sequence.session, symbol=symbol, from_ns=sequence.quoted_ns[symbol]))
 
     def worked_through(self, until_ns: int) -> None:
         """Take note that every order decided before `until_ns` was handed over; may be called from any thread."""

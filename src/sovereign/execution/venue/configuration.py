@@ -74,6 +74,9 @@ class VenueConfig(Configuration):
         default=None, gt=0, description="market milliseconds of a slice of the tape; none: the latency in lockstep, else 100"
     )
     holds_brackets: bool = Field(default=True, description="whether stop and target of an entry rest at the venue")
+    has_sizes: bool = Field(
+        default=True, description="whether best bids and offers with sizes are published, to clients that ask for them"
+    )
     orders_per_s: float = Field(
         default=0.0, ge=0, description="order requests an account may send a second before they are refused; 0: any number"
     )

@@ -8,6 +8,7 @@ is walked only where an order was at work.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from sovereign.core.columns import Trades
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderRole, OrderType, Side, TimeInForce
@@ -190,8 +191,13 @@ class Market:
                 if symbol in lasts:
                     book.end_tape(symbol, lasts[symbol], following.open_ns)
 
-    def part(self, session: Session, symbol: str, ticks: int, until_ns: int, book: Book) -> TapeSlice | None:
-        """Return what follows the first `ticks` ticks of a session, known up to `until_ns`; None when there is nothing new."""
+    def part(
+        self, session: Session, symbol: str, ticks: int, until_ns: int, book: Book, quoted_ns: int | None = None
+    ) -> TapeSlice | None:
+        """Return what follows the first `ticks` ticks of a session, known up to `until_ns`; None when there is nothing new.
+
+        With `quoted_ns`, also the best bids and offers with sizes from then on, where the tape has any.
+        """
         present = self.session
         is_present = present is not None and session.trade_date == present.trade_date
         if not is_present and not self.is_past(session):
@@ -199,14 +205,16 @@ class Market:
         limit = self.until_ns if is_present else session.close_ns
         trades = self.tape.columns(session).get(symbol, Trades.empty())
         stop = int(np.searchsorted(trades.ts, limit)) if is_present else len(trades)
-        if stop <= ticks and limit <= until_ns:
+        quotes = None if quoted_ns is None else self.tape.quotes(session).get(symbol)
+        if stop <= ticks and limit <= until_ns and (quotes is None or quoted_ns is None or quoted_ns >= limit):
             return None
         if stop - ticks > _ROWS:
             stop = ticks + _ROWS
             limit = int(trades.ts[stop])
         first = min(ticks, stop)
         after = book.seq_at(limit)
-        return TapeSlice(session.trade_date, symbol, first, limit, after, trades.slice(first, stop))
+        part = TapeSlice(session.trade_date, symbol, first, limit, after, trades.slice(first, stop))
+        return part if quotes is None or quoted_ns is None else _with_quotes(part, quotes, quoted_ns)
 
     def is_past(self, session: Session) -> bool:
         """Say whether a session is over."""
@@ -350,6 +358,19 @@ class Market:
     def forget(self) -> None:
         """Remove the journal."""
         self._journal.forget()
+
+
+def _with_quotes(part: TapeSlice, quotes: Quotes, from_ns: int) -> TapeSlice:
+    """Return a slice with the quotes from `from_ns` up to its own end, or as many as go into one."""
+    until = max(from_ns, part.until_ns)
+    first, stop = np.searchsorted(quotes.ts, [from_ns, until]).tolist()
+    if stop - first > _ROWS:
+        until = int(quotes.ts[first + _ROWS])
+        stop = int(np.searchsorted(quotes.ts, until))
+        if stop == first:  # one moment has more than that; its quotes are not torn apart
+            stop = int(np.searchsorted(quotes.ts, until, side="right"))
+            until += 1
+    return replace(part, quotes=quotes.slice(first, stop), quotes_from_ns=from_ns, quotes_until_ns=until)
 
 
 FLATTENING = "FLATTEN-"

@@ -57,6 +57,18 @@ class Subscribe(Message):
     until_ns: Moment = 0
 
 
+class SubscribeQuotes(Message):
+    """Send, with the slices of a tape that is subscribed to, best bids and offers with sizes: all of `from_ns` and later.
+
+    Saying it again is how a gap is closed. A venue that knows none, or does not know of this message, sends slices without.
+    """
+
+    type: Literal["subscribe_quotes"] = "subscribe_quotes"
+    session: date
+    symbol: str
+    from_ns: Moment = 0
+
+
 class WorkedThrough(Message):
     """Every order decided before `until_ns` of a session has been sent."""
 
@@ -369,6 +381,7 @@ class Report(Message):
 Request = (
     Login
     | Subscribe
+    | SubscribeQuotes
     | WorkedThrough
     | PrivateSince
     | NewOrder

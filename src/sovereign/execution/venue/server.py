@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sovereign.core.errors import DataError, SovereignError
@@ -38,6 +39,7 @@ from sovereign.execution.venue.protocol import (
     SessionStart,
     SetFault,
     Subscribe,
+    SubscribeQuotes,
     Welcome,
     WorkedThrough,
     decode_request,
@@ -243,8 +245,20 @@ class VenueServer:
         while True:
             await line.wake.wait()
             line.wake.clear()
-            while line.account and line.account != ADMIN and self._send_news(line):
+            while line.account and line.account != ADMIN:
+                await self._make_quotes(line)
+                if not self._send_news(line):
+                    break
                 await asyncio.sleep(0.005 if line.is_full else 0)
+
+    async def _make_quotes(self, line: Line) -> None:
+        """Make the quotes that a line has asked for, beside everything else."""
+        if line.quoted:
+            with suppress(SovereignError):  # the account was closed meanwhile
+                tape = self._place(line)[0].tape
+                session = tape.session_on(line.session)
+                if session is not None:
+                    await tape.load_quotes(session)
 
     def _send_news(self, line: Line) -> bool:
         """Send a bite of news; return whether there may be more."""
@@ -259,12 +273,14 @@ class VenueServer:
             line.put(message, Channel.PRIVATE)
         line.seq = book.seq
         is_more = False
-        session = next((s for s in market.tape.sessions if s.trade_date == line.session), None)
+        session = market.tape.session_on(line.session)
         if session is not None:
             for symbol, (ticks, until_ns) in line.places.items():
-                part = market.part(session, symbol, ticks, until_ns, book)
+                part = market.part(session, symbol, ticks, until_ns, book, line.quoted.get(symbol))
                 if part is not None:
                     line.places[symbol] = (part.stop, part.until_ns)
+                    if part.quotes is not None:
+                        line.quoted[symbol] = part.quotes_until_ns
                     line.put(encode_slice(part), Channel.MARKET)
                     is_more = True
         if not is_more:
@@ -393,8 +409,11 @@ class VenueServer:
         match message:
             case Subscribe():
                 if line.session != message.session:
-                    line.session, line.places = message.session, {}
+                    line.session, line.places, line.quoted = message.session, {}, {}
                 line.places[message.symbol] = (message.ticks, message.until_ns)
+            case SubscribeQuotes():
+                if line.session == message.session:
+                    line.quoted[message.symbol] = message.from_ns
             case WorkedThrough():
                 if line.worked is None or line.worked[0] != message.session or line.worked[1] < message.until_ns:
                     line.worked = (message.session, message.until_ns)

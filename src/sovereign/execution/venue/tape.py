@@ -6,17 +6,20 @@ any order: a client that was away is served from the same columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from sovereign.core.columns import Trades
-from sovereign.core.errors import NotFoundError, UsageError
+from sovereign.core.columns import Quotes, Trades
+from sovereign.core.errors import NotFoundError, SovereignError, UsageError
 from sovereign.core.instrument import FUTURES, Instrument
-from sovereign.core.port import Feed, SessionCalendar
+from sovereign.core.port import Feed, QuoteSource, SessionCalendar
 from sovereign.core.session import NS_PER_SECOND, Session
 
 _KEPT = 2
+_logger = logging.getLogger("sovereign.venue")
 
 
 class WindowedCalendar:
@@ -77,14 +80,17 @@ class Tape:
     ----------
     feed : where sessions and ticks come from.
     sessions : the feed's sessions, if they are known without reading it.
+    is_quoting : whether best bids and offers with sizes are published where the feed has them.
     """
 
-    def __init__(self, feed: Feed, sessions: Iterable[Session] | None = None) -> None:
+    def __init__(self, feed: Feed, sessions: Iterable[Session] | None = None, *, is_quoting: bool = True) -> None:
         self._feed = feed
         self.sessions: tuple[Session, ...] = tuple(feed.sessions() if sessions is None else sessions)
         if not self.sessions:
             raise NotFoundError("the tape had no session; choose dates on which the market trades")
         self._columns: dict[date, dict[str, Trades]] = {}
+        self._quoting = feed if is_quoting and isinstance(feed, QuoteSource) else None
+        self._quotes: dict[date, dict[str, Quotes]] = {}
 
     @property
     def is_simulated(self) -> bool:
@@ -107,6 +113,43 @@ class Tape:
         while len(self._columns) > _KEPT:
             del self._columns[next(iter(self._columns))]
         return found
+
+    def session_on(self, trade_date: date | None) -> Session | None:
+        """Return the session of a trade date; None when the tape has none."""
+        return next((session for session in self.sessions if session.trade_date == trade_date), None)
+
+    def quotes(self, session: Session) -> Mapping[str, Quotes]:
+        """Return a session's best bids and offers with sizes by symbol; a symbol without any is left out."""
+        found = self._quotes.pop(session.trade_date, None)
+        if found is None:
+            found = self.made_quotes(session, self.columns(session))
+        self.keep_quotes(session, found)
+        return found
+
+    def made_quotes(self, session: Session, columns: Mapping[str, Trades]) -> dict[str, Quotes]:
+        """Make what `quotes` returns, from `columns`; may run in a thread of its own."""
+        feed = self._quoting
+        if feed is None:
+            return {}
+        made = {symbol: feed.quotes(session, symbol, trades) for symbol, trades in columns.items()}
+        return {symbol: quotes for symbol, quotes in made.items() if quotes is not None}
+
+    def keep_quotes(self, session: Session, made: dict[str, Quotes]) -> None:
+        """Keep what `made_quotes` returned; of the last few sessions alone."""
+        self._quotes[session.trade_date] = made
+        while len(self._quotes) > _KEPT:
+            del self._quotes[next(iter(self._quotes))]
+
+    async def load_quotes(self, session: Session) -> None:
+        """Make what `quotes` returns in a thread of its own; what cannot be read is not known, and the tape goes on."""
+        if session.trade_date in self._quotes:
+            return
+        made: dict[str, Quotes] = {}
+        try:
+            made = await asyncio.to_thread(self.made_quotes, session, self.columns(session))
+        except (SovereignError, OSError) as fault:
+            _logger.warning("quotes of %s could not be read (%s)", session.trade_date, str(fault).split("\n", 1)[0])
+        self.keep_quotes(session, made)
 
     def is_loaded(self, session: Session) -> bool:
         """Say whether `columns` would answer at once."""

@@ -92,6 +92,7 @@ class Line:
         self.announced = -1
         self.session: date | None = None
         self.places: dict[str, tuple[int, int]] = {}  # by symbol: ticks and until_ns sent
+        self.quoted: dict[str, int] = {}  # by symbol, where asked for: up to when quotes with sizes were sent
         self.worked: tuple[date, int] | None = None
         self.wake = asyncio.Event()
         self._queue: asyncio.Queue[tuple[str | bytes, float]] = asyncio.Queue()
@@ -119,6 +120,7 @@ class Line:
         self.account = ""
         self.session = None
         self.places = {}
+        self.quoted = {}
         self.worked = None
         self.wake.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from sovereign.core.errors import ConfigurationError, UsageError
 from sovereign.feeds.vendor import BusyError, without_key
 
 _BUSY = 429
+_WORDS = 300
 _REFUSED_KEYS = (401, 403)
 
 
@@ -94,18 +96,26 @@ def refusal_of(error: Any, keys: AlpacaKeys) -> Refusal:
     try:
         body = json.loads(text)
         code, text = int(body.get("code", 0)), str(body.get("message", text))
-    except (ValueError, AttributeError, TypeError):
-        text = " ".join(text.split())[:200]
-    wait = None if response is None else response.headers.get("Retry-After")
+    except (ValueError, AttributeError, TypeError, OverflowError):
+        code = 0
+    return Refusal(status, code, fit(keys.hide(text)) or f"status {status}", None if response is None else _wait_s(response))
+
+
+def fit(text: str) -> str:
+    """Return words of Alpaca's fit for a log, a table and a screen: a line of some length, no control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text[: 4 * _WORDS].split())[:_WORDS])
+
+
+def _wait_s(response: Any) -> float | None:
     try:
-        wait_s = None if wait is None else float(wait)
+        wait = float(response.headers.get("Retry-After", ""))
     except ValueError:
-        wait_s = None
-    return Refusal(status, code, keys.hide(text) or f"status {status}", wait_s)
+        return None
+    return wait if 0 <= wait < math.inf else None
 
 
-def raise_for_query(error: Exception, keys: AlpacaKeys) -> None:
-    """Turn a failed query into one of our own errors.
+def raise_for_query(error: Exception, keys: AlpacaKeys, most_s: float) -> None:
+    """Turn a failed query into one of our own errors; `most_s` is the longest wait that is granted, in seconds.
 
     Raises
     ------
@@ -117,7 +127,7 @@ def raise_for_query(error: Exception, keys: AlpacaKeys) -> None:
         raise BusyError(keys.hide(" ".join(str(error).split()))) from None
     said = refusal_of(error, keys)
     if said.is_busy or said.status >= 500 or not said.status:
-        raise BusyError(f"{said.status}: {said.text}", said.wait_s) from None
+        raise BusyError(f"{said.status}: {said.text}", None if said.wait_s is None else min(said.wait_s, most_s)) from None
     if said.status in _REFUSED_KEYS:
         raise ConfigurationError(
             f"Alpaca refused ({said.status}: {said.text}); set ALPACA_API_KEY and ALPACA_SECRET_KEY to valid ones, or, when "

@@ -16,6 +16,13 @@ class AlpacaDataFeed(StrEnum):
     SIP = "sip"
 
 
+class AlpacaAdjustment(StrEnum):
+    """What becomes of bars before a split: left as traded, or brought to the shares of today."""
+
+    RAW = "raw"
+    SPLIT = "split"
+
+
 class AlpacaBracketLife(StrEnum):
     """How long stop and target rest at Alpaca: until the day's close, or until canceled."""
 
@@ -28,6 +35,11 @@ class AlpacaConfig(Configuration):
 
     feed: AlpacaDataFeed = Field(
         AlpacaDataFeed.IEX, description="Market data feed: iex (one venue, free) or sip (consolidated, a subscription)."
+    )
+    adjustment: AlpacaAdjustment = Field(
+        AlpacaAdjustment.RAW,
+        description="Downloaded bars as traded (raw), or with prices and volumes before a split brought to the shares of today "
+        "(split): as traded, a split of ten to one is a fall by 90%. Download all of a symbol's bars anew after a split.",
     )
     data_url: str = Field("https://data.alpaca.markets", description="Address of the market data service.")
     stream_url: str = Field("wss://stream.data.alpaca.markets", description="Address of the market data streams.")
@@ -93,6 +105,12 @@ class AlpacaConfig(Configuration):
         gt=0,
         description="Stop and target of a fill are sent, and asked for, this long before the symbol's other orders go on and "
         "it is an alarm, in seconds; whether they arrived is found out like that of any order in flight. Own choice.",
+    )
+    ahead_s: float = Field(
+        60.0,
+        gt=0,
+        description="A time of Alpaca's that lies further than this ahead of the machine's clock is not believed: an execution "
+        "counts as of now, a trade is left out, in seconds. Clocks that are kept differ by less. Own choice.",
     )
     lookback_days: int = Field(5, ge=1, description="Orders and executions are read back this far at a start, in days.")
     bracket_life: AlpacaBracketLife = Field(

@@ -23,6 +23,8 @@ _COLUMNS = {
     "bars": ("timestamp", "open", "high", "low", "close", "volume"),
 }
 _TIME = re.compile(r"^(?P<whole>[-\d]+T[:\d]+)(?:\.(?P<part>\d+))?(?P<zone>Z|[+-]\d\d:\d\d|)Z?$")
+MOST = float(2**31 - 1)
+"""Prices and sizes from here on are none: no share costs or trades so much, and they have no place in a column."""
 _WINDOW_NS = NS_PER_HOUR  # ticks are asked for hour by hour: the client holds a whole answer in memory
 
 
@@ -90,19 +92,21 @@ class AlpacaHistory:
             if kind == "bars":
                 count, unit = SPANS[seconds]
                 frame = TimeFrame(count, TimeFrameUnit(unit))
-                found = self._client.get_stock_bars(StockBarsRequest(timeframe=frame, adjustment=Adjustment.RAW, **common))
+                found = self._client.get_stock_bars(
+                    StockBarsRequest(timeframe=frame, adjustment=Adjustment(self._config.adjustment.value), **common)
+                )
             elif kind == "quotes":
                 found = self._client.get_stock_quotes(StockQuotesRequest(**common))
             else:
                 found = self._client.get_stock_trades(StockTradesRequest(**common))
         except self._failures as error:
-            raise_for_query(error, self._keys)
+            raise_for_query(error, self._keys, self._config.backoff_most_s)
             raise
         rows = found.get(symbol) or []
         return [row for row in rows if start_ns <= time_ns(row["t"]) < end_ns]
 
     def fetch(self, kind: str, symbol: str, start_ns: int, end_ns: int, path: Path) -> int:
-        """Download bars (as traded, not adjusted), trades or quotes into a CSV file; it appears only when whole.
+        """Download bars (see `alpaca.adjustment`), trades or quotes into a CSV file; it appears only when whole.
 
         Parameters
         ----------
@@ -150,5 +154,7 @@ def _cells(kind: str, row: dict[str, Any], skipped: Collection[str]) -> tuple[An
 
 
 def is_skipped(row: dict[str, Any], conditions: Collection[str]) -> bool:
-    """Say whether a trade has a sale condition that is not taken, or no whole share and price."""
-    return any(code in conditions for code in row.get("c") or ()) or row["p"] <= 0 or round(row["s"]) < 1
+    """Say whether a trade has a sale condition that is not taken, or no whole share and price; NaN is neither."""
+    if any(code in conditions for code in row.get("c") or ()):
+        return True
+    return not 0 < row["p"] < MOST or not 0.5 < row["s"] < MOST

@@ -27,7 +27,7 @@ from sovereign.core.port import Block, Clock, SessionCalendar
 from sovereign.core.session import NS_PER_SECOND, Session, from_ns
 from sovereign.feeds.alpaca.client import AlpacaKeys
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
-from sovereign.feeds.alpaca.history import AlpacaHistory, is_skipped, time_ns
+from sovereign.feeds.alpaca.history import MOST, AlpacaHistory, is_skipped, time_ns
 from sovereign.feeds.alpaca.stream import MarketStream, back_off
 from sovereign.feeds.alpaca.symbols import need_equities
 from sovereign.feeds.importing.aggressor import quote_rule, tick_rule
@@ -74,6 +74,7 @@ class _Tape:
     skip: int = 0
     start_ns: int = 0
     is_whole: bool = False
+    is_ahead: bool = False
     seen: dict[Key, None] = field(default_factory=dict)
     filling: asyncio.Task[None] | None = None
 
@@ -205,8 +206,8 @@ class AlpacaFeed:
     def _on_quote(self, message: dict[str, Any]) -> None:
         tape = self._tapes[message["S"]]
         tape.heard = asyncio.get_running_loop().time()
-        tape.bid = self._ticks(tape, message["bp"]) if message["bp"] > 0 and message["bs"] > 0 else NO_QUOTE
-        tape.ask = self._ticks(tape, message["ap"]) if message["ap"] > 0 and message["as"] > 0 else NO_QUOTE
+        tape.bid = self._ticks(tape, message["bp"]) if 0 < message["bp"] < MOST and message["bs"] > 0 else NO_QUOTE
+        tape.ask = self._ticks(tape, message["ap"]) if 0 < message["ap"] < MOST and message["as"] > 0 else NO_QUOTE
         self._tell_quote(message)
 
     def _on_trade(self, message: dict[str, Any]) -> None:
@@ -214,9 +215,19 @@ class AlpacaFeed:
         tape.heard = asyncio.get_running_loop().time()
         if not is_skipped(message, self._config.skipped_conditions):
             stamp = message["t"]
-            tape.waiting.append(self._row(tape, message, stamp.seconds * NS_PER_SECOND + stamp.nanoseconds, tape.bid, tape.ask))
+            ts = stamp.seconds * NS_PER_SECOND + stamp.nanoseconds
+            if ts > self.clock.now_ns() + self._config.ahead_s * NS_PER_SECOND:
+                self._say_ahead(tape, ts)
+                return
+            tape.waiting.append(self._row(tape, message, ts, tape.bid, tape.ask))
             while not tape.is_whole and len(tape.waiting) > self._config.waiting_ticks:
                 self._let_go(tape)
+
+    def _say_ahead(self, tape: _Tape, ts: int) -> None:
+        """Say once that a trade of the future was left out: with it the session would take its time for come."""
+        if not tape.is_ahead:
+            tape.is_ahead = True
+            _LOGGER.warning("trades of %s are dated %s and left out; look at the clock", tape.instrument.symbol, from_ns(ts))
 
     def _let_go(self, tape: _Tape) -> None:
         """Drop the oldest trade that waits for a gap before it: it becomes a part of the gap."""
@@ -301,7 +312,7 @@ class AlpacaFeed:
                 now = self.clock.now_ns()
                 try:
                     rows = await asyncio.to_thread(self._missing, tape, now)
-                except SovereignError as fault:
+                except (SovereignError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
                     self._stream.line.reason = f"the gap of {tape.instrument.symbol} could not be fetched: {fault}"
                     rows = None
                 if tape.lost_ns + round(self._config.settle_s * NS_PER_SECOND) >= now:

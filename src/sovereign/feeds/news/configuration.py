@@ -35,7 +35,12 @@ class NewsSourceConfig(Configuration):
     stocktwits_per_hour: float = Field(
         180.0, gt=0, description="Requests to StockTwits an hour at most, those of ten minutes at once; it answers about 200."
     )
-    request_s: float = Field(10.0, gt=0, description="A request that is not answered for this long is given up, in seconds.")
+    request_s: float = Field(
+        10.0, gt=0, description="A request that is not answered, or not to its end, within this is given up, in seconds."
+    )
     attempts: int = Field(3, ge=1, description="How often a request is made when a source is busy (429) or fails (5xx).")
     backoff_s: float = Field(1.0, ge=0, description="Seconds before the second attempt; each further one waits twice as long.")
+    most_wait_s: float = Field(
+        60.0, gt=0, description="A source that asks for a longer wait (Retry-After) is no data until the next reading, in s."
+    )
     max_answer_mb: float = Field(50.0, gt=0, description="A longer answer is not read to its end, and counts as none. In MB.")

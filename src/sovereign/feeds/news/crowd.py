@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from sovereign.core.news import Headline, NoData, Post
 from sovereign.core.session import to_ns
 from sovereign.feeds.news.configuration import NewsSourceConfig
-from sovereign.feeds.news.source import Source, SourceDownError
+from sovereign.feeds.news.source import STRANGE, Source, SourceDownError, said
 
 YAHOO, STOCKTWITS = "Yahoo", "StockTwits"
 _AGENT = {"User-Agent": "sovereign"}
@@ -39,8 +39,8 @@ class Yahoo:
             found = [self._headline(item, now) for item in _tree(body).iter("item")]
         except SourceDownError as fault:
             return NoData(source=YAHOO, reason=str(fault), ts=self._now_ns())
-        except (ValueError, TypeError, ElementTree.ParseError) as fault:
-            return NoData(source=YAHOO, reason=f"the feed of {symbol} was not understood ({fault})", ts=self._now_ns())
+        except STRANGE as fault:
+            return NoData(source=YAHOO, reason=f"the feed of {symbol} was not understood ({said(fault)})", ts=self._now_ns())
         return tuple(sorted(found, key=lambda headline: headline.known_ns))
 
     def _headline(self, item: ElementTree.Element, now: int) -> Headline:
@@ -64,8 +64,9 @@ class StockTwits:
             found = {post.post_id: post for post in map(_post, body["messages"])}
         except SourceDownError as fault:
             return NoData(source=STOCKTWITS, reason=str(fault), ts=self._now_ns())
-        except (ValueError, KeyError, TypeError) as fault:
-            return NoData(source=STOCKTWITS, reason=f"the stream of {symbol} was not understood ({fault})", ts=self._now_ns())
+        except STRANGE as fault:
+            text = f"the stream of {symbol} was not understood ({said(fault)})"
+            return NoData(source=STOCKTWITS, reason=text, ts=self._now_ns())
         return tuple(sorted(found.values(), key=lambda post: (post.known_ns, post.post_id)))
 
 

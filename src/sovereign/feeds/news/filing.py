@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from html.parser import HTMLParser
+from html import unescape
 from zoneinfo import ZoneInfo
 
 from sovereign.core.errors import DataError
 from sovereign.core.news import Filing
 from sovereign.core.session import to_ns
+from sovereign.feeds.news.source import said
 
 NEW_YORK = ZoneInfo("America/New_York")
 ITEMS = {
@@ -53,44 +54,47 @@ ITEMS = {
 """Items of Form 8-K by number, with the beginning of their titles in the header. Source: SEC, Form 8-K."""
 
 _HEADER = re.compile(r"<ACCEPTANCE-DATETIME>(\d{14})")
-_FIELD = re.compile(r"^[ \t]*([A-Z][A-Z -]+):[ \t]+(.+?)[ \t]*$", re.MULTILINE)
-_DOCUMENT = re.compile(r"<DOCUMENT>(.*?)</DOCUMENT>", re.DOTALL)
+_FIELD = re.compile(r"^[ \t]*+([A-Z][A-Z -]+):[ \t]++(.+)$", re.MULTILINE)
 _TYPE = re.compile(r"<TYPE>([^\s<]+)")
-_TEXT = re.compile(r"<TEXT>(.*?)</TEXT>", re.DOTALL)
 _ITEM = re.compile(r"\bitem\s+(\d\.\d\d)\b", re.IGNORECASE)
 _ITEM_IN_TITLE = re.compile(r"[^a-z ]")
 _SPACE = re.compile(r"\s+")
 _COMPANY = re.compile(r"COMPANY CONFORMED NAME:[ \t]+(.+)")
-_UNSEEN = ("script", "style", "ix:header", "title")
-
-
-class _Plain(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._unseen = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's shape
-        self._unseen += tag in _UNSEEN
-        self.parts.append(" " if tag in ("span", "font", "b", "i", "u", "a", "sup", "sub") else "\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _UNSEEN and self._unseen:
-            self._unseen -= 1
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.parts.append(data)
+_TAG = re.compile(r"""<(/?[A-Za-z][^\s<>/"']*+)(?:[^<>"']++|"[^"]{0,4096}+"|'[^']{0,4096}+')*+>""")
+_BROKEN_TAG = re.compile(r"<([!?/A-Za-z][^\s<>/]*+)[^<>]*+>")  # quotes that do not end, declarations
+_ENDS = {name: re.compile(f"</{name}\\b", re.IGNORECASE) for name in ("script", "style", "ix:header", "title")}
+"""Ends of what a reader does not see, by its name."""
 
 
 def plain_text(document: str) -> str:
-    """Return the words of an HTML or text document, spaces made single; what a reader does not see is left out."""
+    """Return the words of an HTML or text document, spaces made single; what a reader does not see is left out.
+
+    One pass, however broken the document is: time grows with its length and no faster.
+    """
     if "<" not in document:
         return _SPACE.sub(" ", document).strip()
-    parser = _Plain()
-    parser.feed(document)
-    parser.close()
-    return _SPACE.sub(" ", "".join(parser.parts)).strip()
+    parts: list[str] = []
+    at = 0
+    while (start := document.find("<", at)) >= 0:
+        parts.append(unescape(document[at:start]))
+        if document.startswith("<!--", start):
+            end = document.find("-->", start + 4)
+            at = len(document) if end < 0 else end + 3
+            continue
+        tag = _TAG.match(document, start) or _BROKEN_TAG.match(document, start)
+        if tag is None:
+            parts.append("<")
+            at = start + 1
+            continue
+        at = tag.end()
+        name = tag[1].lower()
+        if not name.startswith("/"):
+            parts.append(" ")
+            if name in _ENDS and not tag[0].endswith("/>"):
+                end_tag = _ENDS[name].search(document, at)
+                at = len(document) if end_tag is None else end_tag.start()
+    parts.append(unescape(document[at:]))
+    return _SPACE.sub(" ", "".join(parts)).strip()
 
 
 def item_numbers(titles: list[str]) -> tuple[str, ...]:
@@ -121,22 +125,32 @@ def parse_submission(content: str) -> Filing:
 
     Raises
     ------
-    DataError : there is no header with an acceptance time, so nobody can say when it was known.
+    DataError : there is no header with an acceptance time, so nobody can say when it was known; or it cannot be read.
     """
-    head, _, _ = content.partition("<DOCUMENT>")
+    try:
+        return _parse(content)
+    except (ValueError, ArithmeticError) as cause:
+        raise DataError(f"the submission could not be read ({said(cause)}); it is left out") from cause
+
+
+def _parse(content: str) -> Filing:
+    head, *documents = content.split("<DOCUMENT>")
     stamp = _HEADER.search(head)
     if stamp is None:
         raise DataError("the submission had no acceptance time in its header; it is left out")
-    fields = _FIELD.findall(head)
+    fields = [(name, value.strip()) for name, value in _FIELD.findall(head)]
     first = dict(reversed(fields))
     titles = [value for name, value in fields if name == "ITEM INFORMATION"]
     texts = []
-    for document in _DOCUMENT.findall(content):
+    for piece in documents:
+        document, end, _ = piece.partition("</DOCUMENT>")
+        if not end:
+            continue
         kind = _TYPE.search(document)
         name = kind[1].upper() if kind is not None else ""
         if name == first.get("CONFORMED SUBMISSION TYPE", "").upper() or name.startswith("EX-99"):
-            body = _TEXT.search(document)
-            texts.append(plain_text(body[1] if body is not None else document))
+            body, end, _ = document.partition("<TEXT>")[2].partition("</TEXT>")
+            texts.append(plain_text(body if end else document))
     text = "\n".join(texts)
     company = _COMPANY.search(head)
     return Filing(

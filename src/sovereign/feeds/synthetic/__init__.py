@@ -11,6 +11,7 @@ from sovereign.feeds.synthetic.planting import (
     plant_all,
 )
 from sovereign.feeds.synthetic.portfolio import PortfolioMarket, PortfolioMarketConfig
+from sovereign.feeds.synthetic.queue import QueueConfig, queue_quotes
 
 __all__ = [
     "PLANT_SIDE",
@@ -19,10 +20,12 @@ __all__ = [
     "PlantingConfig",
     "PortfolioMarket",
     "PortfolioMarketConfig",
+    "QueueConfig",
     "SyntheticConfig",
     "SyntheticFeed",
     "SyntheticMarket",
     "footprint_of",
     "plant",
     "plant_all",
+    "queue_quotes",
 ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.errors import UsageError
 from sovereign.core.instrument import Instrument
 from sovereign.core.port import Block, SessionCalendar
 from sovereign.core.session import Session
 from sovereign.feeds.synthetic.market import Hours, SyntheticMarket
+from sovereign.feeds.synthetic.queue import QueueConfig
 
 
 class SyntheticFeed:
@@ -24,6 +26,7 @@ class SyntheticFeed:
     sessions : how many sessions.
     hours : `regular` for the day session (trade dates without one are passed over), `all` for everything the venue trades.
     block_ns : length of a block, nanoseconds; None gives a session in one block.
+    queues : what waits at the best prices.
     """
 
     is_simulated = True
@@ -37,6 +40,7 @@ class SyntheticFeed:
         sessions: int,
         hours: Hours = "regular",
         block_ns: int | None = None,
+        queues: QueueConfig | None = None,
     ) -> None:
         if sessions < 1:
             raise UsageError(f"sessions was {sessions}; ask for at least 1")
@@ -49,6 +53,7 @@ class SyntheticFeed:
         self.hours = hours
         self._wanted = sessions
         self._block_ns = block_ns
+        self._queues = queues or QueueConfig()
 
     @property
     def label(self) -> str:
@@ -77,11 +82,7 @@ class SyntheticFeed:
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield a session's blocks in time order; the last one promises everything up to the end of its hours."""
         trades = self.market.session_trades(self.instrument, session, self.hours)
-        opened, closed = (
-            (session.regular_open_ns, session.regular_close_ns)
-            if self.hours == "regular"
-            else (session.open_ns, session.close_ns)
-        )
+        opened, closed = self._span(session)
         start = 0
         if self._block_ns is not None:
             for until in range(opened + self._block_ns, closed, self._block_ns):
@@ -90,3 +91,12 @@ class SyntheticFeed:
                     yield Block(self.instrument.symbol, trades.slice(start, stop), until)
                 start = stop
         yield Block(self.instrument.symbol, trades.slice(start, len(trades)), closed)
+
+    def quotes(self, session: Session, symbol: str, trades: Trades) -> Quotes | None:  # noqa: ARG002 - one symbol alone
+        """Return best bids and offers with sizes beside a session's trades; the same seed gives the same bytes."""
+        return self.market.session_quotes(self.instrument, session, trades, self._span(session), self._queues)
+
+    def _span(self, session: Session) -> tuple[int, int]:
+        if self.hours == "regular":
+            return session.regular_open_ns, session.regular_close_ns
+        return session.open_ns, session.close_ns

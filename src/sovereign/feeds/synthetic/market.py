@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from sovereign.core.columns import Trades
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.errors import UsageError
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.feeds.synthetic.planting import Planted, PlantingConfig, plant_all
+from sovereign.feeds.synthetic.queue import QueueConfig, queue_quotes
 from sovereign.kernels.row import Pattern
 
 Hours = Literal["regular", "all"]
@@ -31,6 +32,7 @@ Hours = Literal["regular", "all"]
 
 _SIZE_LEVELS = 65_536
 _PLANTING = 2  # stream of random numbers; 0 and 1 are the sessions of regular and all hours
+_QUEUES = 3  # what waits at the best prices
 _FIRST_DAY = date(1990, 1, 1)
 _MOST_MOVES = 0.9  # chance of a quote's move a trade, at most
 
@@ -179,6 +181,21 @@ class SyntheticMarket:
         trades = self._trades(rng, max(1, round(count)), shape, (start, end), self._open_ticks(product, session))
         # Sizes are drawn in lots: one contract, a hundred shares.
         return trades if instrument.round_lot == 1 else replace(trades, size=trades.size * np.int32(instrument.round_lot))
+
+    def session_quotes(
+        self, instrument: Instrument, session: Session, trades: Trades, span: tuple[int, int], config: QueueConfig
+    ) -> Quotes:
+        """Return best bids and offers with sizes beside a session's trades, within `span` (UTC ns); see `queue_quotes`."""
+        product = zlib.crc32(instrument.root.encode())
+        return queue_quotes(
+            trades,
+            span,
+            [self.seed, product, session.trade_date.toordinal(), _QUEUES],
+            config,
+            lot=instrument.round_lot,
+            mean_size=float(self._sizes.mean()) * instrument.round_lot,
+            breaks=session.breaks,
+        )
 
     def planted_session(
         self,

@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sovereign.core.columns import Trades
+from sovereign.core.columns import Quotes, Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.errors import UsageError
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, SessionCalendar
 from sovereign.core.session import NS_PER_SECOND, Session
+from sovereign.feeds.synthetic.queue import QueueConfig, queue_quotes
 
 _FLOOR = 100  # a price that has fallen this low stays: a stopped martingale is one
+_QUEUES = 1_000_000  # streams of random numbers from here on are those of the queues, one a symbol
 
 
 class PortfolioMarketConfig(Configuration):
@@ -55,6 +57,7 @@ class PortfolioMarket:
     symbols : at least one; the first comes first at equal times.
     sessions : how many sessions.
     seed : any integer >= 0; the same seed gives the same bytes.
+    queues : what waits at the best prices.
     """
 
     is_simulated = True
@@ -67,6 +70,7 @@ class PortfolioMarket:
         sessions: int,
         seed: int = 0,
         config: PortfolioMarketConfig | None = None,
+        queues: QueueConfig | None = None,
     ) -> None:
         if not symbols or len(set(symbols)) != len(symbols):
             raise UsageError(f"symbols were {', '.join(symbols) or 'none'}; name each symbol once")
@@ -76,6 +80,7 @@ class PortfolioMarket:
             raise UsageError(f"seed was {seed}; it must be 0 or more")
         self.config = config or PortfolioMarketConfig()
         self.seed = seed
+        self._queues = queues or QueueConfig()
         self._instruments = tuple(find_instrument(symbol) for symbol in symbols)
         self._sessions = _first_sessions(calendar, start, sessions)
         self._index = {session.trade_date: n for n, session in enumerate(self._sessions)}
@@ -109,6 +114,20 @@ class PortfolioMarket:
                 trades=Trades(ts, prices[n].astype(np.int32), self._sizes(index, n, steps), np.zeros(steps, np.int8)),
                 until_ns=session.close_ns,
             )
+
+    def quotes(self, session: Session, symbol: str, trades: Trades) -> Quotes | None:
+        """Return best bids and offers with sizes beside a symbol's trades, over the day session."""
+        config = self.config
+        place = next(n for n, instrument in enumerate(self._instruments) if instrument.symbol == symbol)
+        median = config.session_volume / self._steps_of_full_day()
+        return queue_quotes(
+            trades,
+            (session.regular_open_ns, session.regular_close_ns),
+            [self.seed, self._index[session.trade_date], _QUEUES + place],
+            self._queues,
+            lot=self._instruments[place].round_lot,
+            mean_size=median * float(np.exp(config.volume_deviation**2 / 2.0)),
+        )
 
     def _generator(self, index: int, stream: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self.seed, index, stream]))

@@ -41,7 +41,7 @@ DEFAULTS: dict[str, object] = {
         "SONY": ["international"],
     },
     "risk.value_frac": FULL_SIZE_FRAC,
-    "session.warm_up_sessions": 520,
+    "session.warm_up_sessions": 600,
 }
 """Portfolio of the requirement: 4 positions, 2 of a sector group, no shorts, nothing after 15:45, at most 5% of equity each.
 `risk.value_frac` is what a full size multiplier asks for; smaller positions are multipliers below 1. Entries begin at 10:00:

@@ -163,10 +163,10 @@ class TugOfWarConfig(Configuration):
         default=300, ge=60, description="Width of the bars (s); 86,400 for daily ones. Source: own choice; any the data holds."
     )
     warm_up_sessions: int = Field(
-        default=520,
+        default=600,
         ge=0,
         description="Sessions before the first of a backtest on recorded bars that signals see and nobody trades, as far as "
-        "the catalog has them (sessions). Source: own choice, what the daily hidden model needs.",
+        "the catalog has them (sessions). Source: own choice, the 570 that the daily hidden model needs and some to spare.",
     )
     benchmarks: tuple[str, ...] = Field(
         default=("SPY", "QQQ"),

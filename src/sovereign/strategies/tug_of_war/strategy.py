@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from sovereign.core.decision import Check, Proposal, RefusedColumns
 from sovereign.core.episode import Episode, EpisodeBook
+from sovereign.core.errors import SovereignError
 from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce
@@ -81,7 +82,7 @@ class TugOfWarStrategy:
         self._least = min(config.conflict.min_opposed, config.conflict.min_alone)
         self._institution = InstitutionalAgent(config.confidence)
         self._crowd = CrowdAgent(config.crowd)
-        self._screen = Screen(config, self._institution.field)
+        self._screen = Screen(config)
         self._layout = RowLayout(row_type(), self._institution.field)
         self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
@@ -186,9 +187,6 @@ class TugOfWarStrategy:
 
     def asks_when_flat(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Return at which rows a candidate may be; at the others there is something to do for a holder alone."""
-        return self._are_candidates(rows)
-
-    def _are_candidates(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         confidence = rows[self._institution.field]
         found: NDArray[np.bool_] = rows["cycle"] & (rows["direction"] != 0) & (confidence >= self._least)
         return found
@@ -200,7 +198,12 @@ class TugOfWarStrategy:
         """Return what comes of each row while nothing is held; see `core.port.ScreeningStrategy`."""
         if "institutions" in self._without:
             return np.full(len(rows), -1, np.int8)
-        return self._screen.codes(symbols, rows, self._are_candidates(rows), self._earnings_check)
+        return self._screen.codes(symbols, rows, self._earnings_check)
+
+    def sides(self, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Return the side of each row's candidate; see `core.port.ScreeningStrategy`."""
+        direction: NDArray[np.int8] = rows["direction"].astype(np.int8)
+        return direction
 
     def due_for_holders(self, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Return where a holder has something to decide; see `core.port.ScreeningStrategy`."""
@@ -211,9 +214,9 @@ class TugOfWarStrategy:
         """What the strategy's own record says now: it sizes a candidate, and is told with it."""
         return self.kelly.edge
 
-    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Edge) -> Proposal:
-        """Return the record of a candidate that the strategy refused by itself; see `core.port.ScreeningStrategy`."""
-        return self._enter(symbol, ts, values, Seen._make(self._layout.seen(values)), terms, None)
+    def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Edge, last_ticks: int | None) -> Proposal:
+        """Return the record of a candidate that was refused; see `core.port.ScreeningStrategy`."""
+        return self._enter(symbol, ts, values, Seen._make(self._layout.seen(values)), terms, last_ticks)
 
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the bar's candidate, or the end of a position."""
@@ -231,7 +234,10 @@ class TugOfWarStrategy:
         seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
-        return (self._enter(moment.symbol, moment.ts, values, seen, self.kelly.edge, moment),)
+        proposal = self._enter(moment.symbol, moment.ts, values, seen, self.kelly.edge, moment.last_ticks)
+        if proposal.intent is not None:
+            self._remember(moment, proposal, seen)
+        return (proposal,)
 
     def on_trade(self, trade: Trade) -> None:
         """Take a closed trade into the record."""
@@ -340,8 +346,8 @@ class TugOfWarStrategy:
 
     # Entries
 
-    def _enter(self, symbol: str, ts: int, values: tuple[Any, ...], seen: Seen, edge: Edge, moment: Moment | None) -> Proposal:
-        # Without a moment there is no order in it: only what was refused is looked at once more.
+    def _enter(self, symbol: str, ts: int, values: tuple[Any, ...], seen: Seen, edge: Edge, last_ticks: int | None) -> Proposal:
+        # Without a price there is no order in it.
         config, position = self.config, self.config.position
         direction, confidence, regime = seen.direction, seen.confidence, seen.regime
         crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
@@ -363,9 +369,10 @@ class TugOfWarStrategy:
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
         )
         intent = None
-        if moment is not None and combined.direction and all(check.passed for check in checks):
-            intent = self._order(moment, side, stop_ticks, target_ticks, size_frac, combined)
-            self._remember(moment, seen, side, crowd, size_frac, combined.verdict)
+        if last_ticks is not None and combined.direction and all(check.passed for check in checks):
+            bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
+            reason = f"{combined.verdict}: {_REGIMES[regime].lower()}"
+            intent = self._order(symbol, last_ticks, side, bracket, size_frac, reason)
         inputs: dict[str, float | int | str] = {
             "regime": _REGIMES[regime],
             "rule": combined.verdict,
@@ -425,22 +432,22 @@ class TugOfWarStrategy:
         limit = self.config.earnings.blackout_h
         if "earnings" in self._without:
             return self._no_earnings
-        answer = self.earnings(symbol, ts)
+        try:
+            answer = self.earnings(symbol, ts)
+        except SovereignError as why:
+            # A session that is on goes on: nothing is opened, and everything can still be closed.
+            return Check("earnings", math.nan, limit, "h", False, f"the calendar cannot be read: {why}")
         hours = math.nan if answer.report_ns is None else (answer.report_ns - ts) / NS_PER_HOUR
         is_unknown = answer.state is EarningsState.UNKNOWN
         passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
         return Check("earnings", hours, limit, "h", passed, answer.reason)
 
-    def _order(
-        self, moment: Moment, side: Side, stop_ticks: int, target_ticks: int, size_frac: float, combined: Combined
-    ) -> OrderIntent:
+    def _order(self, symbol: str, last_ticks: int, side: Side, bracket: Bracket, size_frac: float, reason: str) -> OrderIntent:
         config = self.config
-        bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
         multiplier = min(1.0, max(1e-6, round(size_frac / FULL_SIZE_FRAC, 6)))
-        reason = f"{combined.verdict}: {_REGIMES[int(moment.row['regime'])].lower()}"
         if config.entry.order == "market" or config.bar_seconds >= _DAY_S:
             return OrderIntent(
-                symbol=moment.symbol,
+                symbol=symbol,
                 side=side,
                 time_in_force=self._time_in_force(),
                 bracket=bracket,
@@ -448,10 +455,10 @@ class TugOfWarStrategy:
                 reason=reason,
             )
         # At the limit or better, never worse: rounded away from the last price only as far as the setting says.
-        reach = config.entry.slip_frac * moment.last_ticks
-        limit = moment.last_ticks + side.sign * math.floor(reach)
+        reach = config.entry.slip_frac * last_ticks
+        limit = last_ticks + side.sign * math.floor(reach)
         return OrderIntent(
-            symbol=moment.symbol,
+            symbol=symbol,
             side=side,
             order_type=OrderType.LIMIT,
             limit_ticks=max(1, limit),
@@ -461,27 +468,20 @@ class TugOfWarStrategy:
             reason=reason,
         )
 
-    def _remember(
-        self,
-        moment: Moment,
-        seen: Seen,
-        side: Side,
-        crowd: AgentView,
-        size_frac: float,
-        verdict: str,
-    ) -> None:
+    def _remember(self, moment: Moment, proposal: Proposal, seen: Seen) -> None:
+        crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
         entry = Episode(
             episode_id=f"{self.name}-{moment.symbol}-{moment.ts}",
             strategy=self.name,
             symbol=moment.symbol,
             opened_ns=moment.ts,
-            side=side.sign,
+            side=proposal.side.sign,
             regime=_REGIMES[seen.regime],
             features=(seen.raw_confidence, seen.rank, seen.probability),
             views=((*_INSTITUTIONS, seen.direction, seen.confidence), (crowd.agent, crowd.vote, crowd.confidence)),
             confidence=seen.confidence,
-            size_frac=size_frac,
-            lesson=verdict,
+            size_frac=float(proposal.inputs["size_frac"]),
+            lesson=proposal.name,
         )
         self._give_up(moment.symbol)  # what fills from now on is taken for the latest entry
         self._entries[moment.symbol] = entry

@@ -17,11 +17,13 @@ from council_effects import QUICK as CALM
 from dashboard_stage import Stage
 from example_run import example_record
 from sovereign.app.dashboard.market import Markets
+from sovereign.app.dashboard.replica import regime_of
 from sovereign.app.dashboard.view import View
 from sovereign.app.plan import kept_settings, recipe_of, with_section
 from sovereign.app.warm_up import EarlierData, earlier_bars
 from sovereign.core.instrument import find_instrument
 from sovereign.engine.inputs import Input, Slice, to_frame
+from sovereign.signals.tug_of_war import row_type
 from sovereign.store.live import LiveSession
 from sovereign.store.recording import Recording
 from sovereign.strategies.council import CouncilConfig
@@ -202,3 +204,37 @@ def test_bars_of_a_page_when_what_warmed_the_session_up_is_another_now_then_it_i
     assert bars["total"] == 26
     for one in (view, other):
         one.markets.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({"regime": 2, "can_enter": True, "p_crisis": 0.1}, ("TREND", 0.9, True, "")),
+        ({"regime": 1, "can_enter": True, "p_crisis": 0.25}, ("CHOP", 0.75, True, "")),
+        ({"regime": 3, "is_halted": True, "p_crisis": 0.8}, ("CRISIS", 0.8, False, "halted by a crisis")),
+        ({"regime": 1, "is_halted": True, "p_crisis": 0.25}, ("CHOP", 0.75, False, "halted by a crisis")),
+        ({"regime": 0, "p_crisis": np.nan}, ("UNKNOWN", None, False, "stale or unknown")),
+        ({"regime": 0, "p_crisis": 0.25}, ("UNKNOWN", None, False, "stale or unknown")),
+    ],
+)
+def test_regime_of_a_share_when_shown_then_is_the_markets_and_a_halt_is_never_said_to_let_entries_in(state, expected):
+    row = np.zeros(1, row_type())
+    for name, value in state.items():
+        row[name] = value
+    found = regime_of(row[0])
+    assert found is not None
+    assert tuple(found[name] for name in ("name", "confidence", "is_tradable", "why_not")) == pytest.approx(expected)
+
+
+def test_overview_when_the_tug_of_war_runs_then_the_markets_regime_is_that_of_the_last_bar(stage):
+    session = Session(stage, "tug_of_war")
+    session.go_on(len(session.inputs))
+    view = View(stage.store, stage.settings)
+    try:
+        (found,) = view.overview(stage.store.run(session.name))["regimes"]
+    finally:
+        view.markets.close()
+    shares = [symbol for symbol in SYMBOLS if symbol not in ("SPY", "QQQ")]
+    last = max((session.rows(symbol)[-1] for symbol in shares), key=lambda row: int(row["known_at"]))
+    assert (found["symbol"], int(found["ts"]), found["source"]) == ("market", int(last["known_at"]), "last closed bar")
+    assert found["is_tradable"] is bool(last["can_enter"])

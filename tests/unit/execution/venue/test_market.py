@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fakes.venue_bench import MS, SPEC, order, spec_of, tape_of
+from sovereign.core.columns import Quotes
 from sovereign.core.errors import CorruptFileError, NotFoundError, UsageError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, OrderType, Side, TimeInForce
@@ -23,7 +26,7 @@ from sovereign.execution.venue.protocol import (
     NewOrder,
     ReplaceOrder,
 )
-from sovereign.execution.venue.tape import WindowedCalendar, tradable
+from sovereign.execution.venue.tape import Tape, WindowedCalendar, tradable
 from sovereign.execution.venue.terms import OrderTerms
 from sovereign.feeds.calendar import calendar_for
 
@@ -264,3 +267,65 @@ def test_gate_when_requests_are_turned_away_then_the_longest_time_without_one_th
     for ts, is_turned_away in ((1, True), (3, True), (6, True), (7, False), (10, True), (12, True)):
         book.gate(ts, is_turned_away=is_turned_away)
     assert book.longest_turned_away_ns == 5
+
+
+def test_quotes_when_a_market_goes_on_then_nothing_of_them_is_sent_before_its_time():
+    market = exchange_of().markets["main"]
+    book, (session,) = market.books["paper"], market.tape.sessions
+    whole = market.tape.quotes(session)["ES"]
+    ticks, until, known, sent = 0, 0, session.regular_open_ns, 0
+    while not market.is_session_done:
+        market.advance()
+        part = market.part(session, "ES", ticks, until, book, known)
+        assert part is not None
+        assert part.quotes is not None
+        assert part.quotes_from_ns == known
+        assert known < part.quotes_until_ns == part.until_ns == market.until_ns
+        np.testing.assert_array_equal(part.quotes.ts, whole.ts[sent : sent + len(part.quotes)])
+        assert not len(part.quotes) or int(part.quotes.ts[-1]) < market.until_ns
+        ticks, until, known, sent = part.stop, part.until_ns, part.quotes_until_ns, sent + len(part.quotes)
+        assert market.part(session, "ES", ticks, until, book, known) is None
+    assert sent == len(whole) > 0
+    # A line that knows every tick and asks for the quotes of the whole session gets them behind one another.
+    late = market.part(session, "ES", ticks, until, book, session.regular_open_ns)
+    assert late is not None
+    assert (len(late.trades), late.until_ns) == (0, until)
+    assert late.quotes is not None
+    assert len(late.quotes) == min(sent, 20_000)
+
+
+def test_quotes_when_a_history_is_asked_for_then_comes_in_bites_and_no_moment_is_torn_apart(monkeypatch):
+    market = exchange_of().markets["main"]
+    book, (session,) = market.books["paper"], market.tape.sessions
+    while not market.is_session_done:
+        market.advance()
+    quotes = market.tape.quotes(session)["ES"]
+    crowded = replace(quotes, ts=np.where(np.arange(len(quotes)) < 30, quotes.ts[0], quotes.ts))  # 30 of one moment
+    market.tape.keep_quotes(session, {"ES": crowded})
+    monkeypatch.setattr("sovereign.execution.venue.market._ROWS", 20)
+    ticks = len(market.tape.columns(session)["ES"])
+    until, known, parts = session.close_ns, session.regular_open_ns, []
+    while (part := market.part(session, "ES", ticks, until, book, known)) is not None:
+        assert part.quotes is not None
+        assert part.quotes_from_ns == known < part.quotes_until_ns
+        known = part.quotes_until_ns
+        parts.append(part.quotes)
+        assert len(parts) <= len(quotes)
+    assert known == until
+    assert max(len(one) for one in parts) == 30
+    for name in ("ts", "bid", "ask", "bid_size", "ask_size"):
+        np.testing.assert_array_equal(getattr(Quotes.concat(parts), name), getattr(crowded, name))
+
+
+def test_quotes_when_the_feed_has_none_or_nobody_asks_then_a_slice_says_nothing_of_them():
+    market = exchange_of().markets["main"]
+    market.advance()
+    book, (session,) = market.books["paper"], market.tape.sessions
+    asked = market.part(session, "ES", 0, 0, book)
+    assert asked is not None
+    assert asked.quotes is None
+    silent = Tape(market.tape._feed, is_quoting=False)
+    market.tape = silent
+    part = market.part(session, "ES", 0, 0, book, session.regular_open_ns)
+    assert part is not None
+    assert part.quotes is None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fakes.venue_bench import order
-from sovereign.core.columns import NO_QUOTE, Trades
+from sovereign.core.columns import NO_QUOTE, Quotes, Trades
 from sovereign.core.errors import DataError
 from sovereign.core.order import Bracket, Order, OrderEvent, OrderType, Side, TimeInForce
 from sovereign.core.position import Liquidity
@@ -136,6 +136,48 @@ def test_slice_when_laid_out_then_as_documented():
         "quotes": True,
     }
     assert frame[4 + length :].hex() == "0201000000000000" + "07000000" + "02000000" + "00000080" + "08000000" + "ff"
+
+
+@given(data=st.data(), rows=st.integers(0, 9), quoted=st.integers(0, 30))
+def test_slice_when_it_carries_quotes_then_they_arrive_beside_the_ticks(data, rows, quoted):
+    def column(dtype: Any, length: int) -> Any:
+        return data.draw(hnp.arrays(dtype, length))
+
+    trades = Trades(column(np.int64, rows), *(column(np.int32, rows) for _ in range(2)), column(np.int8, rows))
+    quotes = Quotes(column(np.int64, quoted), *(column(np.int32, quoted) for _ in range(4)))
+    sent = TapeSlice(DAY, "NVDA", 4, 300, 1, trades, quotes=quotes, quotes_from_ns=100, quotes_until_ns=200)
+    found = decode_slice(encode_slice(sent))
+    assert (found.first, found.until_ns, found.quotes_from_ns, found.quotes_until_ns) == (4, 300, 100, 200)
+    assert found.quotes is not None
+    for name in ("ts", "bid", "ask", "bid_size", "ask_size"):
+        np.testing.assert_array_equal(getattr(quotes, name), getattr(found.quotes, name))
+        assert getattr(found.quotes, name).flags.aligned
+    np.testing.assert_array_equal(trades.ts, found.trades.ts)
+
+
+OLD_HEADER = b'{"type":"slice","session":"2025-11-17","symbol":"ES","first":3,"rows":1,"until_ns":300,"after":1,"quotes":false}'
+"""How the header of a slice began before quotes travelled; the columns of one tick follow."""
+
+
+def test_slice_when_of_a_venue_without_sizes_then_read_and_its_quotes_are_unknown():
+    head = OLD_HEADER
+    padded = head + b" " * (-(len(head) + 4) % 8)
+    tick = bytes.fromhex("0201000000000000" + "07000000" + "02000000" + "ff")
+    found = decode_slice(len(padded).to_bytes(4, "little") + padded + tick)
+    assert (found.trades.price.tolist(), found.trades.bid, found.quotes) == ([7], None, None)
+    # And who does not ask for quotes gets that frame to the byte.
+    assert encode_slice(found) == len(padded).to_bytes(4, "little") + padded + tick
+
+
+def test_slice_when_quotes_are_laid_out_then_as_documented():
+    book = Quotes(np.array([259], np.int64), *(np.array([value], np.int32) for value in (7, 8, 300, 500)))
+    nothing = Trades.empty()
+    frame = encode_slice(TapeSlice(DAY, "ES", 3, 300, 1, nothing, quotes=book, quotes_from_ns=250, quotes_until_ns=300))
+    length = int.from_bytes(frame[:4], "little")
+    assert json.loads(frame[4 : 4 + length])["book"] == {"rows": 1, "from_ns": 250, "until_ns": 300}
+    assert frame[4 + length :].hex() == "0301000000000000" + "07000000" + "08000000" + "2c010000" + "f4010000"
+    with pytest.raises(DataError, match="cut at its column 'ask_size'"):
+        decode_slice(frame[:-1])
 
 
 @pytest.mark.parametrize("cut", [0, 3, 20, -1])

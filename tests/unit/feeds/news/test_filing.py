@@ -4,6 +4,7 @@ import csv
 import gzip
 import math
 import sys
+import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -121,3 +122,54 @@ def test_plain_text_when_html_then_words_as_read():
 
 def test_tone_when_nothing_has_a_tone_then_unknown():
     assert math.isnan(tone_of("The annual meeting was held on Monday.").value)
+
+
+@pytest.mark.parametrize(
+    "piece", ["<", "<a ", "<!--", "</", "<a b='", '<a b="', "<!", "<script>", "</script", "<![", "<?", "&#", "<p>"]
+)
+def test_plain_text_when_a_document_is_broken_on_purpose_then_time_grows_with_its_length_alone(piece):
+    def seconds(count):
+        start = time.process_time()
+        plain_text("words " + piece * count)
+        return time.process_time() - start
+
+    seconds(1_000)
+    assert seconds(160_000) < 30  # squares of this took minutes for a tenth of it
+    assert plain_text("words " + piece).startswith("words")
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("a < b and c > d", "a < b and c > d"),
+        ("<p title='x > y'>one</p><p class=z>two", "one two"),
+        ("<p style=\"a'b\">one</p><p style='unclosed>two</p>", "one two"),
+        ("one<!-- <b>hidden</b> -->two<!-- no end", "onetwo"),
+        ("<!DOCTYPE html><?xml version='1.0'?><SCRIPT>if (a<b) no()</SCRIPT >seen", "seen"),
+        ("<title/>seen<title>unseen</title> too", "seen too"),
+        ("<p>AT&amp;T &lt;b&gt; &#8217;", "AT&T <b> \u2019"),
+    ],
+)
+def test_plain_text_when_markup_is_odd_then_what_a_reader_sees(document, words):
+    assert plain_text(document) == words
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "<ACCEPTANCE-DATETIME>20269901000000\n",
+        "<ACCEPTANCE-DATETIME>20260101000000\nCENTRAL INDEX KEY:\tabc\n",
+        "<ACCEPTANCE-DATETIME>20260101000000\nCONFORMED SUBMISSION TYPE:\t8-K\n<DOCUMENT>\n<TYPE>8-K\n<TEXT><p>&#"
+        + "1" * 5_000
+        + "</TEXT>\n</DOCUMENT>",
+    ],
+)
+def test_submission_when_a_number_cannot_be_then_left_out_with_the_reason(head):
+    with pytest.raises(DataError, match="could not be read"):
+        parse_submission(head)
+
+
+def test_submission_when_its_documents_never_end_then_read_in_time_all_the_same():
+    start = time.process_time()
+    parse_submission("<ACCEPTANCE-DATETIME>20260101000000\nA: x" + " " * 200_000 + "y\n" + "<DOCUMENT><TEXT>" * 200_000)
+    assert time.process_time() - start < 30
