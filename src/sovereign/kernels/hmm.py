@@ -93,6 +93,15 @@ def filter_forward(x: Float64, start: Float64, transition: Float64, means: Float
 
 
 @kernel
+def _leave_out(columns: Float64, seen: Float64) -> None:
+    # Rows (columns of these) with a NaN are not seen; zeros stand for them.
+    for t in range(len(seen)):
+        if np.isnan(columns[:, t]).any():
+            seen[t] = 0.0
+            columns[:, t] = 0.0
+
+
+@kernel
 def _weigh(columns: Float64, seen: Float64, means: Float64, variances: Float64, relative: Float64) -> float:
     """Write densities of observations by column (d, n), over the largest of their row, to `relative` (k, n).
 
@@ -243,17 +252,14 @@ def fit(
     """
     rows, states = len(x), len(start)
     columns = np.ascontiguousarray(x.T)
+    seen = np.ones(rows)
+    _leave_out(columns, seen)
     relative = np.empty((states, rows))
     before = np.empty((states, rows))
     after = np.empty((states, rows))
     ahead = np.empty((states, rows))
     weight = np.empty((states, rows))
     moves = np.empty(states)
-    seen = np.ones(rows)
-    for t in range(rows):
-        if np.isnan(x[t]).any():
-            seen[t] = 0.0
-            columns[:, t] = 0.0
     last = -np.inf
     for _ in range(iterations):
         likelihood = _weigh(columns, seen, means, variances, relative)
@@ -272,6 +278,20 @@ def fit(
                 transition[state] = moves / total
         _move_states(columns, seen, weight, floor, means, variances)
     return last
+
+
+@kernel
+def filter_last(x: Float64, start: Float64, transition: Float64, means: Float64, variances: Float64) -> Float64:
+    """Return P(state at the last row | x), (k,): what `filter_forward` ends with, but for rounding, far sooner."""
+    columns = np.ascontiguousarray(x.T)
+    seen = np.ones(len(x))
+    _leave_out(columns, seen)
+    relative = np.empty((len(start), len(x)))
+    before, after, ahead = np.empty_like(relative), np.empty_like(relative), np.empty_like(relative)
+    _weigh(columns, seen, means, variances, relative)
+    _walk(relative, start, transition, before, after, ahead)
+    last = before[:, len(x) - 1]
+    return last / last.sum()
 
 
 def order_by_variance(

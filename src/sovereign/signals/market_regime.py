@@ -325,7 +325,7 @@ class RegimeService:
         return out
 
     def _fit(self, values: Float64) -> None:
-        from sovereign.kernels.hmm import filter_forward, fit, order_by_variance
+        from sovereign.kernels.hmm import filter_last, fit, order_by_variance
 
         hidden = self.config.hidden
         change = values[Field.CHANGE]
@@ -346,12 +346,10 @@ class RegimeService:
             hidden.stickiness,
         )
         start, transition, means, variances, _ = order_by_variance(start, transition, means, variances)
-        filtered = np.zeros((len(x), hidden.states))
-        filter_forward(x, start, transition, means, variances, filtered)
         self.is_fitted, self.scale = True, scale
         self.transition, self.means, self.variances = transition, means, variances
         self.phase_of = phases_of(means)
-        self.filtered = filtered[-1].copy()
+        self.filtered = filter_last(x, start, transition, means, variances)
 
 
 def first_guess(states: int) -> tuple[Float64, Float64, Float64, Float64]:
