@@ -80,6 +80,12 @@ class MarketConfig(Configuration):
         ge=1,
         description="Age, in trading time, from which a reading counts as unknown (bars). Source: definitions 1.5, mended.",
     )
+    max_idle_weekdays: int = Setting(
+        default=1,
+        ge=0,
+        description="Weekdays without a session, as holidays are, after which the session before still counts as the day before; "
+        "after more of them sessions are missing, and its reading is unknown (days). Source: own choice.",
+    )
     hidden: HiddenStatesConfig = Setting(default=HiddenStatesConfig(), description="The hidden Markov model.")
     crisis: CrisisConfig = Setting(default=CrisisConfig(), description="When a market is in crisis.")
     release_readings: int = Setting(

@@ -7,6 +7,7 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from functools import cache
 from typing import Any, Literal
 
@@ -302,7 +303,10 @@ class TugStream(TugBarStream):
             larger[:, : self._volumes.shape[1]] = self._volumes
             self._volumes = larger
         stale_ns = self._market.stale_bars * self._market.width_ns(session)
-        earlier = (_NEVER, 0) if self._previous is None else (self._previous.open_ns, self._previous.regular_close_ns)
+        before = self._previous
+        earlier = (_NEVER, 0)
+        if before is not None and _weekdays_between(before, session) <= self._market.max_idle_weekdays:
+            earlier = (before.open_ns, before.regular_close_ns)
         changes, residual = self._explained()
         self._begin_day(
             self._day,
@@ -407,3 +411,7 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
         for name in ("rsi_points", "pump_points", "volume_points", "post_points"):
             record[name] = 0.0
     return record
+
+
+def _weekdays_between(before: Session, session: Session) -> int:
+    return int(np.busday_count(before.trade_date + timedelta(days=1), session.trade_date))
