@@ -290,8 +290,8 @@ def filter_last(x: Float64, start: Float64, transition: Float64, means: Float64,
     before, after, ahead = np.empty_like(relative), np.empty_like(relative), np.empty_like(relative)
     _weigh(columns, seen, means, variances, relative)
     _walk(relative, start, transition, before, after, ahead)
-    last = before[:, len(x) - 1]
-    return last / last.sum()
+    filtered: Float64 = before[:, len(x) - 1] / before[:, len(x) - 1].sum()
+    return filtered
 
 
 def order_by_variance(

@@ -147,6 +147,7 @@ SETTING = np.dtype(
         ("cycle_ns", np.int64),
         ("pump_ns", np.int64),
         ("rsi_days", np.int64),
+        ("momentum_width", np.int64),
         ("momentum_days", np.int64),
         ("alpha_days", np.int64),
         ("alpha_least", np.int64),

@@ -8,6 +8,7 @@ of a session, on bars of earlier sessions only, and read forward only: a probabi
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -358,6 +359,12 @@ def first_guess(states: int) -> tuple[Float64, Float64, Float64, Float64]:
     Five states begin where definitions 4.2 puts them (accumulation, markup, distribution, markdown, range); any other number
     begins as steps of variance.
     """
+    start, transition, means, variances = (part.copy() for part in _first_guess(states))
+    return start, transition, means, variances
+
+
+@cache
+def _first_guess(states: int) -> tuple[Float64, Float64, Float64, Float64]:
     start = np.full(states, 1.0 / states)
     transition = np.full((states, states), 0.25 / max(1, states - 1))
     np.fill_diagonal(transition, 0.75)
