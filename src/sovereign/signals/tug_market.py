@@ -83,7 +83,7 @@ class MarketConfig(Configuration):
     max_idle_weekdays: int = Setting(
         default=1,
         ge=0,
-        description="Weekdays without a session, as holidays are, after which the session before still counts as the day before; "
+        description="Weekdays without a session, as holidays are, after which the session before is still the day before; "
         "after more of them sessions are missing, and its reading is unknown (days). Source: own choice.",
     )
     hidden: HiddenStatesConfig = Setting(default=HiddenStatesConfig(), description="The hidden Markov model.")
