@@ -235,7 +235,7 @@ class View(Standing):
                 with market.lock:
                     found = tug_standing(market, strategy, at)
                 source = _source("last closed bar", market.note)
-        return plain({"run": run.id, "at": at, "zone": run.record.zone, "source": source, **found})
+        return plain({"run": run.id, "at": _told(at), "zone": run.record.zone, "source": source, **found})
 
     def table(self, run: StoredRun, table: str, at: int | None, *, limit: int, symbol: str | None) -> dict[str, Any]:
         """Return the newest rows of one of the strategy's tables, of the run's account; tables of scouts have none.
@@ -247,7 +247,7 @@ class View(Standing):
         symbols = () if symbol is None else (symbol,)
         rows = self.store.scouts.latest(table, account=run.record.account or "", symbols=symbols, until_ns=at, limit=limit)
         names = self.store.scouts.columns(table)
-        return plain({"run": run.id, "at": at, "table": table, "columns": names, "rows": rows})
+        return plain({"run": run.id, "at": _told(at), "table": table, "columns": names, "rows": rows})
 
     # Bars
 
@@ -403,3 +403,7 @@ class View(Standing):
 
 def _source(words: str, note: str) -> str:
     return f"{words}; {note}" if note else words
+
+
+def _told(at: int | None) -> str | None:
+    return None if at is None else str(at)

@@ -332,6 +332,6 @@ def test_tables_when_read_then_those_of_the_account_newest_first_and_nothing_lat
         ("paper", "30", "chop"),
         ("paper", "20", "chop"),
     ]
-    assert [row["ts"] for row in then["rows"]] == ["20", "10"]
+    assert (then["at"], [row["ts"] for row in then["rows"]]) == ("20", ["20", "10"])
     assert [(row["symbol"], row["ts"]) for row in snapshots["rows"]] == [("JPM", "20"), ("JPM", "10")]
     assert snapshots["columns"] == list(snapshots["rows"][0])
