@@ -106,9 +106,10 @@ class Trades:
 
     @staticmethod
     def concat(parts: Sequence[Trades]) -> Trades:
-        """Join parts in order; quotes are kept only when every part has them."""
+        """Join parts in order; quotes are kept only when every part that has rows has them."""
         if not parts:
             return Trades.empty()
+        parts = [part for part in parts if len(part)] or parts[:1]  # one without rows says nothing, not even that
         quoted = all(p.bid is not None for p in parts)
         return Trades(
             np.concatenate([p.ts for p in parts]),
