@@ -85,7 +85,7 @@ def test_entry_when_no_quote_is_known_and_there_is_no_fallback_then_is_refused_b
     assert proposal.intent is None
     failed = [check for check in proposal.checks if not check.passed]
     assert [(c.name, c.value, c.limit, c.unit) for c in failed] == [("quote", 0.0, 1.0, "flag")]
-    assert "no quote was known" in failed[0].text
+    assert "no quote was known" in failed[0].note
     assert TugOfWarStrategy(config_of()).own_checks[-2:] == ("stop", "quote")
     known = enter(QUOTE, fallback="none")
     assert known.intent is not None
