@@ -226,6 +226,17 @@ in_rows(
 )
 
 
+@effect(f"{PLACE}.market.max_idle_weekdays")
+def _() -> tuple[object, object]:
+    def first_regime(weekdays: int) -> object:
+        # Five sessions are missing before the last one.
+        days = market(1, 56)
+        days = [*days[:50], days[55]]
+        return rows_of(config_of(market={"max_idle_weekdays": weekdays}), days)["NVDA"]["regime"].tolist()
+
+    return first_regime(1), first_regime(10)
+
+
 @effect(f"{PLACE}.market.stale_bars")
 def _() -> tuple[object, object]:
     def allowed(bars: int) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sovereign.kernels.hmm import filter_forward, fit
+from sovereign.kernels.hmm import filter_forward, filter_last, fit
 
 hmmlearn = pytest.importorskip("hmmlearn.hmm", reason="hmmlearn is an optional oracle: pip install hmmlearn")
 
@@ -55,7 +55,9 @@ def test_filtered_probabilities_when_compared_with_hmmlearn_then_equal(states, d
     filter_forward(x, *parts, filtered)
     oracle = theirs(*parts)
     for row in (1, 2, 7, 50, 119):
-        np.testing.assert_allclose(filtered[row], oracle.predict_proba(x[: row + 1])[-1], rtol=1e-9, atol=1e-12)
+        expected = oracle.predict_proba(x[: row + 1])[-1]
+        np.testing.assert_allclose(filtered[row], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(filter_last(x[: row + 1], *parts), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("states", "dimensions"), CASES)

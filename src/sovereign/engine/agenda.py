@@ -133,7 +133,9 @@ class Agenda:
             return
         seen = self._seen = self._room[:at]
         known = seen["known_at"].copy()
-        symbols = [symbol for order, count in parts for symbol in [tapes[order].instrument.symbol] * count]
+        symbols: list[str] = []
+        for order, count in parts:
+            symbols += [tapes[order].instrument.symbol] * count
         codes, due = screening.screen(symbols, seen), screening.due_for_holders(seen)
         sides = screening.sides(seen)
         if not self._is_screened:
@@ -141,8 +143,8 @@ class Agenda:
         elif forbids is not None:
             asked = (codes == ASKED).nonzero()[0]
             codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
-        order = np.array([order for order, count in parts for _ in range(count)])
-        place = self._arrange(known, self._index[:at], order, codes)
+        orders = np.repeat(*np.array(parts).T)
+        place = self._arrange(known, self._index[:at], orders, codes)
         self._due, self._sides = due[place].tolist(), sides[place].tolist()
         self._seq = seen["seq"][place].tolist() if self._forbidden else []
 

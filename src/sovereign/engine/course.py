@@ -25,6 +25,7 @@ from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
 from sovereign.engine.stretch import Stretch, last_prices
 from sovereign.engine.tape import Tape, TapeClock, shared_clock
+from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
 
@@ -126,20 +127,23 @@ class Course(Desk, ABC):
             tape.cursor = len(tape.trades)
         self._agenda.end_block()
 
-    def _settle_tapes(self, *, all_of_them: bool = False) -> None:
-        """Let the venue meet, and the account see, everything up to where the tapes may be."""
+    def _due_tapes(self, ts: int) -> list[Tape]:
+        """Return the tapes whose orders the venue may change at a time."""
+        if not isinstance(self._broker, SimulatedBroker):
+            return list(self._tapes.values())
+        return [self._tapes[symbol] for symbol in sorted(self._broker.due_tapes(ts)) if symbol in self._tapes]
+
+    def _settle_tapes(self, tapes: Iterable[Tape] | None = None) -> None:
+        """Let the venue meet, and the account see, everything up to where some tapes may be, or all on which anything is."""
         if self._is_lazy:
-            for tape in self._tapes.values():
-                if tape.is_busy or all_of_them:
+            for tape in self._tapes.values() if tapes is None else tapes:
+                if tape.is_busy or tapes is not None:
                     self._pass(tape, tape.before(self._reach))
 
-    def _orders_changed(self) -> None:
-        """Take note that what orders meet next must be found anew, on every tape."""
-        held = {position.tape for position in self.account.positions.values()}
-        for symbol, tape in self._tapes.items():
-            # Where no order is and nothing is held, none is met, now as before.
-            if tape.is_busy or symbol in held or self._broker.has_orders(symbol):
-                tape.event = -1
+    def _orders_changed(self, tapes: Iterable[Tape]) -> None:
+        """Take note that what orders meet next on some tapes must be found anew."""
+        for tape in tapes:
+            tape.event = -1
 
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
@@ -265,7 +269,7 @@ class Course(Desk, ABC):
         if self._outlook is None:
             self._outlook = self._look_out()
         if not self._outlook.is_far:
-            self._settle_tapes(all_of_them=True)
+            self._settle_tapes(self._by_order)
             done = self._walk_closely(ts, hit, row)
             if done:
                 self._reach = max(self._reach, ts)

@@ -149,9 +149,10 @@ class Engine(Course):
                 return
             self._now = max(self._now, ts)
             if kind == VENUE:
-                self._settle_tapes()
+                tapes = self._due_tapes(ts)
+                self._settle_tapes(tapes)
                 reports = self._broker.on_time(ts)
-                self._orders_changed()
+                self._orders_changed(tapes)
                 self._apply(reports)
             elif kind == TIMER:
                 self._on_timer(heapq.heappop(self._timers)[1])

@@ -68,6 +68,10 @@ class MatchingEngine:
         """When `on_time` must be called next (UTC ns), `NEVER` if nothing is due."""
         return self._pending[0][0] if self._pending else NEVER
 
+    def due_tapes(self, ts: int) -> set[str]:
+        """Return the tapes whose orders `on_time` may change: what becomes live, is canceled, replaced or expires by then."""
+        return {resting.order.tape for due, _, _, resting, _ in self._pending if due <= ts}
+
     def has_orders(self, tape: str) -> bool:
         """Say whether any order of `tape` is active at the venue."""
         return bool(self._books.get(tape))

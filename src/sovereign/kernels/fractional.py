@@ -54,14 +54,18 @@ def weighted_sums(values: Float64, weights: Float64) -> Float64:
 
 
 @kernel
-def _products(x: Float64, y: Float64) -> Float64:
-    # x'y, without a linear algebra library
-    out = np.zeros((x.shape[1], y.shape[1]))
+def _products(x: Float64, y: Float64, work: Float64, moment: Float64) -> None:
+    # x'x to the left half of `work` and x'y to `moment`, without a linear algebra library
+    k = x.shape[1]
     for i in range(len(x)):
-        for a in range(x.shape[1]):
-            for b in range(y.shape[1]):
-                out[a, b] += x[i, a] * y[i, b]
-    return out
+        for a in range(k):
+            value = x[i, a]
+            moment[a] += value * y[i]
+            for b in range(a, k):
+                work[a, b] += value * x[i, b]
+    for a in range(k):
+        for b in range(a):
+            work[a, b] = work[b, a]
 
 
 @kernel
@@ -77,10 +81,14 @@ def _eliminate(work: Float64) -> bool:
             return False
         for b in range(2 * k):
             work[column, b], work[pivot, b] = work[pivot, b], work[column, b]
-        work[column] /= work[column, column]
+        divisor = work[column, column]
+        for b in range(2 * k):
+            work[column, b] /= divisor
         for a in range(k):
+            factor = work[a, column]
             if a != column:
-                work[a] -= work[a, column] * work[column]
+                for b in range(2 * k):
+                    work[a, b] -= factor * work[column, b]
     return True
 
 
@@ -93,8 +101,8 @@ def least_squares(x: Float64, y: Float64, beta: Float64, inverse: Float64) -> fl
     """
     k = x.shape[1]
     work = np.zeros((k, 2 * k))
-    work[:, :k] = _products(x, x)
-    moment = _products(x, y.reshape((-1, 1)))
+    moment = np.zeros(k)
+    _products(x, y, work, moment)
     for a in range(k):
         work[a, k + a] = 1.0
     if not _eliminate(work):
@@ -104,7 +112,7 @@ def least_squares(x: Float64, y: Float64, beta: Float64, inverse: Float64) -> fl
         beta[a] = 0.0
         for b in range(k):
             inverse[a, b] = work[a, k + b]
-            beta[a] += work[a, k + b] * moment[b, 0]
+            beta[a] += work[a, k + b] * moment[b]
     residual = 0.0
     for i in range(len(y)):
         fitted = 0.0

@@ -27,6 +27,11 @@ _SMALL = 1e-20
 @kernel
 def log_densities(row: Float64, means: Float64, variances: Float64, out: Float64) -> bool:
     """Write each state's log density of one observation to `out` (k,); zeros and False when the row holds a NaN."""
+    return _log_densities(row, means, variances, np.log(2.0 * math.pi * variances), out)
+
+
+@kernel
+def _log_densities(row: Float64, means: Float64, variances: Float64, scales: Float64, out: Float64) -> bool:
     for j in range(len(row)):
         if np.isnan(row[j]):
             out[:] = 0.0
@@ -35,7 +40,7 @@ def log_densities(row: Float64, means: Float64, variances: Float64, out: Float64
         total = 0.0
         for j in range(len(row)):
             gap = row[j] - means[state, j]
-            total -= 0.5 * (math.log(2.0 * math.pi * variances[state, j]) + gap * gap / variances[state, j])
+            total -= 0.5 * (scales[state, j] + gap * gap / variances[state, j])
         out[state] = total
     return True
 
@@ -75,15 +80,25 @@ def filter_forward(x: Float64, start: Float64, transition: Float64, means: Float
     states = len(start)
     predicted = start.copy()
     densities = np.zeros(states)
+    scales = np.log(2.0 * math.pi * variances)
     total = 0.0
     for t in range(len(x)):
         if t:
             predict(out[t - 1], transition, predicted)
-        if log_densities(x[t], means, variances, densities):
+        if _log_densities(x[t], means, variances, scales, densities):
             total += forward_step(predicted, densities, out[t])
         else:
             out[t] = predicted
     return total
+
+
+@kernel
+def _leave_out(columns: Float64, seen: Float64) -> None:
+    # Rows (columns of these) with a NaN are not seen; zeros stand for them.
+    for t in range(len(seen)):
+        if np.isnan(columns[:, t]).any():
+            seen[t] = 0.0
+            columns[:, t] = 0.0
 
 
 @kernel
@@ -237,17 +252,14 @@ def fit(
     """
     rows, states = len(x), len(start)
     columns = np.ascontiguousarray(x.T)
+    seen = np.ones(rows)
+    _leave_out(columns, seen)
     relative = np.empty((states, rows))
     before = np.empty((states, rows))
     after = np.empty((states, rows))
     ahead = np.empty((states, rows))
     weight = np.empty((states, rows))
     moves = np.empty(states)
-    seen = np.ones(rows)
-    for t in range(rows):
-        if np.isnan(x[t]).any():
-            seen[t] = 0.0
-            columns[:, t] = 0.0
     last = -np.inf
     for _ in range(iterations):
         likelihood = _weigh(columns, seen, means, variances, relative)
@@ -266,6 +278,20 @@ def fit(
                 transition[state] = moves / total
         _move_states(columns, seen, weight, floor, means, variances)
     return last
+
+
+@kernel
+def filter_last(x: Float64, start: Float64, transition: Float64, means: Float64, variances: Float64) -> Float64:
+    """Return P(state at the last row | x), (k,): what `filter_forward` ends with, but for rounding, far sooner."""
+    columns = np.ascontiguousarray(x.T)
+    seen = np.ones(len(x))
+    _leave_out(columns, seen)
+    relative = np.empty((len(start), len(x)))
+    before, after, ahead = np.empty_like(relative), np.empty_like(relative), np.empty_like(relative)
+    _weigh(columns, seen, means, variances, relative)
+    _walk(relative, start, transition, before, after, ahead)
+    filtered: Float64 = before[:, len(x) - 1] / before[:, len(x) - 1].sum()
+    return filtered
 
 
 def order_by_variance(

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.kernels.compile import kernel
-from sovereign.kernels.fractional import least_squares, weighted_sums
+from sovereign.kernels.fractional import fractional_weights, least_squares, weighted_sums
 from sovereign.kernels.indicator import step_rsi
-from sovereign.kernels.tug_of_war import SHELVES
+from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN, SHELVES
 
 Float64 = NDArray[np.float64]
 
@@ -302,10 +302,11 @@ def _usual_volumes(d: Any, least: int, volumes: Float64, lengths: Any) -> None:
 
 
 @kernel
-def _begin_momentum(d: Any, days: int, logs: Float64, weights: Float64) -> None:
+def _begin_momentum(d: Any, s: Any, logs: Float64, order: float) -> None:
     d["momentum_deviation"] = math.nan
-    if len(weights):
-        base, total, mean, spread = momentum_of_day(logs, weights, days - 1)
+    if not math.isnan(order):
+        weights = fractional_weights(order, s["momentum_width"])
+        base, total, mean, spread = momentum_of_day(logs, weights, s["momentum_days"] - 1)
         d["momentum_base"] = base
         d["momentum_sum"] = total
         d["momentum_mean"] = mean
@@ -349,7 +350,7 @@ def begin_day(
     setting: Any,
     times: tuple[int, int, int, int, int, int, int, int],
     logs: Float64,
-    weights: Float64,
+    order: float,
     changes: Float64,
     residual: float,
     residuals: Float64,
@@ -363,7 +364,7 @@ def begin_day(
     ----------
     day, setting : one `kernels.tug_of_war.DAY`, one `SETTING`.
     times : the first fields of `day`, in their order.
-    logs, weights : log closes, and the weights of their differencing, none while there is no momentum; see `momentum_of_day`.
+    logs, order : log closes, and the order of their differencing, NaN while there is no momentum; see `momentum_of_day`.
     changes, line : see `market_line`; `line` is filled.
     residual : what the line of the day before left of the last day's change, NaN unknown; it comes to the latest, `residuals`.
     volumes, lengths : see `close_day`; the usual volume is filled, today's begins.
@@ -383,5 +384,37 @@ def begin_day(
     d["seen_close"] = math.nan
     _usual_volumes(d, s["min_volume_days"], volumes, lengths)
     volumes[TODAY, : d["slots"]] = 0.0
-    _begin_momentum(d, s["momentum_days"], logs, weights)
+    _begin_momentum(d, s, logs, order)
     _begin_alpha(d, s, changes, residual, residuals, line)
+
+
+@kernel
+def read_market(bars: Any, regimes: Any, release: int, latch: Any, out: Any) -> None:
+    """Write what each bar's regime means for entries to `out` (`signals.tug_market.REGIME_READING`).
+
+    Parameters
+    ----------
+    bars, regimes : `kernels.ohlcv.BAR` and `kernels.market_row.REGIME`, one a bar.
+    release : readings in a row without crisis that end a halt.
+    latch : (2,) whether the market is halted, and readings without crisis since the last one with it; carried over calls.
+    """
+    for n in range(len(bars)):
+        regime, reading = regimes[n], out[n]
+        is_known = regime["trend"] != -2 and not math.isnan(regime["p_wildest"])
+        is_crisis = regime["is_crisis"] != 0
+        # A halt ends by readings that say so; silence, a refit or a new model that knows nothing yet says nothing.
+        if is_crisis:
+            latch[0] = 1
+            latch[1] = 0
+        elif is_known:
+            latch[1] += 1
+            if latch[1] >= release:
+                latch[0] = 0
+        state = REGIME_CRISIS if is_crisis else REGIME_TREND if regime["trend"] != 0 else REGIME_CHOP
+        reading["known_at"] = bars[n]["known_at"]
+        reading["state"] = state if is_known else REGIME_UNKNOWN
+        reading["is_known"] = is_known
+        reading["is_halted"] = latch[0] != 0
+        reading["p_crisis"] = regime["p_wildest"]
+        reading["volatility"] = regime["volatility"]
+        reading["momentum"] = regime["momentum"]

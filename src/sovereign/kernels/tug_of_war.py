@@ -147,6 +147,7 @@ SETTING = np.dtype(
         ("cycle_ns", np.int64),
         ("pump_ns", np.int64),
         ("rsi_days", np.int64),
+        ("momentum_width", np.int64),
         ("momentum_days", np.int64),
         ("alpha_days", np.int64),
         ("alpha_least", np.int64),
@@ -214,17 +215,57 @@ def _crowd(s: Any, rsi: float, pump: float, volume_ratio: float, post_tone: floa
 
 
 @kernel
-def _rsi_of_today(d: Any, close: float, period: int) -> float:
-    # `indicator.step_rsi` of the days before with today's close as the latest; their own state stays as it is.
+def _momentum_of_today(d: Any, days: float, closes: Any, out: Any) -> None:
+    # The mean of the latest values of the differenced series with each close as today's, in deviations of the series
+    out[:] = math.nan
+    spread, total, base, mean = d["momentum_deviation"], d["momentum_sum"], d["momentum_base"], d["momentum_mean"]
+    if not spread > 0.0:
+        return
+    for i in range(len(closes)):
+        out[i] = math.log(closes[i])
+    for i in range(len(closes)):
+        out[i] = ((total + out[i] + base) / days - mean) / spread
+
+
+@kernel
+def _alpha_of_today(
+    d: Any, days: float, bars: Any, closes: Any, first_known: Any, first: Any, second_known: Any, second: Any, out: Any
+) -> None:
+    # The mean of the latest residuals with that of each close as today's, in standard errors
+    out[:] = math.nan
+    if not d["alpha_deviation"] > 0.0 or not len(first_known) or not len(second_known) or not len(bars):
+        return
+    alpha, beta_first, beta_second, last_close = d["alpha"], d["beta_first"], d["beta_second"], d["last_close"]
+    one = np.searchsorted(first_known, bars[0]["known_at"], side="right") - 1
+    two = np.searchsorted(second_known, bars[0]["known_at"], side="right") - 1
+    for i in range(len(closes)):
+        ts = bars[i]["known_at"]
+        while one + 1 < len(first_known) and first_known[one + 1] <= ts:
+            one += 1
+        while two + 1 < len(second_known) and second_known[two + 1] <= ts:
+            two += 1
+        if one >= 0 and two >= 0:
+            out[i] = math.log(closes[i] / last_close) - alpha - beta_first * first[one] - beta_second * second[two]
+    error, total = d["alpha_deviation"] / math.sqrt(days), d["alpha_sum"]
+    for i in range(len(closes)):
+        out[i] = (total + out[i]) / days / error
+
+
+@kernel
+def _rsi_of_today(d: Any, period: int, closes: Any, out: Any) -> None:
+    # `indicator.step_rsi` of the days before with each close as today's; their own state stays as it is.
+    out[:] = math.nan
     state = d["rsi_state"]
-    if state[0] != LINKED or state[2] + 1.0 < period:
-        return math.nan
-    change = close - state[1]
-    earlier = period - 1.0 if state[2] >= period else 1.0
-    gain = (state[3] * earlier + max(change, 0.0)) / period
-    loss = (state[4] * earlier + max(-change, 0.0)) / period
-    both = gain + loss
-    return 100.0 * gain / both if both > 0.0 else 0.0
+    last, known, gains, losses = state[1], state[2], state[3], state[4]
+    if state[0] != LINKED or known + 1.0 < period:
+        return
+    earlier = period - 1.0 if known >= period else 1.0
+    for i in range(len(closes)):
+        change = closes[i] - last
+        gain = (gains * earlier + (change if change > 0.0 else 0.0)) / period
+        loss = (losses * earlier + (-change if change < 0.0 else 0.0)) / period
+        both = gain + loss
+        out[i] = 100.0 * gain / both if both > 0.0 else 0.0
 
 
 @kernel
@@ -293,18 +334,20 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     next_cycle_ns = (d["last_ns"] // cycle_ns + 1) * cycle_ns
     volume, slot, lagging = d["volume"], d["slot"], d["lagging"]
     usual, today = volumes[0], volumes[1]
-    momentum_days, momentum_deviation, alpha_days = float(s["momentum_days"]), d["momentum_deviation"], float(s["alpha_days"])
-    alpha_error = d["alpha_deviation"] / math.sqrt(alpha_days)
     residual_volatility = d["residual_volatility"]
     penalty = 0.0
     if not math.isnan(residual_volatility):
         penalty = min(s["penalty_share"] * residual_volatility, s["max_penalty"])
     count_ranked, count_levels = d["ranked"] if d["ranked"] >= s["min_ranked"] else 0, len(levels)
     last_direction, streak, last_crowd, was_halted = d["direction"], d["streak"], d["crowd"], d["is_halted"]
-    first_at = second_at = -1
-    if len(bars):
-        first_at = np.searchsorted(first_known, bars[0]["known_at"], side="right") - 1
-        second_at = np.searchsorted(second_known, bars[0]["known_at"], side="right") - 1
+    # Series of completed sessions with today as their latest value
+    series = np.empty((4, len(bars)))
+    closes, momentum, alpha, indexes = series[0], series[1], series[2], series[3]
+    for i in range(len(bars)):
+        closes[i] = bars[i]["close"]
+    _momentum_of_today(d, float(s["momentum_days"]), closes, momentum)
+    _alpha_of_today(d, float(s["alpha_days"]), bars, closes, first_known, first_change, second_known, second_change, alpha)
+    _rsi_of_today(d, s["rsi_days"], closes, indexes)
     # Of the market, what the latest reading says, until the next is known.
     next_reading_ns = -_NEVER if s["has_regime"] else _NEVER
     stale_ns = _NEVER
@@ -317,7 +360,6 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
         n = begin + i
         row = rows[n]
         ts, ticks, volume_of_bar = bar["known_at"], bar["close"], bar["volume"]
-        close = float(ticks)
         row["known_at"] = ts
         row["seq"] = bar["seq"]
         row["open_ns"] = bar["open_ns"]
@@ -368,7 +410,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
         breakout = pump = volume_ratio = math.nan
         range_high = range_low = 0
         if is_inside:
-            d["seen_close"] = close
+            d["seen_close"] = closes[i]
             while slot < slots - 1 and ts - opens_ns - 1 >= (slot + 1) * slot_ns:
                 slot += 1
             volume += volume_of_bar
@@ -396,21 +438,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
         row["volume_ratio"] = volume_ratio
         row["pump"] = pump
 
-        # Series of completed sessions with today as their latest value
-        momentum_z = alpha_z = math.nan
-        if momentum_deviation > 0.0:
-            mean = (d["momentum_sum"] + math.log(close) + d["momentum_base"]) / momentum_days
-            momentum_z = (mean - d["momentum_mean"]) / momentum_deviation
-        while first_at + 1 < len(first_known) and first_known[first_at + 1] <= ts:
-            first_at += 1
-        while second_at + 1 < len(second_known) and second_known[second_at + 1] <= ts:
-            second_at += 1
-        if d["alpha_deviation"] > 0.0 and first_at >= 0 and second_at >= 0:
-            market = d["beta_first"] * first_change[first_at]
-            residual = math.log(close / d["last_close"]) - d["alpha"] - market - d["beta_second"] * second_change[second_at]
-            if not math.isnan(residual):
-                alpha_z = (d["alpha_sum"] + residual) / alpha_days / alpha_error
-        rsi = _rsi_of_today(d, close, s["rsi_days"])
+        momentum_z, alpha_z, rsi = momentum[i], alpha[i], indexes[i]
         row["momentum_z"] = momentum_z
         row["alpha_z"] = alpha_z
         row["rsi"] = rsi
@@ -450,7 +478,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
         row["cycle"] = cycle
         if cycle and not math.isnan(conviction):
             told[0, d["told"]] = conviction
-            told[1, d["told"]] = close
+            told[1, d["told"]] = ticks
             d["told"] += 1
         # Somebody must look at a candidate, or at something that may end a position.
         confidence = raw if s["measure"] == RAW else rank if s["measure"] == RANK else probability

@@ -8,6 +8,7 @@ of a session, on bars of earlier sessions only, and read forward only: a probabi
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -325,17 +326,14 @@ class RegimeService:
         return out
 
     def _fit(self, values: Float64) -> None:
-        from sovereign.kernels.hmm import filter_forward, fit, order_by_variance
+        from sovereign.kernels.hmm import filter_last, fit, order_by_variance
 
         hidden = self.config.hidden
-        scale = float(np.nanstd(values[Field.CHANGE]))
+        change = values[Field.CHANGE]
+        scale = float(change[~np.isnan(change)].std())
         if not scale > 0.0:
             return  # a market that stood still has no states
-        x = np.ascontiguousarray(
-            np.stack(
-                [values[Field.CHANGE] / scale, *(values[f] for f in (Field.MOMENTUM, Field.VOLUME_RATIO, Field.PRIOR_TREND))]
-            )
-        ).T.copy()
+        x = np.column_stack([change / scale, *(values[f] for f in (Field.MOMENTUM, Field.VOLUME_RATIO, Field.PRIOR_TREND))])
         start, transition, means, variances = first_guess(hidden.states)
         fit(
             x,
@@ -349,12 +347,10 @@ class RegimeService:
             hidden.stickiness,
         )
         start, transition, means, variances, _ = order_by_variance(start, transition, means, variances)
-        filtered = np.zeros((len(x), hidden.states))
-        filter_forward(x, start, transition, means, variances, filtered)
         self.is_fitted, self.scale = True, scale
         self.transition, self.means, self.variances = transition, means, variances
         self.phase_of = phases_of(means)
-        self.filtered = filtered[-1].copy()
+        self.filtered = filter_last(x, start, transition, means, variances)
 
 
 def first_guess(states: int) -> tuple[Float64, Float64, Float64, Float64]:
@@ -363,6 +359,12 @@ def first_guess(states: int) -> tuple[Float64, Float64, Float64, Float64]:
     Five states begin where definitions 4.2 puts them (accumulation, markup, distribution, markdown, range); any other number
     begins as steps of variance.
     """
+    start, transition, means, variances = (part.copy() for part in _first_guess(states))
+    return start, transition, means, variances
+
+
+@cache
+def _first_guess(states: int) -> tuple[Float64, Float64, Float64, Float64]:
     start = np.full(states, 1.0 / states)
     transition = np.full((states, states), 0.25 / max(1, states - 1))
     np.fill_diagonal(transition, 0.75)

@@ -80,6 +80,12 @@ class MarketConfig(Configuration):
         ge=1,
         description="Age, in trading time, from which a reading counts as unknown (bars). Source: definitions 1.5, mended.",
     )
+    max_idle_weekdays: int = Setting(
+        default=1,
+        ge=0,
+        description="Weekdays without a session, as holidays are, after which the session before is still the day before; "
+        "after more of them sessions are missing, and its reading is unknown (days). Source: own choice.",
+    )
     hidden: HiddenStatesConfig = Setting(default=HiddenStatesConfig(), description="The hidden Markov model.")
     crisis: CrisisConfig = Setting(default=CrisisConfig(), description="When a market is in crisis.")
     release_readings: int = Setting(
@@ -289,8 +295,7 @@ class BenchmarkStream(TugBarStream):
         self._history = BarHistory(self.service.history_bars + 2, is_linked=is_daily, sessions=sessions)
         # Of the regular session alone: what trades before the open and after the close says nothing of a day's regime.
         self._regime_bars = BarBuilder(market.bar_seconds, is_regular=True)
-        self.is_halted = False
-        self._calm = 0
+        self._latch = np.zeros(2, np.int64)  # see `kernels.tug_day.read_market`
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; the hidden model is refitted when it is due, and the latch stays as it is."""
@@ -317,34 +322,12 @@ class BenchmarkStream(TugBarStream):
         self._track.closes[self.days[-1]] = self.day_closes[-1]
 
     def _read(self, bars: NDArray[Any]) -> None:
-        from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN
+        from sovereign.kernels.tug_day import read_market
 
         if not len(bars):
             return
         first, last = self._history.append(bars)
         regimes = self.service.update(self._history, first, last)
-        found = np.zeros(len(bars), REGIME_READING)
-        found["known_at"] = bars["known_at"]
-        found["p_crisis"] = regimes["p_wildest"]
-        found["volatility"] = regimes["volatility"]
-        found["momentum"] = regimes["momentum"]
-        trend, is_crisis = regimes["trend"], regimes["is_crisis"]
-        is_known = (trend != -2) & ~np.isnan(regimes["p_wildest"])
-        state = np.where(is_crisis, REGIME_CRISIS, np.where(trend != 0, REGIME_TREND, REGIME_CHOP))
-        found["is_known"] = is_known
-        found["state"] = np.where(is_known, state, REGIME_UNKNOWN)
-        halted = []
-        for known, crisis in zip(is_known.tolist(), is_crisis.tolist(), strict=True):
-            self._latch(known, bool(crisis))
-            halted.append(self.is_halted)
-        found["is_halted"] = halted
+        found = np.empty(len(bars), REGIME_READING)
+        read_market(bars, regimes, self._market.release_readings, self._latch, found)
         self._board.regimes.extend(found)
-
-    def _latch(self, is_known: bool, is_crisis: bool) -> None:
-        # A halt ends by readings that say so; silence, a refit or a new model that knows nothing yet says nothing.
-        if is_crisis:
-            self.is_halted, self._calm = True, 0
-        elif is_known:
-            self._calm += 1
-            if self._calm >= self._market.release_readings:
-                self.is_halted = False

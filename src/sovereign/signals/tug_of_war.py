@@ -7,6 +7,7 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from functools import cache
 from typing import Any, Literal
 
@@ -213,7 +214,6 @@ class TugStream(TugBarStream):
         self._lengths = np.zeros(crowd.volume_days, np.int64)
         self._outcomes = board.outcomes.new_counts()
         self._logs = Column(np.float64)  # of `day_closes`
-        self._weights: Float64 = _NOTHING  # of the differencing by `order`
         self._changes = Column(np.dtype((np.float64, 3)))  # of the share and both benchmarks, a pair of days a row
         self._unpaired: list[int] = []  # rows of `_changes` for which a benchmark's close was not known
         self._residuals: Float64 = np.zeros(max(institution.alpha.volatility_days, institution.alpha.mean_days))
@@ -302,14 +302,17 @@ class TugStream(TugBarStream):
             larger[:, : self._volumes.shape[1]] = self._volumes
             self._volumes = larger
         stale_ns = self._market.stale_bars * self._market.width_ns(session)
-        earlier = (_NEVER, 0) if self._previous is None else (self._previous.open_ns, self._previous.regular_close_ns)
+        before = self._previous
+        earlier = (_NEVER, 0)
+        if before is not None and _weekdays_between(before, session) <= self._market.max_idle_weekdays:
+            earlier = (before.open_ns, before.regular_close_ns)
         changes, residual = self._explained()
         self._begin_day(
             self._day,
             self._setting,
             (session.open_ns, opens, closes, *earlier, stale_ns, width, slots),
             self._logs.values[-self._institution.momentum.fit_days :],
-            self._differencing(),
+            self._order(),
             changes,
             residual,
             self._residuals,
@@ -319,21 +322,20 @@ class TugStream(TugBarStream):
         )
         self._levels = self._board.outcomes.levels(session.trade_date)
 
-    def _differencing(self) -> Float64:
-        """Return the weights of the fractional differencing; none while its order is unknown."""
-        from sovereign.kernels.fractional import fractional_weights, least_order
+    def _order(self) -> float:
+        """Return the order of the fractional differencing, searched anew when it is due; NaN while it is unknown."""
+        from sovereign.kernels.fractional import least_order
 
         own = self._institution.momentum
         if "momentum" in self._without or len(self.day_closes) < own.min_days:
-            return _NOTHING
+            return math.nan
         self._since_fit += 1
         if self._since_fit > own.refit_sessions or math.isnan(self.order):
             self._since_fit = 1
             self.order = least_order(
                 self._logs.values[-own.fit_days :], own.width_days, own.order_step, own.max_p, own.test_lags
             )
-            self._weights = _NOTHING if math.isnan(self.order) else fractional_weights(self.order, own.width_days)
-        return self._weights
+        return self.order
 
     def _explained(self) -> tuple[Float64, float]:
         """Return what the line on the benchmarks is fitted to, and what the one before left of the last day's change."""
@@ -394,6 +396,7 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
         ("has_regime", "regime" not in without),
         ("range_ns", institution.range_minutes * NS_PER_MINUTE),
         ("pump_ns", crowd.pump_minutes * NS_PER_MINUTE),
+        ("momentum_width", institution.momentum.width_days),
         ("momentum_days", institution.momentum.mean_days),
         ("alpha_days", institution.alpha.mean_days),
         ("alpha_least", institution.alpha.min_days),
@@ -407,3 +410,7 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
         for name in ("rsi_points", "pump_points", "volume_points", "post_points"):
             record[name] = 0.0
     return record
+
+
+def _weekdays_between(before: Session, session: Session) -> int:
+    return int(np.busday_count(before.trade_date + timedelta(days=1), session.trade_date))

@@ -119,6 +119,10 @@ class SimulatedBroker:
         """Ask for new terms; `quantity` is the new total, filled part included, and a price of None stays as it is."""
         self._venue.replace(client_order_id, ts, quantity=quantity, limit_ticks=limit_ticks, stop_ticks=stop_ticks)
 
+    def due_tapes(self, ts: int) -> set[str]:
+        """Return the tapes whose orders `on_time` may change at a time."""
+        return self._venue.due_tapes(ts)
+
     def has_orders(self, tape: str) -> bool:
         """Say whether orders of a tape are live at the venue."""
         return self._venue.has_orders(tape)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from sovereign.core.decision import Check, Proposal, RefusedColumns
 from sovereign.core.episode import Episode, EpisodeBook
+from sovereign.core.errors import SovereignError
 from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce
@@ -454,7 +455,11 @@ class TugOfWarStrategy:
         limit = self.config.earnings.blackout_h
         if "earnings" in self._without:
             return self._no_earnings
-        answer = self.earnings(symbol, ts)
+        try:
+            answer = self.earnings(symbol, ts)
+        except SovereignError as why:
+            # A session that is on goes on: nothing is opened, and everything can still be closed.
+            return Check("earnings", math.nan, limit, "h", False, f"the calendar cannot be read: {why}")
         hours = math.nan if answer.report_ns is None else (answer.report_ns - ts) / NS_PER_HOUR
         is_unknown = answer.state is EarningsState.UNKNOWN
         passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
