@@ -134,7 +134,15 @@ def row(**values: Any) -> np.ndarray:
     return found
 
 
-def moment_of(rows: np.ndarray, index: int = 0, *, held: int = 0, symbol: str = "NVDA", session: Any = None) -> Moment:
+def moment_of(
+    rows: np.ndarray,
+    index: int = 0,
+    *,
+    held: int = 0,
+    symbol: str = "NVDA",
+    session: Any = None,
+    quote: tuple[int | None, int | None] = (None, None),
+) -> Moment:
     """A moment at a row: it has just become known."""
     return Moment(
         ts=int(rows["known_at"][index]),
@@ -145,6 +153,8 @@ def moment_of(rows: np.ndarray, index: int = 0, *, held: int = 0, symbol: str = 
         candidates=np.zeros(0, [("row", np.int32), ("gate", np.int8)]),
         position_quantity=held,
         last_ticks=int(rows["close"][index]),
+        bid_ticks=quote[0],
+        ask_ticks=quote[1],
     )
 
 

@@ -369,6 +369,34 @@ def _() -> tuple[object, object]:
     return decided(row()), decided(row(), entry={"slip_frac": 0.002})
 
 
+def priced(quote: tuple[int | None, int | None] = (10_000, 10_010), age_s: float = 30.0, **entry: Any) -> object:
+    """What is decided where a quote is known, and sizes of some age at it."""
+
+    class Sized(Scouts):
+        def tape(self, _symbol: str, ts: int) -> TapeView | None:
+            return TapeView(ts - round(age_s * 1e9), 0.0, is_absorption=False, bid_size=300, ask_size=500)
+
+    strategy = TugOfWarStrategy(config_of(entry=entry))
+    strategy.use_evidence(Sized())
+    (proposal,) = strategy.decide(moment_of(row(), quote=quote))
+    return proposal.intent, proposal.checks
+
+
+@effect(f"{PLACE}.entry.reference")
+def _() -> tuple[object, object]:
+    return priced(reference="micro"), priced(reference="mid")
+
+
+@effect(f"{PLACE}.entry.size_age_s")
+def _() -> tuple[object, object]:
+    return priced(), priced(size_age_s=20.0)
+
+
+@effect(f"{PLACE}.entry.fallback")
+def _() -> tuple[object, object]:
+    return priced((None, None)), priced((None, None), fallback="none")
+
+
 @effect(f"{PLACE}.entry.is_unknown_report_blocked")
 def _() -> tuple[object, object]:
     return decided(row(), without=[]), decided(row(), without=[], entry={"is_unknown_report_blocked": False})

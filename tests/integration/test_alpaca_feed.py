@@ -15,7 +15,7 @@ pytest.importorskip("alpaca", reason="the extra 'alpaca' is not installed")
 
 from fakes.alpaca_bench import AroundNow, MachineClock
 from fakes.alpaca_server import KEYS, AlpacaServer, Fault
-from sovereign.core.columns import NO_QUOTE
+from sovereign.core.columns import NO_QUOTE, Trades
 from sovereign.core.port import Block
 from sovereign.core.session import NS_PER_SECOND, Session
 from sovereign.feeds.alpaca.client import AlpacaKeys
@@ -99,6 +99,24 @@ def test_stream_when_trades_print_then_they_arrive_with_quote_and_side(server):
 
     asyncio.run(run())
     assert server.subscribed == [{"trades": list(SYMBOLS), "quotes": list(SYMBOLS)}]
+
+
+def test_stream_when_a_trade_is_told_after_a_younger_quote_then_has_the_quote_before_it_or_none(server):
+    async def run() -> None:
+        async with listening(server) as one:
+            now = time.time_ns() - NS_PER_SECOND
+            server.quote("NVDA", 150.00, 150.02, ts=now)
+            server.quote("NVDA", 150.10, 150.12, ts=now + 1_000)
+            server.trade("NVDA", 150.02, ts=now + 500)
+            server.trade("NVDA", 150.12, ts=now + 1_001)
+            server.trade("NVDA", 150.03, ts=now - 500)
+            await one.until(lambda: len(one.ticks()) == 3, "three trades", 60)
+            trades = Trades.concat([b.trades for b in one.blocks if b.symbol == "NVDA"])
+            columns = (getattr(trades, name).tolist() for name in ("price", "bid", "ask"))
+            found = {price: (bid, ask) for price, bid, ask in zip(*columns, strict=True)}
+            assert found == {15_002: (15_000, 15_002), 15_012: (15_010, 15_012), 15_003: (NO_QUOTE, NO_QUOTE)}
+
+    asyncio.run(run())
 
 
 def test_stream_when_a_trade_has_a_condition_that_is_no_market_then_it_is_not_taken(server):

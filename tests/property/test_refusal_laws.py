@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sovereign.app.configuration import load_settings
 from sovereign.app.plan import recipe_of
+from sovereign.core.columns import NO_QUOTE, Trades
 from sovereign.core.decision import Verdict
 from sovereign.core.event import DecisionMade, RowsClosed, SessionEnded, TradeClosed, encode
 from sovereign.core.port import Block
@@ -69,6 +70,37 @@ class CutSessions(GivenSessions):
                 yield Block(symbol, trades.slice(first, last), stop)
 
 
+def quoted(trades):
+    """The same trades with a quote about each, of any width, and none before some."""
+    rng = np.random.default_rng(len(trades) + int(trades.price[0]) if len(trades) else 0)
+    bid = trades.price - rng.integers(0, 9, len(trades)).astype(np.int32)
+    ask = trades.price + rng.integers(1, 9, len(trades)).astype(np.int32)
+    bid[rng.random(len(trades)) < 0.2] = NO_QUOTE
+    return replace(trades, bid=bid, ask=ask)
+
+
+class QuotedSessions(GivenSessions):
+    """Sessions whose trades have quotes."""
+
+    def blocks(self, session):
+        for block in super().blocks(session):
+            yield Block(block.symbol, quoted(block.trades), block.until_ns)
+
+
+class CutQuotedSessions(QuotedSessions):
+    """The same in pieces of the day, with pieces between them that have no trades."""
+
+    def blocks(self, session):
+        whole = {block.symbol: block.trades for block in super().blocks(session)}
+        span = session.regular_close_ns - session.regular_open_ns
+        inner = [session.regular_open_ns + span * cut // 1_000 for cut in range(13, 1_000, 7)]
+        for start, stop in pairwise([session.open_ns, *inner, session.close_ns]):
+            for symbol, trades in whole.items():
+                first, last = np.searchsorted(trades.ts, [start, stop]).tolist()
+                # As lines do: a piece without trades has no columns of quotes either.
+                yield Block(symbol, trades.slice(first, last) if last > first else Trades.empty(), stop)
+
+
 def run(listener, config=EAGER, *, overrides=(), lanes=None, days=52, feed_type=GivenSessions):
     usual = ("risk.first_entry_after_open_minutes=0", *overrides)
     plain = recipe_of(load_settings(environment={}, strategy="tug_of_war", overrides=usual).settings, "tug_of_war")
@@ -114,6 +146,37 @@ def test_refusals_when_kept_by_the_session_then_are_those_told_one_by_one(varian
     if variant in ("usual", "crowded account"):
         by_door = {decision.outcome.check for decision in refused if decision.proposal.intent is not None}
         assert by_door >= ({"short"} if variant == "usual" else {"positions"})
+
+
+UNQUOTED = EAGER.model_copy(update={"entry": EAGER.entry.model_copy(update={"fallback": "none"})})
+
+
+@pytest.mark.parametrize(
+    ("feed_type", "config"), [(QuotedSessions, EAGER), (GivenSessions, UNQUOTED), (QuotedSessions, UNQUOTED)]
+)
+def test_refusals_when_entries_are_priced_by_quotes_then_are_those_told_one_by_one(feed_type, config):
+    one, other = Listener(), PatientListener()
+    limits = ("risk.max_positions=2",)
+    at_once = run(one, config, overrides=limits, feed_type=feed_type)
+    kept = run(other, config, overrides=limits, feed_type=feed_type)
+    refused = [decision for _, part in other.kept for decision in part]
+    assert told(one.decisions) == told([*other.decisions, *refused])
+    assert others(one.events) == others(other.events)
+    assert at_once.tables.refused == kept.tables.refused
+    checks = {decision.outcome.check for decision in one.decisions if decision.verdict is Verdict.REFUSED}
+    assert "crowded" in checks
+    assert ("quote" in checks) == (config is UNQUOTED)
+    references = {decision.proposal.inputs.get("reference") for decision in one.decisions}
+    assert references == ({None} if feed_type is GivenSessions else {None, "mid"})
+    assert any(isinstance(event, TradeClosed) for event in one.events) == (feed_type is QuotedSessions)
+
+
+def test_quotes_when_the_ticks_come_in_pieces_then_are_those_of_whole_sessions():
+    one, other = Listener(), Listener()
+    run(one, feed_type=QuotedSessions)
+    run(other, feed_type=CutQuotedSessions)
+    assert told(one.decisions) == told(other.decisions)
+    assert any("reference" in decision.proposal.inputs for decision in one.decisions)
 
 
 def test_refusals_when_the_ticks_come_in_pieces_then_are_those_of_whole_sessions():

@@ -89,6 +89,7 @@ class TugRecorder:
         self._taken: dict[str, int] = {}
         self._regimes = 0
         self._decided: dict[str, list[tuple[int, str]]] = {}
+        self._mids: dict[str, float] = {}  # middle of the quote by decision, in ticks, where one was known
         self._results: dict[str, int] = {}  # key of the verdict by decision
         self._orders: dict[str, _Kept] = {}
         self._unfilled: dict[str, list[_Kept]] = {}
@@ -143,9 +144,17 @@ class TugRecorder:
         seen = decision.proposal.inputs
         if "close" in seen:  # the strategy's own; a flattening or a person looks at nothing
             self._decided.setdefault(decision.proposal.symbol, []).append((decision.ts, decision.decision_id))
+            if (mid := seen.get("mid_ticks")) is not None:
+                self._mids[decision.decision_id] = float(mid)
 
     def _arrival(self, event: OrderChanged) -> float:
-        """Return the price that an order is measured against, in ticks: that of its decision, a stop's or a target's own."""
+        """Return the price that an order is measured against, in ticks: that of its decision, a stop's or a target's own.
+
+        Of a decision it is the middle of the quote where one was known, else the last price.
+        """
+        mid = self._mids.get(event.decision_id or "")
+        if mid is not None and event.role in (OrderRole.ENTRY, OrderRole.EXIT):
+            return mid
         return math.nan if event.arrival_ticks is None else float(event.arrival_ticks)
 
     def _on_order(self, event: OrderChanged) -> None:

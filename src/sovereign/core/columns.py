@@ -106,9 +106,13 @@ class Trades:
 
     @staticmethod
     def concat(parts: Sequence[Trades]) -> Trades:
-        """Join parts in order; quotes are kept only when every part has them."""
+        """Join parts in order; quotes are kept only when every part that has rows has them."""
         if not parts:
             return Trades.empty()
+        is_path = all(part.is_path for part in parts)
+        parts = [part for part in parts if len(part)] or parts[
+            :1
+        ]  # one without rows, as a promise of time is, has none to lose
         quoted = all(p.bid is not None for p in parts)
         return Trades(
             np.concatenate([p.ts for p in parts]),
@@ -117,7 +121,7 @@ class Trades:
             np.concatenate([p.side for p in parts]),
             np.concatenate([p.bid for p in parts]) if quoted else None,
             np.concatenate([p.ask for p in parts]) if quoted else None,
-            is_path=all(p.is_path for p in parts),
+            is_path=is_path,
         )
 
 

@@ -170,7 +170,7 @@ class Moment:
     """What a strategy may look at when it is asked: the present row, its candidates, and everything before.
 
     `open_positions` counts those of the whole account at this moment; `is_entering` says that an order of this symbol is still
-    at work that may open one.
+    at work that may open one. `bid_ticks` and `ask_ticks` are the quote that prevailed at the last trade; None is not known.
     """
 
     ts: int
@@ -183,6 +183,8 @@ class Moment:
     last_ticks: int
     open_positions: int = 0
     is_entering: bool = False
+    bid_ticks: int | None = None
+    ask_ticks: int | None = None
 
     @property
     def row(self) -> np.void:
@@ -361,15 +363,18 @@ class ScreeningStrategy(Protocol):
 
     Where every reader takes refusals by the session (`RefusalSink`) it is asked for orders only, and not for those that are
     certain to be refused (`PatientDoor`); the records are made when they are read. So `decide` must not mind whether it was
-    asked about them. All rows that wake it are of one type.
+    asked about them. All rows that wake it are of one type. A record that is made later knows no quote: of a tape that is
+    quoted, and of every tape where `needs_quotes` says that none is a reason to refuse, it is asked at once.
     """
 
     own_checks: Sequence[str]
+    needs_quotes: bool
 
     def screen(self, symbols: Sequence[str], rows: NDArray[Any]) -> NDArray[np.int8]:
         """Return what comes of each row while nothing of its symbol (by row) is held.
 
-        -1: nothing. 0: a candidate, `decide` must be asked. n above: the candidate is refused by `own_checks[n - 1]`.
+        -1: nothing. 0: a candidate, `decide` must be asked. n above: the candidate is refused by `own_checks[n - 1]`. Where
+        `needs_quotes` a candidate may still be refused by the check of that, of which a row knows nothing.
         """
         ...
 

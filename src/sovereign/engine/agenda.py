@@ -60,6 +60,8 @@ class Agenda:
     def __init__(self, strategy: Strategy, *, is_screened: bool, is_kept: bool) -> None:
         self._screening = strategy if isinstance(strategy, ScreeningStrategy) else None
         self._asks_flat = getattr(strategy, "asks_when_flat", None)
+        self.needs_quotes = self._screening is not None and self._screening.needs_quotes
+        """Whether the strategy may refuse for want of a quote."""
         self._is_screened = is_screened and self._screening is not None
         self._is_kept = is_kept and self._is_screened
         self._tapes: Sequence[Tape] = ()

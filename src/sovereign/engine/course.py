@@ -148,7 +148,10 @@ class Course(Desk, ABC):
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
         self._by_order = list(self._tapes.values())
-        self._agenda.line_up(self._by_order, self._forbids if self._is_lazy and self._patient is not None else None)
+        is_patient = self._is_lazy and self._patient is not None and not self._agenda.needs_quotes
+        # What is forbidden is told later, by rows and prices alone: not where a quote may be known.
+        can_wait = is_patient and not any(tape.is_quoted for tape in self._by_order)
+        self._agenda.line_up(self._by_order, self._forbids if can_wait else None)
 
     def _forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64]) -> NDArray[np.bool_]:
         if self._patient is None or self._session is None:

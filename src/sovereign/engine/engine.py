@@ -365,7 +365,7 @@ class Engine(Course):
                 held += position.quantity
         if held or code == ASKED:
             tape.look(tape.before(self._reach))
-            if held or not self._is_put_off():
+            if held or not self._is_put_off(tape):
                 self._ask(tape, index, held, tape.last_ticks)
         elif code > ASKED:  # the strategy would refuse its own candidate
             self._decisions += 1
@@ -377,6 +377,7 @@ class Engine(Course):
             return
         symbol, row = tape.instrument.symbol, rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
+        bid, ask = tape.quote
         moment = Moment(
             ts=self._now,
             symbol=symbol,
@@ -389,14 +390,16 @@ class Engine(Course):
             open_positions=len(self.account.positions),
             is_entering=not self._executor.is_idle
             and any(order.role is OrderRole.ENTRY for order in self._executor.working(symbol)),
+            bid_ticks=bid,
+            ask_ticks=ask,
         )
         for proposal in self._strategy.decide(moment):
             self.propose(proposal)
 
-    def _is_put_off(self) -> bool:
+    def _is_put_off(self, tape: Tape) -> bool:
         """Say whether the row's candidate is certain to be refused; if so it is kept, and judged when somebody reads it."""
         side = self._agenda.side
-        if side is None or self._patient is None:
+        if side is None or self._patient is None or self._agenda.needs_quotes or tape.is_quoted:
             return False
         view = self._view()
         if not self._patient.will_refuse(side, view):

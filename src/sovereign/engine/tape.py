@@ -7,13 +7,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sovereign.core.columns import Int64, Trades
+from sovereign.core.columns import NO_QUOTE, Int64, Trades
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NEVER
 from sovereign.kernels.matching import extent
 
 FAR = 2**31
 """No price is so far."""
+Quote = tuple[int | None, int | None]
+"""Best bid and offer, in ticks; None is not known."""
+UNQUOTED: Quote = (None, None)
 
 
 class TapeClock:
@@ -67,6 +70,7 @@ class Tape:
     event: int = -1  # first row at which an order meets the tape, its length when none does; -1 not looked for
     event_ns: int = NEVER
     base: int | None = None  # last price before the present block
+    base_quote: Quote = UNQUOTED  # before that trade
     low: int = FAR  # lowest and highest price from the block of the last moment up to the present one
     high: int = -FAR
     clock: TapeClock = field(init=False)
@@ -90,11 +94,28 @@ class Tape:
     def begin(self, trades: Trades) -> None:
         """Take the next block."""
         self.offset += len(self.trades)
+        self.base_quote = self.quote
         self.trades = trades
         self.clock = TapeClock(trades.ts)
         self.cursor = self.seen = 0
         self.base = self.last_ticks
         self.event = -1
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether a quote may be known in the present block."""
+        return self.trades.bid is not None or self.base_quote is not UNQUOTED
+
+    @property
+    def quote(self) -> Quote:
+        """The quote that prevailed at the last trade known, in whatever block that was."""
+        if not self.seen:
+            return self.base_quote
+        bid, ask = self.trades.bid, self.trades.ask
+        if bid is None or ask is None:
+            return UNQUOTED
+        low, high = int(bid[self.seen - 1]), int(ask[self.seen - 1])
+        return (None if low == NO_QUOTE else low, None if high == NO_QUOTE else high)
 
     def before(self, ts: int) -> int:
         """Return how many rows of the block are earlier than `ts`; all of them at `NEVER`."""

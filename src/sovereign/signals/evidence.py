@@ -48,10 +48,12 @@ class EvidenceBook:
     def take(self, known_ns: int, snapshots: Sequence[TapeSnapshot], readings: Sequence[NewsReading]) -> None:
         """Take what may be used from `known_ns` (UTC ns) on; what was taken before is not taken again."""
         for one in snapshots:
-            self._tape.setdefault(one.symbol, _Column(2)).add(known_ns, one.ts, (one.ofi_z, float(one.is_absorption)))
+            seen = (one.ofi_z, float(one.is_absorption), float(one.bid_size), float(one.ask_size))
+            self._tape.setdefault(one.symbol, _Column(4)).add(known_ns, one.ts, seen)
         for reading in readings:
             posts = reading.post_tone if reading.is_accepted else math.nan  # what a crowd of machines posts is no mood
-            numbers = (institutional_tone(reading), posts, reading.probability)
+            # The filter has weighed its sources; of posts only what its `post_weight` lets into the whole.
+            numbers = (reading.tone, posts, reading.probability)
             self._news.setdefault(reading.symbol, _Column(3)).add(known_ns, reading.ts, numbers)
 
     def tape(self, symbol: str, ts: int) -> TapeView | None:
@@ -60,8 +62,8 @@ class EvidenceBook:
         place = -1 if column is None else column.at(ts)
         if column is None or place < 0:
             return None
-        score, absorption = column.numbers
-        return TapeView(column.taken[place], score[place], absorption[place] > 0.0)
+        score, absorption, bid_size, ask_size = column.numbers
+        return TapeView(column.taken[place], score[place], absorption[place] > 0.0, bid_size[place], ask_size[place])
 
     def news(self, symbol: str, ts: int) -> NewsView | None:
         """Return the latest reading of the news that was known at `ts` (UTC ns)."""
@@ -71,9 +73,3 @@ class EvidenceBook:
             return None
         tone, posts, probability = column.numbers
         return NewsView(column.taken[place], tone[place], posts[place], probability[place])
-
-
-def institutional_tone(reading: NewsReading) -> float:
-    """Return the mean tone of filings and headlines, of those that are known; NaN when neither is."""
-    known = [tone for tone in (reading.filing_tone, reading.headline_tone) if not math.isnan(tone)]
-    return sum(known) / len(known) if known else math.nan

@@ -65,9 +65,15 @@ class NewsConfig(Configuration):
     negation_words: int = Field(
         3, ge=0, description="A negation this many words before a positive word turns it. Source: Loughran and McDonald 2011."
     )
-    filing_weight: float = Field(3.0, ge=0, description="Weight of the filings' tone in the whole. Own choice.")
-    headline_weight: float = Field(2.0, ge=0, description="Weight of the headlines' tone in the whole. Own choice.")
-    post_weight: float = Field(1.0, ge=0, description="Weight of accepted posts' tone in the whole. Own choice.")
+    filing_weight: float = Field(
+        3.0, ge=0, description="Weight of the filings' tone in that of the news, which institutions trade on. Own choice."
+    )
+    headline_weight: float = Field(2.0, ge=0, description="Weight of the headlines' tone in that of the news. Own choice.")
+    post_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of accepted posts' tone in that of the news; the crowd's mood is theirs anyway. Own choice.",
+    )
 
 
 T = TypeVar("T", Filing, Headline, Post)

@@ -112,15 +112,20 @@ class MarketConfig(Configuration):
 
 
 class TapeView(NamedTuple):
-    """What the tape scout saw last: `ts` UTC ns, order-flow score (NaN unknown), and whether selling is absorbed."""
+    """What the tape scout saw last: `ts` UTC ns, order-flow score (NaN unknown), and whether selling is absorbed.
+
+    `bid_size`, `ask_size` : units at the best prices; 0 unknown.
+    """
 
     ts: int
     ofi_z: float
     is_absorption: bool
+    bid_size: float = 0.0
+    ask_size: float = 0.0
 
 
 class NewsView(NamedTuple):
-    """What the news scout read last: `ts` UTC ns; tones -1..1 of filings with headlines, and of posts; NaN unknown.
+    """What the news scout read last: `ts` UTC ns; tones -1..1 of its sources by their weights, and of posts; NaN unknown.
 
     `probability` : that what is posted is real, 0..1; NaN unknown.
     """

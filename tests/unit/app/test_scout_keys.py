@@ -150,7 +150,7 @@ def judged(config: NewsConfig) -> Any:
     judge = NewsFilter(config)
     cases = [([filing], told, posts), ([], [], posts[:3]), ([], told, []), ([filing], [], []), ([], [], posts)]
     readings = [judge.read("A", NS, *case) for case in cases]
-    names = ("probability", "is_accepted", "clusters", "posts", "headlines", "filings", "tone", "filing_tone")
+    names = ("probability", "is_accepted", "clusters", "posts", "headlines", "filings", "tone", "filing_tone", "post_tone")
     return [[str(getattr(one, name)) for name in names] for one in readings]
 
 
@@ -179,7 +179,7 @@ FILTER: dict[str, tuple[Any, Any]] = {
     "negation_words": (3, 1),
     "filing_weight": (3.0, 1.0),
     "headline_weight": (2.0, 5.0),
-    "post_weight": (1.0, 8.0),
+    "post_weight": (0.0, 1.0),
 }
 
 

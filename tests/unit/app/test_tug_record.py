@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from sovereign.app.briefing import briefing
 from sovereign.app.tug_record import TugRecorder
-from sovereign.core.event import TradeClosed
+from sovereign.core.event import DecisionMade, OrderChanged, TradeClosed
+from sovereign.core.order import OrderRole
 from sovereign.core.session import NS_PER_MINUTE
 from sovereign.engine.inputs import SessionOpened
 from sovereign.store.store import Store
@@ -35,10 +37,17 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return record(tmp_path_factory.mktemp("recordings"), market(1, DAYS)[: DAYS - 4])
 
 
-def trade(store: Store, earlier: list[Path], days: int = 4, stop: int | None = None) -> list[Any]:
+def quoted(day: Any) -> Any:
+    """The same day with a quote of four ticks about each trade, its middle a tick above."""
+    session, tapes = day
+    return session, {name: replace(one, bid=one.price - 1, ask=one.price + 3) for name, one in tapes.items()}
+
+
+def trade(store: Store, earlier: list[Path], days: int = 4, stop: int | None = None, config: Any = EAGER) -> list[Any]:
     """Trade some days with the record beside them, the way a process does; `stop` breaks the last one off."""
     events: list[Any] = []
-    for number, day in enumerate(market(1, DAYS)[DAYS - 4 :][:days]):
+    for number, plain in enumerate(market(1, DAYS)[DAYS - 4 :][:days]):
+        day = plain if config is EAGER else quoted(plain)
         waiting: list[Callable[[], object]] = []
         holder: dict[str, TugRecorder] = {}
 
@@ -48,7 +57,7 @@ def trade(store: Store, earlier: list[Path], days: int = 4, stop: int | None = N
         def follow(symbol: str, stream: Any, held: dict[str, TugRecorder] = holder) -> Any:
             return held["recorder"].follow(symbol, stream)
 
-        live = Live(recipe(EAGER), earlier, hear, follow=follow)
+        live = Live(recipe(config), earlier, hear, follow=follow)
         holder["recorder"] = TugRecorder(store.scouts, "paper", live.strategy, day[0], waiting.append)
         inputs = inputs_of(day, scouts=True)
         if stop is not None and number == days - 1:
@@ -117,6 +126,30 @@ def test_entries_when_kept_then_their_shortfall_is_that_of_the_fills_and_what_wa
             assert row["implementation_shortfall_bps"] == pytest.approx(price_bps + 0.0035 / last * 10_000, abs=1e-6)
     assert all(row["opportunity_bps"] is not None and math.isfinite(row["opportunity_bps"]) for row in missed)
     assert all(row["opportunity_bps"] is None for row in filled)
+
+
+def test_orders_when_a_quote_was_known_then_are_measured_against_its_middle(tmp_path, earlier):
+    config = EAGER.model_copy(update={"entry": EAGER.entry.model_copy(update={"slip_frac": 0.002})})
+    with Store(f"sqlite:///{tmp_path}/s.sqlite") as store:
+        events = trade(store, earlier, config=config)
+        orders = {row["client_order_id"]: row for row in store.scouts.rows("tug_trades", "paper")}
+    decided = {e.decision.decision_id: e.decision for e in events if isinstance(e, DecisionMade)}
+    changed = {
+        e.client_order_id: e for e in events if isinstance(e, OrderChanged) and e.role in (OrderRole.ENTRY, OrderRole.EXIT)
+    }
+    measured = 0
+    for name, order in changed.items():
+        row = orders[name]
+        inputs = decided[order.decision_id].proposal.inputs
+        if not row["fill_qty"] or "close" not in inputs:
+            continue
+        mid = (inputs["close"] + 1) / 100  # the last trade of the bar is its close
+        assert inputs["mid_ticks"] == inputs["close"] + 1
+        price_bps = order.side.sign * (row["fill_price"] - mid) / mid * 10_000
+        assert row["implementation_shortfall_bps"] == pytest.approx(price_bps + 0.0035 / mid * 10_000, abs=1e-6)
+        measured += 1
+    assert measured
+    assert {orders[name]["order_type_detail"] for name, o in changed.items() if o.role is OrderRole.ENTRY} != {"entry"}
 
 
 def test_tables_when_a_session_is_cut_off_and_told_again_then_nothing_is_there_twice(tmp_path, earlier):

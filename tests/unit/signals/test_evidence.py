@@ -6,11 +6,14 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from example_scouts import READING, SNAPSHOT
-from sovereign.signals.evidence import EvidenceBook, institutional_tone
+from sovereign.core.news import Filing, Headline, Post
+from sovereign.signals.evidence import EvidenceBook
+from sovereign.signals.news import NewsConfig, NewsFilter
 from sovereign.strategies.tug_of_war import TugOfWarStrategy
 from tug_cases import MINUTE, config_of, market, run_session, streams_of
 
@@ -21,7 +24,7 @@ def test_snapshot_when_it_came_late_then_is_seen_from_its_coming_on_and_keeps_it
     book = EvidenceBook()
     book.take(500, [replace(SNAPSHOT, ts=60)], [])
     assert book.tape("NVDA", 499) is None
-    assert book.tape("NVDA", 500) == (60, -1.75, True)
+    assert book.tape("NVDA", 500) == (60, -1.75, True, 300, 500)
     assert book.tape("JPM", 500) is None
 
 
@@ -29,10 +32,10 @@ def test_snapshot_when_told_again_or_older_than_the_last_then_changes_nothing():
     book = EvidenceBook()
     book.take(100, [replace(SNAPSHOT, ts=60)], [])
     book.take(200, [replace(SNAPSHOT, ts=60, ofi_z=9.0), replace(SNAPSHOT, ts=30, ofi_z=8.0)], [])
-    assert book.tape("NVDA", 300) == (60, -1.75, True)
+    assert book.tape("NVDA", 300) == (60, -1.75, True, 300, 500)
     book.take(400, [replace(SNAPSHOT, ts=120, ofi_z=2.0, is_absorption=False)], [])
-    assert book.tape("NVDA", 399) == (60, -1.75, True)
-    assert book.tape("NVDA", 400) == (120, 2.0, False)
+    assert book.tape("NVDA", 399) == (60, -1.75, True, 300, 500)
+    assert book.tape("NVDA", 400) == (120, 2.0, False, 300, 500)
 
 
 def test_reading_when_posts_were_not_accepted_then_the_crowds_tone_is_unknown_and_not_neutral():
@@ -48,10 +51,38 @@ def test_reading_when_posts_were_not_accepted_then_the_crowds_tone_is_unknown_an
     assert accepted.post_tone == -0.1
 
 
-def test_tone_when_a_source_is_down_then_is_that_of_the_other_and_unknown_without_any():
-    assert institutional_tone(replace(READING, filing_tone=0.5, headline_tone=-0.1)) == 0.2
-    assert institutional_tone(replace(READING, filing_tone=NAN, headline_tone=-0.1)) == -0.1
-    assert math.isnan(institutional_tone(replace(READING, filing_tone=NAN, headline_tone=NAN)))
+def told_tone(has_filing=True, has_headline=True, **weights):
+    """The tone that a row has of a filing (0.2), a headline (-1/3) and accepted posts (1/5), by the weights of the filter."""
+    session, tapes = market(1, 3)[-1]
+    now = session.regular_open_ns + 30 * MINUTE
+    told = {"source": "y", "headline_id": "1", "title": "lawsuit, probe", "published_ns": now, "known_ns": now}
+    filing = Filing(accession="f", cik=1, company="c", form="8-K", items=(), known_ns=now, text="Item 8.01 profit")
+    posts = [Post(post_id=n, author=f"a{n}", body=f"{'qw' * n} profit", known_ns=now) for n in range(6)]
+    reading = NewsFilter(NewsConfig(**weights)).read(
+        "NVDA", now, [filing] if has_filing else [], [Headline(**told)] if has_headline else [], posts
+    )
+    assert reading.is_accepted
+    strategy = TugOfWarStrategy(config_of())
+    strategy.on_evidence(now, [], [reading])
+    rows = run_session(streams_of(strategy), (session, tapes))["NVDA"]
+    return float(rows["news_tone"][rows["known_at"] >= now][0])
+
+
+@pytest.mark.parametrize(("key", "other"), [("filing_weight", 1.0), ("headline_weight", 5.0), ("post_weight", 1.0)])
+def test_weight_of_a_source_when_it_changes_then_the_tone_that_is_traded_on_does(key, other):
+    assert told_tone() != told_tone(**{key: other})
+
+
+def test_tone_when_all_sources_speak_then_is_their_mean_by_weight_and_posts_are_the_crowds_alone():
+    # one word of tone: 1 / (1 + 4); two: 2 / (2 + 4)
+    assert told_tone() == pytest.approx((3 * 0.2 - 2 / 3) / 5)
+    assert told_tone(post_weight=1.0) == pytest.approx((3 * 0.2 - 2 / 3 + 0.2) / 6)
+
+
+def test_tone_when_a_source_is_silent_then_is_that_of_the_other_and_unknown_without_any():
+    assert told_tone(has_headline=False) == pytest.approx(0.2)
+    assert told_tone(has_filing=False) == pytest.approx(-1 / 3)
+    assert math.isnan(told_tone(has_filing=False, has_headline=False))
 
 
 def told(strategy, session, pieces):

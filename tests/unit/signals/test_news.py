@@ -193,7 +193,7 @@ class TestTone:
         said = [
             post(number, f"bullish {'abcdefghij'[number % 10] * 4}", author=f"a{number % authors}") for number in range(posts)
         ]
-        found = read([], (), said)
+        found = read([], (), said, NewsConfig(post_weight=1.0))
         assert found.posts == posts
         assert math.isnan(found.post_tone) is not is_known
         assert math.isnan(found.tone) is not is_known

@@ -35,12 +35,18 @@ from sovereign.feeds.importing.aggressor import quote_rule, tick_rule
 _OVERLAP_NS = 5 * NS_PER_SECOND  # prints may come this late; what is fetched again is known by its id
 _LOGGER = getLogger("sovereign.alpaca")
 _SEARCH_DAYS = 14  # no exchange is closed for longer
+_QUOTES = 256  # latest quotes kept of a symbol: a trade may be told after quotes that are younger than it
 
 Key = tuple[int, str, int]
 
 
 def _nothing(*_: Any) -> None:
     """Take what nobody asked for."""
+
+
+def _stamp_ns(stamp: Any) -> int:
+    """Return the UTC ns of a time as messages have it."""
+    return int(stamp.seconds * NS_PER_SECOND + stamp.nanoseconds)
 
 
 @dataclass(slots=True)
@@ -66,8 +72,7 @@ class _Tape:
     waiting: deque[_Row] = field(default_factory=deque)
     lost: int = 0
     lost_ns: int = 0
-    bid: int = NO_QUOTE
-    ask: int = NO_QUOTE
+    quotes: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=_QUOTES))  # UTC ns, bid, ask
     last: int | None = None
     heard: float = 0.0
     until_ns: int = 0
@@ -199,27 +204,29 @@ class AlpacaFeed:
     def _on_down(self, reason: str) -> None:
         for tape in self._tapes.values():
             tape.is_whole = False
-            tape.bid = tape.ask = NO_QUOTE
+            tape.quotes.clear()
         self._tell_gap()
         self.on_connection(False, reason)
 
     def _on_quote(self, message: dict[str, Any]) -> None:
         tape = self._tapes[message["S"]]
         tape.heard = asyncio.get_running_loop().time()
-        tape.bid = self._ticks(tape, message["bp"]) if 0 < message["bp"] < MOST and message["bs"] > 0 else NO_QUOTE
-        tape.ask = self._ticks(tape, message["ap"]) if 0 < message["ap"] < MOST and message["as"] > 0 else NO_QUOTE
+        bid = self._ticks(tape, message["bp"]) if 0 < message["bp"] < MOST and message["bs"] > 0 else NO_QUOTE
+        ask = self._ticks(tape, message["ap"]) if 0 < message["ap"] < MOST and message["as"] > 0 else NO_QUOTE
+        tape.quotes.append((_stamp_ns(message["t"]), bid, ask))
         self._tell_quote(message)
 
     def _on_trade(self, message: dict[str, Any]) -> None:
         tape = self._tapes[message["S"]]
         tape.heard = asyncio.get_running_loop().time()
         if not is_skipped(message, self._config.skipped_conditions):
-            stamp = message["t"]
-            ts = stamp.seconds * NS_PER_SECOND + stamp.nanoseconds
+            ts = _stamp_ns(message["t"])
             if ts > self.clock.now_ns() + self._config.ahead_s * NS_PER_SECOND:
                 self._say_ahead(tape, ts)
                 return
-            tape.waiting.append(self._row(tape, message, ts, tape.bid, tape.ask))
+            # The quote before the trade by the venue's clock, whichever was told first; none of a trade that comes very late.
+            bid, ask = next((quote for when, *quote in reversed(tape.quotes) if when < ts), (NO_QUOTE, NO_QUOTE))
+            tape.waiting.append(self._row(tape, message, ts, bid, ask))
             while not tape.is_whole and len(tape.waiting) > self._config.waiting_ticks:
                 self._let_go(tape)
 

@@ -138,7 +138,21 @@ class EntryConfig(Configuration):
         default=0.0005,
         ge=0,
         le=0.05,
-        description="How far the limit lies beyond the last price (fraction). Source: tug of war requirement, 5 bp.",
+        description="How far the limit may lie beyond its reference (fraction). Source: tug of war requirement, 5 bp.",
+    )
+    reference: Literal["micro", "mid", "last"] = Field(
+        default="micro",
+        description="What the limit is measured from. mid: the middle of the quote at the last trade; micro: within it by the "
+        "sizes on both sides, and the middle where they are not known; last: the last price. Source: definitions 1.4.",
+    )
+    size_age_s: float = Field(
+        default=90.0,
+        gt=0,
+        description="Oldest snapshot of the tape whose sizes make a micro-price (s). Source: own choice.",
+    )
+    fallback: Literal["last", "none"] = Field(
+        default="last",
+        description="Without a quote: last measures the limit from the last price, none refuses the entry. Source: own choice.",
     )
     is_unknown_report_blocked: bool = Field(
         default=True,

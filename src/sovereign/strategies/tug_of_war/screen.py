@@ -30,8 +30,9 @@ OWN_CHECKS = (
     "absorption",
     "earnings",
     "stop",
+    "quote",
 )
-"""What a candidate is refused for by itself, in order."""
+"""What a candidate is refused for by itself, in order; a row knows nothing of the last."""
 
 EarningsCheck = Callable[[str, int], Check]
 

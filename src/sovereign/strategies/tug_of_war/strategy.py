@@ -41,6 +41,7 @@ from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
 from sovereign.strategies.tug_of_war.kelly import Edge, Kelly
+from sovereign.strategies.tug_of_war.price import EntryPrice, Quote, Reference, quote_check, quote_of
 from sovereign.strategies.tug_of_war.row import RowLayout, Seen
 from sovereign.strategies.tug_of_war.screen import CHOP, CRISIS, OWN_CHECKS, TREND, UNKNOWN, Screen
 
@@ -83,6 +84,9 @@ class TugOfWarStrategy:
         self._institution = InstitutionalAgent(config.confidence)
         self._crowd = CrowdAgent(config.crowd)
         self._screen = Screen(config)
+        self._price = EntryPrice(config.entry, has_tape="tape" not in self._without)
+        self._has_limit = config.entry.order != "market" and config.bar_seconds < _DAY_S
+        self.needs_quotes = self._has_limit and config.entry.fallback == "none"
         self._layout = RowLayout(row_type(), self._institution.field)
         self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
@@ -234,7 +238,8 @@ class TugOfWarStrategy:
         seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
-        proposal = self._enter(moment.symbol, moment.ts, values, seen, self.kelly.edge, moment.last_ticks)
+        edge, quote = self.kelly.edge, quote_of(moment)
+        proposal = self._enter(moment.symbol, moment.ts, values, seen, edge, moment.last_ticks, quote)
         if proposal.intent is not None:
             self._remember(moment, proposal, seen)
         return (proposal,)
@@ -320,6 +325,7 @@ class TugOfWarStrategy:
 
     def _exit(self, moment: Moment, row: np.void, sign: int, reason: str, check: Check) -> Proposal:
         values: Any = row.item()
+        quote = quote_of(moment)
         side = Side.SELL if sign > 0 else Side.BUY
         intent = OrderIntent(
             symbol=moment.symbol,
@@ -335,7 +341,7 @@ class TugOfWarStrategy:
             side=side,
             strength=1.0,
             confidence=1.0,
-            inputs=self._layout.inputs(values),
+            inputs=self._layout.inputs(values) if quote is None else {**quote.inputs, **self._layout.inputs(values)},
             checks=(check,),
             intent=intent,
         )
@@ -346,7 +352,16 @@ class TugOfWarStrategy:
 
     # Entries
 
-    def _enter(self, symbol: str, ts: int, values: tuple[Any, ...], seen: Seen, edge: Edge, last_ticks: int | None) -> Proposal:
+    def _enter(
+        self,
+        symbol: str,
+        ts: int,
+        values: tuple[Any, ...],
+        seen: Seen,
+        edge: Edge,
+        last_ticks: int | None,
+        quote: Quote | None = None,
+    ) -> Proposal:
         # Without a price there is no order in it.
         config, position = self.config, self.config.position
         direction, confidence, regime = seen.direction, seen.confidence, seen.regime
@@ -368,11 +383,18 @@ class TugOfWarStrategy:
             self._earnings_check(symbol, ts),
             Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
         )
-        intent = None
+        intent, priced = None, {}
         if last_ticks is not None and combined.direction and all(check.passed for check in checks):
-            bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
-            reason = f"{combined.verdict}: {_REGIMES[regime].lower()}"
-            intent = self._order(symbol, last_ticks, side, bracket, size_frac, reason)
+            # Asked last: a refusal for anything else is told later, when the quote is not known any more.
+            if self.needs_quotes:
+                checks = (*checks, quote_check(quote))
+            if checks[-1].passed:
+                bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
+                reason = f"{combined.verdict}: {_REGIMES[regime].lower()}"
+                reference = self._price.reference(quote, last_ticks, symbol, ts, self.board.evidence)
+                intent = self._order(symbol, reference, side, bracket, size_frac, reason)
+                if quote is not None:
+                    priced = {**(reference.inputs if self._has_limit else {}), **quote.inputs}
         inputs: dict[str, float | int | str] = {
             "regime": _REGIMES[regime],
             "rule": combined.verdict,
@@ -390,6 +412,7 @@ class TugOfWarStrategy:
             "kelly_win_rate": edge.win_rate,
             "kelly_odds": edge.odds,
             "kelly_fraction": fraction,
+            **priced,
         }
         inputs.update(self._layout.inputs(values))
         return Proposal(
@@ -442,10 +465,11 @@ class TugOfWarStrategy:
         passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
         return Check("earnings", hours, limit, "h", passed, answer.reason)
 
-    def _order(self, symbol: str, last_ticks: int, side: Side, bracket: Bracket, size_frac: float, reason: str) -> OrderIntent:
-        config = self.config
+    def _order(
+        self, symbol: str, reference: Reference, side: Side, bracket: Bracket, size_frac: float, reason: str
+    ) -> OrderIntent:
         multiplier = min(1.0, max(1e-6, round(size_frac / FULL_SIZE_FRAC, 6)))
-        if config.entry.order == "market" or config.bar_seconds >= _DAY_S:
+        if not self._has_limit:
             return OrderIntent(
                 symbol=symbol,
                 side=side,
@@ -454,14 +478,12 @@ class TugOfWarStrategy:
                 size_multiplier=multiplier,
                 reason=reason,
             )
-        # At the limit or better, never worse: rounded away from the last price only as far as the setting says.
-        reach = config.entry.slip_frac * last_ticks
-        limit = last_ticks + side.sign * math.floor(reach)
+        # At the limit or better, never worse.
         return OrderIntent(
             symbol=symbol,
             side=side,
             order_type=OrderType.LIMIT,
-            limit_ticks=max(1, limit),
+            limit_ticks=self._price.limit(reference.ticks, side),
             time_in_force=TimeInForce.IOC,
             bracket=bracket,
             size_multiplier=multiplier,
