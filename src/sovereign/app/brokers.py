@@ -81,6 +81,8 @@ def connections(
         keys are missing.
     """
     if task.broker == ALPACA:
+        from sovereign.app.scout import TapeSet
+
         return _alpaca(settings, task, tapes if isinstance(tapes, TapeSet) else None)
     from sovereign.app.market_tape import MarketTapes
     from sovereign.execution.brokers.venue import VenueClient

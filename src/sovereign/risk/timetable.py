@@ -98,6 +98,8 @@ def schedule_of(config: RiskConfig) -> Schedule:
 
 def _intervals(schedule: Schedule, session: Session) -> list[tuple[int, int, Window]] | None:
     # The windows between open and close; None when the clocks are changed in between, and only a clock can tell.
+    if not schedule.windows and not schedule.news:
+        return []
     opens, closes = (from_ns(ts, schedule.zone).utcoffset() for ts in (session.open_ns, session.close_ns))
     if opens is None or opens != closes:
         return None

@@ -186,7 +186,6 @@ def play(schedule: Schedule, folder: Path, settings: Settings | None = None) -> 
     folder : empty or new.
     """
     add_drill()
-    logging.getLogger("sovereign").setLevel(logging.CRITICAL)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     begun = time.monotonic()
@@ -194,7 +193,13 @@ def play(schedule: Schedule, folder: Path, settings: Settings | None = None) -> 
     settings = settings or settings_of(schedule, folder)
     if schedule.warm:
         keep_days(settings, schedule.task(""), schedule.warm)
-    asyncio.run(_play(schedule, settings, folder, outcome))
+    logger = logging.getLogger("sovereign")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # what goes wrong here is meant to
+    try:
+        asyncio.run(_play(schedule, settings, folder, outcome))
+    finally:
+        logger.setLevel(level)
     outcome.seconds = time.monotonic() - begun
     return outcome
 

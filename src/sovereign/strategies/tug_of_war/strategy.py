@@ -240,7 +240,7 @@ class TugOfWarStrategy:
             return ()
         edge, quote = self.kelly.edge, quote_of(moment)
         proposal = self._enter(moment.symbol, moment.ts, values, seen, edge, moment.last_ticks, quote)
-        if proposal.intent is not None:
+        if proposal.intent is not None and self._book is not None:
             self._remember(moment, proposal, seen)
         return (proposal,)
 
@@ -254,8 +254,6 @@ class TugOfWarStrategy:
             self._give_up(symbol)
             return
         del self._entries[symbol]
-        if self._book is None:
-            return
         # A position carried over is the session's from its open on; it has been held since it was decided on.
         is_carried = self._session is not None and trade.entry_ns <= self._session.open_ns
         closed = replace(
