@@ -193,15 +193,32 @@ def play(schedule: Schedule, folder: Path, settings: Settings | None = None) -> 
     settings = settings or settings_of(schedule, folder)
     if schedule.warm:
         keep_days(settings, schedule.task(""), schedule.warm)
-    logger = logging.getLogger("sovereign")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what goes wrong here is meant to
-    try:
+    with _Quiet():
         asyncio.run(_play(schedule, settings, folder, outcome))
-    finally:
-        logger.setLevel(level)
     outcome.seconds = time.monotonic() - begun
     return outcome
+
+
+class _Quiet:
+    """Keeps the log from telling what goes wrong, which is meant to; schedules that run side by side share it."""
+
+    _lock = threading.Lock()
+    _count = 0
+    _level = logging.NOTSET
+
+    def __enter__(self) -> None:
+        logger = logging.getLogger("sovereign")
+        with _Quiet._lock:
+            if not _Quiet._count:
+                _Quiet._level = logger.level
+                logger.setLevel(logging.CRITICAL)
+            _Quiet._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with _Quiet._lock:
+            _Quiet._count -= 1
+            if not _Quiet._count:
+                logging.getLogger("sovereign").setLevel(_Quiet._level)
 
 
 class _PatientTape(Tape):
