@@ -1,6 +1,7 @@
 """A short form of the fault campaign (`make chaos`): some seeded schedules, those that once broke a promise among them."""
 
 import json
+import logging
 
 import pytest
 
@@ -35,7 +36,9 @@ def test_rehearsal_when_faults_meet_a_strategy_then_says_of_each_what_came_of_it
     add_drill()
     given = drill_settings(tmp_path, execution={"latency_ms": 250.0})
     kinds = (CALM, FaultKind.LOSE, FaultKind.REJECT)
+    level = logging.getLogger("sovereign").level
     found = rehearse(given, DRILL, tmp_path, minutes=10, kinds=kinds)
+    assert logging.getLogger("sovereign").level == level  # of all that ran side by side
     assert found.is_whole, found.verdict
     assert [act.kind for act in found.acts] == list(kinds)
     calm, lose, reject = found.acts
