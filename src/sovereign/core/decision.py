@@ -163,8 +163,8 @@ class KeptRefusals(Sequence[Decision]):
 
     def __init__(self, count: int, make: Callable[[], Sequence[Decision]]) -> None:
         self._count = count
-        self._make = make
-        self._made: Sequence[Decision] | None = None
+        self._make: Callable[[], Sequence[Decision]] | None = make
+        self._made: Sequence[Decision] = ()
 
     def __len__(self) -> int:
         return self._count
@@ -176,8 +176,8 @@ class KeptRefusals(Sequence[Decision]):
         return iter(self._all())
 
     def _all(self) -> Sequence[Decision]:
-        if self._made is None:
-            self._made = self._make()
+        if self._make is not None:
+            self._made, self._make = self._make(), None  # what was kept goes when the records are there
         return self._made
 
 

@@ -7,8 +7,8 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 import math
-from datetime import timedelta
-from functools import cache
+from datetime import date, timedelta
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -304,7 +304,7 @@ class TugStream(TugBarStream):
         stale_ns = self._market.stale_bars * self._market.width_ns(session)
         before = self._previous
         earlier = (_NEVER, 0)
-        if before is not None and _weekdays_between(before, session) <= self._market.max_idle_weekdays:
+        if before is not None and _weekdays_between(before.trade_date, session.trade_date) <= self._market.max_idle_weekdays:
             earlier = (before.open_ns, before.regular_close_ns)
         changes, residual = self._explained()
         self._begin_day(
@@ -412,5 +412,6 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
     return record
 
 
-def _weekdays_between(before: Session, session: Session) -> int:
-    return int(np.busday_count(before.trade_date + timedelta(days=1), session.trade_date))
+@lru_cache(maxsize=16)  # every share asks
+def _weekdays_between(before: date, after: date) -> int:
+    return int(np.busday_count(before + timedelta(days=1), after))
