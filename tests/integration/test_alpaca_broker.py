@@ -54,7 +54,7 @@ class Desk:
     def of(self, name: str, cause: str) -> ExecutionReport:
         return next(r for r in self.reports if r.client_order_id == name and r.cause == cause)
 
-    async def until(self, is_so: Callable[[], bool], what: str, seconds: float = 8.0) -> None:
+    async def until(self, is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > end:
@@ -640,7 +640,8 @@ def test_bracket_when_alpaca_fails_at_the_pair_for_ever_then_it_is_an_alarm_and_
             await desk.until(lambda: server.asked("/v2/positions/NVDA") > 0, "the exit's turn")
             server._faults.clear()
             await desk.link.submit(leave("x-2"))
-            await desk.told("x-2", "FILL")
+            # The first exit may still have been on its way when the faults ended: then it closes, and the second is refused.
+            await desk.until(lambda: any("FILL" in desk.causes(name) for name in ("x-1", "x-2")), "an exit's fill")
             # In flight, as law 8 wants it: neither refused nor accepted, and the question says that it never came.
             assert desk.causes("e-1-S") == ["SUBMIT"]
             assert await desk.link.order_state("e-1-S") is None

@@ -46,7 +46,7 @@ class Listener:
     def times(self, symbol: str = "NVDA") -> list[int]:
         return [int(ts) for block in self.blocks if block.symbol == symbol for ts in block.trades.ts]
 
-    async def until(self, is_so: Callable[[], bool], what: str, seconds: float = 8.0) -> None:
+    async def until(self, is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > end:
