@@ -110,9 +110,8 @@ class Trades:
         if not parts:
             return Trades.empty()
         is_path = all(part.is_path for part in parts)
-        parts = [part for part in parts if len(part)] or parts[
-            :1
-        ]  # one without rows, as a promise of time is, has none to lose
+        # A part without rows, as a promise of time is, has none to lose.
+        parts = [part for part in parts if len(part)] or parts[:1]
         quoted = all(p.bid is not None for p in parts)
         return Trades(
             np.concatenate([p.ts for p in parts]),

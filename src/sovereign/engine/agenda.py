@@ -59,7 +59,6 @@ class Agenda:
 
     def __init__(self, strategy: Strategy, *, is_screened: bool, is_kept: bool) -> None:
         self._screening = strategy if isinstance(strategy, ScreeningStrategy) else None
-        self._asks_flat = getattr(strategy, "asks_when_flat", None)
         self.needs_quotes = self._screening is not None and self._screening.needs_quotes
         """Whether the strategy may refuse for want of a quote."""
         self._is_screened = is_screened and self._screening is not None
@@ -114,7 +113,7 @@ class Agenda:
                 index += tape.next_row
                 tape.next_row = len(tape.rows)
                 if len(index):
-                    codes = self._flat_codes(tape.rows[index])
+                    codes = np.full(len(index), ASKED, np.int8)
                     parts.append((tape.rows["known_at"][index], index, np.full(len(index), tape.order), codes))
         if parts:
             known, rows, order, codes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -176,11 +175,6 @@ class Agenda:
         self._due = None
         self._ask, self._end, self._of_tape = 0, len(known), {}
         return place
-
-    def _flat_codes(self, rows: NDArray[Any]) -> NDArray[np.int8]:
-        if self._asks_flat is None:
-            return np.full(len(rows), ASKED, np.int8)
-        return np.where(self._asks_flat(rows), ASKED, NOTHING).astype(np.int8)
 
     @property
     def next_ns(self) -> int:

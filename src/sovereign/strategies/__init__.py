@@ -11,9 +11,8 @@ that width, and so may be run on recorded bars. An attribute `warm_up_sessions` 
 signals must have seen before they say anything (1 where it does not occur); a field of that name in the configuration says how
 many sessions before the first one of a backtest on recorded bars they are shown, as far as the catalog has them. A method
 `forecasts` of the strategy (session and rows in, `signals.calibration.Forecasts` out), with `forecast_sessions` and
-`forecast_limits`, puts into its reports how often it was right for how sure it was. A method `asks_when_flat` says which of
-some waking rows (a mask) matter while nothing of their symbol is held; at the others only a holder is asked. With `own_checks`,
-`screen`, `terms` and `refusal` (`core.port.ScreeningStrategy`) a strategy says of many rows at once what it refuses by itself.
+`forecast_limits`, puts into its reports how often it was right for how sure it was. With `own_checks`, `screen` and
+what else `core.port.ScreeningStrategy` asks for, a strategy says of many rows at once what it refuses by itself.
 """
 
 from __future__ import annotations

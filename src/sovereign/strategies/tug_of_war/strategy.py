@@ -189,12 +189,6 @@ class TugOfWarStrategy:
             # One that a first life of this session has closed is closed anew: its sentence begins with the verdict again.
             self._entries[held.symbol] = replace(held, lesson=held.lesson.partition(_MADE)[0])
 
-    def asks_when_flat(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return at which rows a candidate may be; at the others there is something to do for a holder alone."""
-        confidence = rows[self._institution.field]
-        found: NDArray[np.bool_] = rows["cycle"] & (rows["direction"] != 0) & (confidence >= self._least)
-        return found
-
     own_checks: Sequence[str] = OWN_CHECKS
     """What a candidate is refused for by itself, in order; see `core.port.ScreeningStrategy`."""
 

@@ -177,7 +177,7 @@ def test_rows_that_matter_to_nobody_who_is_flat_when_named_then_are_those_withou
     config = config_of(confidence={"measure": measure}, conflict={"min_opposed": 0.55, "min_alone": 0.5})
     strategy, rows = TugOfWarStrategy(config), rows_of(config, market(1, 50))["NVDA"]
     rows = rows[rows["wake"]]
-    asked = strategy.asks_when_flat(rows)
+    asked = strategy.screen(["NVDA"] * len(rows), rows) >= 0
     found = [bool(strategy.decide(moment_of(rows, n, session=SESSIONS[49]))) for n in range(len(rows))]
     assert asked.tolist() == found
     assert 0 < asked.sum() < len(rows)
