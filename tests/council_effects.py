@@ -75,11 +75,18 @@ effects_of(
         "min_history_bars": (50, 200),
         "volatile_percentile": (0.8, 0.6),
         "calm_percentile": (0.2, 0.4),
+        "trend_by": ("efficiency", "return"),
         "trend_efficiency": (0.3, 0.5),
         "range_width_percentile": (0.2, 0.5),
         "range_efficiency": (0.3, 0.1),
         "hold_bars": (3, 1),
     },
+)
+effects_of(
+    f"{PLACE}.regime",
+    MarketRegimeConfig.model_validate({**QUICK, "trend_by": "return"}),
+    lambda config: rows_under(regime=plain(config)),
+    {"trend_deviations": (1.0, 2.0)},
 )
 effects_of(
     f"{PLACE}.regime",

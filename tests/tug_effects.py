@@ -200,7 +200,7 @@ in_rows(
     {
         "bar_seconds": (1_800, 3_600),
         "window_bars": (20, 10),
-        "trend_efficiency": (0.3, 0.7),
+        "trend_deviations": (1.0, 2.0),
         "hold_bars": (3, 1),
         "min_history_bars": (20, 200),
         "history_sessions": (20, 3),

@@ -107,6 +107,7 @@ class Planted:
     losses: frozenset[int] = frozenset()  # never arrive; the venue says so when asked to cancel them
     pieces: Mapping[int, int] = field(default_factory=dict)
     late_reports: tuple[tuple[float, float], ...] = ()  # what happens between is told at the end
+    dead_from: float | None = None  # both lines; at the bell that of the venue brings what it has to say, the tape nothing
     silences: tuple[tuple[float, float], ...] = ()  # ticks between come at the end; time goes on
     commands: tuple[tuple[float, Command], ...] = ()
     flattened_at: float | None = None  # by an administrator, at the venue itself; the books are compared five seconds later
@@ -194,11 +195,11 @@ class RecordedSession:
                 request.stop_ticks,
             )
 
-    def _tell(self) -> None:
+    def _tell(self, since_ns: int = 0) -> None:
         for message in self.book.messages[self._told :]:
             self._told += 1
             report = message.report()
-            self._apply(ReportReceived(ts=report.ts, report=report, tape=message.tape, row=message.row))
+            self._apply(ReportReceived(ts=max(report.ts, since_ns), report=report, tape=message.tape, row=message.row))
 
     def _is_in(self, spans: Sequence[tuple[float, float]], ts: int) -> bool:
         passed = (ts - self.session.open_ns) / S
@@ -219,6 +220,8 @@ class RecordedSession:
                 self._apply(CommandReceived(ts=begin, command=commands.pop(0)[1]))
             rows = slice(*np.searchsorted(self.trades.ts, [begin, until]).tolist())
             block = Slice(ts=until, symbol=self.symbol, trades=self.trades.slice(rows.start, rows.stop), until_ns=until)
+            if planted.dead_from is not None and (begin - session.open_ns) / S >= planted.dead_from:
+                continue
             if planted.flattened_at is not None:
                 self._flatten_there((begin - session.open_ns) / S - planted.flattened_at, self._slice_ns / S)
             if self._is_in(planted.silences, begin):
@@ -239,7 +242,7 @@ class RecordedSession:
                 self._tell()
             self._apply(block)
         self.book.end_session((self.symbol,), session.close_ns)
-        self._tell()
+        self._tell(0 if planted.dead_from is None else session.close_ns)
         self._apply(SessionClosed(ts=session.close_ns))
 
     def _flatten_there(self, since_s: float, slice_s: float) -> None:

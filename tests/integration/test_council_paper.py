@@ -5,15 +5,12 @@ That it goes on the same, byte for byte, is shown in `property/test_council_laws
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fakes.commands import done, sovereign, wait_for
 from sovereign.store.episodes import SqlEpisodeBook
 from sovereign.store.store import Store
 
@@ -35,16 +32,8 @@ SET = [word for key, value in QUICK.items() for word in ("--set", f"strategies.c
 SET += ["--set", "venue.state=data/venue", "--set", "execution.latency_ms=250", "--set", "risk.min_reward_to_cost=0"]
 TICKS = "synthetic.ticks_per_session=40000"
 RECORDING = "data/sessions/paper-council-20251117.rec"
-ENOUGH_S = 150
+ENOUGH_S = 150.0
 KILLED_AT = 150_000  # bytes of the recording, about half of it
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "sovereign.app.cli.main", *words]
-
-
-def variables() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "ENABLE_LIVE_TRADING": ""}
 
 
 @contextmanager
@@ -65,60 +54,36 @@ def venue(folder: Path) -> Iterator[None]:
         "--port",
         "0",
     )
-    process = subprocess.Popen(
-        command("venue", *words, "--accounts", "paper:30000", "--set", "venue.state=data/venue", "--set", TICKS),
-        cwd=folder,
-        env=variables(),
-        stdout=subprocess.PIPE,
-    )
-    try:
-        if process.stdout is None or not process.stdout.readline():
-            raise AssertionError("the venue did not start")
+    more = ("--accounts", "paper:30000", "--set", "venue.state=data/venue", "--set", TICKS)
+    with sovereign(folder, "venue", *words, *more) as running:
+        running.said('"url"')
         yield
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
 
 
 def trade(folder: Path) -> None:
-    done = subprocess.run(
-        command("run", "council", "--once", "--interval", "0", *SET),
-        cwd=folder,
-        env=variables(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=ENOUGH_S,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "the session closed" in done.stdout
+    code, out, err = done(folder, "run", "council", "--once", "--interval", "0", *SET, seconds=ENOUGH_S)
+    assert code == 0, err
+    assert "the session closed" in out
 
 
 def kill_on_the_way(folder: Path, size: int) -> None:
-    process = subprocess.Popen(
-        command("run", "council", "--once", "--interval", "0", *SET),
-        cwd=folder,
-        env=variables(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        recording, deadline = folder / RECORDING, time.monotonic() + ENOUGH_S
-        while process.poll() is None and not (recording.is_file() and recording.stat().st_size > size):
-            assert time.monotonic() < deadline, f"the session had not recorded {size} bytes after {ENOUGH_S} s"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait(timeout=20)
+    recording = folder / RECORDING
+    with sovereign(folder, "run", "council", "--once", "--interval", "0", *SET) as session:
+        wait_for(
+            lambda: recording.is_file() and recording.stat().st_size > size,
+            f"{size} bytes of the recording",
+            ENOUGH_S,
+            session.alive,
+        )
+        session.process.send_signal(signal.SIGKILL)
 
 
 def test_run_when_killed_on_the_way_then_goes_on_trades_and_remembers_each_trade_once(tmp_path: Path) -> None:
     with venue(tmp_path):
         kill_on_the_way(tmp_path, KILLED_AT)
         trade(tmp_path)
-    checked = subprocess.run(command("audit", "verify", *SET), cwd=tmp_path, env=variables(), check=False, timeout=ENOUGH_S)
-    assert checked.returncode == 0
+    code, _, err = done(tmp_path, "audit", "verify", *SET, seconds=ENOUGH_S)
+    assert code == 0, err
     with Store(f"sqlite:///{tmp_path}/sovereign.sqlite") as store:
         (run,) = store.runs()
         name = run.record.id

@@ -25,12 +25,14 @@ from dashboard_stage import (
     wait_for,
     write_slices,
 )
+from example_run import describe, example_events, example_record
 from sovereign.app.configuration import load_settings
 from sovereign.app.console.screen import Lines
 from sovereign.app.console.watch import Pace
 from sovereign.app.demonstration.plan import demo_plan
 from sovereign.app.demonstration.session import play
 from sovereign.app.ops.redaction import Redactor
+from sovereign.core.event import DecisionMade
 from sovereign.core.session import NS_PER_MINUTE
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'sovereign[dev]'")
@@ -150,6 +152,30 @@ def test_decision_when_clicked_then_every_check_with_limit_and_value(open_page: 
         expect(page, words)
 
 
+def test_execution_when_pointed_at_then_each_figure_says_what_it_is_measured_against(open_page: Any, tmp_path: Any) -> None:
+    with staged(tmp_path) as own:
+        run = own.store.begin_run(example_record(id="quoted"))
+        sink = own.store.sink(run, describe)
+        for event in example_events():
+            if isinstance(event, DecisionMade) and event.decision.outcome.__class__.__name__ == "Approved":
+                proposal = event.decision.proposal
+                seen = replace(proposal, inputs={**proposal.inputs, "mid_ticks": 19_999.5})
+                event = replace(event, decision=replace(event.decision, proposal=seen))  # noqa: PLW2901
+            sink(event)
+        sink.close()
+        with served(own) as client:
+            for name, price, words in ((SESSION, "5,000.00", "last price"), ("quoted", "4,999.875", "middle of the quote")):
+                page = open_page("execution", run=name, base=str(client.base_url))
+                row = page.locator("#orders tr", has_text="entry").first
+                for title in ("arrival", "shortfall", "missed"):
+                    tip = row.locator(f'td[data-label="{title}"] .fig').first.get_attribute("data-tip")
+                    assert f"measured against the {words} when it was decided" in tip
+                assert row.locator('td[data-label="arrival"]').inner_text() == price
+                tips = page.locator(".tile .fig").evaluate_all("all => all.map((one) => one.dataset.tip)")
+                assert any(f"against the {words}" in tip for tip in tips)
+                expect(page, "else against the last price then")
+
+
 def test_commands_when_given_from_the_page_then_halt_resume_and_flatten_reach_the_session(open_page: Any, stage: Stage) -> None:
     page = open_page()
     expect(page, "ACTIVE")
@@ -232,6 +258,27 @@ def test_footprint_when_traveling_then_no_bar_is_later(open_page: Any) -> None:
     wanted = DAY.regular_open_ns + 42 * NS_PER_MINUTE + NS_PER_MINUTE // 2
     page.wait_for_function("ts => window.sovereign.at === ts", arg=str(wanted))
     expect(page, "8 bars")
+
+
+def test_jump_when_the_session_is_still_being_read_then_gone_to_once_it_is(open_page: Any) -> None:
+    page = open_page("flow")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/api/v1/timeline*", hold)
+    page.wait_for_function("() => window.sovereign.mounted?.page.id === 'flow'")
+    with page.expect_request("**/api/v1/timeline*"):
+        page.keyboard.press("t")
+    page.fill(".jump", "10:12:30")
+    page.press(".jump", "Enter")
+    page.fill(".jump", "10:")  # what is typed since is not what was asked for
+    assert page.evaluate("window.sovereign.at") is None
+    for route in held:
+        route.continue_()
+    wanted = DAY.regular_open_ns + 42 * NS_PER_MINUTE + NS_PER_MINUTE // 2
+    page.wait_for_function("ts => window.sovereign.at === ts", arg=str(wanted))
 
 
 def test_footprint_when_ticks_come_then_the_open_bar_grows(open_page: Any, stage: Stage) -> None:

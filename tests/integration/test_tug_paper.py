@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,111 +12,52 @@ from typing import Any
 import pytest
 
 from example_scouts import READING
-from fakes.news_server import NewsServer, submission
+from fakes.commands import done
+from fakes.news_server import NewsServer
+from fakes.tug_paper import ENOUGH_S, SESSION, exchange, good_news, kill_at, set_words, window
 from sovereign.app.cli.main import run
-from sovereign.core.session import NS_PER_MINUTE, from_ns
+from sovereign.core.session import NS_PER_MINUTE
 from sovereign.core.tape import TapeSnapshot
-from sovereign.feeds.calendar import calendar_for
 from sovereign.store.store import Store
 
 SHARES = ("NVDA", "JPM", "PLTR")
 SYMBOLS = (*SHARES, "QQQ", "SPY")  # benchmarks last: the session puts them first
-DAY = date(2025, 11, 17)
 SECONDS = 5_400
-ENOUGH_S = 150
-SESSION = "paper-tug_of_war-20251117"
-RECORDING = f"data/sessions/{SESSION}.rec"
 KILLED_AT_S = 1_800  # of market time, before the tape scout falls silent
 TAPE_MINUTES = 45
 
-QUICK = {
-    "bar_seconds": 60,
-    "institution.range_minutes": 5,
-    "confidence.measure": "raw",
-    "conflict.min_opposed": 0.5,
-    "conflict.min_alone": 0.5,
-    "position.trend_stop_frac": 0.002,
-    "position.trend_target_frac": 0.003,
-    "without": '["earnings","regime","kelly"]',
-}
-"""A tug of war that needs no history: what is known within minutes decides, and positions are short."""
+SHORT = {"position.trend_stop_frac": 0.002, "position.trend_target_frac": 0.003}
+"""Positions that are short."""
 OTHER = {
     "venue.state": "data/venue",
-    "execution.latency_ms": 250,
-    "risk.min_reward_to_cost": 0,
     "risk.first_entry_after_open_minutes": 10,
-    "risk.max_position_frac": 0.2,
     "news.every_min": 10,
-    "news.sources.backoff_s": 0,
-    "news.sources.edgar_identity": "Jane Doe jane@example.com",
     "news.sources.folder": "data/filings",
-    "live.backlog_ms": 600_000,
-    "live.stale_data_s": 60,
-    "live.poll_ms": 20,
-    "live.retry_s": 0.1,
-    "session.evidence_every_s": 0.02,  # a market in lockstep comes minutes further while a second passes
 }
 
 
 @pytest.fixture
 def news() -> Iterator[NewsServer]:
-    with NewsServer() as server:
-        opens = from_ns(window()[0]).astimezone(UTC)
-        server.filings["0001-25-1"] = submission("0001-25-1", "20251117080000", "Record profit and strong growth")
-        server.headlines.append(("Strong growth and record profit", opens - timedelta(hours=1)))
+    with good_news() as server:
         yield server
 
 
-def window() -> tuple[int, int]:
-    session = calendar_for("XNYS").session(DAY)
-    assert session is not None
-    return session.regular_open_ns, session.regular_open_ns + SECONDS * 10**9
-
-
-def words(server: NewsServer | None = None, **more: Any) -> list[str]:
-    found = {f"strategies.tug_of_war.{key}": value for key, value in QUICK.items()} | OTHER | more
-    if server is not None:
-        urls = ("edgar_files_url", "edgar_data_url", "yahoo_url", "stocktwits_url")
-        found |= {f"news.sources.{name}": server.address for name in urls}
-    return [word for key, value in found.items() for word in ("--set", f"{key}={value}")]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "sovereign.app.cli.main", *arguments]
-
-
-def variables() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "ENABLE_LIVE_TRADING": ""}
-
-
-def sovereign(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=folder, env=variables(), capture_output=True, text=True, check=False, timeout=ENOUGH_S
-    )
+def words(server: NewsServer, **more: Any) -> list[str]:
+    return set_words(server, SHORT, OTHER | more)
 
 
 @pytest.fixture
 def venue(tmp_path: Path) -> Iterator[Path]:
     """The simulated exchange with all symbols on one clock, in a process of its own; its folder."""
-    symbols = [word for symbol in SYMBOLS for word in ("--symbol", symbol)]
-    times = ("--seconds", str(SECONDS), "--pace", "lockstep", "--latency", "250", "--slice", "10000", "--port", "0")
-    more = ("--accounts", "paper:100000", "--set", "venue.state=data/venue", "--set", "portfolio_market.step_seconds=10")
-    silent = ("--set", "venue.has_sizes=false")  # its tape is what a scout writes who falls silent, below
-    process = subprocess.Popen(
-        command("venue", *symbols, *times, *more, *silent), cwd=tmp_path, env=variables(), stdout=subprocess.PIPE
-    )
-    try:
-        if process.stdout is None or not process.stdout.readline():
-            raise AssertionError("the venue did not start")
-        yield tmp_path
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
+    # Its tape is what a scout writes who falls silent, below.
+    more = ("--pace", "lockstep", "--set", "venue.state=data/venue", "--set", "venue.has_sizes=false")
+    with exchange(tmp_path, SYMBOLS, SECONDS, *more) as folder:
+        yield folder
 
 
 def scout(folder: Path) -> None:
     """Write what scouts would have: good news, and for a while snapshots with selling absorbed in two shares, then silence."""
-    opens, _ = window()
+    opens, _ = window(SECONDS)
     snapshots = [
         TapeSnapshot(
             symbol=symbol,
@@ -150,29 +85,7 @@ def scout(folder: Path) -> None:
 def is_read(store: Store) -> bool:
     """Say whether the scout of the session itself has read the news."""
     reading = store.scouts.reading("JPM", 2**62)
-    return reading is not None and reading.ts >= window()[0]
-
-
-def kill_on_the_way(folder: Path, arguments: list[str]) -> None:
-    """Trade until news were read and some time has passed, then end the process without a word."""
-    process = subprocess.Popen(
-        command("run", "tug_of_war", *arguments), cwd=folder, env=variables(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    opens, _ = window()
-    deadline = time.monotonic() + ENOUGH_S
-    try:
-        with Store(f"sqlite:///{folder}/sovereign.sqlite") as store:
-            while process.poll() is None:
-                assert time.monotonic() < deadline, f"the session had not come to {KILLED_AT_S} s after {ENOUGH_S} s"
-                results = store.scouts.rows("tug_results", "paper")
-                if results and results[-1]["ts"] >= opens + KILLED_AT_S * 10**9 and is_read(store):
-                    break
-                time.sleep(0.02)
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
+    return reading is not None and reading.ts >= window(SECONDS)[0]
 
 
 def test_run_when_killed_on_the_way_then_goes_on_with_the_same_evidence_and_fills_its_tables(
@@ -180,10 +93,10 @@ def test_run_when_killed_on_the_way_then_goes_on_with_the_same_evidence_and_fill
 ) -> None:
     scout(venue)
     arguments = ["--interval", "5", *words(news)]
-    kill_on_the_way(venue, arguments)
-    done = sovereign(venue, "run", "tug_of_war", "--json", *arguments)
-    assert done.returncode == 0, done.stderr
-    (traded,) = json.loads(done.stdout)
+    kill_at(venue, arguments, window(SECONDS)[0] + KILLED_AT_S * 10**9, is_read)
+    code, out, err = done(venue, "run", "tug_of_war", "--json", *arguments, seconds=ENOUGH_S)
+    assert code == 0, err
+    (traded,) = json.loads(out)
     assert (traded["session_id"], traded["is_closed"]) == (SESSION, True)
     monkeypatch.chdir(venue)
     assert run(["audit", "verify", *words(news)]) == 0
@@ -211,7 +124,7 @@ def inputs_of(store: Store) -> list[tuple[int, str, dict[str, Any]]]:
 
 def check_evidence(store: Store) -> None:
     seen = inputs_of(store)
-    last = window()[0] + TAPE_MINUTES * NS_PER_MINUTE
+    last = window(SECONDS)[0] + TAPE_MINUTES * NS_PER_MINUTE
     assert any("news_tone" in inputs for _, _, inputs in seen)
     for ts, symbol, inputs in seen:
         if "ofi_z" not in inputs:
@@ -230,7 +143,7 @@ def check_evidence(store: Store) -> None:
 
 
 def check_tables(store: Store) -> None:
-    scouts, opens = store.scouts, window()[0]
+    scouts, opens = store.scouts, window(SECONDS)[0]
     signals, results, orders = (scouts.rows(name, "paper") for name in ("tug_signals", "tug_results", "tug_trades"))
     rounds = {opens + minute * NS_PER_MINUTE for minute in range(5, SECONDS // 60 + 1, 5)}
     # Every share, every round, once: also those that the first process had written before it died.
@@ -257,7 +170,7 @@ def check_tables(store: Store) -> None:
 
 def check_refusals(store: Store) -> None:
     """Nothing opens in the last quarter of an hour, and every refusal says what it would have made while bars followed."""
-    closes = window()[1]
+    closes = window(SECONDS)[1]
     refused = [row for row in store.table(SESSION, "door_decisions") if row["verdict"] == "REFUSED"]
     assert {"absorption", "trading_hours"} <= {row["failed_check"] for row in refused}
     late = closes - 15 * NS_PER_MINUTE
@@ -275,12 +188,12 @@ def test_run_when_once_then_makes_one_round_says_what_was_decided_and_goes_on_at
     venue: Path, news: NewsServer
 ) -> None:
     arguments = ["--once", "--interval", "5", "--json", *words(news, **{"live.heartbeat_s": 0.02, "news.every_min": 1})]
-    opens = window()[0]
+    opens = window(SECONDS)[0]
     rounds = []
     for _ in range(2):
-        done = sovereign(venue, "run", "tug_of_war", *arguments)
-        assert done.returncode == 0, done.stderr
-        (traded,) = json.loads(done.stdout)
+        code, out, err = done(venue, "run", "tug_of_war", *arguments, seconds=ENOUGH_S)
+        assert code == 0, err
+        (traded,) = json.loads(out)
         assert (traded["rounds"], traded["is_closed"], traded["exit_code"]) == (1, False, 0)
         rounds.append((traded["reason"], [(one["symbol"], one["verdict"]) for one in traded["decisions"]]))
     first, second = rounds

@@ -3,61 +3,35 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from datetime import UTC, date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fakes.news_server import NewsServer, submission
+from fakes.commands import done
+from fakes.news_server import NewsServer
+from fakes.tug_paper import DAY, ENOUGH_S, SESSION, exchange, good_news, kill_at, set_words, window
 from sovereign.app.cli.main import run
 from sovereign.app.configuration import Settings
 from sovereign.app.venue import tape_opener
 from sovereign.core.session import NS_PER_MINUTE, from_ns
 from sovereign.core.tape import TapeSnapshot
 from sovereign.execution.venue.configuration import TapeSpec
-from sovereign.feeds.calendar import calendar_for
 from sovereign.signals.tape import TapeConfig, snapshots, tape_rows
 from sovereign.store.store import Store
 
 SHARES = ("NVDA", "JPM")
 SYMBOLS = (*SHARES, "QQQ", "SPY")
-DAY = date(2025, 11, 17)
 SECONDS = 3_600
-ENOUGH_S = 150
-SESSION = "paper-tug_of_war-20251117"
 KILLED_AT_S = 600
 OLDEST_MINUTES = 30  # a market in lockstep comes minutes further while a snapshot is on its way
 TAPE = {"min_buckets": 6}
 """A score needs a minute here, so that a short session has many."""
 
 SETTINGS = {
-    "strategies.tug_of_war.bar_seconds": 60,
-    "strategies.tug_of_war.institution.range_minutes": 5,
-    "strategies.tug_of_war.confidence.measure": "raw",
-    "strategies.tug_of_war.conflict.min_opposed": 0.5,
-    "strategies.tug_of_war.conflict.min_alone": 0.5,
-    "strategies.tug_of_war.without": '["earnings","regime","kelly"]',
-    "strategies.tug_of_war.crowd.tape_age_minutes": OLDEST_MINUTES,
     "venue.state": "venue",
-    "execution.latency_ms": 250,
-    "risk.min_reward_to_cost": 0,
     "risk.first_entry_after_open_minutes": 5,
-    "risk.max_position_frac": 0.2,
-    "news.sources.backoff_s": 0,
-    "news.sources.edgar_identity": "Jane Doe jane@example.com",
     "news.sources.folder": "filings",
-    "live.backlog_ms": 600_000,
-    "live.stale_data_s": 60,
-    "live.poll_ms": 20,
-    "live.retry_s": 0.1,
-    "session.evidence_every_s": 0.02,
     "tape.min_buckets": TAPE["min_buckets"],
     "portfolio_market.step_seconds": 10,
 }
@@ -65,53 +39,19 @@ SETTINGS = {
 
 @pytest.fixture
 def news() -> Iterator[NewsServer]:
-    with NewsServer() as server:
-        opens = from_ns(window()[0]).astimezone(UTC)
-        server.filings["0001-25-1"] = submission("0001-25-1", "20251117080000", "Record profit and strong growth")
-        server.headlines.append(("Strong growth and record profit", opens - timedelta(hours=1)))
+    with good_news() as server:
         yield server
 
 
-def window() -> tuple[int, int]:
-    session = calendar_for("XNYS").session(DAY)
-    assert session is not None
-    return session.regular_open_ns, session.regular_open_ns + SECONDS * 10**9
-
-
 def words(server: NewsServer) -> list[str]:
-    urls = ("edgar_files_url", "edgar_data_url", "yahoo_url", "stocktwits_url")
-    found: dict[str, Any] = {**SETTINGS, **{f"news.sources.{name}": server.address for name in urls}}
-    return [word for key, value in found.items() for word in ("--set", f"{key}={value}")]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "sovereign.app.cli.main", *arguments]
-
-
-def variables() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "ENABLE_LIVE_TRADING": ""}
-
-
-def sovereign(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=folder, env=variables(), capture_output=True, text=True, check=False, timeout=ENOUGH_S
-    )
+    return set_words(server, {"crowd.tape_age_minutes": OLDEST_MINUTES}, SETTINGS)
 
 
 @pytest.fixture
 def venue(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """The simulated exchange in a process of its own; its folder. The parameter is its pace."""
-    symbols = [word for symbol in SYMBOLS for word in ("--symbol", symbol)]
-    times = ("--seconds", str(SECONDS), *request.param, "--latency", "250", "--slice", "10000", "--port", "0")
-    more = ("--accounts", "paper:100000", "--set", "venue.state=venue", "--set", "portfolio_market.step_seconds=10")
-    process = subprocess.Popen(command("venue", *symbols, *times, *more), cwd=tmp_path, env=variables(), stdout=subprocess.PIPE)
-    try:
-        if process.stdout is None or not process.stdout.readline():
-            raise AssertionError("the venue did not start")
-        yield tmp_path
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
+    with exchange(tmp_path, SYMBOLS, SECONDS, *request.param, "--set", "venue.state=venue") as folder:
+        yield folder
 
 
 def made() -> dict[str, list[TapeSnapshot]]:
@@ -119,32 +59,11 @@ def made() -> dict[str, list[TapeSnapshot]]:
     spec = TapeSpec(symbol=SYMBOLS[0], others=SYMBOLS[1:], start=DAY, seconds=SECONDS)
     tape = tape_opener(Settings.model_validate({"portfolio_market": {"step_seconds": 10}}))(spec)
     (session,) = tape.sessions
-    config, (opens, closes) = TapeConfig(**TAPE), window()
+    config, (opens, closes) = TapeConfig(**TAPE), window(SECONDS)
     return {
         symbol: snapshots(symbol, tape_rows(quotes, opens, closes, config), opens, 0.01, config)
         for symbol, quotes in tape.quotes(session).items()
     }
-
-
-def kill_on_the_way(folder: Path, arguments: list[str]) -> None:
-    """Trade until the market has come some way, with the tape in the record, then end the process without a word."""
-    process = subprocess.Popen(
-        command("run", "tug_of_war", *arguments), cwd=folder, env=variables(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + ENOUGH_S
-    try:
-        with Store(f"sqlite:///{folder}/sovereign.sqlite") as store:
-            while process.poll() is None:
-                assert time.monotonic() < deadline, f"the session had not come to {KILLED_AT_S} s after {ENOUGH_S} s"
-                results = store.scouts.rows("tug_results", "paper")
-                if results and results[-1]["ts"] >= window()[0] + KILLED_AT_S * 10**9:
-                    break
-                time.sleep(0.02)
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
 
 
 LOCKSTEP = ("--pace", "lockstep")
@@ -155,10 +74,10 @@ def test_run_when_the_exchange_quotes_sizes_then_its_tape_is_scouted_and_decides
     venue: Path, news: NewsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--interval", "5", *words(news)]
-    kill_on_the_way(venue, arguments)
-    done = sovereign(venue, "run", "tug_of_war", "--json", *arguments)
-    assert done.returncode == 0, done.stderr
-    (traded,) = json.loads(done.stdout)
+    kill_at(venue, arguments, window(SECONDS)[0] + KILLED_AT_S * 10**9)
+    code, out, err = done(venue, "run", "tug_of_war", "--json", *arguments, seconds=ENOUGH_S)
+    assert code == 0, err
+    (traded,) = json.loads(out)
     assert (traded["session_id"], traded["is_closed"]) == (SESSION, True)
     monkeypatch.chdir(venue)
     assert run(["twin", SESSION, "--json", *words(news)]) == 0

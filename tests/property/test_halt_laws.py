@@ -5,42 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from example_trades import closed_trade
+from risk_day import LAST, TAPE, TEN, THURSDAY, utc
 from sovereign.core.decision import Approved, Proposal
 from sovereign.core.errors import UsageError
 from sovereign.core.event import Event, TradingState, TradingStateChanged, encode
 from sovereign.core.instrument import find_instrument
-from sovereign.core.order import Bracket, OrderEvent, OrderIntent, OrderRole, Side
+from sovereign.core.order import Bracket, OrderEvent, OrderIntent, Side
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position, Trade
-from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND, Session, to_ns
+from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
 
 D = Decimal
-TAPE, LAST = "ESZ5", 26_400
-
-
-def utc(hour: int, minute: int = 0, day: int = 20) -> int:
-    return to_ns(datetime(2025, 11, day, hour, minute, tzinfo=UTC))
-
-
-SESSION = Session(
-    calendar="CME_EQUITY",
-    trade_date=date(2025, 11, 20),
-    open_ns=utc(23, day=19),
-    close_ns=utc(22),
-    regular_open_ns=utc(14, 30),
-    regular_close_ns=utc(21),
-    zone="America/New_York",
-)
-TEN = utc(15)
 CONFIG = RiskConfig.model_validate(
     {
         "breakers": {
@@ -67,7 +52,7 @@ GRAVITY = [TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED]
 def view(at: int, worth: Decimal, **changes: Any) -> AccountView:
     fields: dict[str, Any] = {
         "ts": at,
-        "session": SESSION,
+        "session": THURSDAY,
         "state": TradingState.ACTIVE,  # the engine may not have heard of a halt yet; the door knows
         "is_killed": False,
         "balance": worth,
@@ -85,24 +70,7 @@ def view(at: int, worth: Decimal, **changes: Any) -> AccountView:
 
 
 def trade(net: int) -> Trade:
-    return Trade(
-        trade_id="t",
-        instrument=find_instrument("MESZ5"),
-        side=Side.BUY,
-        quantity=1,
-        entry_ns=TEN,
-        exit_ns=TEN,
-        entry_ticks=0.0,
-        exit_ticks=0.0,
-        gross=D(net),
-        fees=D(0),
-        mae_ticks=0.0,
-        mfe_ticks=0.0,
-        slippage_ticks=0,
-        exit_role=OrderRole.TARGET,
-        decision_id=None,
-        labels={},
-    )
+    return closed_trade(find_instrument("MESZ5"), TEN, TEN, net)
 
 
 def held() -> dict[str, Position]:
@@ -158,7 +126,7 @@ def play(door: OneDoor, act: Act) -> tuple[Iterable[Event], Any]:
         if kind == "judge":
             return (), door.judge(PROPOSAL, given_[0])
         if kind == "session":
-            session = dataclasses.replace(SESSION, trade_date=date(2025, 11, given_[0]))
+            session = dataclasses.replace(THURSDAY, trade_date=date(2025, 11, given_[0]))
             return door.start_session(session, given_[1]), None
         if kind == "resume":
             return door.resume(*given_[:3], causes=given_[3]), None
@@ -178,7 +146,7 @@ def play(door: OneDoor, act: Act) -> tuple[Iterable[Event], Any]:
 
 def opened(is_brief: bool = False) -> OneDoor:
     door = OneDoor(CONFIG, is_brief=is_brief)
-    door.start_session(SESSION, D(2500))
+    door.start_session(THURSDAY, D(2500))
     return door
 
 
@@ -195,7 +163,8 @@ def test_judge_when_any_halt_is_in_force_then_no_entry_is_approved_whatever_came
         _, answer = play(door, act)
         if act[0] == "judge" and halts:
             assert not isinstance(answer[1], Approved)
-        assert not isinstance(door.twin().judge(PROPOSAL, view(utc(15, 59), D(2500)))[1], Approved) or not door.halts
+        judged = door.twin().judge(PROPOSAL, view(utc("2025-11-20 15:59"), D(2500)))[1]
+        assert not isinstance(judged, Approved) or not door.halts
 
 
 @settings(max_examples=300, deadline=None)

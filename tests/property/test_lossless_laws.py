@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from council_cases import rows_of
 from lossless_reference import random_sessions
 from sovereign.core.instrument import find_instrument
 from sovereign.feeds.calendar import calendar_for
@@ -20,18 +20,6 @@ SESSIONS = calendar_for("XNYS").sessions(date(2025, 1, 6), date(2025, 3, 14))
 
 def walk(seed):
     return list(random_sessions(SESSIONS[:24], seed=seed, bars=40))
-
-
-def rows_of(stream, sessions, cuts=None):
-    found = []
-    for session, trades in sessions:
-        stream.start_session(session)
-        inner = [] if cuts is None else [c for c in cuts(len(trades)) if 0 < c < len(trades)]
-        for start, stop in pairwise(sorted({0, *inner, len(trades)})):
-            until = session.close_ns if stop == len(trades) else int(trades.ts[stop - 1])
-            stream.advance(trades.slice(start, stop), until)
-        found.append(stream.rows.copy())
-    return np.concatenate(found)
 
 
 def same(one, other):

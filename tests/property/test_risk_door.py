@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from risk_day import LAST, TAPE, TEN, THURSDAY
 from sovereign.core.decision import Approved, Proposal, Refused
 from sovereign.core.event import TradingState, TradingStateChanged
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, OrderIntent, Side
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
-from sovereign.core.session import NS_PER_SECOND, Session, to_ns
+from sovereign.core.session import NS_PER_SECOND
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
 from sovereign.risk.number import FAR_HIGH, FAR_LOW
 
-TAPE, LAST = "ESZ5", 26_400
 D = Decimal
-
-
-def utc(hour: int, minute: int = 0, day: int = 20) -> int:
-    return to_ns(datetime(2025, 11, day, hour, minute, tzinfo=UTC))
-
-
-SESSION = Session(
-    calendar="CME_EQUITY",
-    trade_date=date(2025, 11, 20),
-    open_ns=utc(23, day=19),
-    close_ns=utc(22),
-    regular_open_ns=utc(14, 30),
-    regular_close_ns=utc(21),
-    zone="America/New_York",
-)
-TEN = utc(15)
 MARGINS = {"ESZ5": D(300), "MESZ5": D(40), "SPY": D("165"), "CLZ5": D(1000)}
 GOOD = OrderIntent(symbol=TAPE, side=Side.BUY, bracket=Bracket(stop_ticks=16, target_ticks=24))
 
@@ -50,7 +34,7 @@ tapes = st.sampled_from([TAPE, "SPY", "CLZ5"])
 def view(**changes: Any) -> AccountView:
     fields: dict[str, Any] = {
         "ts": TEN,
-        "session": SESSION,
+        "session": THURSDAY,
         "state": TradingState.ACTIVE,
         "is_killed": False,
         "balance": D(2500),
@@ -87,7 +71,7 @@ def propose(intent: OrderIntent, **changes: Any) -> Proposal:
 
 def open_door(config: RiskConfig | None = None, balance: Decimal = SMALL) -> OneDoor:
     door = OneDoor(config or RiskConfig())
-    door.start_session(SESSION, balance)
+    door.start_session(THURSDAY, balance)
     return door
 
 
@@ -296,7 +280,7 @@ def test_reduce_when_it_really_reduces_then_never_refused(
 def test_restore_when_saved_at_any_session_then_the_future_is_the_same(balances: list[Decimal]) -> None:
     kept, restarted = OneDoor(RiskConfig()), OneDoor(RiskConfig())
     for number, balance in enumerate(balances):
-        session = dataclasses.replace(SESSION, trade_date=date(2025, 11, 3 + number))
+        session = dataclasses.replace(THURSDAY, trade_date=date(2025, 11, 3 + number))
         fresh = OneDoor(RiskConfig())
         fresh.restore(restarted.state())
         restarted = fresh

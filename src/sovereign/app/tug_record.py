@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sovereign.core.event import DecisionMade, Event, OrderChanged, OrderFilled, TradeClosed
 from sovereign.core.order import OrderRole, OrderStatus
 from sovereign.core.session import Session
+from sovereign.execution.shortfall import arrival_of, opportunity_bps, shortfall_bps
 from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN
 from sovereign.signals.tug_market import NewsView
 from sovereign.strategies.tug_of_war.row import ROW_INPUTS
@@ -148,14 +149,9 @@ class TugRecorder:
                 self._mids[decision.decision_id] = float(mid)
 
     def _arrival(self, event: OrderChanged) -> float:
-        """Return the price that an order is measured against, in ticks: that of its decision, a stop's or a target's own.
-
-        Of a decision it is the middle of the quote where one was known, else the last price.
-        """
-        mid = self._mids.get(event.decision_id or "")
-        if mid is not None and event.role in (OrderRole.ENTRY, OrderRole.EXIT):
-            return mid
-        return math.nan if event.arrival_ticks is None else float(event.arrival_ticks)
+        """Return the price that an order is measured against, in ticks."""
+        found = arrival_of(event.role, event.arrival_ticks, self._mids.get(event.decision_id or ""))
+        return math.nan if found is None else found.ticks
 
     def _on_order(self, event: OrderChanged) -> None:
         kept = self._orders.get(event.client_order_id)
@@ -203,8 +199,8 @@ class TugRecorder:
         kept.row |= {"fill_qty": filled, "fill_price": average}
         kept.row["status"] = "filled" if filled >= int(kept.row["qty"]) else "partially_filled"
         if kept.arrival > 0:
-            price_bps = kept.sign * (average - kept.arrival) / kept.arrival * _BPS
-            kept.row["implementation_shortfall_bps"] = price_bps + kept.fees / (filled * kept.arrival) * _BPS
+            cost = shortfall_bps(kept.sign, average, kept.arrival, kept.fees / filled)
+            kept.row["implementation_shortfall_bps"] = cost
         self._put(kept)
 
     def _on_trade(self, event: TradeClosed) -> None:
@@ -270,8 +266,7 @@ class TugRecorder:
                 continue
             self._unfilled[symbol].remove(kept)
             missed = 1.0 - int(kept.row["fill_qty"]) / int(kept.row["qty"])
-            move = kept.sign * (float(row["close"]) * kept.tick - kept.arrival) / kept.arrival
-            kept.row["opportunity_bps"] = move * missed * _BPS
+            kept.row["opportunity_bps"] = opportunity_bps(kept.sign, float(row["close"]) * kept.tick, kept.arrival, missed)
             self._put(kept)
 
     def _keep_regimes(self, readings: NDArray[Any]) -> None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.errors import DataError
-from sovereign.core.record import quick
+from sovereign.core.record import maker, quick
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Int8 = NDArray[np.int8]
 
-_OF_TRADES = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int32), np.dtype(np.int8))
+_INT64, _INT32, _INT8 = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int8)
 BUYER = 1
 SELLER = -1
 NO_QUOTE = -(2**31)
@@ -61,7 +61,8 @@ def _void(size: int) -> np.dtype[Any]:
 class Trades:
     """Trade ticks, with the best quote prevailing just before each trade where it is known (`bid`, `ask`, in ticks).
 
-    `is_path` says that they stand for bars: two prints of one time are then a bar's extremes, whose order nobody knows.
+    `is_path` says that they stand for bars: two prints of one time are then a bar's extremes, whose order nobody knows. `bars`
+    are these, where the trades are the path of all of them (see `Recorded`); whoever changes a column hands in none.
     """
 
     ts: Int64
@@ -71,11 +72,15 @@ class Trades:
     bid: Int32 | None = None
     ask: Int32 | None = None
     is_path: bool = field(default=False, kw_only=True)
+    bars: Recorded | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         ts, price, size, side, rows = self.ts, self.price, self.size, self.side, len(self.ts)
         if (
-            (ts.dtype, price.dtype, size.dtype, side.dtype) == _OF_TRADES
+            ts.dtype is _INT64
+            and price.dtype is _INT32
+            and size.dtype is _INT32
+            and side.dtype is _INT8
             and len(price) == len(size) == len(side) == rows
             and self.bid is None
             and self.ask is None
@@ -122,6 +127,9 @@ class Trades:
             np.concatenate([p.ask for p in parts]) if quoted else None,
             is_path=is_path,
         )
+
+
+make_trades = maker(Trades)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,3 +198,13 @@ class Bars:
         """Return rows `start`..`stop` as views."""
         s = slice(start, stop)
         return Bars(self.ts[s], self.open[s], self.high[s], self.low[s], self.close[s], self.volume[s])
+
+
+class Recorded(NamedTuple):
+    """Bars that trades stand for, four prints each, and their width (ns)."""
+
+    bars: Bars
+    width_ns: int
+
+
+make_recorded = maker(Recorded)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.order import OrderIntent, Side
-from sovereign.core.record import quick
+from sovereign.core.record import maker, quick
 
 
 class Verdict(StrEnum):
@@ -89,6 +89,9 @@ class Check(_CheckFields):
         )
 
 
+make_check = maker(Check)
+
+
 _new_check: Callable[[type[Check], tuple[Any, ...]], Check] = tuple.__new__
 
 
@@ -136,6 +139,9 @@ class Proposal:
     intent: OrderIntent | None
 
 
+make_proposal = maker(Proposal)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -148,6 +154,9 @@ class Decision:
     checks: tuple[Check, ...]
     verdict: Verdict
     outcome: Approved | Refused
+
+
+make_decision = maker(Decision)
 
 
 class KeptRefusals(Sequence[Decision]):

@@ -22,7 +22,7 @@ from sovereign.core.decision import Check, Decision, say
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderEvent, OrderRole, OrderStatus, OrderType, Side
 from sovereign.core.position import Fill, Trade
-from sovereign.core.record import quick
+from sovereign.core.record import maker, quick
 from sovereign.core.session import Session
 
 
@@ -74,6 +74,9 @@ class RowsClosed(Event):
     candidates: NDArray[Any]
 
 
+make_rows_closed = maker(RowsClosed)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionMade(Event):
@@ -82,8 +85,11 @@ class DecisionMade(Event):
     decision: Decision
 
 
+make_decision_made = maker(DecisionMade)
+
+
 @quick
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OrderChanged(Event):
     """An order moved along its life cycle, or was changed in place; `arrival_ticks` is the last price when it was decided."""
 
@@ -105,6 +111,9 @@ class OrderChanged(Event):
     venue_order_id: str | None = None
 
 
+make_order_changed = maker(OrderChanged)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFilled(Event):
@@ -113,6 +122,9 @@ class OrderFilled(Event):
     fill: Fill
     position_quantity: int
     balance: Decimal
+
+
+make_order_filled = maker(OrderFilled)
 
 
 @quick
@@ -132,6 +144,9 @@ class AccountSnapshot(Event):
     equity: Decimal
     day_pnl: Decimal
     high_water_mark: Decimal
+
+
+make_account_snapshot = maker(AccountSnapshot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

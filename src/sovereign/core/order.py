@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sovereign.core.errors import IllegalTransitionError, UsageError
 from sovereign.core.instrument import Instrument
-from sovereign.core.record import quick
+from sovereign.core.record import maker, quick
 
 
 class Side(StrEnum):
@@ -20,10 +20,11 @@ class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
 
-    @property
-    def sign(self) -> int:
-        """+1 for BUY, -1 for SELL."""
-        return 1 if self is Side.BUY else -1
+    sign: int
+    """+1 for BUY, -1 for SELL."""
+
+    def __init__(self, name: str) -> None:
+        self.sign = 1 if name == "BUY" else -1
 
     @property
     def opposite(self) -> Side:
@@ -77,13 +78,11 @@ class OrderStatus(StrEnum):
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
 
-    @property
-    def is_closed(self) -> bool:
-        """Say whether nothing more can happen to the order, late fills apart."""
-        return self in _CLOSED
+    is_closed: bool
+    """Whether nothing more can happen to the order, late fills apart."""
 
-
-_CLOSED = frozenset({OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+    def __init__(self, name: str) -> None:
+        self.is_closed = name in ("DENIED", "REJECTED", "FILLED", "CANCELED", "EXPIRED")
 
 
 class OrderEvent(StrEnum):
@@ -261,6 +260,9 @@ class OrderIntent:
             )
 
 
+make_intent = maker(OrderIntent)
+
+
 _NEEDED: dict[OrderType, tuple[str, ...]] = {
     OrderType.MARKET: (),
     OrderType.LIMIT: ("limit_ticks",),
@@ -270,7 +272,7 @@ _NEEDED: dict[OrderType, tuple[str, ...]] = {
 }
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Order:
     """An order on its way through the life cycle. Prices in ticks of `instrument`, quantities in its units.
 
@@ -321,3 +323,6 @@ class Order:
         self.status = status
         self.updated_ns = ts
         return status
+
+
+make_order = maker(Order)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
 from sovereign.core.order import Bracket, OrderEvent, Side
 from sovereign.core.position import Position, Trade
-from sovereign.core.record import quick
+from sovereign.core.record import maker, quick
 from sovereign.core.session import Session
 from sovereign.core.tape import TapeSnapshot
 
@@ -57,6 +57,9 @@ class Block:
     symbol: str
     trades: Trades
     until_ns: int
+
+
+make_block = maker(Block)
 
 
 class Feed(Protocol):
@@ -132,6 +135,17 @@ class LiveFeed(Protocol):
         ...
 
 
+class Signals(NamedTuple):
+    """What a signal stream has said in a session so far; `waking` is None where the stream does not list such rows."""
+
+    rows: NDArray[Any]
+    candidates: NDArray[Any]
+    waking: NDArray[np.int64] | None = None
+
+
+make_signals = maker(Signals)
+
+
 class SignalStream(Protocol):
     """Signals of one instrument as rows, computed ahead of the engine and revealed by it at their own time.
 
@@ -142,7 +156,8 @@ class SignalStream(Protocol):
     - `wake` bool: whether the strategy must be asked at this row.
 
     A row never changes once written, and depends on nothing at or after its `seq` (law 3). `candidates` is a structured
-    array of the session's candidates whose field `row` points into `rows`.
+    array of the session's candidates whose field `row` points into `rows`. A stream may have a property `waking` as well: the
+    places of the rows whose `wake` is set, ascending, which readers need not look for then.
     """
 
     @property
@@ -192,8 +207,11 @@ class Moment:
         return self.rows[self.index]  # type: ignore[no-any-return]
 
 
+make_moment = maker(Moment)
+
+
 @quick
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class AccountView:
     """Everything the risk door may know at a moment. Unknown is None or a missing key, and unknown means refuse.
 
@@ -220,6 +238,9 @@ class AccountView:
     orders_last_minute: int
     unhealthy: Mapping[str, str] = field(default_factory=dict)
     working_units: Mapping[str, int] = field(default_factory=dict)
+
+
+make_account_view = maker(AccountView)
 
 
 class RiskDoor(Protocol):
@@ -418,7 +439,10 @@ class EvidenceListener(Protocol):
 
 
 class Sink(Protocol):
-    """A reader of the audit stream."""
+    """A reader of the audit stream.
+
+    It may have an attribute `kinds`, the types of the events that it takes; without one it is told of all.
+    """
 
     def __call__(self, event: Event, /) -> None:
         """Take one event; must not keep the engine waiting."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import OrderRole, Side
-from sovereign.core.record import quick
+from sovereign.core.record import maker, quick
 
 
 class Liquidity(StrEnum):
@@ -39,6 +39,9 @@ class Fill:
     role: OrderRole
     slippage_ticks: int = 0
     is_ambiguous: bool = False
+
+
+make_fill = maker(Fill)
 
 
 @quick
@@ -92,6 +95,22 @@ class Position:
         """Average entry price in ticks; NaN when flat."""
         return self.cost_ticks / self.quantity if self.quantity else float("nan")
 
+    def copy(self) -> Position:
+        """Return one like it, which later fills leave as it is."""
+        return make_position(
+            instrument=self.instrument,
+            tape=self.tape,
+            quantity=self.quantity,
+            cost_ticks=self.cost_ticks,
+            opened_ns=self.opened_ns,
+            fees=self.fees,
+            high_ticks=self.high_ticks,
+            low_ticks=self.low_ticks,
+        )
+
     def unrealized(self, price_ticks: int) -> Decimal:
         """Floating profit and loss, before fees, if closed at `price_ticks`."""
         return self.instrument.tick_value * (int(price_ticks) * self.quantity - self.cost_ticks)
+
+
+make_position = maker(Position)

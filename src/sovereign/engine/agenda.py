@@ -65,6 +65,7 @@ class Agenda:
         self._is_kept = is_kept and self._is_screened
         self._tapes: Sequence[Tape] = ()
         self._known: list[int] = []
+        self._known_at: NDArray[np.int64] = np.zeros(0, np.int64)
         self._order: list[int] = []
         self._row: list[int] = []
         self._codes: list[int] = []
@@ -89,7 +90,7 @@ class Agenda:
 
     def start_session(self) -> None:
         """Forget the last session's rows."""
-        self._kept, self._over = [], []
+        self._kept, self._over, self._tapes = [], [], ()
         self.next = self._end = 0
 
     def line_up(self, tapes: Sequence[Tape], forbids: Forbids | None = None) -> None:
@@ -100,6 +101,9 @@ class Agenda:
         forbids : says by side and time which candidates the door refuses whatever the account holds.
         """
         self._tapes, self.next, self._end = tapes, 0, 0
+        # Nothing of the block before is left to pass over, also where no row of this one wakes.
+        self._ask, self._asked, self._refused, self._forbidden, self._of_tape = 0, [], [], [], {}
+        self._known, self._order = [], []
         if self._screening is None:
             self._line_up_plain(tapes)
         else:
@@ -108,33 +112,33 @@ class Agenda:
     def _line_up_plain(self, tapes: Sequence[Tape]) -> None:
         parts = []
         for tape in tapes:
-            if tape.rows is not None and len(tape.rows) > tape.next_row:
-                index = tape.rows["wake"][tape.next_row :].nonzero()[0]
-                index += tape.next_row
-                tape.next_row = len(tape.rows)
-                if len(index):
-                    codes = np.full(len(index), ASKED, np.int8)
-                    parts.append((tape.rows["known_at"][index], index, np.full(len(index), tape.order), codes))
+            index = tape.take_waking()
+            if len(index) and tape.rows is not None:
+                codes = np.full(len(index), ASKED, np.int8)
+                parts.append((tape.rows["known_at"][index], index, np.full(len(index), tape.order), codes))
         if parts:
             known, rows, order, codes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
             self._arrange(known, rows, order, codes)
 
     def _line_up_screened(self, screening: ScreeningStrategy, tapes: Sequence[Tape], forbids: Forbids | None) -> None:
+        from sovereign.kernels.waking import gather
+
         at = 0
-        parts: list[tuple[int, int]] = []  # order of the tape, and how many of its rows wake
+        symbols: list[str] = []
+        orders: list[int] = []
         for tape in tapes:
-            if tape.rows is not None and len(tape.rows) > tape.next_row:
-                stop = self._gather(tape.rows, tape.next_row, at)
-                tape.next_row = len(tape.rows)
-                parts.append((tape.order, stop - at))
-                at = stop
+            places = tape.take_waking()
+            count = len(places)
+            if count and tape.rows is not None:
+                self._make_room(tape.rows.dtype, at, at + count)
+                gather(tape.rows, places, self._room, self._index, at)
+                symbols += [tape.instrument.symbol] * count
+                orders += [tape.order] * count
+                at += count
         if not at:
             return
         seen = self._seen = self._room[:at]
         known = seen["known_at"].copy()
-        symbols: list[str] = []
-        for order, count in parts:
-            symbols += [tapes[order].instrument.symbol] * count
         codes, due = screening.screen(symbols, seen), screening.due_for_holders(seen)
         sides = screening.sides(seen)
         if not self._is_screened:
@@ -142,24 +146,18 @@ class Agenda:
         elif forbids is not None:
             asked = (codes == ASKED).nonzero()[0]
             codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
-        orders = np.repeat(*np.array(parts).T)
-        place = self._arrange(known, self._index[:at], orders, codes)
+        place = self._arrange(known, self._index[:at], np.array(orders), codes)
         self._due, self._sides = due[place].tolist(), sides[place].tolist()
         self._seq = seen["seq"][place].tolist() if self._forbidden else []
 
-    def _gather(self, rows: NDArray[Any], first: int, at: int) -> int:
-        """Put the rows from `first` on that wake into `_room` from `at` on; return where the next would go."""
-        from sovereign.kernels.waking import gather_waking
-
-        if self._room.dtype is not rows.dtype:  # a session of another width
-            self._room = np.empty(64, rows.dtype)
-        stop = int(gather_waking(rows, first, self._room, self._index, at))
-        if stop > len(self._room):
-            room, index = np.empty(2 * stop, rows.dtype), np.empty(2 * stop, np.int64)
+    def _make_room(self, dtype: np.dtype[Any], at: int, stop: int) -> None:
+        """See that `_room` can take the rows up to `stop`; it has those up to `at`."""
+        if self._room.dtype is not dtype:  # a session of another width
+            self._room = np.empty(64, dtype)
+        if stop > min(len(self._room), len(self._index)):
+            room, index = np.empty(2 * stop, dtype), np.empty(2 * stop, np.int64)
             room[:at], index[:at] = self._room[:at], self._index[:at]
             self._room, self._index = room, index
-            stop = int(gather_waking(rows, first, room, index, at))
-        return stop
 
     def _arrange(
         self, known: NDArray[np.int64], rows: NDArray[np.int64], order: NDArray[np.int64], codes: NDArray[np.int8]
@@ -167,7 +165,8 @@ class Agenda:
         """Put rows into the order of time; return that order."""
         place = self._place = known.argsort(kind="stable")
         codes = codes[place]
-        self._known, self._row = known[place].tolist(), rows[place].tolist()
+        self._known_at = known[place]
+        self._known, self._row = self._known_at.tolist(), rows[place].tolist()
         self._order, self._codes = order[place].tolist(), codes.tolist()
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
@@ -223,13 +222,13 @@ class Agenda:
         ----------
         held : units held by tape (by order): their rows are looked at where something may be due for a holder.
         """
-        asked, at = self._asked, self.next
-        while self._ask < len(asked) and asked[self._ask] < at:
+        asked, at, count = self._asked, self.next, len(self._asked)
+        while self._ask < count and asked[self._ask] < at:
             self._ask += 1
         stop = self._end
-        for place in asked[self._ask :]:
-            if self._order[place] not in held:
-                stop = place
+        for n in range(self._ask, count):
+            if self._order[asked[n]] not in held:
+                stop = asked[n]
                 break
         for order, units in held.items():
             places = self._of_tape.get((order, units > 0))
@@ -260,9 +259,9 @@ class Agenda:
         due = self._due
         return [p for p, other in enumerate(self._order) if other == order and (due is None or due[p] & side)]
 
-    def times(self, stop: int) -> list[int]:
+    def times(self, stop: int) -> NDArray[np.int64]:
         """Return when the rows from the next one to before `stop` wake."""
-        return self._known[self.next : stop]
+        return self._known_at[self.next : stop]
 
     def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int, late: Stretch | None) -> tuple[int, int]:
         """Go on to the row at `stop`, which is not the next one; nobody looks at those before it.

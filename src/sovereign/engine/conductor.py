@@ -17,7 +17,7 @@ from sovereign.core.errors import UsageError
 from sovereign.core.event import Notice, NoticeCode, Severity
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, EvidenceListener, SignalStream
-from sovereign.core.session import NS_PER_MINUTE, Session
+from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
 from sovereign.engine.engine import Engine
 from sovereign.engine.inputs import (
     CommandReceived,
@@ -44,8 +44,8 @@ from sovereign.execution.report import ExecutionReport
 class TakesReports(Protocol):
     """A broker whose reports come from outside: `brokers.remote.RemoteBroker`."""
 
-    def deliver(self, report: ExecutionReport, ts: int, *, tape: str = "", row: int = 0) -> int:
-        """Hand in a report that became known at `ts`."""
+    def deliver(self, report: ExecutionReport, ts: int, *, tape: str = "", row: int = 0, until_ns: int = NEVER) -> int:
+        """Hand in a report that became known at `ts`; no row of its tape comes at or after `until_ns`."""
         ...
 
     def set_margins(self, margins: Mapping[str, Decimal]) -> None:
@@ -221,7 +221,8 @@ class Conductor:
         # Ticks before what was promised over, and those of the next session, do not come: nothing can wait for them.
         close = item.ts if self.session is None else self.session.close_ns
         row = item.row if self.until_ns <= item.report.ts < close else 0
-        self._need_remote().deliver(item.report, min(item.ts, close), tape=item.tape, row=row)
+        # One that still waits for its tick when the session closes counts then, in its order among the others.
+        self._need_remote().deliver(item.report, min(item.ts, close), tape=item.tape, row=row, until_ns=close)
         self._catch_up()
 
     def _margins(self, item: MarginsChanged) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -20,11 +19,12 @@ from numpy.typing import NDArray
 
 from sovereign.core.event import TradingState
 from sovereign.core.port import AccountView, Block
+from sovereign.core.record import maker
 from sovereign.core.session import NEVER
 from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
-from sovereign.engine.stretch import Stretch, last_prices
-from sovereign.engine.tape import Tape, TapeClock, shared_clock
+from sovereign.engine.stretch import Stretch, glance
+from sovereign.engine.tape import Tape, TapeClock, look_together, shared_clock
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
@@ -43,6 +43,9 @@ class _Outlook(NamedTuple):
     can_mark: bool  # equity may come above its highest
 
 
+_make_outlook = maker(_Outlook)
+
+
 class Course(Desk, ABC):
     """A desk that walks over market data; see the module."""
 
@@ -53,6 +56,7 @@ class Course(Desk, ABC):
         self._agenda = Agenda(self._strategy, is_screened=self._is_brief or is_told_later, is_kept=not self._is_brief)
         self._is_inspected = False  # since the session began, with a price known
         self._by_order: list[Tape] = []
+        self._meeting: list[Tape] | None = None  # tapes on which an order meets something; None while some are not looked at
         self._reach = 0
         self._in_step: list[list[Tape]] = []  # tapes that share their clock; not kept by the clock, which they keep
         self._sighted = 0  # up to when the last prices of all tapes are known
@@ -75,9 +79,10 @@ class Course(Desk, ABC):
         if self._sighted != self._reach:
             reach = self._sighted = self._reach
             for tapes in self._in_step:
-                stop = tapes[0].before(reach)
-                for tape in tapes:
-                    tape.look(stop)
+                clock = tapes[0].clock
+                stop = clock.before(reach)
+                if stop:
+                    look_together(tapes, stop, clock.ts.item(stop - 1))
 
     def _view(self) -> AccountView:
         # A moment asks several times for what has not changed.
@@ -99,6 +104,7 @@ class Course(Desk, ABC):
     def _begin_course(self) -> None:
         # Looking ahead over whole blocks pays where most tapes have nothing to do at most moments; one alone is walked on.
         self._is_lazy = len(self._tapes) > 1 and bool(getattr(self._broker, "skips_ticks", False))
+        self._by_order, self._in_step = [], []  # nothing of the last session's rows is held any more
 
     def _begin_block(self, blocks: Iterable[Block]) -> None:
         """Take the next blocks, one per tape at most; everything before them has been walked."""
@@ -116,6 +122,7 @@ class Course(Desk, ABC):
             in_step.setdefault(tape.clock, []).append(tape)
         self._in_step = list(in_step.values())
         self._had_moment = False
+        self._meeting = None
         self._reach = self._sighted = 0
         self._outlook = None
 
@@ -124,7 +131,7 @@ class Course(Desk, ABC):
         self._settle_tapes()
         self._sight()
         for tape in self._tapes.values():
-            tape.cursor = len(tape.trades)
+            tape.cursor = tape.count
         self._agenda.end_block()
 
     def _due_tapes(self, ts: int) -> list[Tape]:
@@ -138,12 +145,13 @@ class Course(Desk, ABC):
         if self._is_lazy:
             for tape in self._tapes.values() if tapes is None else tapes:
                 if tape.is_busy or tapes is not None:
-                    self._pass(tape, tape.before(self._reach))
+                    self._pass(tape, tape.clock.before(self._reach))
 
     def _orders_changed(self, tapes: Iterable[Tape]) -> None:
         """Take note that what orders meet next on some tapes must be found anew."""
         for tape in tapes:
             tape.event = -1
+            self._meeting = None
 
     def _line_up(self) -> None:
         """Put the rows that wake the strategy into the order of time; of one time, the first tape comes first."""
@@ -157,6 +165,15 @@ class Course(Desk, ABC):
         if self._patient is None or self._session is None:
             return np.zeros(len(ts), np.bool_)
         return self._patient.forbids(sides, ts, self._session)
+
+    def is_due(self, until_ns: int) -> bool:
+        """Say whether something is to happen up to `until_ns` that needs no market data (UTC ns)."""
+        due = min(self._broker.next_time_ns, self._door.due_ns, self._agenda.next_ns)
+        if self._timers:
+            due = min(due, self._timers[0][0])
+        if self._watch is not None:
+            due = min(due, self._watch.next_ns)
+        return due <= until_ns
 
     def _next_moment(self, until_ns: int) -> tuple[int, int, Tape | None, int]:
         """Return when something is due, what, and the tape and row that it is about."""
@@ -185,9 +202,10 @@ class Course(Desk, ABC):
         if held and (self._outlook is None or not self._outlook.is_far):
             return
         if not self._executor.is_idle:
-            if any(tape.event < 0 for tape in self._by_order):
+            if self._meeting is None:
                 return
-            ts = min(ts, *(tape.event_ns for tape in self._by_order))
+            for tape in self._meeting:
+                ts = min(ts, tape.event_ns)
         agenda = self._agenda
         units = self._held_tapes() if held else {}
         stop = agenda.stop_before(ts, units)
@@ -215,15 +233,17 @@ class Course(Desk, ABC):
         if not self._patient.is_calm(view) or len(view.last_ticks) < len(self._tapes):
             return None
         times = [max(self._now, ts) for ts, _, _ in moments]
-        prices, data_ns, ticks = last_prices(self._in_step, [max(self._reach, ts) for ts, _, _ in moments])
+        seen_at = [max(self._reach, ts) for ts, _, _ in moments]
+        glances = [glance(tapes, seen_at) for tapes in self._in_step]
+        stops = {symbol: of.stops for of in glances for symbol, _, _, _ in of.tapes}
         # A row may know a tick of its own time, which nobody else does.
-        if any(seq - tape.offset > ticks[tape.instrument.symbol][n] for n, (_, tape, seq) in enumerate(moments)):
+        if any(seq - tape.offset > stops[tape.instrument.symbol][n] for n, (_, tape, seq) in enumerate(moments)):
             return None
         if not self._patient.count_proposed(times):
             return None
         judge = self._patient.remember(view)
-        positions = {symbol: replace(position) for symbol, position in self.account.positions.items()}
-        return Stretch(judge, view, times, positions, self._carried, prices, data_ns, tuple(self._sent))
+        positions = {symbol: position.copy() for symbol, position in self.account.positions.items()}
+        return Stretch(judge, view, times, positions, self._carried, glances, tuple(self._sent))
 
     def _held_tapes(self) -> dict[int, int]:
         # units held by order of the tape
@@ -234,27 +254,38 @@ class Course(Desk, ABC):
                 units[tape.order] = units.get(tape.order, 0) + position.quantity
         return {order: quantity for order, quantity in units.items() if quantity}
 
-    def _mark_at(self, times: Sequence[int]) -> None:
+    def _mark_at(self, times: NDArray[np.int64]) -> None:
         """Raise the highest equity to that of some times, at which nothing happens: as `_after_moment` does at each of them."""
+        from sovereign.kernels.equity import add_profit
+
         ticks: dict[Decimal, NDArray[np.int64]] = {}
         fixed = self.account.balance
         for position in self.account.positions.values():
             value, tape = position.instrument.tick_value, self._tapes.get(position.tape)
-            if tape is None or not len(tape.trades):
-                last = self._carried.get(position.tape) if tape is None or tape.last_ticks is None else tape.last_ticks
+            last = self._carried.get(position.tape) if tape is None or tape.last_ticks is None else tape.last_ticks
+            if tape is None or not tape.count:
                 if last is not None:
                     fixed += position.unrealized(last)
                 continue
-            rows = np.maximum(tape.trades.ts.searchsorted(times), tape.seen) - 1
-            moves = tape.trades.price[np.maximum(rows, 0)].astype(np.int64) * position.quantity - position.cost_ticks
-            before = self._carried.get(position.tape) if tape.last_ticks is None else tape.last_ticks
-            moves[rows < 0] = 0 if before is None else before * position.quantity - position.cost_ticks
-            ticks[value] = ticks[value] + moves if value in ticks else moves
+            profit = ticks.get(value)
+            if profit is None:
+                profit = ticks[value] = np.zeros(len(times), np.int64)
+            held, cost = position.quantity, position.cost_ticks
+            add_profit(
+                tape.trades.ts,
+                tape.trades.price,
+                tape.seen,
+                held,
+                cost,
+                0 if last is None else last * held - cost,
+                times,
+                profit,
+            )
         if len(ticks) > 1:
             # Of several values a tick, whatever the sum is: in each of the currency's smallest parts.
             best = max(sum((v * int(m[n]) for v, m in ticks.items()), ZERO) for n in range(len(times)))
         else:
-            best = sum((value * int(moves.max()) for value, moves in ticks.items()), ZERO)
+            best = sum((value * int(profit.max()) for value, profit in ticks.items()), ZERO)
         self.account.mark(fixed + best)
 
     # On the way to a moment
@@ -263,9 +294,11 @@ class Course(Desk, ABC):
         """Bring every tape up to a moment; False when something happened on the way and the moment must be found anew."""
         if not self._is_lazy:
             return self._walk_closely(ts, hit, row)
-        for tape in self._by_order:
-            if tape.event < 0:
-                self._find_event(tape)
+        if self._meeting is None:
+            for tape in self._by_order:
+                if tape.event < 0:
+                    self._find_event(tape)
+            self._meeting = [tape for tape in self._by_order if tape.event_ns < NEVER]
         if self._outlook is None:
             self._outlook = self._look_out()
         if not self._outlook.is_far:
@@ -291,7 +324,7 @@ class Course(Desk, ABC):
     def _first_met(self, ts: int, hit: Tape | None, known: int) -> Tape | None:
         # A row may know a tick of its own time; such a one comes before the moment though it is not earlier.
         first: Tape | None = None
-        for tape in self._by_order:
+        for tape in self._meeting or ():
             if (tape.event_ns < ts or (tape is hit and tape.event < known)) and (
                 first is None or tape.event_ns < first.event_ns
             ):
@@ -299,7 +332,7 @@ class Course(Desk, ABC):
         return first
 
     def _find_event(self, tape: Tape) -> None:
-        rows, symbol = len(tape.trades), tape.instrument.symbol
+        rows, symbol = tape.count, tape.instrument.symbol
         tape.event, tape.event_ns = rows, NEVER
         was_busy, has_orders = tape.is_busy, self._broker.has_orders(symbol)
         tape.is_busy = has_orders or self._is_held(symbol)
@@ -339,7 +372,8 @@ class Course(Desk, ABC):
         self._observe(tape, tape.cursor, index + 1)
         reports = self._broker.take(tape.instrument.symbol, tape.trades, index)
         tape.cursor = index + 1
-        tape.event = -1  # nothing changes on the other tapes: what is sent there by what follows is not at the venue yet
+        # Nothing changes on the other tapes: what is sent there by what follows is not at the venue yet.
+        tape.event, self._meeting = -1, None
         if not self._apply(reports):
             self._inspect()  # the row may lie beyond a guard price as well
 
@@ -384,7 +418,10 @@ class Course(Desk, ABC):
             self.account.observe(symbol, int(low), int(high))
 
     def _is_held(self, symbol: str) -> bool:
-        return any(position.tape == symbol for position in self.account.positions.values())
+        for position in self.account.positions.values():  # noqa: SIM110 - asked at every turn, mostly of none or few
+            if position.tape == symbol:
+                return True
+        return False
 
     # Limits of the day, and the highest equity
 
@@ -407,7 +444,7 @@ class Course(Desk, ABC):
         """
         held = self.account.positions
         if not held:
-            return _Outlook(is_far=True, can_mark=False)
+            return _make_outlook(is_far=True, can_mark=False)
         view = self._view()
         slopes: dict[str, Decimal] = {}
         for position in held.values():
@@ -418,7 +455,7 @@ class Course(Desk, ABC):
         for symbol, slope in slopes.items():
             last = view.last_ticks.get(symbol)
             if last is None:
-                return _Outlook(is_far=False, can_mark=True)
+                return _make_outlook(is_far=False, can_mark=True)
             low, high = self._reachable(symbol, last)
             down, up = slope * (low - last), slope * (high - last)
             if slope < 0:
@@ -429,7 +466,7 @@ class Course(Desk, ABC):
         if not is_far:
             floor, ceiling = self._door.levels(view, mark)
             is_far = floor is not None and lowest - way > floor and (ceiling is None or highest + way < ceiling)
-        return _Outlook(is_far=is_far, can_mark=highest > self.account.high_water_mark)
+        return _make_outlook(is_far=is_far, can_mark=highest > self.account.high_water_mark)
 
     def _reachable(self, symbol: str, last: int) -> tuple[int, int]:
         # The prices of a tape from the last moment on; whatever block that was in.
@@ -437,8 +474,8 @@ class Course(Desk, ABC):
         if tape is None:
             return last, last
         low, high = min(last, tape.low), max(last, tape.high)
-        if tape.seen < len(tape.trades):
-            least, most = extent(tape.trades.price, tape.seen, len(tape.trades))
+        if tape.seen < tape.count:
+            least, most = extent(tape.trades.price, tape.seen, tape.count)
             low, high = min(low, int(least)), max(high, int(most))
         return low, high
 
@@ -452,7 +489,7 @@ class Course(Desk, ABC):
             symbol = position.tape
             tape = self._tapes.get(symbol)
             if tape is not None:
-                tape.look(tape.before(self._reach))
+                tape.look(tape.clock.before(self._reach))
             if tape is not None and tape.last_ticks is not None:
                 last[symbol] = tape.last_ticks
             elif symbol in self._carried:

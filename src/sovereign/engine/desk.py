@@ -11,19 +11,31 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sovereign.core.decision import Approved, Check, Decision, KeptRefusals, Proposal, Refused, Verdict
-from sovereign.core.event import (
-    AccountSnapshot,
-    DecisionMade,
-    Event,
-    Notice,
-    NoticeCode,
-    Severity,
-    TradingState,
+from sovereign.core.decision import (
+    Approved,
+    Check,
+    Decision,
+    KeptRefusals,
+    Proposal,
+    Refused,
+    Verdict,
+    make_decision,
+    make_proposal,
 )
+from sovereign.core.event import Event, Notice, NoticeCode, Severity, TradingState, make_account_snapshot, make_decision_made
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.order import Order, OrderIntent, OrderRole, Side, TimeInForce
-from sovereign.core.port import AccountView, FeeModel, PatientDoor, RefusalSink, RiskDoor, Sink, Strategy, TradeListener
+from sovereign.core.order import OrderIntent, OrderRole, Side, TimeInForce, make_intent, make_order
+from sovereign.core.port import (
+    AccountView,
+    FeeModel,
+    PatientDoor,
+    RefusalSink,
+    RiskDoor,
+    Sink,
+    Strategy,
+    TradeListener,
+    make_account_view,
+)
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE, Session
 from sovereign.engine.tape import Tape
@@ -41,7 +53,7 @@ def closing(position: Position, cause: str, role: OrderRole = OrderRole.FLATTEN)
     """Return the proposal that closes a position at the market."""
     symbol = position.instrument.symbol
     side = Side.SELL if position.quantity > 0 else Side.BUY
-    intent = OrderIntent(
+    intent = make_intent(
         symbol=symbol,
         side=side,
         quantity=abs(position.quantity),
@@ -50,7 +62,9 @@ def closing(position: Position, cause: str, role: OrderRole = OrderRole.FLATTEN)
         time_in_force=TimeInForce.GTC,
         reason=cause,
     )
-    return Proposal(name=cause, symbol=symbol, side=side, strength=1.0, confidence=1.0, inputs={}, checks=(), intent=intent)
+    return make_proposal(
+        name=cause, symbol=symbol, side=side, strength=1.0, confidence=1.0, inputs={}, checks=(), intent=intent
+    )
 
 
 def own_refusal(checks: Sequence[Check]) -> Refused:
@@ -87,6 +101,7 @@ class Desk:
         self._learner = strategy if isinstance(strategy, TradeListener) else None
         self._broker = broker
         self._sinks = tuple(sinks)
+        self._hearers: dict[type[Event], list[Sink]] = {}
         self._refusal_sinks = [sink.on_refused for sink in self._sinks if isinstance(sink, RefusalSink)]
         self._executor = Executor(broker, account, fees, self._emit, journal=journal)
         self._watch = None if new_watch is None else new_watch(self._executor)
@@ -197,9 +212,9 @@ class Desk:
             return outcome
         decision_id = f"{self._prefix}{proposal.symbol}-{self._decisions:05d}"
         self._emit(
-            DecisionMade(
+            make_decision_made(
                 ts=self._now,
-                decision=Decision(
+                decision=make_decision(
                     decision_id=decision_id,
                     ts=self._now,
                     strategy=self._strategy.name,
@@ -226,13 +241,13 @@ class Desk:
         # A position is closed as the instrument it was opened with, on the tape it was opened on.
         symbol = intent.symbol if position is None else position.tape
         tape = self._tapes.get(symbol)
-        order = Order(
-            client_order_id=f"{decision_id}-{intent.role[0]}",
-            instrument=find_instrument(approved.symbol) if position is None else position.instrument,
-            tape=symbol,
-            side=intent.side,
-            order_type=intent.order_type,
-            quantity=approved.quantity,
+        order = make_order(
+            f"{decision_id}-{intent.role[0]}",
+            find_instrument(approved.symbol) if position is None else position.instrument,
+            symbol,
+            intent.side,
+            intent.order_type,
+            approved.quantity,
             submitted_ns=self._now,
             active_ns=self._now,
             role=intent.role,
@@ -268,9 +283,9 @@ class Desk:
             if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
                 data_ns = tape.data_ns
         entries = self._executor.working_entries
-        return AccountView(
-            ts=self._now,
-            session=session,
+        return make_account_view(
+            self._now,
+            session,
             state=self.state,
             is_killed=self._killed(),
             balance=account.balance,
@@ -291,7 +306,7 @@ class Desk:
         equity = self.account.equity(self.last_ticks())
         self.account.mark(equity)
         self._emit(
-            AccountSnapshot(
+            make_account_snapshot(
                 ts=self._now,
                 balance=self.account.balance,
                 equity=equity,
@@ -301,7 +316,11 @@ class Desk:
         )
 
     def _emit(self, event: Event) -> None:
-        for sink in self._sinks:
+        kind = type(event)
+        hearers = self._hearers.get(kind)
+        if hearers is None:
+            hearers = self._hearers[kind] = [s for s in self._sinks if kind in getattr(s, "kinds", (kind,))]
+        for sink in hearers:
             sink(event)
 
     def _say(

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
 from sovereign.core.command import Command
@@ -22,16 +19,16 @@ from sovereign.core.event import (
     Event,
     Notice,
     NoticeCode,
-    RowsClosed,
     SessionEnded,
     SessionStarted,
     Severity,
     TradingState,
     TradingStateChanged,
+    make_rows_closed,
 )
 from sovereign.core.instrument import Instrument
 from sovereign.core.order import Order, OrderRole
-from sovereign.core.port import Block, Moment
+from sovereign.core.port import Block, Signals, make_moment
 from sovereign.core.position import Position, Trade
 from sovereign.core.session import NEVER, Session
 from sovereign.engine.agenda import ASKED
@@ -45,7 +42,7 @@ from sovereign.execution.report import ExecutionReport
 
 
 def _refuse_past(block: Block, walked: int | None) -> None:
-    if walked is not None and len(block.trades) and int(block.trades.ts[0]) < walked:
+    if walked is not None and len(block.trades.ts) and block.trades.ts.item(0) < walked:
         raise DataError(
             f"a block of {block.symbol} began at {int(block.trades.ts[0])} ns, but market data up to {walked} ns had been "
             f"worked through; hand in the blocks of several instruments together, over the same span of time"
@@ -122,22 +119,22 @@ class Engine(Course):
         symbols, roots = {i.symbol for i in instruments}, {i.root for i in instruments}
         return {s: t for s, t in self._tapes.items() if s not in symbols and t.instrument.root in roots}
 
-    def process(self, blocks: Iterable[Block], signals: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], until_ns: int) -> None:
+    def process(self, blocks: Iterable[Block], signals: Mapping[str, Signals], until_ns: int) -> None:
         """Take the next blocks, one per tape at most, and walk everything that is certain before `until_ns`.
 
         Parameters
         ----------
-        signals : (rows, candidates) of each tape's signal stream after it has consumed the same blocks.
+        signals : of each tape's signal stream after it has consumed the same blocks.
         """
         blocks = tuple(blocks)
-        walked = max((t.data_ns for t in self._tapes.values() if t.data_ns is not None), default=None)
+        walked = max([t.data_ns for t in self._tapes.values() if t.data_ns is not None], default=None)
         for block in blocks:
             _refuse_past(block, walked)
-            self._ticks += len(block.trades)
+            self._ticks += len(block.trades.ts)
         self._begin_block(blocks)
-        for symbol, (rows, candidates) in signals.items():
+        for symbol, found in signals.items():
             tape = self._tapes[symbol]
-            tape.rows, tape.candidates = rows, candidates
+            tape.rows, tape.candidates, tape.waking = found
         self._line_up()
         while True:
             ts, kind, hit, row = self._next_moment(until_ns)
@@ -173,10 +170,11 @@ class Engine(Course):
         if (refusals := self._agenda.end_session()) is not None:
             self._tell_refusals(len(refusals), refusals.records)
         for symbol, tape in self._tapes.items():
-            self._apply(self._broker.end_session(symbol, self._now))
+            if reports := self._broker.end_session(symbol, self._now):
+                self._apply(reports)
             if tape.rows is not None and tape.candidates is not None:
                 self._emit(
-                    RowsClosed(
+                    make_rows_closed(
                         ts=self._now,
                         symbol=symbol,
                         trade_date=session.trade_date,
@@ -266,7 +264,7 @@ class Engine(Course):
         closed: list[Trade] = []
         answered: list[Event] = []
         changed = False
-        held = self._units_held()
+        held = self._units_held() if self._flat_cause else 0
         for report in reports:
             changed |= report.quantity > 0
             closed += self._executor.on_report(report)
@@ -309,7 +307,7 @@ class Engine(Course):
             self.close(symbol, "unprotected")
 
     def _units_held(self) -> int:
-        return sum(abs(position.quantity) for position in self.account.positions.values())
+        return sum([abs(position.quantity) for position in self.account.positions.values()])
 
     def _inspect(self) -> None:
         if getattr(self._door, "follows_equity", True):
@@ -350,7 +348,7 @@ class Engine(Course):
 
     def _on_row(self, tape: Tape, index: int, code: int) -> None:
         if tape.last_ticks is None or code == ASKED:
-            tape.look(tape.before(self._reach))
+            tape.look(tape.clock.before(self._reach))
         if tape.last_ticks is None:
             return
         if not self._is_inspected or self._now >= self._door.due_ns:
@@ -364,7 +362,7 @@ class Engine(Course):
             if position.tape == symbol:
                 held += position.quantity
         if held or code == ASKED:
-            tape.look(tape.before(self._reach))
+            tape.look(tape.clock.before(self._reach))
             if held or not self._is_put_off(tape):
                 self._ask(tape, index, held, tape.last_ticks)
         elif code > ASKED:  # the strategy would refuse its own candidate
@@ -378,7 +376,7 @@ class Engine(Course):
         symbol, row = tape.instrument.symbol, rows[index]
         first, count = int(row["first_candidate"]), int(row["candidates"])
         bid, ask = tape.quote
-        moment = Moment(
+        moment = make_moment(
             ts=self._now,
             symbol=symbol,
             session=session,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sovereign.core.columns import Trades
 from sovereign.core.errors import DataError
-from sovereign.core.port import Block
+from sovereign.core.port import Block, make_block
 
 
 class TapeMerger:
@@ -51,7 +51,7 @@ class TapeMerger:
         if self._is_single:
             self._promised[block.symbol] = self.until_ns = max(self.until_ns, block.until_ns)
             return [block]
-        if len(block.trades):
+        if len(block.trades.ts):
             self._held[block.symbol].append(block.trades)
         self._promised[block.symbol] = max(self._promised[block.symbol], block.until_ns)
         return self._certain()
@@ -81,13 +81,13 @@ class TapeMerger:
         if until <= self.until_ns:
             return []
         self.until_ns = until
-        return [Block(symbol, self._take(symbol, until), until) for symbol in self._promised]
+        return [make_block(symbol, self._take(symbol, until), until) for symbol in self._promised]
 
     def _take(self, symbol: str, until: int) -> Trades:
         parts, ready = self._held[symbol], []
         while parts:
-            stop = int(parts[0].ts.searchsorted(until))
-            if stop < len(parts[0]):
+            if parts[0].ts.item(-1) >= until:
+                stop = int(parts[0].ts.searchsorted(until))
                 if stop:
                     ready.append(parts[0].slice(0, stop))
                     parts[0] = parts[0].slice(stop, len(parts[0]))

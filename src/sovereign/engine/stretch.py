@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sovereign.core.columns import Int64
 from sovereign.core.port import AccountView, LateJudgement
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE
@@ -29,6 +34,35 @@ class Still:
         return self.seen
 
 
+class Glance(NamedTuple):
+    """Tapes that share their clock, as they stood, with how far they are at later times of their block.
+
+    `ts` : of the latest tick before each time, where there is one; nothing else of the block is kept. `stops` : how many of its
+    ticks are earlier than each time. `seen` : of how many the time was known. `told` : times of the latest tick of each tape.
+    `tapes` : symbol, price at each time as `ts` has it, of how many ticks it was known, and the last price.
+    """
+
+    ts: Int64
+    stops: list[int]
+    seen: int
+    told: list[int]
+    tapes: list[tuple[str, NDArray[np.int32], int, int | None]]
+
+
+def glance(tapes: Sequence[Tape], times: Sequence[int]) -> Glance:
+    """Note where tapes that share their clock stand, and their prices at the times."""
+    clock = tapes[0].clock.ts
+    stops = clock.searchsorted(times)
+    rows = np.maximum(stops, 1) - 1 if len(clock) else stops[:0]
+    return Glance(
+        clock.take(rows),
+        stops.tolist(),
+        min([tape.seen for tape in tapes]),
+        [tape.data_ns for tape in tapes if tape.data_ns is not None],
+        [(tape.instrument.symbol, tape.trades.price.take(rows), tape.seen, tape.last_ticks) for tape in tapes],
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Several moments between which nothing happened.
@@ -37,7 +71,7 @@ class Stretch:
     ----------
     first : what the door was told when the stretch began. times : of the moments, UTC ns.
     positions : copies of what was held. carried : last prices of what was held when the session began.
-    prices, data_ns : last price of each tape, and the time of the latest tick of all, moment by moment; None is not known yet.
+    glances : what is known of the tapes at the moments.
     sent : when the latest orders were sent.
     """
 
@@ -46,18 +80,23 @@ class Stretch:
     times: Sequence[int]
     positions: Mapping[str, Position]
     carried: Mapping[str, int]
-    prices: Mapping[str, Sequence[int | None]]
-    data_ns: Sequence[int | None]
+    glances: Sequence[Glance]
     sent: Sequence[int]
 
     def view(self, place: int) -> AccountView:
         """Return what the door would have been told at one of the moments."""
         ts, first = self.times[place], self.first
-        last = dict(self.carried)
-        for symbol, prices in self.prices.items():
-            price = prices[place]
-            if price is not None:
-                last[symbol] = price
+        last, data_ns = dict(self.carried), []
+        for times, stops, known, told, tapes in self.glances:
+            stop = stops[place]
+            for symbol, prices, seen, before in tapes:
+                price = prices.item(place) if stop > seen else before
+                if price is not None:
+                    last[symbol] = price
+            # Of what had been seen, the latest tick of all; of what was ahead, the next one's time, which the tapes share.
+            data_ns += told
+            if stop > known:
+                data_ns.append(times.item(place))
         margins = first.margin_per_unit
         return replace(
             first,
@@ -65,43 +104,7 @@ class Stretch:
             equity=equity_of(first.balance, self.positions.values(), last) if self.positions else first.balance,
             positions=self.positions,
             last_ticks=last,
-            data_ns=self.data_ns[place],
+            data_ns=max(data_ns, default=None),
             margin_per_unit=margins.at(last) if isinstance(margins, PricedMargins) else margins,
             orders_last_minute=sum(1 for sent in self.sent if sent > ts - NS_PER_MINUTE),
         )
-
-
-def last_prices(
-    in_step: Sequence[Sequence[Tape]], times: Sequence[int]
-) -> tuple[dict[str, list[int | None]], list[int | None], dict[str, list[int]]]:
-    """Return what is known of tapes at later times of their blocks.
-
-    Parameters
-    ----------
-    in_step : tapes, those together that share their clock.
-
-    Returns
-    -------
-    The last price of each, the time of the latest tick of all, and the number of ticks before each time, by symbol.
-    """
-    prices: dict[str, list[int | None]] = {}
-    ticks: dict[str, list[int]] = {}
-    latest: list[int | None] = [None] * len(times)
-    for tapes in in_step:
-        stops = tapes[0].clock.ts.searchsorted(times).tolist()
-        for tape in tapes:
-            symbol, price, ts, seen = tape.instrument.symbol, tape.trades.price, tape.trades.ts, tape.seen
-            ticks[symbol] = stops
-            found: list[int | None] = []
-            for place, stop in enumerate(stops):
-                data_ns = tape.data_ns
-                if stop > seen:
-                    found.append(price.item(stop - 1))
-                    data_ns = ts.item(stop - 1)
-                else:
-                    found.append(tape.last_ticks)
-                known = latest[place]
-                if data_ns is not None and (known is None or data_ns > known):
-                    latest[place] = data_ns
-            prices[symbol] = found
-    return prices, latest, ticks

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.core.columns import NO_QUOTE, Int64, Trades
@@ -12,6 +14,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.session import NEVER
 from sovereign.kernels.matching import extent
 
+_NONE = np.zeros(0, np.int64)
 FAR = 2**31
 """No price is so far."""
 Quote = tuple[int | None, int | None]
@@ -22,12 +25,23 @@ UNQUOTED: Quote = (None, None)
 class TapeClock:
     """The times of a block's ticks. Tapes whose ticks have the same times, as bars have, may share one."""
 
-    __slots__ = ("_asked", "_stop", "ts")
+    __slots__ = ("_asked", "_stop", "_times", "ts")
 
     def __init__(self, ts: Int64) -> None:
         self.ts = ts
         self._asked = NEVER
         self._stop = len(ts)
+        self._times: bytes | None = None
+
+    def is_like(self, other: TapeClock) -> bool:
+        """Say whether the other has the same times."""
+        if self.ts is other.ts:
+            return True
+        if len(self.ts) != len(other.ts):
+            return False
+        if self._times is None:
+            self._times = self.ts.tobytes()
+        return self._times == other.ts.tobytes()
 
     def before(self, ts: int) -> int:
         """Return how many ticks are earlier than `ts`; all of them at `NEVER`."""
@@ -37,11 +51,14 @@ class TapeClock:
         return self._stop
 
 
+_STOPPED = TapeClock(np.zeros(0, np.int64))
+"""The clock of a tape without ticks."""
+
+
 def shared_clock(own: TapeClock, others: list[TapeClock]) -> TapeClock:
     """Return that of the others which has the same times; `own` joins them when none has."""
-    times = own.ts.tobytes()
     for other in others:
-        if len(other.ts) == len(own.ts) and other.ts.tobytes() == times:
+        if other.is_like(own):
             return other
     others.append(own)
     return own
@@ -63,6 +80,7 @@ class Tape:
     seen: int = 0
     rows: NDArray[Any] | None = None
     candidates: NDArray[Any] | None = None
+    waking: NDArray[np.int64] | None = None  # see `core.port.Signals`
     next_row: int = 0
     last_ticks: int | None = None
     data_ns: int | None = None
@@ -73,10 +91,12 @@ class Tape:
     base_quote: Quote = UNQUOTED  # before that trade
     low: int = FAR  # lowest and highest price from the block of the last moment up to the present one
     high: int = -FAR
+    count: int = 0  # ticks of the present block
     clock: TapeClock = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clock = TapeClock(self.trades.ts)
+        self.count = len(self.trades.ts)
+        self.clock = _STOPPED if not self.count else TapeClock(self.trades.ts)
 
     def remember(self, *, is_held: bool, is_new: bool) -> None:
         """Before the next block, remember the extremes of this one.
@@ -87,15 +107,16 @@ class Tape:
             self.low, self.high = FAR, -FAR
         if is_held:
             known = [] if self.base is None else [self.base]
-            if len(self.trades):
-                known += extent(self.trades.price, 0, len(self.trades))
+            if self.count:
+                known += extent(self.trades.price, 0, self.count)
             self.low, self.high = min([self.low, *known]), max([self.high, *known])
 
     def begin(self, trades: Trades) -> None:
         """Take the next block."""
-        self.offset += len(self.trades)
+        self.offset += self.count
         self.base_quote = self.quote
         self.trades = trades
+        self.count = len(trades.ts)
         self.clock = TapeClock(trades.ts)
         self.cursor = self.seen = 0
         self.base = self.last_ticks
@@ -117,6 +138,17 @@ class Tape:
         low, high = int(bid[self.seen - 1]), int(ask[self.seen - 1])
         return (None if low == NO_QUOTE else low, None if high == NO_QUOTE else high)
 
+    def take_waking(self) -> NDArray[np.int64]:
+        """Return the places of the rows that wake and were not taken before."""
+        rows, first = self.rows, self.next_row
+        if rows is None or len(rows) <= first:
+            return _NONE
+        self.next_row = len(rows)
+        if self.waking is None:
+            found: NDArray[np.int64] = rows["wake"][first:].nonzero()[0] + first
+            return found
+        return self.waking[self.waking.searchsorted(first) :] if first else self.waking
+
     def before(self, ts: int) -> int:
         """Return how many rows of the block are earlier than `ts`; all of them at `NEVER`."""
         return self.clock.before(ts)
@@ -127,3 +159,13 @@ class Tape:
             self.seen = stop
             self.last_ticks = self.trades.price.item(stop - 1)
             self.data_ns = self.trades.ts.item(stop - 1)
+
+
+def look_together(tapes: Iterable[Tape], stop: int, ts: int) -> None:
+    """`look` of tapes that share a clock; `ts` is the time of its tick before `stop`."""
+    at = stop - 1
+    for tape in tapes:
+        if stop > tape.seen:
+            tape.seen = stop
+            tape.last_ticks = tape.trades.price.item(at)
+            tape.data_ns = ts

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from sovereign.core.columns import Trades
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import Block, SignalStream
+from sovereign.core.port import Block, Signals, SignalStream, make_signals
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
 from sovereign.engine.merge import TapeMerger
@@ -30,6 +27,7 @@ class SessionWalk:
         self._session = session
         self._streams = streams
         self._engines = engines
+        self._told_ns = session.open_ns  # up to when the streams and engines were told last
         self.merger = TapeMerger(tuple(streams), session.open_ns)
 
     @property
@@ -47,8 +45,10 @@ class SessionWalk:
 
     def close(self) -> list[Block]:
         """Walk everything that is left, up to the session's close."""
-        walked = [*self.promise(self._session.close_ns), *self._pass(self.merger.rest())]
         close = self._session.close_ns
+        walked = [*self.promise(close), *self._pass(self.merger.rest())]
+        if not walked and self._told_ns >= close and not any(engine.is_due(close) for engine in self._engines):
+            return walked  # everybody has been told of the close already, and nothing was asked since
         nothing = Trades.empty()
         signals = {symbol: self._advance(symbol, nothing, close) for symbol in self._streams}
         for engine in self._engines:
@@ -58,12 +58,12 @@ class SessionWalk:
     def _pass(self, blocks: list[Block]) -> list[Block]:
         if blocks:
             signals = {block.symbol: self._advance(block.symbol, block.trades, block.until_ns) for block in blocks}
-            until = blocks[0].until_ns
+            until = self._told_ns = blocks[0].until_ns
             for engine in self._engines:
                 engine.process(blocks, signals, until)
         return blocks
 
-    def _advance(self, symbol: str, trades: Trades, until_ns: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _advance(self, symbol: str, trades: Trades, until_ns: int) -> Signals:
         stream = self._streams[symbol]
         stream.advance(trades, until_ns)
-        return stream.rows, stream.candidates
+        return make_signals(stream.rows, stream.candidates, getattr(stream, "waking", None))

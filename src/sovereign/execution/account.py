@@ -250,4 +250,8 @@ def _share(total: int, part: int, whole: int) -> int:
 
 def equity_of(balance: Decimal, positions: Iterable[Position], last_ticks: Mapping[str, int]) -> Decimal:
     """Return a balance plus the floating profit of positions at the last price of each tape."""
-    return balance + sum((p.unrealized(last_ticks[p.tape]) for p in positions if p.tape in last_ticks), Decimal(0))
+    for position in positions:
+        last = last_ticks.get(position.tape)
+        if last is not None:
+            balance += position.unrealized(last)
+    return balance

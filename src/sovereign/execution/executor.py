@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from sovereign.core.errors import UsageError
-from sovereign.core.event import Event, OrderChanged, OrderFilled, TradeClosed
+from sovereign.core.event import Event, TradeClosed, make_order_changed, make_order_filled
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import TRANSITIONS, Order, OrderEvent, OrderRole, OrderStatus, OrderType
 from sovereign.core.port import FeeModel
-from sovereign.core.position import Fill, Trade
+from sovereign.core.position import Trade, make_fill
 from sovereign.execution.account import Account
 from sovereign.execution.bracket import BracketKeeper
 from sovereign.execution.broker import OrderJournal, VenueOrder
@@ -129,7 +129,7 @@ class Executor:
     @property
     def working_entries(self) -> int:
         """Number of orders that may still open a position."""
-        return sum(1 for order in self._orders.values() if order.role is OrderRole.ENTRY)
+        return [order.role for order in self._orders.values()].count(OrderRole.ENTRY)
 
     def working_units(self) -> dict[str, int]:
         """Return what those orders would still open: signed units by traded symbol."""
@@ -386,7 +386,7 @@ class Executor:
         labels = self._labels.get(order.client_order_id, {})
         self._move(order, report.cause, report.ts)
         fee = report.fee
-        fill = Fill(
+        fill = make_fill(
             trade_id=report.trade_id,
             client_order_id=order.client_order_id,
             instrument=order.instrument,
@@ -411,7 +411,7 @@ class Executor:
         elif order.bracket is not None:
             self._bracketed[symbol] = (order, report.quantity + self._bracketed.get(symbol, (order, 0))[1])
         self._emit(
-            OrderFilled(
+            make_order_filled(
                 ts=report.ts,
                 fill=fill,
                 position_quantity=0 if position is None else position.quantity,
@@ -427,12 +427,12 @@ class Executor:
         status = order.apply(cause, ts)
         self.changes += 1
         self._emit(
-            OrderChanged(
+            make_order_changed(
+                order.client_order_id,
+                order.instrument,
+                order.side,
+                order.order_type,
                 ts=ts,
-                client_order_id=order.client_order_id,
-                instrument=order.instrument,
-                side=order.side,
-                order_type=order.order_type,
                 role=order.role,
                 quantity=order.quantity,
                 filled_qty=order.filled_qty,

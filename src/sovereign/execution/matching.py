@@ -15,7 +15,7 @@ import heapq
 import numpy as np
 
 from sovereign.core.columns import NO_QUOTE, Int32, Trades
-from sovereign.core.order import Order, OrderEvent, OrderRole, OrderType, Side, TimeInForce
+from sovereign.core.order import Order, OrderEvent, OrderRole, OrderType, Side, TimeInForce, make_order
 from sovereign.core.position import Liquidity
 from sovereign.core.session import NEVER
 from sovereign.execution.bar_order import (
@@ -28,8 +28,8 @@ from sovereign.execution.bar_order import (
     stop_price,
 )
 from sovereign.execution.fill_model import FillModel
-from sovereign.execution.report import ExecutionReport
-from sovereign.execution.resting import Group, Resting, Scan, Terms
+from sovereign.execution.report import ExecutionReport, make_report
+from sovereign.execution.resting import Group, Resting, Scan, Terms, make_resting, make_scan
 from sovereign.kernels.matching import first_outside, limit_event, trailing_event
 
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
@@ -120,7 +120,7 @@ class MatchingEngine:
     def expire_day(self, tape: str, ts: int) -> list[ExecutionReport]:
         """End of session: DAY orders of `tape` expire, active or still on their way."""
         reports: list[ExecutionReport] = []
-        for resting in sorted((r for r in self._by_id.values() if r.order.tape == tape), key=lambda r: r.sequence):
+        for resting in sorted([r for r in self._by_id.values() if r.order.tape == tape], key=lambda r: r.sequence):
             if not resting.is_done and resting.order.time_in_force is TimeInForce.DAY:
                 self._finish(resting, OrderEvent.EXPIRE, ts, "session end", reports)
         return reports
@@ -153,7 +153,7 @@ class MatchingEngine:
                 states.append((resting, at, state, lots))
                 if at < bound:
                     index = min(index, at)
-        self._scans[tape] = Scan(start, stop, index, states)
+        self._scans[tape] = make_scan(start, stop, index, states)
         return index
 
     def advance(self, tape: str, trades: Trades, start: int, stop: int) -> None:
@@ -214,7 +214,7 @@ class MatchingEngine:
 
     def _resting(self, order: Order) -> Resting:
         self._sequence += 1
-        resting = Resting(order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign)
+        resting = make_resting(order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign)
         if order.order_type is OrderType.TRAILING_STOP and order.stop_ticks is not None:
             resting.start_trailing(order.stop_ticks)
         self._by_id[order.client_order_id] = resting
@@ -228,7 +228,7 @@ class MatchingEngine:
         refusal = resting.why_not(terms) if self.can_replace else "this venue changes no order in place"
         if refusal:
             reports.append(
-                ExecutionReport(
+                make_report(
                     cause=OrderEvent.REFUSE_UPDATE, client_order_id=resting.order.client_order_id, ts=ts, reason=refusal
                 )
             )
@@ -248,7 +248,7 @@ class MatchingEngine:
         order = resting.order
         self._books.setdefault(order.tape, []).append(resting)
         self._scans.pop(order.tape, None)
-        reports.append(ExecutionReport(cause=OrderEvent.ACCEPT, client_order_id=order.client_order_id, ts=ts))
+        reports.append(make_report(cause=OrderEvent.ACCEPT, client_order_id=order.client_order_id, ts=ts))
         if order.time_in_force is TimeInForce.GTD and order.expire_ns is not None:
             self._schedule(max(order.expire_ns, ts), "expire", resting)
 
@@ -357,7 +357,7 @@ class MatchingEngine:
         order = resting.order
         resting.is_triggered = True
         resting.arrives = True
-        reports.append(ExecutionReport(cause=OrderEvent.TRIGGER, client_order_id=order.client_order_id, ts=ts))
+        reports.append(make_report(cause=OrderEvent.TRIGGER, client_order_id=order.client_order_id, ts=ts))
         price = self._taker_price(trades, index, order.side) + resting.sign * self.model.stop_slippage_ticks
         limit = resting.limit or 0
         if (limit - price) * resting.sign >= 0:
@@ -418,7 +418,7 @@ class MatchingEngine:
         symbol = order.instrument.symbol
         self._net[symbol] = self._net.get(symbol, 0) + resting.sign * quantity
         reports.append(
-            ExecutionReport(
+            make_report(
                 cause=OrderEvent.PARTIAL_FILL if resting.leaves else OrderEvent.FILL,
                 client_order_id=order.client_order_id,
                 ts=ts,
@@ -484,11 +484,11 @@ class MatchingEngine:
         limit: int | None = None,
     ) -> None:
         parent = group.entry.order
-        child = Order(
-            client_order_id=f"{parent.client_order_id}-{role[0]}",
-            instrument=parent.instrument,
-            tape=parent.tape,
-            side=parent.side.opposite,
+        child = make_order(
+            f"{parent.client_order_id}-{role[0]}",
+            parent.instrument,
+            parent.tape,
+            parent.side.opposite,
             order_type=kind,
             quantity=quantity,
             submitted_ns=ts,
@@ -508,14 +508,14 @@ class MatchingEngine:
         if kind is OrderType.TRAILING_STOP and stop is not None:
             resting.start_trailing(stop)
         group.children.append(resting)
-        reports.append(ExecutionReport(cause=OrderEvent.SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
+        reports.append(make_report(cause=OrderEvent.SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
         self._activate(resting, ts, reports)
 
     @staticmethod
     def _resize(resting: Resting, quantity: int, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
         resting.leaves = quantity
         reports.append(
-            ExecutionReport(
+            make_report(
                 cause=OrderEvent.UPDATE,
                 client_order_id=resting.order.client_order_id,
                 ts=ts,
@@ -560,7 +560,7 @@ class MatchingEngine:
 
     def _finish(self, resting: Resting, cause: OrderEvent, ts: int, reason: str, reports: list[ExecutionReport]) -> None:
         self._remove(resting)
-        reports.append(ExecutionReport(cause=cause, client_order_id=resting.order.client_order_id, ts=ts, reason=reason))
+        reports.append(make_report(cause=cause, client_order_id=resting.order.client_order_id, ts=ts, reason=reason))
 
     def _remove(self, resting: Resting) -> None:
         resting.is_done = True

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sovereign.core.order import Order, OrderEvent
 from sovereign.core.position import Liquidity
-from sovereign.core.record import quick
+from sovereign.core.record import maker, quick
 
 
 @quick
@@ -35,3 +35,6 @@ class ExecutionReport:
     reason: str = ""
     child: Order | None = None
     fee: Decimal | None = None
+
+
+make_report = maker(ExecutionReport)

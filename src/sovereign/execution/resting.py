@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sovereign.core.order import Bracket, Order, OrderType
+from sovereign.core.record import maker
 
 Terms = tuple[int, int | None, int | None]
 """Terms of a replace: total quantity, limit, stop; a price of None stays as it is."""
@@ -73,6 +74,9 @@ class Resting:
         return ""
 
 
+make_resting = maker(Resting)
+
+
 @dataclass(slots=True)
 class Scan:
     """The last scan of a slice: where the first event is, and each order's state had the slice been walked to its end."""
@@ -81,3 +85,6 @@ class Scan:
     stop: int
     index: int
     states: list[tuple[Resting, int, int, int]]  # resting, event index, queue or best after the scan, lots
+
+
+make_scan = maker(Scan)

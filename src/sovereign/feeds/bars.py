@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sovereign.core.columns import Bars, Trades
+from sovereign.core.columns import Bars, Trades, make_recorded, make_trades
 from sovereign.core.errors import DataError, NotFoundError, UsageError
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.port import Block, SessionCalendar
@@ -44,6 +44,43 @@ class BarSource(Protocol):
         ...
 
 
+class Paths:
+    """Bars of one width as prints, `path_of` by `path_of`; shares whose bars have the same times get the same times of prints.
+
+    Parameters
+    ----------
+    seconds : width of the bars.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        from sovereign.kernels.ohlcv import write_prints, write_times
+
+        self._write_prints, self._write_times = write_prints, write_times
+        self._width_ns = seconds * NS_PER_SECOND
+        self._ends = self._ts = np.zeros(0, np.int64)  # of the bars and the prints before
+        self._begin_ns = _EVER
+        self._nobody = np.zeros(0, np.int8)
+
+    def of(self, bars: Bars, opens_ns: int | None = None) -> Trades:
+        """Return the path of some bars; see `path_of`."""
+        begin_ns = _EVER if opens_ns is None else opens_ns
+        ends, count = bars.ts, len(bars.ts)
+        is_same = ends is self._ends or (len(self._ends) == count and bool((ends == self._ends).all()))
+        if not is_same or begin_ns != self._begin_ns:
+            ts = np.empty(count * _PRINTS, np.int64)
+            self._write_times(ends, self._width_ns, begin_ns, ts)
+            self._ends, self._ts, self._begin_ns = ends, ts, begin_ns
+            if len(self._nobody) != len(ts):
+                self._nobody = np.zeros(len(ts), np.int8)
+        price, size = np.empty(count * _PRINTS, np.int32), np.empty(count * _PRINTS, np.int32)
+        if self._write_prints(bars.open, bars.high, bars.low, bars.close, bars.volume, price, size) > _LARGEST:
+            raise DataError(
+                f"a bar's volume was {int(bars.volume.max()):,}; a print holds at most {_LARGEST:,} units; "
+                f"import the volume in larger units"
+            )
+        return make_trades(self._ts, price, size, self._nobody, is_path=True, bars=make_recorded(bars, self._width_ns))
+
+
 def path_of(bars: Bars, seconds: int, opens_ns: int | None = None) -> Trades:
     """Return bars as prints: four a bar, in the order open, nearer extreme, farther extreme, close.
 
@@ -57,18 +94,7 @@ def path_of(bars: Bars, seconds: int, opens_ns: int | None = None) -> Trades:
     ------
     DataError : a quarter of a bar's volume does not fit a print.
     """
-    from sovereign.kernels.ohlcv import write_path
-
-    prints = len(bars) * _PRINTS
-    ts, price, size = np.empty(prints, np.int64), np.empty(prints, np.int32), np.empty(prints, np.int32)
-    width_ns, begin_ns = seconds * NS_PER_SECOND, _EVER if opens_ns is None else opens_ns
-    largest = write_path(bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, width_ns, begin_ns, ts, price, size)
-    if largest > _LARGEST:
-        raise DataError(
-            f"a bar's volume was {int(bars.volume.max()):,}; a print holds at most {_LARGEST:,} units; "
-            f"import the volume in larger units"
-        )
-    return Trades(ts, price, size, np.zeros(prints, np.int8), is_path=True)
+    return Paths(seconds).of(bars, opens_ns)
 
 
 class BarFeed:
@@ -109,6 +135,7 @@ class BarFeed:
             raise UsageError(f"symbols were {', '.join(symbols) or 'none'}; name each symbol once")
         self._source = source
         self._seconds = seconds
+        self._paths = Paths(seconds)
         self._hours = hours
         kind = f"bars-{seconds}"
         self._held: dict[date, list[str]] = {}
@@ -166,14 +193,14 @@ class BarFeed:
     def _path(self, symbol: str, session: Session) -> Trades:
         bars = self._source.bars(symbol, session.trade_date, self._seconds)
         if self._seconds >= _DAY_S:
-            return _stretched(path_of(bars.slice(len(bars) - 1, len(bars)), self._seconds), session)
+            return _stretched(self._paths.of(bars.slice(len(bars) - 1, len(bars))), session)
         is_all = self._hours == "all"
         opens = session.open_ns if is_all else session.regular_open_ns
         closes = session.close_ns if is_all else session.regular_close_ns
         first = int(np.searchsorted(bars.ts, opens, side="right"))
         last = int(np.searchsorted(bars.ts, closes, side="right"))
         self._outside[symbol, session.trade_date] = len(bars) - (last - first)
-        return path_of(bars.slice(first, last), self._seconds, opens)
+        return self._paths.of(bars.slice(first, last), opens)
 
 
 def _stretched(path: Trades, session: Session) -> Trades:

@@ -134,7 +134,8 @@ def dickey_fuller(values: Float64, lags: int) -> float:
         return math.nan
     level = 0.0
     for value in values:
-        level += value / len(values)
+        level += value
+    level /= len(values)
     x = np.empty((count, k))
     y = np.empty(count)
     for i in range(count):
@@ -149,11 +150,12 @@ def dickey_fuller(values: Float64, lags: int) -> float:
         scale = max(scale, abs(x[i, 0]))
     if not scale > 0.0:
         return math.nan
+    part = 1.0 / scale
     for i in range(count):
-        y[i] /= scale
-        x[i, 0] /= scale
+        y[i] *= part
+        x[i, 0] *= part
         for lag in range(lags):
-            x[i, 2 + lag] /= scale
+            x[i, 2 + lag] *= part
     beta = np.empty(k)
     inverse = np.empty((k, k))
     residual = least_squares(x, y, beta, inverse)

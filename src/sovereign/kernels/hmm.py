@@ -23,6 +23,11 @@ Float64 = NDArray[np.float64]
 _SMALL = 1e-20
 """Scale of a row below which it is taken out."""
 
+_PER_LN_2 = 1.4426950408889634
+_LN_2_HIGH, _LN_2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_TO_WHOLE = 6755399441055744.0
+_LEAST_EXPONENT = -708.0
+
 
 @kernel
 def log_densities(row: Float64, means: Float64, variances: Float64, out: Float64) -> bool:
@@ -102,6 +107,35 @@ def _leave_out(columns: Float64, seen: Float64) -> None:
 
 
 @kernel
+def exponential(x: float) -> float:
+    """Return e**x of x <= 0, within two units of its last place; 0 below -708.
+
+    A power of two times a polynomial (Cody and Waite, Software Manual for the Elementary Functions, 1980, chapter 6; Taylor's
+    terms up to the 13th). Loops of it are worked out several at a time, which those of a library's function are not.
+    """
+    # Added to so large a number, what lies behind the point is rounded away, and the last bits are a whole number.
+    shifted = x * _PER_LN_2 + _TO_WHOLE
+    whole = shifted - _TO_WHOLE
+    r = (x - whole * _LN_2_HIGH) - whole * _LN_2_LOW
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    power = np.int64((np.float64(shifted).view(np.int64) + np.int64(1023)) << np.int64(52)).view(np.float64)
+    return p * power if x > _LEAST_EXPONENT else 0.0
+
+
+@kernel
 def _weigh(columns: Float64, seen: Float64, means: Float64, variances: Float64, relative: Float64) -> float:
     """Write densities of observations by column (d, n), over the largest of their row, to `relative` (k, n).
 
@@ -123,23 +157,33 @@ def _weigh(columns: Float64, seen: Float64, means: Float64, variances: Float64, 
         for state in range(1, states):
             top = max(top, relative[state, t])
         for state in range(states):
-            gap = (relative[state, t] - top) * seen[t]
-            relative[state, t] = 1.0 if gap == 0.0 else math.exp(gap)
+            relative[state, t] = (relative[state, t] - top) * seen[t]
         tops += top * seen[t]
+    for state in range(states):
+        own = relative[state]
+        for t in range(rows):
+            own[t] = exponential(own[t])
     return tops
 
 
 @kernel
 def _walk(  # noqa: C901 - one loop nest: calls in it would take longer than what they do
-    relative: Float64, start: Float64, transition: Float64, before: Float64, after: Float64, ahead: Float64
+    places: tuple[int, ...],
+    relative: Float64,
+    start: Float64,
+    transition: Float64,
+    before: Float64,
+    after: Float64,
+    ahead: Float64,
 ) -> float:
     """Walk forward and backward and return the log likelihood but for the scale of `relative` (k, n).
 
     Written are, (k, n) and each row to a scale of its own: the filtered probabilities to `before`, the likelihood of what comes
     after a row to `after`, and that of the row and what comes after it to `ahead`. Every row waits for its neighbor, so both
-    walks go in one loop; a scale that has become small is taken out.
+    walks go in one loop; a scale that has become small is taken out. `places` : a place for each state; how many there are is
+    then known when this is compiled, and loops over them are laid out.
     """
-    states, rows = relative.shape
+    states, rows = len(places), relative.shape[1]
     likelihood = 0.0
     predicted = start.copy()
     coming = np.zeros(states)
@@ -177,23 +221,27 @@ def _walk(  # noqa: C901 - one loop nest: calls in it would take longer than wha
 
 
 @kernel
-def _dot(one: Float64, other: Float64) -> float:
-    # Eight sums side by side, then the rest.
-    a = b = c = d = e = f = g = h = 0.0
-    whole = len(one) - len(one) % 8
-    for t in range(0, whole, 8):
-        a += one[t] * other[t]
-        b += one[t + 1] * other[t + 1]
-        c += one[t + 2] * other[t + 2]
-        d += one[t + 3] * other[t + 3]
-        e += one[t + 4] * other[t + 4]
-        f += one[t + 5] * other[t + 5]
-        g += one[t + 6] * other[t + 6]
-        h += one[t + 7] * other[t + 7]
-    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for t in range(whole, len(one)):
-        total += one[t] * other[t]
-    return total
+def _dot(one: Float64, other: Float64, work: Float64) -> float:
+    """Return the sum of products; `work` has room for a sixteenth of them, and is written.
+
+    Sixteen stretches are added up side by side, then halves of what is left: in an order that no machine changes.
+    """
+    count = len(one)
+    if not count:
+        return 0.0
+    step = (count + 15) // 16
+    sums = work[:step]
+    sums[:] = 0.0
+    for begin in range(0, count, step):
+        first, second = one[begin : begin + step], other[begin : begin + step]
+        for i in range(len(first)):
+            sums[i] += first[i] * second[i]
+    while step > 1:
+        half = (step + 1) // 2
+        for i in range(step - half):
+            sums[i] += sums[half + i]
+        step = half
+    return float(sums[0])
 
 
 @kernel
@@ -214,23 +262,65 @@ def _share_out(before: Float64, after: Float64, weight: Float64) -> None:
 
 
 @kernel
-def _move_states(columns: Float64, seen: Float64, weight: Float64, floor: float, means: Float64, variances: Float64) -> None:
-    # Weighted means and variances; a state that holds no observation keeps what it was.
-    gaps = np.empty(columns.shape[1])
+def _move_states(
+    columns: Float64, squares: Float64, seen: Float64, weight: Float64, floor: float, means: Float64, variances: Float64
+) -> None:
+    # Weighted means and variances; a state that holds no observation keeps what it was. `squares` are those of `columns`.
+    work = np.empty(len(seen) // 16 + 1)
     for state in range(len(means)):
-        mass = _dot(weight[state], seen)
+        own = weight[state]
+        mass = _dot(own, seen, work)
         if mass <= 1.0:
             continue
         for j in range(len(columns)):
-            column = columns[j]
-            mean = means[state, j] = _dot(weight[state], column) / mass
-            for t in range(len(column)):
-                gap = column[t] - mean
-                gaps[t] = seen[t] * gap * gap
-            variances[state, j] = max(floor, _dot(weight[state], gaps) / mass)
+            mean = means[state, j] = _dot(own, columns[j], work) / mass
+            variances[state, j] = max(floor, _dot(own, squares[j], work) / mass - mean * mean)
 
 
 @kernel
+def _fit(
+    places: tuple[int, ...],
+    x: Float64,
+    start: Float64,
+    transition: Float64,
+    means: Float64,
+    variances: Float64,
+    iterations: int,
+    tolerance: float,
+    floor: float,
+    stickiness: float,
+) -> float:
+    rows, states = len(x), len(start)
+    columns = np.ascontiguousarray(x.T)
+    seen = np.ones(rows)
+    _leave_out(columns, seen)
+    relative = np.empty((states, rows))
+    before = np.empty((states, rows))
+    after = np.empty((states, rows))
+    ahead = np.empty((states, rows))
+    weight = np.empty((states, rows))
+    moves = np.empty(states)
+    squares, work = columns * columns, np.empty(rows // 16 + 1)
+    last = -np.inf
+    for _ in range(iterations):
+        likelihood = _weigh(columns, seen, means, variances, relative)
+        likelihood += _walk(places, relative, start, transition, before, after, ahead)
+        if likelihood - last < tolerance * rows:
+            return max(last, likelihood)
+        last = likelihood
+        _share_out(before, after, weight)
+        start[:] = weight[:, 0]
+        for state in range(states):
+            for to in range(states):
+                moves[to] = transition[state, to] * _dot(before[state, :-1], ahead[to, 1:], work)
+            moves[state] += stickiness
+            total = moves.sum()
+            if total > 0.0:
+                transition[state] = moves / total
+        _move_states(columns, squares, seen, weight, floor, means, variances)
+    return last
+
+
 def fit(
     x: Float64,
     start: Float64,
@@ -250,48 +340,34 @@ def fit(
     floor : least variance of a state.
     stickiness : pseudo-count of staying, added to the diagonal of the transitions (0 is plain maximum likelihood).
     """
-    rows, states = len(x), len(start)
-    columns = np.ascontiguousarray(x.T)
-    seen = np.ones(rows)
-    _leave_out(columns, seen)
-    relative = np.empty((states, rows))
-    before = np.empty((states, rows))
-    after = np.empty((states, rows))
-    ahead = np.empty((states, rows))
-    weight = np.empty((states, rows))
-    moves = np.empty(states)
-    last = -np.inf
-    for _ in range(iterations):
-        likelihood = _weigh(columns, seen, means, variances, relative)
-        likelihood += _walk(relative, start, transition, before, after, ahead)
-        if likelihood - last < tolerance * rows:
-            return max(last, likelihood)
-        last = likelihood
-        _share_out(before, after, weight)
-        start[:] = weight[:, 0]
-        for state in range(states):
-            for to in range(states):
-                moves[to] = transition[state, to] * _dot(before[state, :-1], ahead[to, 1:])
-            moves[state] += stickiness
-            total = moves.sum()
-            if total > 0.0:
-                transition[state] = moves / total
-        _move_states(columns, seen, weight, floor, means, variances)
-    return last
+    return _fit((0,) * len(start), x, start, transition, means, variances, iterations, tolerance, floor, stickiness)
 
 
 @kernel
-def filter_last(x: Float64, start: Float64, transition: Float64, means: Float64, variances: Float64) -> Float64:
-    """Return P(state at the last row | x), (k,): what `filter_forward` ends with, but for rounding, far sooner."""
+def _filter_last(
+    places: tuple[int, ...],
+    x: Float64,
+    start: Float64,
+    transition: Float64,
+    means: Float64,
+    variances: Float64,
+    out: Float64,
+) -> None:
     columns = np.ascontiguousarray(x.T)
     seen = np.ones(len(x))
     _leave_out(columns, seen)
     relative = np.empty((len(start), len(x)))
     before, after, ahead = np.empty_like(relative), np.empty_like(relative), np.empty_like(relative)
     _weigh(columns, seen, means, variances, relative)
-    _walk(relative, start, transition, before, after, ahead)
-    filtered: Float64 = before[:, len(x) - 1] / before[:, len(x) - 1].sum()
-    return filtered
+    _walk(places, relative, start, transition, before, after, ahead)
+    out[:] = before[:, len(x) - 1] / before[:, len(x) - 1].sum()
+
+
+def filter_last(x: Float64, start: Float64, transition: Float64, means: Float64, variances: Float64) -> Float64:
+    """Return P(state at the last row | x), (k,): what `filter_forward` ends with, but for rounding, far sooner."""
+    out = np.empty(len(start))
+    _filter_last((0,) * len(start), x, start, transition, means, variances, out)
+    return out
 
 
 def order_by_variance(

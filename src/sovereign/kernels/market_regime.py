@@ -124,7 +124,7 @@ def measure(
     atr_state: Float64,
     out: Any,
 ) -> None:
-    """Fill the measures of the columns `first` to `last`, in `h` and in `out` (`MEASURES`, one for each).
+    """Fill the measures of the columns `first` to `last`, in `h` and in `out` (records with the fields of `MEASURES`).
 
     Parameters
     ----------
@@ -150,6 +150,7 @@ def measure(
             row["efficiency"] = signed_efficiency(closes)
             mean = closes[1:].sum() / window
             h[_WIDTH, i] = 4.0 * spread(closes[1:]) / mean if mean > 0.0 else np.nan
+            # Nights count on both sides or on neither (`append_bars`), so a driftless walk is N(0, 1) on any bars.
             if deviation > 0.0:
                 h[_MOMENTUM, i] = changes.sum() / (deviation * math.sqrt(window))
             elif deviation == 0.0:
@@ -223,25 +224,47 @@ def _name(trend: int, volatility: int, is_range: int, phase: int) -> int:
 
 
 @kernel
-def _confidence(name: int, row: Any) -> float:
+def trend_class(c: Any, row: Any) -> int:
+    """Return 1 in a trend up, -1 in a trend down, 0 in chop, -2 where the measure that decides is NaN.
+
+    That measure is `efficiency`, or with `trend_by_return` the `momentum`: both have the sign of the move, a threshold counts
+    as trend.
+    """
+    value, least = row["efficiency"], c["trend_efficiency"]
+    if c["trend_by_return"] == 1:
+        value, least = row["momentum"], c["trend_deviations"]
+    if np.isnan(value):
+        return -2
+    return 1 if value >= least else -1 if value <= -least else 0
+
+
+@kernel
+def _trend_strength(c: Any, row: Any) -> float:
+    """How much of a trend it is, 0..1: the efficiency, or which share of driftless walks returns less than this window did."""
+    if c["trend_by_return"] == 1:
+        return math.erf(abs(row["momentum"]) / math.sqrt(2.0))
+    return float(abs(row["efficiency"]))
+
+
+@kernel
+def _confidence(name: int, trend: float, row: Any) -> float:
     """How sure a name is: the mean of what the axis that named it says and what the hidden model says, 0..1."""
     strength = np.nan
     hidden = np.nan
-    efficiency = abs(row["efficiency"])
     if name == 1:
-        strength, hidden = efficiency, row["p_markup"]
+        strength, hidden = trend, row["p_markup"]
     elif name == 2:
-        strength, hidden = efficiency, row["p_markdown"]
+        strength, hidden = trend, row["p_markdown"]
     elif name == 3:
-        strength, hidden = 1.0 - efficiency, row["p_range"] + row["p_accumulation"] + row["p_distribution"]
+        strength, hidden = 1.0 - trend, row["p_range"] + row["p_accumulation"] + row["p_distribution"]
     elif name == 4:
         strength, hidden = row["volatility_percentile"], row["p_wildest"]
     elif name == 5:
         strength, hidden = 1.0 - row["volatility_percentile"], 1.0 - row["p_wildest"]
     elif name == 6:
-        strength, hidden = 1.0 - efficiency, row["p_accumulation"]
+        strength, hidden = 1.0 - trend, row["p_accumulation"]
     elif name == 7:
-        strength, hidden = 1.0 - efficiency, row["p_distribution"]
+        strength, hidden = 1.0 - trend, row["p_distribution"]
     if np.isnan(strength):
         return hidden
     if np.isnan(hidden):
@@ -313,12 +336,9 @@ def classify(
         for p in range(5):
             if by_phase[p] >= c["min_phase_probability"]:
                 phase = p
-        efficiency = row["efficiency"]
-        trend = -2
-        if not np.isnan(efficiency):
-            trend = 1 if efficiency >= c["trend_efficiency"] else -1 if efficiency <= -c["trend_efficiency"] else 0
+        trend = trend_class(c, row)
         width = row["width_percentile"]
-        narrow = width <= c["range_width_percentile"] and abs(efficiency) < c["range_efficiency"]
+        narrow = width <= c["range_width_percentile"] and abs(row["efficiency"]) < c["range_efficiency"]
         bars = c["hold_bars"]
         row["trend"] = hold(held[0], trend, 1 if trend == -2 or held[0, 0] == -2 else bars)
         volatility = _volatility_class(c, row["volatility"], row["volatility_percentile"])
@@ -327,7 +347,7 @@ def classify(
         row["hidden_phase"] = hold(held[3], phase, bars)
         name = _name(row["trend"], row["volatility_class"], row["is_range"], row["hidden_phase"])
         row["regime"] = name
-        row["regime_confidence"] = _confidence(name, row)
+        row["regime_confidence"] = _confidence(name, _trend_strength(c, row), row)
         wild = wildest >= c["crisis_probability"] and row["volatility"] > c["crisis_volatility"]
         if wild and row["volatility_percentile"] > c["crisis_percentile"]:
             readings[0] += 1

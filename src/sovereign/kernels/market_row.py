@@ -46,7 +46,8 @@ MEASURES = np.dtype(
     align=True,
 )
 """What is measured at a bar: volatility a year (fraction), percentiles 0..1, efficiency -1..1, width as a fraction of the mean,
-ATR in ticks, momentum in standard errors, log volume ratio, the trend before the window in ATRs times root bars."""
+ATR in ticks, momentum (the window's log change in standard deviations of a driftless walk; 0 without volatility), log
+volume ratio, the trend before the window in ATRs times root bars."""
 
 
 class VolatilityClass(IntEnum):
@@ -109,7 +110,9 @@ REGIME = np.dtype(
 
 REGIME_SETTING = np.dtype(
     [
+        ("trend_by_return", np.int64),
         ("trend_efficiency", np.float64),
+        ("trend_deviations", np.float64),
         ("range_width_percentile", np.float64),
         ("range_efficiency", np.float64),
         ("volatile_percentile", np.float64),

@@ -46,33 +46,28 @@ BAR_STATE = np.dtype(
 
 
 @kernel
-def write_path(
-    ts: Any,
-    opens: Any,
-    high: Any,
-    low: Any,
-    close: Any,
-    volume: Any,
-    width_ns: int,
-    begin_ns: int,
-    out_ts: Any,
-    out_price: Any,
-    out_size: Any,
-) -> int:
-    """Write each bar as four prints (see `feeds.bars.path_of`) and return the largest size, which may be none that fits.
+def write_times(ends: Any, width_ns: int, begin_ns: int, out: Any) -> None:
+    """Write when the four prints of each bar are (see `feeds.bars.path_of`).
 
     Parameters
     ----------
-    ts : ends of the bars. width_ns : their width; a bar begins no earlier than `begin_ns`.
+    ends : of the bars. width_ns : their width; a bar begins no earlier than `begin_ns`.
     """
-    largest = 0
-    for n in range(len(ts)):
-        begin = max(ts[n] - width_ns, begin_ns)
-        width = ts[n] - begin
+    for n in range(len(ends)):
+        begin = max(ends[n] - width_ns, begin_ns)
+        width = ends[n] - begin
         at = 4 * n
-        out_ts[at] = begin + width // 4
-        out_ts[at + 1] = out_ts[at + 2] = begin + width // 2
-        out_ts[at + 3] = ts[n] - 1
+        out[at] = begin + width // 4
+        out[at + 1] = out[at + 2] = begin + width // 2
+        out[at + 3] = ends[n] - 1
+
+
+@kernel
+def write_prints(opens: Any, high: Any, low: Any, close: Any, volume: Any, out_price: Any, out_size: Any) -> int:
+    """Write the four prints of each bar (see `feeds.bars.path_of`); return the largest size, which may be none that fits."""
+    largest = 0
+    for n in range(len(opens)):
+        at = 4 * n
         is_rising = close[n] >= opens[n]
         out_price[at] = opens[n]
         out_price[at + 1] = low[n] if is_rising else high[n]
@@ -86,8 +81,13 @@ def write_path(
 
 
 @kernel
-def place_bars(bars: Any, rows: Any) -> None:
-    """Write bars (`BAR`) to rows that begin with the fields every bar row has (`signals.bars.ROW_HEAD`); each wakes."""
+def place_bars(bars: Any, rows: Any, wake: bool) -> None:
+    """Write bars (`BAR`) to rows that begin with the fields every bar row has (`signals.bars.ROW_HEAD`).
+
+    Parameters
+    ----------
+    wake : whether each row wakes.
+    """
     for n in range(len(bars)):
         bar = bars[n]
         row = rows[n]
@@ -99,7 +99,7 @@ def place_bars(bars: Any, rows: Any) -> None:
         row["low"] = bar["low"]
         row["close"] = bar["close"]
         row["volume"] = bar["volume"]
-        row["wake"] = True
+        row["wake"] = wake
 
 
 @kernel
@@ -134,6 +134,49 @@ def _open_bar(s: Any, ts: int, price: int) -> None:
     bar["volume"] = 0
     bar["buy_volume"] = 0
     bar["sell_volume"] = 0
+
+
+@kernel
+def take_bars(ends: Any, opens: Any, high: Any, low: Any, close: Any, volume: Any, until_ns: int, state: Any, out: Any) -> bool:
+    """Write recorded bars of the session's width to `out`, as `build_bars` would make them of their prints.
+
+    Returns
+    -------
+    False, with nothing taken, where some do not lie on the session's grid, reach over an edge of it, or are not certain yet.
+
+    Parameters
+    ----------
+    ends : of the bars, `high` and so on with them. until_ns, state : as in `build_bars`; no bar is open. out : as many `BAR`.
+    """
+    s = state[0]
+    length_ns, anchor_ns, seq = s["length_ns"], s["anchor_ns"], s["seq"]
+    cut_ns, close_ns = s["cut_ns"], s["close_ns"]
+    count = len(ends)
+    if count == 0 or ends[count - 1] > until_ns or (ends[0] - anchor_ns) % length_ns != 0:
+        return False
+    last = ends[0] - length_ns
+    for n in range(count):
+        end = ends[n]
+        start = end - length_ns
+        is_next = start == last or (start > last and (start - anchor_ns) % length_ns == 0)
+        if not is_next or start < cut_ns < end or start < close_ns < end:
+            return False
+        last = end
+        seq += 4
+        row = out[n]
+        row["known_at"] = end
+        row["seq"] = seq
+        row["open_ns"] = start
+        row["open"] = opens[n]
+        row["high"] = max(opens[n], close[n], high[n], low[n])
+        row["low"] = min(opens[n], close[n], high[n], low[n])
+        row["close"] = close[n]
+        row["volume"] = volume[n]
+        row["buy_volume"] = 0
+        row["sell_volume"] = 0
+        row["trades"] = 4
+    s["seq"] = seq
+    return True
 
 
 @kernel

@@ -20,6 +20,7 @@ Float64 = NDArray[np.float64]
 
 _BLOCK = 128
 _LANES = 8
+_FEW = 64  # values that are sorted sooner by putting each in its place
 USUAL, TODAY, TOTAL, DAYS = 0, 1, 2, 3
 """Rows of a symbol's volumes by time of day: the usual ones, today's, the sum of those remembered, and from here on these."""
 
@@ -165,10 +166,24 @@ def count_outcomes(convictions: Float64, closes: Any, last: float, counts: Any) 
 
 
 @kernel
+def _sort(values: Float64) -> None:
+    if len(values) > _FEW:
+        values.sort()
+        return
+    for i in range(1, len(values)):
+        value = values[i]
+        at = i
+        while at > 0 and values[at - 1] > value:
+            values[at] = values[at - 1]
+            at -= 1
+        values[at] = value
+
+
+@kernel
 def slide_sorted(ranked: Float64, gone: Float64, come: Float64, out: Float64) -> int:
     """Write sorted values with some of them gone and some others come to `out`, return how many; sorts those as well."""
-    gone.sort()
-    come.sort()
+    _sort(gone)
+    _sort(come)
     g = c = n = 0
     for i in range(len(ranked)):
         value = ranked[i]
@@ -189,15 +204,22 @@ def slide_sorted(ranked: Float64, gone: Float64, come: Float64, out: Float64) ->
 
 
 @kernel
-def put_on_shelves(ranked: Float64, shelves: Any) -> None:
-    """Write where in sorted values of 0..1 each of as many equal shelves begins, (shelves + 1,); the last one's end is last."""
-    shelf = 0
-    for i in range(len(ranked)):
-        own = min(SHELVES - 1, int(ranked[i] * SHELVES))
-        while shelf <= own:
-            shelves[shelf] = i
-            shelf += 1
-    shelves[shelf:] = len(ranked)
+def move_shelves(shelves: Any, gone: Float64, come: Float64) -> None:
+    """Keep where in sorted values of 0..1 each of as many equal shelves begins when some are gone and some others come.
+
+    Parameters
+    ----------
+    shelves : (shelves + 1,), the last one's end is last; zeros of nothing.
+    """
+    step = np.zeros(SHELVES + 1, np.int64)
+    for value in gone:
+        step[min(SHELVES - 1, int(value * SHELVES)) + 1] -= 1
+    for value in come:
+        step[min(SHELVES - 1, int(value * SHELVES)) + 1] += 1
+    moved = 0
+    for shelf in range(SHELVES + 1):
+        moved += step[shelf]
+        shelves[shelf] += moved
 
 
 @kernel
@@ -213,7 +235,7 @@ def _remember_convictions(d: Any, come: Float64, latest: Float64, ranked: Float6
     count = slide_sorted(ranked[0, :held], gone, come, ranked[1])
     ranked[0, :count] = ranked[1, :count]
     d["ranked"], d["next_ranked"] = count, at
-    put_on_shelves(ranked[0, :count], shelves)
+    move_shelves(shelves, gone, come)
 
 
 @kernel
@@ -263,13 +285,12 @@ def close_day(
     ----------
     day, setting : one `kernels.tug_of_war.DAY`, one `SETTING`. told : its convictions, see `kernels.tug_of_war.read_bars`.
     latest, ranked : earlier absolute convictions, a ring of the latest, and sorted with as much room again, (2, n).
-    shelves : see `put_on_shelves`. volumes, lengths : by time of day, see `USUAL`, and how many slots each day kept has.
-    counts : (bands, 2), of which outcomes within the session are written; see `count_outcomes`.
+    shelves : see `move_shelves`. volumes, lengths : by time of day, see `USUAL`, and how many slots each day kept has.
+    counts : (bands, 2), to which outcomes within the session are added; see `count_outcomes`.
     """
     d = day[0]
     last = d["seen_close"]
     convictions = told[0, : d["told"]]
-    counts[:] = 0
     count_outcomes(convictions, told[1], last, counts)
     _remember_convictions(d, np.abs(convictions), latest, ranked, shelves)
     _remember_volumes(d, volumes, lengths)
@@ -314,10 +335,14 @@ def _begin_momentum(d: Any, s: Any, logs: Float64, order: float) -> None:
 
 
 @kernel
-def _begin_alpha(d: Any, s: Any, changes: Float64, residual: float, residuals: Float64, line: Float64) -> None:
+def _begin_alpha(d: Any, s: Any, changes: Float64, residuals: Float64, line: Float64) -> None:
     d["alpha_deviation"] = math.nan
     d["residual_volatility"] = math.nan
-    count = d["residuals"]
+    count, last = d["residuals"], len(changes) - 1
+    residual = math.nan
+    if last >= 0:
+        # What the line of the day before left of the last day's change.
+        residual = changes[last, 0] - (line[0] + line[1] * changes[last, 1] + line[2] * changes[last, 2])
     if not math.isnan(residual):
         if count == len(residuals):
             for i in range(1, count):
@@ -352,7 +377,6 @@ def begin_day(
     logs: Float64,
     order: float,
     changes: Float64,
-    residual: float,
     residuals: Float64,
     line: Float64,
     volumes: Float64,
@@ -365,8 +389,8 @@ def begin_day(
     day, setting : one `kernels.tug_of_war.DAY`, one `SETTING`.
     times : the first fields of `day`, in their order.
     logs, order : log closes, and the order of their differencing, NaN while there is no momentum; see `momentum_of_day`.
-    changes, line : see `market_line`; `line` is filled.
-    residual : what the line of the day before left of the last day's change, NaN unknown; it comes to the latest, `residuals`.
+    changes, line : see `market_line`; `line` is that of the day before, and is filled.
+    residuals : the latest that lines left of a day's change.
     volumes, lengths : see `close_day`; the usual volume is filled, today's begins.
     """
     d, s = day[0], setting[0]
@@ -380,12 +404,13 @@ def begin_day(
     d["slot"] = 0
     d["lagging"] = 0
     d["told"] = 0
+    d["woken"] = 0
     d["last_ns"] = d["opens_ns"]
     d["seen_close"] = math.nan
     _usual_volumes(d, s["min_volume_days"], volumes, lengths)
     volumes[TODAY, : d["slots"]] = 0.0
     _begin_momentum(d, s, logs, order)
-    _begin_alpha(d, s, changes, residual, residuals, line)
+    _begin_alpha(d, s, changes, residuals, line)
 
 
 @kernel

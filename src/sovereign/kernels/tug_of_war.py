@@ -17,7 +17,7 @@ from sovereign.kernels.indicator import LINKED, RSI_STATE
 
 RAW, RANK, PROBABILITY = 0, 1, 2
 SHELVES = 512
-"""Ranks are looked for on the shelf that a conviction's strength lies on; see `kernels.tug_day.put_on_shelves`."""
+"""Ranks are looked for on the shelf that a conviction's strength lies on; see `kernels.tug_day.move_shelves`."""
 REGIME_UNKNOWN, REGIME_CHOP, REGIME_TREND, REGIME_CRISIS = 0, 1, 2, 3
 
 ROW_FIELDS: list[tuple[str, Any]] = [
@@ -25,33 +25,33 @@ ROW_FIELDS: list[tuple[str, Any]] = [
     ("alpha_z", np.float64),
     ("residual_volatility", np.float64),
     ("breakout", np.float64),
-    ("range_high", np.int32),
-    ("range_low", np.int32),
     ("rsi", np.float64),
     ("pump", np.float64),
     ("volume_ratio", np.float64),
     ("news_tone", np.float64),
     ("post_tone", np.float64),
     ("ofi_z", np.float64),
-    ("is_absorption", np.int8),
     ("conviction", np.float64),
-    ("direction", np.int8),
     ("raw_confidence", np.float64),
     ("rank", np.float64),
     ("probability", np.float64),
-    ("streak", np.int32),
-    ("crowd", np.int8),
-    ("crowd_known", np.bool_),
     ("crowd_share", np.float64),
-    ("regime", np.int8),
-    ("can_enter", np.bool_),
-    ("is_halted", np.bool_),
     ("p_crisis", np.float64),
     ("market_volatility", np.float64),
     ("market_momentum", np.float64),
+    ("range_high", np.int32),
+    ("range_low", np.int32),
+    ("streak", np.int32),
+    ("is_absorption", np.int8),
+    ("direction", np.int8),
+    ("crowd", np.int8),
+    ("crowd_known", np.bool_),
+    ("regime", np.int8),
+    ("can_enter", np.bool_),
+    ("is_halted", np.bool_),
     ("cycle", np.bool_),
 ]
-"""What a row says beside its bar.
+"""What a row says beside its bar, the widest fields first.
 
 `momentum_z` : mean of the last fractionally differenced log closes, in deviations of the series. `alpha_z` : mean of the last
 returns that SPY and QQQ do not explain, in standard errors; `residual_volatility` theirs, a year. `breakout` : -1..1, distance
@@ -95,6 +95,7 @@ DAY = np.dtype(
         ("lagging", np.int64),
         ("seen_close", np.float64),
         ("told", np.int64),
+        ("woken", np.int64),
         # carried over sessions
         ("direction", np.int64),
         ("streak", np.int64),
@@ -171,7 +172,9 @@ _NEVER = 2**63 - 1
 @kernel
 def _vote(value: float, full: float) -> float:
     # -1..1 of a score that counts in full from `full` on
-    return max(-1.0, min(1.0, value / full))
+    vote = value / full
+    vote = vote if vote < 1.0 else 1.0
+    return vote if vote > -1.0 else -1.0
 
 
 @kernel
@@ -282,7 +285,7 @@ def _stale_from(d: Any, known_at: int) -> int:
 
 @kernel
 def place_in(ranked: Any, shelves: Any, value: float) -> int:
-    """Return `np.searchsorted(ranked, value)` of values of 0..1 that lie on shelves; see `kernels.tug_day.put_on_shelves`."""
+    """Return `np.searchsorted(ranked, value)` of values of 0..1 that lie on shelves; see `kernels.tug_day.move_shelves`."""
     shelf = min(SHELVES - 1, int(value * SHELVES))
     low, high = shelves[shelf], shelves[shelf + 1]
     while low < high:
@@ -312,6 +315,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     shelves: Any,
     levels: Any,
     told: Any,
+    waking: Any,
 ) -> None:
     """Fill the session's rows from `begin` on, every field of them, one for each of the next bars.
 
@@ -323,16 +327,17 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
         the log return since the last close at each; none when that is unknown.
     evidence : `EVIDENCE` at each bar, or none.
     volumes : (2 and more, slots) mean volume up to each slot of the day, NaN unknown; and today's so far, which is filled.
-    ranked, shelves : earlier absolute convictions, sorted, as many as `day` says; see `tug_day.put_on_shelves`.
+    ranked, shelves : earlier absolute convictions, sorted, as many as `day` says; see `tug_day.move_shelves`.
     levels : probability by band of absolute conviction, none when empty.
     told : (2, rows) today's convictions at which a decision was due, and the price at each (ticks); `day` counts them.
+    waking : (rows,) places of the session's rows that wake; `day` counts them.
     """
     d = day[0]
     s = setting[0]
     opens_ns, closes_ns, slot_ns, slots = d["opens_ns"], d["closes_ns"], d["slot_ns"], d["slots"]
     range_ends_ns, pump_ns, cycle_ns, is_daily = opens_ns + s["range_ns"], s["pump_ns"], s["cycle_ns"], s["is_daily"]
     next_cycle_ns = (d["last_ns"] // cycle_ns + 1) * cycle_ns
-    volume, slot, lagging = d["volume"], d["slot"], d["lagging"]
+    volume, slot, lagging, woken = d["volume"], d["slot"], d["lagging"], d["woken"]
     usual, today = volumes[0], volumes[1]
     residual_volatility = d["residual_volatility"]
     penalty = 0.0
@@ -482,12 +487,16 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
             d["told"] += 1
         # Somebody must look at a candidate, or at something that may end a position.
         confidence = raw if s["measure"] == RAW else rank if s["measure"] == RANK else probability
-        row["wake"] = (
+        wakes = (
             (direction != 0 and (streak == s["flip_bars"] or (cycle and confidence >= s["wake_from"])))
             or (crowd != 0 and (cycle or crowd != last_crowd))
             or (read_halted and (cycle or not was_halted))
         )
+        row["wake"] = wakes
+        if wakes:
+            waking[woken] = n
+            woken += 1
         last_crowd, was_halted = crowd, read_halted
         d["last_ns"] = max(d["last_ns"], ts)
-    d["volume"], d["slot"], d["lagging"] = volume, slot, lagging
+    d["volume"], d["slot"], d["lagging"], d["woken"] = volume, slot, lagging, woken
     d["direction"], d["streak"], d["crowd"], d["is_halted"] = last_direction, streak, last_crowd, was_halted

@@ -8,22 +8,14 @@ from sovereign.kernels.compile import kernel
 
 
 @kernel
-def gather_waking(rows: Any, first: int, found: Any, index: Any, at: int) -> int:
-    """Copy the rows from `first` on whose field `wake` is set to `found[at:]`, and their places to `index[at:]`.
+def gather(rows: Any, places: Any, found: Any, index: Any, at: int) -> None:
+    """Copy the rows at some places to `found[at:]`, and the places to `index[at:]`.
 
     Parameters
     ----------
-    rows, found : records of one type. index : int64, as long as `found`.
-
-    Returns
-    -------
-    Where the next would go; beyond the end of `found` those that had no room were not copied.
+    rows, found : records of one type, `found` with room for all. places, index : int64.
     """
-    room = len(found)
-    for n in range(first, len(rows)):
-        if rows[n].wake:
-            if at < room:
-                found[at] = rows[n]
-                index[at] = n
-            at += 1
-    return at
+    for place in places:
+        found[at] = rows[place]
+        index[at] = place
+        at += 1

@@ -133,6 +133,8 @@ def new_engine(
 class TradeList:
     """A sink that keeps closed trades and each session's last equity, for lanes that are only compared."""
 
+    kinds = frozenset({TradeClosed, AccountSnapshot, SessionEnded})
+
     def __init__(self) -> None:
         self.trades: list[Trade] = []
         self.equity: list[Decimal] = []

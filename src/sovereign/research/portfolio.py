@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from sovereign.core.columns import Trades
 from sovereign.core.errors import UsageError
 from sovereign.core.instrument import Instrument, find_instrument
-from sovereign.core.port import Block, Feed, SessionCalendar
+from sovereign.core.port import Block, Feed, SessionCalendar, make_block
 from sovereign.core.session import Session
 from sovereign.execution.fill_model import OPTIMISTIC
 from sovereign.feeds.synthetic import PortfolioMarket, PortfolioMarketConfig
@@ -196,7 +196,7 @@ class GivenSessions:
     def blocks(self, session: Session) -> Iterator[Block]:
         """Yield one block a symbol."""
         for symbol, trades in self._tapes[session.trade_date].items():
-            yield Block(symbol, trades, session.close_ns)
+            yield make_block(symbol, trades, session.close_ns)
 
 
 def portfolio_future_test(

@@ -232,7 +232,7 @@ class RunCollector:
         self._trades: list[Trade] = []
         self._fills: list[Fill] = []
         self._orders: dict[str, OrderChanged] = {}
-        self._order_times: dict[str, tuple[int, int]] = {}
+        self._order_begins: dict[str, int] = {}
         self._decisions: list[Decision] = []
         self._session_decisions = 0  # of them, when the session began
         self._kept: list[tuple[int, int, KeptRefusals]] = []
@@ -281,8 +281,7 @@ class RunCollector:
         self._held_end = None if event.equity == event.balance else event.equity
 
     def _order(self, event: OrderChanged) -> None:
-        first = self._order_times.get(event.client_order_id, (event.ts, event.ts))[0]
-        self._order_times[event.client_order_id] = (first, event.ts)
+        self._order_begins.setdefault(event.client_order_id, event.ts)
         self._orders[event.client_order_id] = event
 
     def _rows(self, event: RowsClosed) -> None:
@@ -328,7 +327,7 @@ class RunCollector:
             refused=RefusedCounts(self._gated, decisions),
             candidates=self._candidates,
             bars=self._bars,
-            order_times=dict(self._order_times),
+            order_times={name: (self._order_begins[name], event.ts) for name, event in self._orders.items()},
         )
 
 

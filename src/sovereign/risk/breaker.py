@@ -98,7 +98,8 @@ class Breakers:
         """Take note of the venue's answer to an order; return a halt when it refuses one after the other."""
         if cause in _TAKEN:
             self.rejects = 0
-        elif cause is OrderEvent.REJECT:
+            return None
+        if cause is OrderEvent.REJECT:
             self.rejects += 1
             self.now(ts)
         return self._refused()

@@ -14,7 +14,7 @@ from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.halt import Halt
 from sovereign.risk.limit import DayLimits, room_left
 from sovereign.risk.number import known
-from sovereign.risk.sizing import Size, Sizer, Streaks, Wish, means_of
+from sovereign.risk.sizing import Size, Sizer, Streaks, make_wish, means_of
 from sovereign.risk.tier import Families
 from sovereign.risk.timetable import Timetable
 
@@ -63,6 +63,6 @@ class Case:
             intent, view = self.intent, self.view
             room = room_left(self.limits, self.equity, self.positions, view.last_ticks, self.committed)
             means = means_of(intent, self.instrument, view, self.positions, room, self.config)
-            wish = Wish(self.traded, intent.quantity, intent.size_steps, intent.size_multiplier, intent.bracket)
+            wish = make_wish(self.traded, intent.quantity, intent.size_steps, intent.size_multiplier, intent.bracket)
             self._size = self.sizer.size(wish, means, self.instrument, self.tier, self.streaks, self.is_tiered)
         return self._size

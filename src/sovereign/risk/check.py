@@ -18,7 +18,7 @@ from decimal import Decimal
 from functools import wraps
 from operator import attrgetter
 
-from sovereign.core.decision import Check
+from sovereign.core.decision import Check, make_check
 from sovereign.core.event import TradingState
 from sovereign.core.order import Side
 from sovereign.core.session import NS_PER_MINUTE, NS_PER_SECOND
@@ -29,12 +29,12 @@ from sovereign.risk.number import NAN, is_known, number
 
 CheckRule = Callable[[Case], Check]
 
-_NOT_KILLED = Check("kill_switch", 0.0, 0.0, "flag", True, "the kill switch was not thrown")
-_ACTIVE = Check("trading_state", 0.0, 0.0, "state", True, f"trading was {TradingState.ACTIVE}")
-_ALL_KNOWN = Check("numbers", 0.0, 0.0, "numbers", True, "every number was known")
-_HEALTHY = Check("health", 0.0, 0.0, "troubles", True, "nothing was out of order")
-_NO_WINDOW = Check("excluded_window", 0.0, 0.0, "windows", True, "no excluded window")
-_NO_NEWS = Check("news_window", 0.0, 0.0, "windows", True, "no news window")
+_NOT_KILLED = make_check("kill_switch", 0.0, 0.0, "flag", True, "the kill switch was not thrown")
+_ACTIVE = make_check("trading_state", 0.0, 0.0, "state", True, f"trading was {TradingState.ACTIVE}")
+_ALL_KNOWN = make_check("numbers", 0.0, 0.0, "numbers", True, "every number was known")
+_HEALTHY = make_check("health", 0.0, 0.0, "troubles", True, "nothing was out of order")
+_NO_WINDOW = make_check("excluded_window", 0.0, 0.0, "windows", True, "no excluded window")
+_NO_NEWS = make_check("news_window", 0.0, 0.0, "windows", True, "no news window")
 
 _VIEW_NUMBERS = (
     "ts",
@@ -48,6 +48,7 @@ _VIEW_NUMBERS = (
 _INTENT_NUMBERS = ("size_multiplier", "size_steps")
 _INTENT_CHOICES = ("quantity", "limit_ticks", "stop_ticks")  # None is known: not asked for
 _ALWAYS_KNOWN = (int, str)
+_INTEGERS = frozenset({int})
 _numbers_of_view = attrgetter(*_VIEW_NUMBERS)
 _numbers_of_intent = attrgetter(*_INTENT_NUMBERS)
 
@@ -56,8 +57,8 @@ def check_kill_switch(case: Case) -> Check:
     """Refuse while the kill switch is thrown, or when nobody can say whether it is."""
     is_killed = case.view.is_killed
     if is_killed is None:
-        return Check("kill_switch", NAN, 0.0, "flag", False, "the kill switch was unknown")
-    return Check("kill_switch", 1.0, 0.0, "flag", False, "the kill switch was thrown") if is_killed else _NOT_KILLED
+        return make_check("kill_switch", NAN, 0.0, "flag", False, "the kill switch was unknown")
+    return make_check("kill_switch", 1.0, 0.0, "flag", False, "the kill switch was thrown") if is_killed else _NOT_KILLED
 
 
 def check_trading_state(case: Case) -> Check:
@@ -66,11 +67,11 @@ def check_trading_state(case: Case) -> Check:
     if state is TradingState.ACTIVE and not case.halts:
         return _ACTIVE
     if state not in GRAVITY:
-        return Check("trading_state", NAN, 0.0, "state", False, "the trading state was unknown")
+        return make_check("trading_state", NAN, 0.0, "state", False, "the trading state was unknown")
     worst = max((state, *(halt.state for halt in case.halts)), key=GRAVITY.__getitem__)
     causes = "; ".join(f"{halt.cause}: {halt.reason}" for halt in case.halts)
     note = f"trading was {worst}" + (f" ({causes})" if causes else "")
-    return Check("trading_state", float(GRAVITY[worst]), 0.0, "state", worst is TradingState.ACTIVE, note)
+    return make_check("trading_state", float(GRAVITY[worst]), 0.0, "state", worst is TradingState.ACTIVE, note)
 
 
 def _are_finite(inputs: Mapping[str, float | int | str]) -> bool:
@@ -94,7 +95,7 @@ def check_numbers(case: Case) -> Check:
         unknown += [name for name in ("strength", "confidence") if not is_known(getattr(case, name))]
     if not all(map(is_known, _numbers_of_intent(intent))):
         unknown += [name for name in _INTENT_NUMBERS if not is_known(getattr(intent, name))]
-    if not all(type(price) is int for price in view.last_ticks.values()):
+    if not _INTEGERS.issuperset(map(type, view.last_ticks.values())):
         unknown += [f"last price of {symbol}" for symbol, price in view.last_ticks.items() if not is_known(price)]
     if not getattr(view.margin_per_unit, "are_known", False) and not all(map(is_known, view.margin_per_unit.values())):
         unknown += [f"margin of {symbol}" for symbol, margin in view.margin_per_unit.items() if not is_known(margin)]
@@ -107,38 +108,38 @@ def check_numbers(case: Case) -> Check:
         ]
     if not unknown:
         return _ALL_KNOWN
-    return Check("numbers", float(len(unknown)), 0.0, "numbers", False, f"unknown: {', '.join(unknown)}")
+    return make_check("numbers", float(len(unknown)), 0.0, "numbers", False, f"unknown: {', '.join(unknown)}")
 
 
 def check_health(case: Case) -> Check:
     """Refuse while anything the platform rests on is out of order: the connection, the data, the books, the pace."""
     troubles = case.view.unhealthy
     if troubles is None:
-        return Check("health", NAN, 0.0, "troubles", False, "the health of the platform was unknown")
+        return make_check("health", NAN, 0.0, "troubles", False, "the health of the platform was unknown")
     if not troubles:
         return _HEALTHY
     note = "; ".join(f"{subject}: {why}" for subject, why in troubles.items())
-    return Check("health", float(len(troubles)), 0.0, "troubles", False, note)
+    return make_check("health", float(len(troubles)), 0.0, "troubles", False, note)
 
 
 def check_data_age(case: Case) -> Check:
     """Refuse when the latest market data is older than `stale_data_s`, or there is none."""
     limit, ts, data = case.config.stale_data_s, case.view.ts, case.view.data_ns
     if not is_known(data) or not is_known(ts):
-        return Check("data_age", NAN, limit, "s", False, "no market data has been seen")
+        return make_check("data_age", NAN, limit, "s", False, "no market data has been seen")
     age = (ts - data) / NS_PER_SECOND
     note = ("market data was {:.3f} s old, allowed are {:g} s", age, limit)
-    return Check("data_age", age, limit, "s", age <= limit, note)
+    return make_check("data_age", age, limit, "s", age <= limit, note)
 
 
 def check_clock_skew(case: Case) -> Check:
     """Refuse when market data lies in the future by more than `max_clock_skew_s`: one of the clocks is wrong."""
     limit, ts, data = case.config.max_clock_skew_s, case.view.ts, case.view.data_ns
     if not is_known(data) or not is_known(ts):
-        return Check("clock_skew", NAN, limit, "s", False, "no market data has been seen")
+        return make_check("clock_skew", NAN, limit, "s", False, "no market data has been seen")
     skew = max(0, data - ts) / NS_PER_SECOND
     note = ("market data was {:.3f} s ahead of the clock, allowed are {:g} s", skew, limit)
-    return Check("clock_skew", skew, limit, "s", skew <= limit, note)
+    return make_check("clock_skew", skew, limit, "s", skew <= limit, note)
 
 
 def check_last_price(case: Case) -> Check:
@@ -147,61 +148,61 @@ def check_last_price(case: Case) -> Check:
     is_priced = is_known(case.view.last_ticks.get(tape))
     if case.instrument is None:
         note = f"symbol '{case.traded}' is no instrument the platform knows"
-        return Check("last_price", 0.0, 1.0, "prices", False, note)
+        return make_check("last_price", 0.0, 1.0, "prices", False, note)
     words = ("tape {} had {} last price, traded is {}", tape, "a" if is_priced else "no", case.traded)
-    return Check("last_price", 1.0 if is_priced else 0.0, 1.0, "prices", is_priced, words)
+    return make_check("last_price", 1.0 if is_priced else 0.0, 1.0, "prices", is_priced, words)
 
 
 def check_session_open(case: Case) -> Check:
     """Refuse while the venue is closed or in a break."""
     session, ts = case.view.session, case.view.ts
     if session is None or not is_known(ts):
-        return Check("session_open", NAN, 1.0, "flag", False, "the session was unknown")
+        return make_check("session_open", NAN, 1.0, "flag", False, "the session was unknown")
     is_open = session.is_open(ts)
     note = ("{} was {}", session.calendar, "open" if is_open else "closed")
-    return Check("session_open", 1.0 if is_open else 0.0, 1.0, "flag", is_open, note)
+    return make_check("session_open", 1.0 if is_open else 0.0, 1.0, "flag", is_open, note)
 
 
 def check_trading_hours(case: Case) -> Check:
     """Refuse outside the entry hours; the value is the distance to their nearer end, negative outside."""
     times, ts = case.timetable, case.view.ts
     if times.session is None or not is_known(ts):
-        return Check("trading_hours", NAN, 0.0, "min", False, "the session was unknown")
+        return make_check("trading_hours", NAN, 0.0, "min", False, "the session was unknown")
     first, end = times.first_ns, times.end_ns
     if ts == times.late_ns:
-        return Check("trading_hours", 0.0, 0.0, "min", True, ("entries are taken {}", times))
+        return make_check("trading_hours", 0.0, 0.0, "min", True, ("entries are taken {}", times))
     inside = min(ts - first, end - ts) / NS_PER_MINUTE
-    return Check("trading_hours", inside, 0.0, "min", first <= ts < end, ("entries are taken {}", times))
+    return make_check("trading_hours", inside, 0.0, "min", first <= ts < end, ("entries are taken {}", times))
 
 
 def check_excluded_window(case: Case) -> Check:
     """Refuse inside a daily window without entries, such as lunch."""
     if not is_known(case.view.ts):
-        return Check("excluded_window", NAN, 0.0, "windows", False, "the time was unknown")
+        return make_check("excluded_window", NAN, 0.0, "windows", False, "the time was unknown")
     window = case.timetable.window_at(case.view.ts)
     if window is None:
         return _NO_WINDOW
     note = ("inside the excluded window {} {}", window, case.config.clock_zone)
-    return Check("excluded_window", 1.0, 0.0, "windows", False, note)
+    return make_check("excluded_window", 1.0, 0.0, "windows", False, note)
 
 
 def check_news_window(case: Case) -> Check:
     """Refuse around news."""
     if not is_known(case.view.ts):
-        return Check("news_window", NAN, 0.0, "windows", False, "the time was unknown")
+        return make_check("news_window", NAN, 0.0, "windows", False, "the time was unknown")
     news = case.timetable.news_at(case.view.ts)
     if news is None:
         return _NO_NEWS
-    return Check("news_window", 1.0, 0.0, "windows", False, ("inside the news window of {}", news.name))
+    return make_check("news_window", 1.0, 0.0, "windows", False, ("inside the news window of {}", news.name))
 
 
 def check_daily_profit(case: Case) -> Check:
     """Refuse when the day has made its target."""
     target, pnl = case.limits.profit_target, case.day_pnl
     if target is None:
-        return Check("daily_profit", number(pnl), float("inf"), case.currency, pnl is not None, "no profit target is set")
+        return make_check("daily_profit", number(pnl), float("inf"), case.currency, pnl is not None, "no profit target is set")
     note = ("the day stood at {}, its target is {}", pnl, target)
-    return Check("daily_profit", number(pnl), float(target), case.currency, pnl is not None and pnl < target, note)
+    return make_check("daily_profit", number(pnl), float(target), case.currency, pnl is not None and pnl < target, note)
 
 
 def check_daily_loss(case: Case) -> Check:
@@ -210,7 +211,7 @@ def check_daily_loss(case: Case) -> Check:
     floor = None if limit is None else -limit
     passed = pnl is not None and floor is not None and pnl > floor
     note = ("the day stood at {}, its limit is {}", pnl, floor)
-    return Check("daily_loss", number(pnl), number(floor), case.currency, passed, note)
+    return make_check("daily_loss", number(pnl), number(floor), case.currency, passed, note)
 
 
 def check_drawdown(case: Case) -> Check:
@@ -218,17 +219,17 @@ def check_drawdown(case: Case) -> Check:
     level, equity = case.limits.drawdown_level, case.equity
     passed = equity is not None and level is not None and equity > level
     note = ("equity was {}, it may fall to {} from the mark of {}", equity, level, case.limits.mark)
-    return Check("drawdown", number(equity), number(level), case.currency, passed, note)
+    return make_check("drawdown", number(equity), number(level), case.currency, passed, note)
 
 
 def check_positions(case: Case) -> Check:
     """Refuse when positions and working entries fill all places."""
     limit, working = case.config.max_positions, case.view.working_entries
     if not is_known(working):
-        return Check("positions", NAN, float(limit), "positions", False, "the working entries were unknown")
+        return make_check("positions", NAN, float(limit), "positions", False, "the working entries were unknown")
     count = len(case.positions) + working + 1
     note = ("with this one there would be {} positions, allowed are {}", count, limit)
-    return Check("positions", float(count), float(limit), "positions", count <= limit, note)
+    return make_check("positions", float(count), float(limit), "positions", count <= limit, note)
 
 
 def check_same_symbol(case: Case) -> Check:
@@ -237,8 +238,8 @@ def check_same_symbol(case: Case) -> Check:
     limit = float(case.config.max_positions) if can_add else 0.0
     same = _alike(case) if case.positions else []
     if not same:
-        return Check("same_symbol", 0.0, limit, "positions", True, ("nothing like {} is held", case.traded))
-    return Check("same_symbol", float(len(same)), limit, "positions", can_add, f"already held: {', '.join(same)}")
+        return make_check("same_symbol", 0.0, limit, "positions", True, ("nothing like {} is held", case.traded))
+    return make_check("same_symbol", float(len(same)), limit, "positions", can_add, f"already held: {', '.join(same)}")
 
 
 def _alike(case: Case) -> list[str]:
@@ -256,10 +257,10 @@ def check_working_entries(case: Case) -> Check:
     """Refuse when as many entries are working as may."""
     limit, working = case.config.max_working_entries, case.view.working_entries
     if not is_known(working):
-        return Check("working_entries", NAN, float(limit), "orders", False, "the working entries were unknown")
+        return make_check("working_entries", NAN, float(limit), "orders", False, "the working entries were unknown")
     count = working + 1
     note = ("with this one there would be {} working entries, allowed are {}", count, limit)
-    return Check("working_entries", float(count), float(limit), "orders", count <= limit, note)
+    return make_check("working_entries", float(count), float(limit), "orders", count <= limit, note)
 
 
 def check_sector(case: Case) -> Check:
@@ -267,14 +268,14 @@ def check_sector(case: Case) -> Check:
     limit, groups = case.config.max_per_sector, case.config.sectors.get(case.traded)
     if limit is None or groups is None:
         unnamed = f"risk.sectors does not say which groups {case.traded} belongs to"
-        return Check("sector", NAN, NAN if limit is None else float(limit), "symbols", False, unnamed)
+        return make_check("sector", NAN, NAN if limit is None else float(limit), "symbols", False, unnamed)
     others = (case.positions.keys() | case.view.working_units.keys()) - {case.traded}
     members = {group: sorted(s for s in others if group in case.config.sectors.get(s, ())) for group in groups}
     fullest = max(members, key=lambda group: (len(members[group]), group), default="")
     count = 1 + len(members.get(fullest, ())) if fullest else 0
     listed = ", ".join(members.get(fullest, ())) or "nothing"
     note = ("with {} the group '{}' ({}) would have {} symbols, allowed are {}", case.traded, fullest, listed, count, limit)
-    return Check("sector", float(count), float(limit), "symbols", count <= limit, note)
+    return make_check("sector", float(count), float(limit), "symbols", count <= limit, note)
 
 
 def of_size(rule: CheckRule) -> CheckRule:
@@ -310,7 +311,7 @@ def check_loss_at_stop(case: Case) -> Check:
         loss,
         room,
     )
-    return Check("loss_at_stop", number(loss), number(room), case.currency, passed, note)
+    return make_check("loss_at_stop", number(loss), number(room), case.currency, passed, note)
 
 
 @of_size
@@ -319,7 +320,9 @@ def check_side_exposure(case: Case) -> Check:
     size, limit = case.size, case.config.max_side_exposure_frac
     held, unit, equity = size.side_value, size.value, case.equity
     if limit is None or held is None or unit is None or equity is None or equity <= 0:
-        return Check("side_exposure", NAN, number(limit), "x equity", False, "the value of this side or the equity was unknown")
+        return make_check(
+            "side_exposure", NAN, number(limit), "x equity", False, "the value of this side or the equity was unknown"
+        )
     after = held + unit * max(1, size.quantity)
     side = "long" if case.intent.side is Side.BUY else "short"
     words = (
@@ -331,7 +334,7 @@ def check_side_exposure(case: Case) -> Check:
         str(limit),
         equity,
     )
-    return Check("side_exposure", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
+    return make_check("side_exposure", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
 
 
 @of_size
@@ -341,7 +344,7 @@ def check_position_value(case: Case) -> Check:
     held, unit, equity = size.symbol_value, size.value, case.equity
     if limit is None or held is None or unit is None or equity is None or equity <= 0:
         note = f"the value of {case.traded} or the equity was unknown"
-        return Check("position_value", NAN, number(limit), "x equity", False, note)
+        return make_check("position_value", NAN, number(limit), "x equity", False, note)
     after = held + unit * max(1, size.quantity)
     words = (
         "{} {} would make its value {}, allowed are {} of the equity of {}",
@@ -351,14 +354,14 @@ def check_position_value(case: Case) -> Check:
         str(limit),
         equity,
     )
-    return Check("position_value", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
+    return make_check("position_value", float(after / equity), float(limit), "x equity", after <= limit * equity, words)
 
 
 def check_short(case: Case) -> Check:
     """Refuse an entry that sells, where short positions are not allowed."""
     is_short = case.intent.side is Side.SELL
     note = "risk.can_short is false, and this entry sells" if is_short else "this entry buys"
-    return Check("short", float(is_short), 0.0, "shorts", not is_short, note)
+    return make_check("short", float(is_short), 0.0, "shorts", not is_short, note)
 
 
 @of_size
@@ -375,7 +378,7 @@ def check_risk_per_trade(case: Case) -> Check:
         str(case.config.max_risk_frac),
         limit,
     )
-    return Check("risk_per_trade", number(loss), number(limit), case.currency, passed, note)
+    return make_check("risk_per_trade", number(loss), number(limit), case.currency, passed, note)
 
 
 @of_size
@@ -385,7 +388,7 @@ def check_size(case: Case) -> Check:
     is_unknown = size.wanted is None or None in size.caps.values()
     value = NAN if is_unknown else float(size.quantity)
     note = ("{}", size) if case.tier is None else ("tier {}: {}", case.tier.name, size)
-    return Check("size", value, 1.0, "units", size.quantity >= 1, note)
+    return make_check("size", value, 1.0, "units", size.quantity >= 1, note)
 
 
 @of_size
@@ -395,11 +398,11 @@ def check_cost_to_reward(case: Case) -> Check:
     cost, reward = case.size.cost, case.size.reward
     if multiple == 0:
         note = ("no reward is asked for; a round trip costs {} a unit", cost)
-        return Check("cost_to_reward", number(reward), 0.0, case.currency, cost is not None, note)
+        return make_check("cost_to_reward", number(reward), 0.0, case.currency, cost is not None, note)
     least = None if cost is None else cost * multiple
     passed = reward is not None and least is not None and reward >= least
     terms = ("the target is worth {} a unit; {} round trips of {} are {}", reward, str(multiple), cost, least)
-    return Check("cost_to_reward", number(reward), number(least), case.currency, passed, terms)
+    return make_check("cost_to_reward", number(reward), number(least), case.currency, passed, terms)
 
 
 @of_size
@@ -408,7 +411,7 @@ def check_margin_per_unit(case: Case) -> Check:
     margin, limit = case.size.margin, case.size.margin_limit
     passed = margin is not None and limit is not None and margin <= limit
     note = ("the margin of {} was {}, traded up to {}", case.traded, margin, limit)
-    return Check("margin_per_unit", number(margin), number(limit), case.currency, passed, note)
+    return make_check("margin_per_unit", number(margin), number(limit), case.currency, passed, note)
 
 
 @of_size
@@ -418,18 +421,18 @@ def check_margin_balance(case: Case) -> Check:
     room, needed = size.margin_room, _times(size.margin, size.quantity)
     passed = needed is not None and room is not None and needed <= room
     note = ("{} {} needs {} of margin; {} is free for it", max(1, size.quantity), case.traded, needed, room)
-    return Check("margin_balance", number(needed), number(room), case.currency, passed, note)
+    return make_check("margin_balance", number(needed), number(room), case.currency, passed, note)
 
 
 def check_order_rate(case: Case) -> Check:
     """Refuse when this order and its protective children would be more orders than a minute allows."""
     limit, sent = case.config.max_orders_per_minute, case.view.orders_last_minute
     if not is_known(sent):
-        return Check("order_rate", NAN, float(limit), "orders/min", False, "the order count was unknown")
+        return make_check("order_rate", NAN, float(limit), "orders/min", False, "the order count was unknown")
     bracket = case.intent.bracket
     count = sent + 1 + (0 if bracket is None else 1 + (bracket.target_ticks is not None))
     note = ("with this one and its children {} orders in a minute, allowed are {}", count, limit)
-    return Check("order_rate", float(count), float(limit), "orders/min", count <= limit, note)
+    return make_check("order_rate", float(count), float(limit), "orders/min", count <= limit, note)
 
 
 ENTRY_CHECKS: tuple[CheckRule, ...] = (

@@ -7,71 +7,39 @@ else comes with the `AccountView`. `state` and `restore` carry it over a restart
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.decision import Approved, Check, Proposal, Refused, money
-from sovereign.core.errors import NotFoundError, UsageError
-from sovereign.core.event import Event, TierChanged, TradingState
+from sovereign.core.decision import Approved, Check, Proposal, Refused
+from sovereign.core.errors import UsageError
+from sovereign.core.event import Event, TradingState
 from sovereign.core.instrument import Instrument, find_instrument
 from sovereign.core.order import OrderEvent, OrderIntent, Side
 from sovereign.core.port import AccountView, LateJudgement
-from sovereign.core.position import Position, Trade
+from sovereign.core.position import Trade
 from sovereign.core.session import NEVER, NS_PER_MINUTE, Session
 from sovereign.risk.breaker import Breakers, room_halt
 from sovereign.risk.case import Case
-from sovereign.risk.check import (
-    ENTRY_CHECKS,
-    FINAL_CHECKS,
-    LIKELY_CHECKS,
-    PURE_CHECKS,
-    CheckRule,
-    check_loss_at_stop,
-    check_positions,
-    check_short,
-    check_trading_hours,
-    with_portfolio_checks,
-)
+from sovereign.risk.check import ENTRY_CHECKS, CheckRule, check_loss_at_stop, with_portfolio_checks
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.halt import Cause, Clearance, Halt, Latch
-from sovereign.risk.limit import ZERO, DayLimits, day_limits, floating, guard_prices, held, room_left
+from sovereign.risk.judgement import NO_ROOM, Judgement
+from sovereign.risk.limit import ZERO, floating, guard_prices, held, room_left
 from sovereign.risk.memory import Memory, text
-from sovereign.risk.number import FAR_HIGH, FAR_LOW, NAN, is_known, known
+from sovereign.risk.number import FAR_HIGH, FAR_LOW, known
+from sovereign.risk.patience import Patience
 from sovereign.risk.reduction import judge_reduction, refuse
-from sovereign.risk.sizing import Sizer, Streaks
-from sovereign.risk.tier import Families, next_tier, traded_symbol
-from sovereign.risk.timetable import Timetable, schedule_of
+from sovereign.risk.sizing import Streaks
+from sovereign.risk.standing import Standing
+from sovereign.risk.timetable import schedule_of
 from sovereign.risk.trip import high_margins, tripped
 from sovereign.risk.window import Schedule
 
 STATE_VERSION = 2
-
-_UNTIERED = frozenset({False})
-_NO_ROOM = Refused("loss_at_stop", NAN, NAN, "", "no room for one unit, as when it was last asked")
-
-Positions = Mapping[str, Position]
-
-
-class _Traded(NamedTuple):
-    # what is traded on a tape; the instrument is None when nobody knows the symbol
-    symbol: str
-    instrument: Instrument | None
-
-
-class _Known(NamedTuple):
-    # what the door knows at a judgement beside the order; none of it changes any more, except in the positions
-    positions: Positions
-    streaks: Streaks
-    committed: Mapping[str, Decimal]
-    halts: tuple[Halt, ...]
-    limits: DayLimits
-    timetable: Timetable
 
 
 class OneDoor:
@@ -108,35 +76,20 @@ class OneDoor:
         checks = with_portfolio_checks(config, checks)
         if config.breakers.max_trades_per_session is not None:
             checks = (*checks, self._breakers.check_trade_count)
-        self._rules = tuple(checks)
-        self._is_patient = PURE_CHECKS.issuperset(checks) and {check_trading_hours, check_positions}.issubset(checks)
-        self._forbids_shorts = check_short in checks
-        self._checks = tuple(sorted(checks, key=lambda rule: rule not in LIKELY_CHECKS) if is_brief else checks)
         self._schedule = schedule_of(config) if schedule is None else schedule
-        self._memory = Memory()
+        self._standing = Standing(config, find)
+        self._judgement = Judgement(config, checks, self._schedule, self._standing, is_brief=is_brief)
+        self._patience = Patience(config, checks, self._judgement, self._standing)
         self._latch = Latch()
         self._watch_due_ns = self.due_ns = NEVER
-        self._committed: Mapping[str, Decimal] = {}  # replaced, never changed: a late judgement keeps what was
-        # What never changes, or seldom, is worked out once: a backtest asks some ten thousand times a second.
-        self._families = Families(config.tiers)
-        self._sizer = Sizer(config)
-        self._tiers = {tier.name: tier for tier in config.tiers.table} if config.tiers.enabled else {}
-        self._traded: dict[tuple[str, str | None], _Traded] = {}
-        self._timetable = Timetable(config, self._schedule, None)
-        self._are_tiered: dict[tuple[str, ...], frozenset[bool]] = {}
-        self._limited_on: dict[tuple[str | None, ...], list[_Traded]] = {}
-        self._limits_key: tuple[Any, ...] = ()
-        self._refused: tuple[Check | None, Refused] = (None, _NO_ROOM)
         self._too_dear: tuple[Any, ...] = ()  # what a brief door last found too little room for
-        self._limits = day_limits(None, None, None, None, ZERO)
 
     # What the door knows
 
     @property
     def tier(self) -> TierConfig | None:
         """The account's tier; None when tiers are off or no session has begun."""
-        name = self._memory.tier
-        return None if name is None else self._tiers.get(name)
+        return self._standing.tier
 
     @property
     def halts(self) -> tuple[Halt, ...]:
@@ -151,27 +104,27 @@ class OneDoor:
     @property
     def streaks(self) -> Streaks:
         """Wins and losses in a row."""
-        return self._memory.streaks
+        return self._standing.memory.streaks
 
     @property
     def realized(self) -> Decimal:
         """Profit and loss of the trades closed in this session, after fees."""
-        return self._memory.realized
+        return self._standing.memory.realized
 
     @property
     def follows_equity(self) -> bool:
         """Whether a limit moves with equity itself and not with its highest alone: after a drawdown was cleared."""
-        return self._memory.mark is not None
+        return self._standing.memory.mark is not None
 
     def traded_symbol(self, tape: str) -> str:
         """Return the symbol that is traded on a tape now."""
-        return self._traded_on(tape).symbol
+        return self._standing.traded_on(tape).symbol
 
     def room(self, view: AccountView) -> Decimal | None:
         """Return what may still be lost today after what open and working orders can lose at their stops; None if unknown."""
         positions = held(view.positions)
-        limits = self._limits_of(view, positions)
-        return room_left(limits, known(view.equity), positions, view.last_ticks, self._committed)
+        limits = self._standing.limits_of(view, positions)
+        return room_left(limits, known(view.equity), positions, view.last_ticks, self._standing.committed)
 
     # The port
 
@@ -181,27 +134,22 @@ class OneDoor:
         Halts that are in force all the same are repeated: a drawdown nobody cleared, and every halt of a trade date that had
         begun already (a restart), whose day-start balance and tier are kept too.
         """
-        memory = self._memory
+        standing, memory = self._standing, self._standing.memory
         trade_date = session.trade_date.isoformat()
         if memory.trade_date == trade_date:
             said = self._latch.said(session.open_ns)
             self._settle_due()
             return said
-        memory.trade_date = trade_date
-        memory.day_start = known(balance)
-        memory.realized = ZERO
-        self._traded.clear()  # fees and margins may be others today
-        self._are_tiered.clear()
-        self._limited_on.clear()
+        standing.start_day(trade_date, known(balance))
         self._latch.start_day()
         self._breakers.start_session()
         events: list[Event] = self._latch.said(session.open_ns)
         self._watch_due_ns = max(self._watch_due_ns, session.open_ns)
         self._settle_due()
         # with something open or working overnight, the tier waits until `inspect` sees the account flat
-        memory.is_tier_due = bool(self._committed) and memory.tier is not None
+        memory.is_tier_due = bool(standing.committed) and memory.tier is not None
         if not memory.is_tier_due:
-            events += self._change_tier(session.open_ns, memory.day_start, can_promote=True)
+            events += standing.change_tier(session.open_ns, memory.day_start, can_promote=True)
         memory.day_tier = memory.tier
         return events
 
@@ -231,7 +179,7 @@ class OneDoor:
                 self._latch_untold(runaway)
             asked = self._room_asked(intent, view) if self._is_brief else ()
             if asked and asked == self._too_dear:
-                return (), _NO_ROOM
+                return (), NO_ROOM
         for own in proposal.checks:
             if not own.passed:
                 return (), refuse(own)
@@ -245,20 +193,21 @@ class OneDoor:
     ) -> tuple[tuple[Check, ...], Approved | Refused]:
         if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
             return _refuse_blind(view)
+        standing, judgement = self._standing, self._judgement
         positions = held(view.positions)
-        self._prune(view, positions)
-        case = self._case(proposal, intent, view, self._known(view, positions, intent.symbol))
-        checks, failed = self._look(case)
+        standing.prune(view, positions)
+        case = judgement.case(proposal, intent, view, judgement.known(view, positions, self._latch.halts, intent.symbol))
+        checks, failed = judgement.look(case)
         if failed is not None:
             lacks_room = self._on_refusal(case, failed)
             if not self._is_brief:
-                return checks, self._refuse(failed)
+                return checks, judgement.refuse(failed)
             if failed is case.size.checks.get(check_loss_at_stop.__name__) and not lacks_room:
                 self._too_dear = asked
             return checks, Refused(failed.name, failed.limit, failed.value, failed.unit, failed.name)
         size = case.size
         loss = (size.stop_loss or ZERO) * size.quantity
-        self._committed = {**self._committed, case.traded: self._committed.get(case.traded, ZERO) + loss}
+        standing.committed = {**standing.committed, case.traded: standing.committed.get(case.traded, ZERO) + loss}
         was_resized = size.quantity < (size.wanted or size.quantity)
         tier = "" if case.tier is None else case.tier.name
         return checks, Approved(size.quantity, was_resized=was_resized, symbol=case.traded, tier=tier)
@@ -268,22 +217,11 @@ class OneDoor:
 
         What refuses one first may be another check. `sides` are 1 or -1, `ts` UTC ns.
         """
-        if not self._is_patient:
-            return np.zeros(len(ts), np.bool_)
-        closed = ~self._times(session).are_entered_at(ts)
-        return closed | (sides < 0) if self._forbids_shorts else closed
+        return self._patience.forbids(sides, ts, session)
 
     def is_calm(self, view: AccountView) -> bool:
         """Say whether a refusal has no consequences now: trading is active, and nothing is out of order."""
-        if not self._is_patient or view.is_killed is not False or view.state is not TradingState.ACTIVE or self._latch.halts:
-            return False
-        ts, data_ns, working = view.ts, view.data_ns, view.working_entries
-        if type(ts) is not int or type(data_ns) is not int or type(working) is not int or data_ns > ts or view.unhealthy:
-            return False
-        if view.positions is None or view.last_ticks is None or view.margin_per_unit is None:
-            return False
-        # Where tiers rule, what is traded and what may be lost depend on the tier of the moment.
-        return True not in self._tiered_among(tuple(view.last_ticks))
+        return not self._latch.halts and self._patience.is_calm(view)
 
     def count_proposed(self, times: Sequence[int]) -> bool:
         """Count entries that are forbidden as proposed at these times; False, and none is, when they may be too many."""
@@ -294,14 +232,7 @@ class OneDoor:
 
         Certain is what hours, side and number of positions forbid while `is_calm`.
         """
-        if not self.is_calm(view):
-            return False
-        positions = held(view.positions)
-        if not (
-            (self._forbids_shorts and side is Side.SELL)
-            or len(positions) + view.working_entries >= self.config.max_positions
-            or not self._times(view.session).is_entered_at(view.ts)
-        ):
+        if self._latch.halts or not self._patience.is_certain(side, view):
             return False
         if (runaway := self._breakers.propose(view.ts)) is not None:
             self._latch_untold(runaway)
@@ -309,20 +240,7 @@ class OneDoor:
 
     def remember(self, view: AccountView) -> LateJudgement:
         """Return what judges entries by what is known now, whenever it is asked."""
-        positions = held(view.positions)
-        self._prune(view, positions)
-        kept = {name: replace(position) for name, position in positions.items()}  # fills change them
-        return partial(self._judge_late, self._known(view, kept))
-
-    def _judge_late(
-        self, known_then: _Known, proposal: Proposal, view: AccountView
-    ) -> tuple[tuple[Check, ...], Approved | Refused]:
-        if proposal.intent is None:
-            raise UsageError(f"{proposal.name} asked for no order, and nothing is judged without one; hand in an entry")
-        checks, failed = self._look(self._case(proposal, proposal.intent, view, known_then))
-        if failed is None:
-            raise UsageError(f"an entry on {proposal.symbol} was not refused as was promised; hand in one of the same side")
-        return checks, self._refuse(failed)
+        return self._patience.remember(view, self._latch.halts)
 
     def guard(self, tape: str, view: AccountView, parts: int = 1) -> tuple[int, int]:
         """Return the prices (low, high, in ticks of `tape`) beyond which `inspect` would halt, other positions standing still.
@@ -338,7 +256,7 @@ class OneDoor:
         on_tape = [position for position in positions.values() if position.tape == tape]
         if not on_tape or self._latch.is_halted:
             return FAR_LOW, FAR_HIGH
-        limits = self._limits_of(view, positions)
+        limits = self._standing.limits_of(view, positions)
         equity, lowest = known(view.equity), limits.lowest
         highest = limits.profit_level
         if parts > 1 and equity is not None and lowest is not None:
@@ -364,7 +282,8 @@ class OneDoor:
         """
         if self._latch.is_halted:
             return Decimal("-Infinity"), None
-        limits, mark_now = self._limits_of(view, held(view.positions)), self._mark(mark)
+        standing = self._standing
+        limits, mark_now = standing.limits_of(view, held(view.positions)), standing.mark_of(mark)
         if limits.loss_level is None or mark_now is None:
             return None, limits.profit_level
         return max(limits.loss_level, mark_now * (1 - self.config.max_drawdown_frac)), limits.profit_level
@@ -378,18 +297,19 @@ class OneDoor:
         """
         now = self._breakers.now(view.ts)
         positions = held(view.positions)
-        self._prune(view, positions)
-        self._follow_mark(view)
+        standing, memory = self._standing, self._standing.memory
+        standing.prune(view, positions)
+        standing.follow_mark(view)
         events: list[Event] = []
-        if self._memory.is_tier_due and not view.working_entries and not positions:
-            self._memory.is_tier_due = False
-            events += self._change_tier(now, self._memory.day_start, can_promote=True)
+        if memory.is_tier_due and not view.working_entries and not positions:
+            memory.is_tier_due = False
+            events += standing.change_tier(now, memory.day_start, can_promote=True)
         found = self._breakers.watch(view, positions, self._latch)
         events += self._latch.tell(now)
         events += self._latch.end(now, found.over)
-        new = found.halts + tripped(view, self._limits_of(view, positions), now, is_open=bool(positions))
+        new = found.halts + tripped(view, standing.limits_of(view, positions), now, is_open=bool(positions))
         if not self._latch.is_halted:
-            new = high_margins(self._limited(view), view.margin_per_unit, self.config.margin_limits, now) + new
+            new = high_margins(standing.limited(view), view.margin_per_unit, self.config.margin_limits, now) + new
         if new:
             events += self._latch.latch(now, new)
         events += found.notices
@@ -403,7 +323,7 @@ class OneDoor:
         The limits of the day stay those it began with; a higher tier waits for the next session. A streak of losses stops
         entries, see `BreakersConfig`.
         """
-        memory, net = self._memory, known(trade.net)
+        standing, memory, net = self._standing, self._standing.memory, known(trade.net)
         events: list[Event] = []
         if net is not None:
             memory.realized += net
@@ -416,9 +336,9 @@ class OneDoor:
             self._settle_due()
         positions = held(view.positions)
         if trade.instrument.symbol not in positions:
-            self._committed = {name: loss for name, loss in self._committed.items() if name != trade.instrument.symbol}
+            standing.committed = {name: loss for name, loss in standing.committed.items() if name != trade.instrument.symbol}
         if not positions and not view.working_entries:
-            events += self._change_tier(self._breakers.now_ns, known(view.balance), can_promote=False)
+            events += standing.change_tier(self._breakers.now_ns, known(view.balance), can_promote=False)
         return events
 
     def on_answer(self, cause: OrderEvent, ts: int) -> Sequence[Event]:
@@ -461,7 +381,7 @@ class OneDoor:
         """
         cleared, events = self._latch.resume(by, reason, ts, causes)
         if Cause.DRAWDOWN in cleared or Cause.DRAWDOWN_ROOM in cleared:
-            self._memory.is_mark_due = True
+            self._standing.memory.is_mark_due = True
         self._breakers.cleared(cleared)
         if view is not None:
             return [*events, *self.inspect(view)]
@@ -475,11 +395,11 @@ class OneDoor:
         """Return everything the door remembers as JSON-ready values."""
         return {
             "version": STATE_VERSION,
-            **self._memory.plain(),
+            **self._standing.memory.plain(),
             **self._latch.plain(),
             "watch_due_ns": self._watch_due_ns,
             "breakers": self._breakers.plain(),
-            "committed": {symbol: text(loss) for symbol, loss in sorted(self._committed.items())},
+            "committed": {symbol: text(loss) for symbol, loss in sorted(self._standing.committed.items())},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -500,7 +420,8 @@ class OneDoor:
             self._breakers.restore(state["breakers"])  # the last that can fail
         except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as cause:
             raise UsageError(f"risk state was damaged ({cause!r}); restore a backup or start afresh") from cause
-        self._memory, self._latch, self._committed, self._watch_due_ns = memory, latch, committed, watch_due_ns
+        self._standing.memory, self._standing.committed = memory, committed
+        self._latch, self._watch_due_ns = latch, watch_due_ns
         self._settle_due()
 
     def twin(self) -> OneDoor:
@@ -514,147 +435,11 @@ class OneDoor:
     def _settle_due(self) -> None:
         self.due_ns = min(self._latch.due_ns, self._watch_due_ns)
 
-    def _change_tier(self, ts: int, balance: Decimal | None, *, can_promote: bool) -> list[Event]:
-        tiers = self.config.tiers
-        if not self._tiers or balance is None:
-            return []
-        previous = self.tier
-        current = next_tier(tiers, previous, balance, can_promote=can_promote)
-        self._memory.tier = current.name
-        if previous is None or current.name == previous.name:
-            return []
-        rose = current.min_balance > previous.min_balance
-        threshold = current.min_balance if rose else previous.min_balance * (1 - tiers.demotion_buffer_frac)
-        reason = f"the balance of {money(balance)} {'reached' if rose else 'fell below'} {money(threshold)}"
-        return [TierChanged(ts=ts, previous=previous.name, current=current.name, balance=balance, reason=reason)]
-
-    def _traded_on(self, tape: str) -> _Traded:
-        key = (tape, self._memory.tier)
-        traded = self._traded.get(key)
-        if traded is None:
-            is_tiered = self._families[tape] is not None
-            symbol = traded_symbol(self.config.tiers, self.tier, tape) if is_tiered else tape
-            try:
-                instrument = self._find(symbol)
-            except NotFoundError:
-                instrument = None
-            traded = self._traded[key] = _Traded(symbol, instrument)
-        return traded
-
-    def _limited(self, view: AccountView) -> Sequence[_Traded]:
-        # What is traded on the account's tapes now, as far as its margin has a limit; shares have none.
-        key = (self._memory.tier, *view.last_ticks)
-        found = self._limited_on.get(key)
-        if found is None:
-            traded = [self._traded_on(tape) for tape in sorted(view.last_ticks)]
-            limits = self.config.margin_limits
-            found = self._limited_on[key] = [t for t in traded if t.instrument is not None and t.instrument.root in limits]
-        return found
-
-    def _is_tiered(self, symbol: str) -> bool:
-        return bool(self._tiers) and self._families[symbol] is not None
-
-    def _tiered_among(self, symbols: tuple[str, ...]) -> frozenset[bool]:
-        # the same tapes are asked about again and again
-        found = self._are_tiered.get(symbols)
-        if found is None:
-            found = self._are_tiered[symbols] = frozenset(map(self._is_tiered, symbols))
-        return found
-
-    def _limits_of(self, view: AccountView, positions: Positions, *tapes: str) -> DayLimits:
-        memory = self._memory
-        day_start = memory.day_start if memory.day_start is not None else known(view.day_start_balance)
-        are_tiered = _UNTIERED
-        if self._tiers:
-            are_tiered = self._tiered_among((*view.last_ticks, *tapes, *[position.tape for position in positions.values()]))
-        mark = self._mark(known(view.high_water_mark))
-        key = (day_start, memory.day_tier, mark, are_tiered)
-        if key != self._limits_key:
-            loss_limit = self._loss_limit(day_start, are_tiered)
-            self._limits = day_limits(
-                day_start, loss_limit, self.config.daily_profit_target, mark, self.config.max_drawdown_frac
-            )
-            self._limits_key = key
-        return self._limits
-
-    def _loss_limit(self, day_start: Decimal | None, are_tiered: Iterable[bool]) -> Decimal | None:
-        # tiers rule the tapes they cover, the general limit the others; the strictest of all is the account's
-        if day_start is None:
-            return None
-        limits = [max(day_start, ZERO) * self.config.max_daily_loss_frac]
-        if self.config.daily_loss_limit is not None and (False in are_tiered or True not in are_tiered):
-            limits.append(-self.config.daily_loss_limit)
-        if True in are_tiered:
-            name = self._memory.day_tier
-            tier = None if name is None else self._tiers.get(name)
-            if tier is None:
-                return None
-            limits.append(-tier.daily_loss_limit)
-        return min(limits)
-
-    def _mark(self, mark: Decimal | None) -> Decimal | None:
-        # after a drawdown was cleared the mark starts again at that moment's equity, until the account makes a new high
-        memory = self._memory
-        if mark is None or memory.mark is None or memory.cleared_mark is None or mark > memory.cleared_mark:
-            return mark
-        return memory.mark
-
-    def _follow_mark(self, view: AccountView) -> None:
-        memory, equity = self._memory, known(view.equity)
-        if memory.is_mark_due and equity is not None:
-            memory.mark, memory.cleared_mark, memory.is_mark_due = equity, known(view.high_water_mark), False
-        elif memory.mark is not None and equity is not None:
-            memory.mark = max(memory.mark, equity)
-
-    def _prune(self, view: AccountView, positions: Positions) -> None:
-        # an approved order that is neither open nor working any more was canceled, expired or never sent
-        if self._committed and is_known(view.working_entries) and view.working_entries == 0:
-            self._committed = {symbol: loss for symbol, loss in self._committed.items() if symbol in positions}
-
-    def _times(self, session: Session | None) -> Timetable:
-        if self._timetable.session is not session:
-            self._timetable = Timetable(self.config, self._schedule, session)
-        return self._timetable
-
-    def _known(self, view: AccountView, positions: Positions, *tapes: str) -> _Known:
-        return _Known(
-            positions,
-            self._memory.streaks,
-            self._committed,
-            self._latch.halts,
-            self._limits_of(view, positions, *tapes),
-            self._times(view.session),
-        )
-
-    def _case(self, proposal: Proposal, intent: OrderIntent, view: AccountView, known_then: _Known) -> Case:
-        tape = intent.symbol
-        is_tiered, traded = self._is_tiered(tape), self._traded_on(tape)
-        return Case(
-            config=self.config,
-            intent=intent,
-            strength=proposal.strength,
-            confidence=proposal.confidence,
-            inputs=proposal.inputs,
-            view=view,
-            positions=known_then.positions,
-            traded=traded.symbol,
-            instrument=traded.instrument,
-            is_tiered=is_tiered,
-            tier=self.tier if is_tiered else None,
-            families=self._families,
-            sizer=self._sizer,
-            streaks=known_then.streaks,
-            committed=known_then.committed,
-            halts=known_then.halts,
-            limits=known_then.limits,
-            timetable=known_then.timetable,
-        )
-
     def _room_asked(self, intent: OrderIntent, view: AccountView) -> tuple[Any, ...]:
         # All that decides whether one unit fits into the room of an account with nothing open or approved; else empty.
-        if view.positions or self._committed:
+        if view.positions or self._standing.committed:
             return ()
-        memory = self._memory
+        memory = self._standing.memory
         asked = (view.session, memory.tier, memory.day_tier, len(view.last_ticks or ()), intent.symbol, intent.bracket)
         return (*asked, view.equity, view.high_water_mark, memory.day_start, view.day_start_balance, memory.mark)
 
@@ -671,38 +456,9 @@ class OneDoor:
             self._settle_due()
         if failed.name != "loss_at_stop" or (halt := room_halt(case, now)) is None:
             return False
-        if not self._latch.is_halted and self._is_all_else_well(case):
+        if not self._latch.is_halted and self._judgement.is_all_else_well(case):
             self._latch_untold(halt)
         return True
-
-    def _is_all_else_well(self, case: Case) -> bool:
-        # a brief door asks this check before its turn
-        if not self._is_brief:
-            return True
-        before = self._rules[: self._rules.index(check_loss_at_stop)] if check_loss_at_stop in self._rules else ()
-        return all(rule(case).passed for rule in before)
-
-    def _refuse(self, failed: Check) -> Refused:
-        # The check of a size is one record until the account or the order changes; so is the refusal with its sentence.
-        check, refused = self._refused
-        if check is not failed:
-            refused = refuse(failed)
-            self._refused = (failed, refused)
-        return refused
-
-    def _look(self, case: Case) -> tuple[tuple[Check, ...], Check | None]:
-        # the checks made, and the first that failed
-        checks = []
-        failed: Check | None = None
-        for rule in self._checks:
-            check = rule(case)
-            checks.append(check)
-            if not check.passed:
-                if failed is None:
-                    failed = check
-                if self._is_brief or rule in FINAL_CHECKS:
-                    break
-        return tuple(checks), failed
 
 
 def _refuse_blind(view: AccountView) -> tuple[tuple[Check, ...], Refused]:

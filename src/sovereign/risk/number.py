@@ -32,6 +32,8 @@ def is_known(value: Any) -> TypeGuard[Any]:
 
 def known(value: Decimal | None) -> Decimal | None:
     """Return a money value when it is there and finite, else None."""
+    if type(value) is Decimal:
+        return value if value.is_finite() else None
     return value if is_known(value) else None
 
 

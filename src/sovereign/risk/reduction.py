@@ -6,7 +6,7 @@ or the order rate say: leaving a position must never be harder than entering it.
 
 from __future__ import annotations
 
-from sovereign.core.decision import Approved, Check, Refused
+from sovereign.core.decision import Approved, Check, Refused, make_check
 from sovereign.core.order import OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
@@ -37,7 +37,7 @@ def judge_reduction(intent: OrderIntent, view: AccountView) -> tuple[tuple[Check
     is_against = open_quantity * intent.side.sign < 0
     is_whole = is_known(quantity) and quantity == int(quantity) and 1 <= quantity <= abs(open_quantity)
     checks = (
-        Check(
+        make_check(
             "reduce_position",
             float(open_quantity != 0),
             1.0,
@@ -45,7 +45,7 @@ def judge_reduction(intent: OrderIntent, view: AccountView) -> tuple[tuple[Check
             passed=open_quantity != 0,
             note=f"{open_quantity} {symbol} was held",
         ),
-        Check(
+        make_check(
             "reduce_side",
             float(intent.side.sign),
             float(-1 if open_quantity > 0 else 1 if open_quantity < 0 else 0),
@@ -53,7 +53,7 @@ def judge_reduction(intent: OrderIntent, view: AccountView) -> tuple[tuple[Check
             passed=is_against,
             note=f"{intent.side} against {open_quantity} {symbol}",
         ),
-        Check(
+        make_check(
             "reduce_quantity",
             float(quantity) if is_known(quantity) else NAN,
             float(abs(open_quantity)),

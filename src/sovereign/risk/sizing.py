@@ -18,6 +18,7 @@ from sovereign.core.instrument import AssetClass, Instrument, find_instrument
 from sovereign.core.order import Bracket, OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
+from sovereign.core.record import maker
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.limit import ZERO
 from sovereign.risk.number import is_known, known
@@ -62,6 +63,9 @@ class Size(NamedTuple):
         return f"{say(self.rule)} = {wanted}; at most: {caps}; loss at the stop {money(self.stop_loss)} a unit"
 
 
+make_size = maker(Size)
+
+
 class Wish(NamedTuple):
     """What sizes an order, of all that was asked for; `symbol` is what would be traded."""
 
@@ -70,6 +74,9 @@ class Wish(NamedTuple):
     steps: int
     multiplier: float
     bracket: Bracket | None
+
+
+make_wish = maker(Wish)
 
 
 class Means(NamedTuple):
@@ -88,6 +95,9 @@ class Means(NamedTuple):
     side_value: Decimal | None = None
     symbol_value: Decimal | None = None
     equity: Decimal | None = None
+
+
+make_means = maker(Means)
 
 
 def _units(amount: Decimal | None, per_unit: Decimal | None) -> int | None:
@@ -226,7 +236,7 @@ def means_of(
             own = _sum([value for of, _, value in held if of.symbol == symbol])
     equity = known(view.equity) if is_by_equity else None
     used = _used_margin(view, positions)
-    return Means(known(view.balance), room, margin, used, shares, price, side, own, equity)
+    return make_means(known(view.balance), room, margin, used, shares, price, side, own, equity)
 
 
 def has_equity_rules(config: RiskConfig) -> bool:
@@ -323,8 +333,8 @@ def size_order(
         caps["quantity"] = config.max_quantity
     caps |= _value_caps(config, means, value, is_share=is_share)
     caps["margin"] = _units(margin_room, margin)
-    least = min(0 if bound is None else bound for bound in (wanted, *caps.values()))
-    return Size(
+    least = min([0 if bound is None else bound for bound in (wanted, *caps.values())])
+    return make_size(
         quantity=max(0, least),
         wanted=wanted,
         rule=rule,

@@ -6,6 +6,7 @@ strategy's stream says which columns a row has and fills them, whole blocks at a
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -18,6 +19,8 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
+_UNSHARED = 2
+"""References to an array that only its owner holds: the owner's and that of whoever counts them."""
 
 ROW_HEAD: list[tuple[str, Any]] = [
     ("known_at", np.int64),
@@ -49,18 +52,19 @@ class BarBuilder:
     """
 
     def __init__(self, seconds: int, *, is_regular: bool = False) -> None:
-        from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, start_bars
+        from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, start_bars, take_bars
 
         if seconds < 1:
             raise UsageError(f"bar width was {seconds} s; allowed is 1 s or more")
         self.seconds = seconds
         self._is_regular = is_regular or seconds >= _DAY_S
         self._bar = BAR
-        self._build = build_bars
+        self._build, self._take = build_bars, take_bars
         self._start = start_bars
         self._state = np.zeros(1, BAR_STATE)
         self._open_trades: NDArray[np.int32] = self._state["bar"]["trades"]
         self._none = np.empty(0, BAR)
+        self._out = np.empty(64, BAR)
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; a bar left open is dropped."""
@@ -72,26 +76,37 @@ class BarBuilder:
         self._span = (opens, closes) if self._is_regular else None
 
     def advance(self, trades: Trades, until_ns: int) -> NDArray[Any]:
-        """Take the next ticks and return the bars that became certain (`kernels.ohlcv.BAR`), a fresh array."""
-        if not len(trades) and not self._open_trades[0]:
+        """Take the next ticks and return the bars that became certain (`kernels.ohlcv.BAR`); read them before the next call."""
+        if not len(trades.ts) and not self._open_trades[0]:
             return self._none  # nothing is open that time could close
         if self._span is not None:
             # Ticks before and after the day session count for `seq`, and make no bar of their own.
             return self._advance_regular(trades, until_ns, *self._span)
+        if trades.bars is not None and trades.bars.width_ns == self._length_ns and not self._open_trades[0]:
+            bars = trades.bars.bars
+            out = self._room(len(bars.ts))
+            if self._take(bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, until_ns, self._state, out):
+                return out[: len(bars.ts)]
         return self._built(trades, until_ns)
 
     def _built(self, trades: Trades, until_ns: int) -> NDArray[Any]:
-        rows = len(trades)
+        rows = len(trades.ts)
         if rows:
             # Each boundary of the grid ends a bar, and so may the two closes.
-            rows = min(rows, int(trades.ts[-1] - trades.ts[0]) // self._length_ns + 4)
-        out = np.empty(rows + 1, self._bar)
+            rows = min(rows, (trades.ts.item(-1) - trades.ts.item(0)) // self._length_ns + 4)
+        out = self._room(rows + 1)
         return out[: self._build(trades.ts, trades.price, trades.size, trades.side, until_ns, self._state, out)]
 
+    def _room(self, count: int) -> NDArray[Any]:
+        if count > len(self._out):
+            self._out = np.empty(max(count, 2 * len(self._out)), self._bar)
+        return self._out
+
     def _advance_regular(self, trades: Trades, until_ns: int, opens: int, closes: int) -> NDArray[Any]:
-        first, last = np.searchsorted(trades.ts, [opens, closes], side="left").tolist()
+        first, last = int(trades.ts.searchsorted(opens)), int(trades.ts.searchsorted(closes))
         self._state["seq"] += first
-        bars = self._built(trades.slice(first, last), until_ns if last == len(trades) else closes)
+        inside = trades if not first and last == len(trades) else trades.slice(first, last)
+        bars = self._built(inside, until_ns if last == len(trades) else closes)
         self._state["seq"] += len(trades) - last
         return bars
 
@@ -112,6 +127,8 @@ class BarStream(ABC):
     row_dtype: np.dtype[Any]
     fills_all = False
     """Whether `fill` leaves no field of a row as it is; else they begin as zeros."""
+    wakes = True
+    """Whether a row wakes the strategy unless `fill` says otherwise."""
 
     def __init__(self, instrument: Instrument, seconds: int, *, is_regular: bool = False) -> None:
         self.instrument = instrument
@@ -135,10 +152,14 @@ class BarStream(ABC):
         return NO_CANDIDATES
 
     def start_session(self, session: Session) -> None:
-        """Begin a trade date: rows anew, what `fill` remembers stays."""
+        """Begin a trade date: rows anew, what `fill` remembers stays.
+
+        The array of the last session is written over where nobody holds any of it.
+        """
         self.session = session
         self._builder.start_session(session)
-        self._rows = self._new_rows(max(64, len(self._rows)), self.row_dtype)
+        if sys.getrefcount(self._rows) > _UNSHARED or not self.fills_all:
+            self._rows = self._new_rows(max(64, len(self._rows)), self.row_dtype)
         self._count = 0
 
     def advance(self, trades: Trades, until_ns: int) -> None:
@@ -148,7 +169,7 @@ class BarStream(ABC):
             return
         end = self._count + len(bars)
         rows = self._room(len(bars))[self._count : end]
-        self._place(bars, rows)
+        self._place(bars, rows, self.wakes)
         self.fill(bars, rows)
         self._count = end
 
@@ -164,4 +185,7 @@ class BarStream(ABC):
 
     @abstractmethod
     def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:
-        """Fill a row for each of the next bars; `rows` has the bar's own fields already."""
+        """Fill a row for each of the next bars; `rows` has the bar's own fields already.
+
+        The next bars are written where these are: copy what is kept of `bars`.
+        """

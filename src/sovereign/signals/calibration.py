@@ -113,11 +113,16 @@ class Outcomes:
 
     def count(self, day: date, found: NDArray[np.int64]) -> None:
         """Take what came of a completed session's convictions: wrong and right ones by band, (bands, 2)."""
+        counts = self.opened(day)
+        counts += found
+
+    def opened(self, day: date) -> NDArray[np.int64]:
+        """Return a session's wrong and right ones by band, (bands, 2), for more to be added to them at once."""
         self._version += 1
         self._begin(day)
-        self._counts[day] += found
         if self._first is not None and self._last is not None and self._first <= day <= self._last:
-            self._total += found
+            self._first = self._last = None  # what is added up has to be so again
+        return self._counts[day]
 
     def new_counts(self) -> NDArray[np.int64]:
         """Return (bands, 2) zeros."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from pydantic import model_validator
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.session import NS_PER_SECOND, Session
-from sovereign.kernels.market_row import FIELDS, HELD, MEASURES, PHASES, REGIME, REGIME_SETTING, Field, HiddenPhase
+from sovereign.kernels.market_row import FIELDS, HELD, PHASES, REGIME, REGIME_SETTING, Field, HiddenPhase
 
 _DAY_S = 86_400
 _DAYS_A_YEAR, _SESSIONS_A_YEAR, _SHARE_SESSION_S = 365.0, 252.0, 23_400
@@ -127,8 +127,22 @@ class MarketRegimeConfig(Configuration):
     calm_level: float = Setting(
         default=0.10, gt=0, description="Calm below, on daily bars (fraction a year). Source: definitions 4.1."
     )
+    trend_by: Literal["efficiency", "return"] = Setting(
+        default="efficiency",
+        description="What tells trend from chop: Kaufman's efficiency ratio, or the window's log return over the volatility of "
+        "its bars. Source: definitions 4.1 and 1.5.",
+    )
     trend_efficiency: float = Setting(
-        default=0.30, gt=0, le=1, description="Efficiency ratio from which a market trends (fraction). Source: definitions 4.1."
+        default=0.30,
+        gt=0,
+        le=1,
+        description="Efficiency ratio from which it trends (fraction), with trend_by efficiency. Source: definitions 4.1.",
+    )
+    trend_deviations: float = Setting(
+        default=1.0,
+        gt=0,
+        description="Return of the window from which a market trends (standard deviations of a driftless walk as long), "
+        "with trend_by return. Source: measure definitions 1.5, threshold own choice: chance trends in one reading of three.",
     )
     range_width_percentile: float = Setting(
         default=0.20,
@@ -291,7 +305,7 @@ class RegimeService:
 
         config = self.config
         sessions, bars = (2**31, config.daily_history_bars) if self.is_daily else (config.history_sessions, 2**31)
-        measures = np.zeros(last - first, MEASURES)
+        out = np.zeros(last - first, REGIME)
         measure(
             history.values,
             first,
@@ -304,11 +318,8 @@ class RegimeService:
             config.min_history_bars,
             config.atr_bars,
             self._atr,
-            measures,
+            out,
         )
-        out = np.zeros(last - first, REGIME)
-        for name in MEASURES.names or ():
-            out[name] = measures[name]
         classify(
             history.values[Field.CHANGE, first:last],
             self._setting,
@@ -404,6 +415,7 @@ def _setting(config: MarketRegimeConfig, *, uses_levels: bool) -> NDArray[Any]:
     record = np.zeros(1, REGIME_SETTING)
     own = (
         "trend_efficiency",
+        "trend_deviations",
         "range_width_percentile",
         "range_efficiency",
         "volatile_percentile",
@@ -414,6 +426,7 @@ def _setting(config: MarketRegimeConfig, *, uses_levels: bool) -> NDArray[Any]:
     )
     for name in own:
         record[name] = getattr(config, name)
+    record["trend_by_return"] = config.trend_by == "return"
     record["uses_levels"] = uses_levels
     record["min_phase_probability"] = config.hidden.min_phase_probability
     for name in ("probability", "volatility", "percentile", "readings"):

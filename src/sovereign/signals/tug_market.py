@@ -6,6 +6,7 @@ Benchmarks are fed first, so what the board holds at a bar's time is the same ho
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +24,9 @@ from sovereign.signals.market_regime import BarHistory, CrisisConfig, HiddenMode
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
+_NEVER = 2**63 - 1
+_WEEKEND = (6, 0)
+"""Of a day's ordinal: day 1 was a Monday."""
 _NO_TIMES = np.zeros(0, np.int64)
 _NO_CHANGES: Float64 = np.zeros(0)
 
@@ -62,8 +66,12 @@ class MarketConfig(Configuration):
     window_bars: int = Setting(
         default=20, ge=4, description="Bars of volatility and trend (bars). Source: definitions 1.5, 20 days."
     )
-    trend_efficiency: float = Setting(
-        default=0.30, gt=0, le=1, description="Efficiency ratio from which a market trends (fraction). Source: definitions 4.1."
+    trend_deviations: float = Setting(
+        default=1.0,
+        gt=0,
+        description="Log return of the window, up or down, over its volatility, from which a market trends and below which it "
+        "chops (standard deviations of a driftless walk as long). Source: measure definitions 1.5, threshold own choice: "
+        "chance alone trends in one reading of three.",
     )
     hold_bars: int = Setting(
         default=3, ge=1, description="Bars in a row before trend or chop changes (bars). Source: definitions 4.1."
@@ -97,12 +105,22 @@ class MarketConfig(Configuration):
     @property
     def reading(self) -> MarketRegimeConfig:
         """The settings of the regime service."""
-        names = ("window_bars", "trend_efficiency", "hold_bars", "history_sessions", "daily_history_bars", "min_history_bars")
+        names = ("window_bars", "trend_deviations", "hold_bars", "history_sessions", "daily_history_bars", "min_history_bars")
         return MarketRegimeConfig(
             **{name: getattr(self, name) for name in (*names, "stale_bars")},
+            trend_by="return",
             hidden=HiddenModelConfig(**self.hidden.model_dump()),
             crisis=self.crisis,
         )
+
+    def follows(self, before: date, day: date) -> bool:
+        """Say whether no session can be missing between two trade dates."""
+        idle = 0
+        for number in range(before.toordinal() + 1, day.toordinal()):
+            idle += number % 7 not in _WEEKEND
+            if idle > self.max_idle_weekdays:
+                return False
+        return True
 
     def width_ns(self, session: Session) -> int:
         """Return the trading time of a bar of the regime (ns); a daily one is the regular session."""
@@ -148,6 +166,10 @@ class Evidence(Protocol):
         ...
 
 
+DayTimes = tuple[int, int, int, int, int, int, int, int]
+"""The first fields of `kernels.tug_of_war.DAY`, in their order."""
+
+
 class Column:
     """Values that only grow, with room to spare."""
 
@@ -164,6 +186,18 @@ class Column:
             self._values = larger
         self._values[self.count : end] = values
         self.count = end
+
+    def append(self, value: Any) -> None:
+        """Add one value."""
+        if self.count == len(self._values):
+            self.extend((value,))
+            return
+        self._values[self.count] = value
+        self.count += 1
+
+    def last(self, count: int) -> NDArray[Any]:
+        """Return the last values, as many as there are at most, a view."""
+        return self._values[max(0, self.count - count) : self.count]
 
     @property
     def values(self) -> NDArray[Any]:
@@ -184,16 +218,12 @@ class Track:
         self._span = (0, 0)
         self._change = Column(np.float64)
         self._answer: tuple[NDArray[np.int64], Float64] = (self.known_at.values, self.close.values)
-        self._days: tuple[date, date] | None = None
-        self._day_change = np.nan
 
     def day_change(self, before: date, day: date) -> float:
         """Return the log change from a trade date's close to another's; NaN where either is not known."""
-        if self._days != (before, day):
-            if before not in self.closes or day not in self.closes:
-                return np.nan
-            self._days, self._day_change = (before, day), float(np.log(self.closes[day] / self.closes[before]))
-        return self._day_change
+        if before not in self.closes or day not in self.closes:
+            return np.nan
+        return float(np.log(self.closes[day] / self.closes[before]))
 
     def changes(self, session: Session, before: float) -> tuple[NDArray[np.int64], Float64]:
         """Return when the session's bars became known, from its regular open on, and the log change from `before` to each."""
@@ -233,18 +263,54 @@ class MarketBoard:
     def __init__(self, benchmarks: tuple[str, ...], calibration: CalibrationConfig) -> None:
         self.benchmarks = benchmarks
         self.tracks = {symbol: Track() for symbol in benchmarks}
+        self._pair = tuple(self.tracks[symbol] for symbol in benchmarks[:2])
         self.regimes = Column(REGIME_READING)
         self.outcomes = Outcomes(calibration)
         self.evidence: Evidence | None = None
+        # What was asked last: the shares of a session ask the same, one after the other.
+        self._days: tuple[date, date] | None = None
+        self._day_changes = (np.nan, np.nan)
+        self._span: list[Any] = []
+        self._changes: tuple[Any, ...] = ()
+        self._begun: tuple[Session, Session | None, int] | None = None
+        self._times: DayTimes = (0, 0, 0, 0, 0, 0, 0, 0)
 
-    def changes(self, number: int, session: Session, before: date | None) -> tuple[NDArray[np.int64], Float64]:
-        """Return a benchmark's `Track.changes` since its close of a trade date; nothing where that is not known."""
-        if number < len(self.benchmarks) and before is not None:
-            track = self.tracks[self.benchmarks[number]]
-            close = track.closes.get(before)
-            if close is not None:
-                return track.changes(session, close)
-        return _NO_TIMES, _NO_CHANGES
+    def day_changes(self, before: date, day: date) -> tuple[float, float]:
+        """Return both benchmarks' log changes from a trade date's close to another's; NaN where one is not known."""
+        if self._days != (before, day):
+            first, second = (track.day_change(before, day) for track in self._pair)
+            if math.isnan(first + second):
+                return np.nan, np.nan  # it may come to be known
+            self._days, self._day_changes = (before, day), (first, second)
+        return self._day_changes
+
+    def changes(self, session: Session, before: date | None) -> tuple[NDArray[np.int64], Float64, NDArray[np.int64], Float64]:
+        """Return both benchmarks' `Track.changes` since their closes of a trade date; nothing where one is not known."""
+        asked: list[Any] = [session.regular_open_ns]
+        for track in self._pair:
+            asked += (track.known_at.count, None if before is None else track.closes.get(before))
+        if self._span != asked:
+            found: list[Any] = []
+            for track, close in zip(self._pair, asked[2::2], strict=True):
+                found += (_NO_TIMES, _NO_CHANGES) if close is None else track.changes(session, close)
+            nothing = (_NO_TIMES, _NO_CHANGES) * (2 - len(self._pair))
+            self._span, self._changes = asked, (*found, *nothing)
+        first_known, first, second_known, second = self._changes
+        return first_known, first, second_known, second
+
+    def times(self, session: Session, previous: Session | None, market: MarketConfig, seconds: int) -> DayTimes:
+        """Return what a session's day begins with, for bars of a width (s)."""
+        if self._begun is None or self._begun[0] is not session or self._begun[1] is not previous or self._begun[2] != seconds:
+            opens, closes = session.regular_open_ns, session.regular_close_ns
+            width = closes - opens if seconds >= _DAY_S else seconds * NS_PER_SECOND
+            slots = max(1, -(-(closes - opens) // width))
+            earlier = (_NEVER, 0)
+            if previous is not None and market.follows(previous.trade_date, session.trade_date):
+                earlier = (previous.open_ns, previous.regular_close_ns)
+            stale_ns = market.stale_bars * market.width_ns(session)
+            self._begun = (session, previous, seconds)
+            self._times = (session.open_ns, opens, closes, *earlier, stale_ns, width, slots)
+        return self._times
 
 
 class TugBarStream(BarStream):
@@ -259,7 +325,7 @@ class TugBarStream(BarStream):
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; the one before is complete."""
-        if self.session is not None and not np.isnan(self._last_close):
+        if self.session is not None and not math.isnan(self._last_close):
             self.days.append(self.session.trade_date)
             self.day_closes.append(self._last_close)
             self._close_day()
@@ -273,16 +339,18 @@ class TugBarStream(BarStream):
         session = self.session
         if session is None:
             return
-        known_at = rows["known_at"]
-        last = int(known_at.searchsorted(session.regular_close_ns, side="right")) - 1
-        if last >= 0 and known_at[last] > session.regular_open_ns:
-            self._last_close = float(rows["close"][last])
+        last = len(rows) - 1
+        if rows["known_at"].item(last) > session.regular_close_ns:
+            last = int(rows["known_at"].searchsorted(session.regular_close_ns, side="right")) - 1
+        if last >= 0 and rows["known_at"].item(last) > session.regular_open_ns:
+            self._last_close = float(rows["close"].item(last))
 
 
 class BenchmarkStream(TugBarStream):
     """A benchmark: it never wakes the strategy, and writes what it sees on the board; the first one reads the regime."""
 
     row_dtype = np.dtype(ROW_HEAD, align=True)
+    wakes = False
 
     def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard, market: MarketConfig) -> None:
         super().__init__(instrument, seconds, board)
@@ -313,7 +381,6 @@ class BenchmarkStream(TugBarStream):
 
     def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:  # noqa: ARG002 - the port's shape
         """Write the bars on the board."""
-        rows["wake"] = False
         self._track.known_at.extend(rows["known_at"])
         self._track.close.extend(rows["close"])
         self._observe(rows)

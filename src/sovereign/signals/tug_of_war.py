@@ -7,8 +7,7 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 import math
-from datetime import date, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +25,6 @@ from sovereign.signals.tug_market import Column, Evidence, MarketBoard, MarketCo
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
 _NOTHING: Float64 = np.zeros(0)
-_NEVER = 2**63 - 1
 
 
 class MomentumConfig(Configuration):
@@ -181,6 +179,7 @@ class TugStream(TugBarStream):
         wake_from: float = 0.75,
         measure: Literal["raw", "rank", "probability"] = "rank",
     ) -> None:
+        from sovereign.kernels.fractional import least_order
         from sovereign.kernels.tug_day import DAYS, begin_day, close_day
         from sovereign.kernels.tug_of_war import DAY, EVIDENCE, SETTING, SHELVES, read_bars
 
@@ -189,8 +188,10 @@ class TugStream(TugBarStream):
         self._institution, self._crowd, self._market = institution, crowd, market
         self._without = frozenset(without)
         self._is_daily = seconds >= _DAY_S
+        self._fit_days, self._window_days = institution.momentum.fit_days, institution.alpha.window_days
         self._seconds = seconds
         self._begin_day, self._end_day, self._read_bars = begin_day, close_day, read_bars
+        self._least_order = least_order
         self._day = np.zeros(1, DAY)
         self._day["last_close"] = self._day["seen_close"] = np.nan
         self._seen_close: Float64 = self._day["seen_close"]
@@ -207,17 +208,20 @@ class TugStream(TugBarStream):
             self._setting[name] = value
         self._unseen = np.zeros(0, EVIDENCE)
         self._told: Float64 = np.zeros((2, 0))
+        self._waking: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._woken: NDArray[np.int64] = self._day["woken"]
         self._latest: Float64 = np.zeros(rank_rows)  # convictions, see `kernels.tug_day.close_day`
         self._ranked: Float64 = np.zeros((2, rank_rows))
         self._shelves = np.zeros(SHELVES + 1, np.int64)
         self._volumes: Float64 = np.zeros((DAYS + crowd.volume_days, 0))
         self._lengths = np.zeros(crowd.volume_days, np.int64)
-        self._outcomes = board.outcomes.new_counts()
+        self._unjudged = board.outcomes.new_counts()
         self._logs = Column(np.float64)  # of `day_closes`
         self._changes = Column(np.dtype((np.float64, 3)))  # of the share and both benchmarks, a pair of days a row
         self._unpaired: list[int] = []  # rows of `_changes` for which a benchmark's close was not known
         self._residuals: Float64 = np.zeros(max(institution.alpha.volatility_days, institution.alpha.mean_days))
         self._line: Float64 = np.full(4, np.nan)
+        self._has_alpha = "alpha" not in self._without and len(board.benchmarks) > 1
         self._previous: Session | None = None
         self._is_prepared = False
         self._since_fit = institution.momentum.refit_sessions
@@ -228,6 +232,11 @@ class TugStream(TugBarStream):
     def coefficients(self) -> Float64:
         """Constant and betas of the share on the benchmarks, known before the session; NaN unknown."""
         return self._line[:3]
+
+    @property
+    def waking(self) -> NDArray[np.int64]:
+        """Places of the session's rows that wake, ascending; read them before the next session."""
+        return self._waking[: self._woken.item() if self._is_prepared else 0]
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; the one before goes into what is remembered."""
@@ -246,7 +255,9 @@ class TugStream(TugBarStream):
         begin, board = self._count, self._board
         rows = self._room(len(bars))
         if len(rows) > self._told.shape[1]:
-            self._told = np.concatenate((self._told, np.zeros((2, len(rows) - self._told.shape[1]))), axis=1)
+            more = len(rows) - self._told.shape[1]
+            self._told = np.concatenate((self._told, np.zeros((2, more))), axis=1)
+            self._waking = np.concatenate((self._waking, np.zeros(more, np.int64)))
         before = self.days[-1] if self.days else None
         self._read_bars(
             bars,
@@ -255,14 +266,14 @@ class TugStream(TugBarStream):
             self._day,
             self._setting,
             board.regimes.values,
-            *board.changes(0, self.session, before),
-            *board.changes(1, self.session, before),
+            *board.changes(self.session, before),
             self._unseen if board.evidence is None else self._seen(bars, board.evidence),
             self._volumes,
             self._ranked[0],
             self._shelves,
             self._levels,
             self._told,
+            self._waking,
         )
         self._count = begin + len(bars)
 
@@ -282,39 +293,30 @@ class TugStream(TugBarStream):
             self._shelves,
             self._volumes,
             self._lengths,
-            self._outcomes,
+            # What daily bars came to shows on later days.
+            self._unjudged if self._is_daily else self._board.outcomes.opened(self.days[-1]),
         )
-        self._logs.extend((np.log(last),))
+        self._logs.append(_log(last))
         if self._is_daily:
             self._board.outcomes.wait(self.instrument.symbol, self.days[-1], conviction, last)
-        else:
-            self._board.outcomes.count(self.days[-1], self._outcomes)
 
     # What completed sessions say of this one
 
     def _prepare(self, session: Session) -> None:
         self._is_prepared = True
-        opens, closes = session.regular_open_ns, session.regular_close_ns
-        width = closes - opens if self._is_daily else self._seconds * NS_PER_SECOND
-        slots = max(1, -(-(closes - opens) // width))
+        times = self._board.times(session, self._previous, self._market, self._seconds)
+        slots = times[-1]
         if slots > self._volumes.shape[1]:
             larger = np.zeros((len(self._volumes), slots))
             larger[:, : self._volumes.shape[1]] = self._volumes
             self._volumes = larger
-        stale_ns = self._market.stale_bars * self._market.width_ns(session)
-        before = self._previous
-        earlier = (_NEVER, 0)
-        if before is not None and _weekdays_between(before.trade_date, session.trade_date) <= self._market.max_idle_weekdays:
-            earlier = (before.open_ns, before.regular_close_ns)
-        changes, residual = self._explained()
         self._begin_day(
             self._day,
             self._setting,
-            (session.open_ns, opens, closes, *earlier, stale_ns, width, slots),
-            self._logs.values[-self._institution.momentum.fit_days :],
+            times,
+            self._logs.last(self._fit_days),
             self._order(),
-            changes,
-            residual,
+            self._paired() if self._has_alpha else self._changes.values,
             self._residuals,
             self._line,
             self._volumes,
@@ -324,51 +326,37 @@ class TugStream(TugBarStream):
 
     def _order(self) -> float:
         """Return the order of the fractional differencing, searched anew when it is due; NaN while it is unknown."""
-        from sovereign.kernels.fractional import least_order
-
         own = self._institution.momentum
         if "momentum" in self._without or len(self.day_closes) < own.min_days:
             return math.nan
         self._since_fit += 1
         if self._since_fit > own.refit_sessions or math.isnan(self.order):
             self._since_fit = 1
-            self.order = least_order(
-                self._logs.values[-own.fit_days :], own.width_days, own.order_step, own.max_p, own.test_lags
+            self.order = self._least_order(
+                self._logs.last(self._fit_days), own.width_days, own.order_step, own.max_p, own.test_lags
             )
         return self.order
 
-    def _explained(self) -> tuple[Float64, float]:
-        """Return what the line on the benchmarks is fitted to, and what the one before left of the last day's change."""
-        if "alpha" in self._without or len(self._board.benchmarks) < 2:
-            return self._changes.values, math.nan
-        changes, line = self._paired(self._institution.alpha.window_days), self.coefficients
-        if not len(changes) or math.isnan(line[0]):
-            return changes, math.nan
-        regressors = changes[-1].copy()
-        own, regressors[0] = regressors[0], 1.0
-        return changes, float(own - line @ regressors)
-
-    def _paired(self, window: int) -> Float64:
+    def _paired(self) -> Float64:
         """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known."""
-        found, last = self._changes, len(self.days) - 1
-        wanted, self._unpaired = [*self._unpaired, *range(found.count, last)], []
-        for n in wanted:
+        found, last, window = self._changes, len(self.days) - 1, self._window_days
+        again, self._unpaired = self._unpaired, []
+        for n in (*again, *range(found.count, last)):
             change = self._change(n)
             if n == found.count:
-                found.extend((change,))
+                found.append(change)
             else:
                 found.values[n] = change
             if math.isnan(change[0]) and n >= last - window:
                 self._unpaired.append(n)
-        return found.values[-window:]
+        return found.last(window)
 
     def _change(self, n: int) -> tuple[float, float, float]:
         # Aligned by date: a change counts when share and benchmarks have both of its ends.
-        days, tracks = self.days[n : n + 2], self._board.tracks
-        one, two = (tracks[symbol].day_change(*days) for symbol in self._board.benchmarks[:2])
-        if math.isnan(one + two):
+        first, second = self._board.day_changes(self.days[n], self.days[n + 1])
+        if math.isnan(first):
             return math.nan, math.nan, math.nan
-        return float(np.log(self.day_closes[n + 1] / self.day_closes[n])), one, two
+        return _log(self.day_closes[n + 1]) - _log(self.day_closes[n]), first, second
 
     def _seen(self, bars: NDArray[Any], evidence: Evidence) -> NDArray[Any]:
         """Return what scouts knew at each bar."""
@@ -412,6 +400,6 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
     return record
 
 
-@lru_cache(maxsize=16)  # every share asks
-def _weekdays_between(before: date, after: date) -> int:
-    return int(np.busday_count(before + timedelta(days=1), after))
+def _log(price: float) -> float:
+    # A price of 0 or below, which contracts may have, has none.
+    return math.log(price) if price > 0.0 else math.nan

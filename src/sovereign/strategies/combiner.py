@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from sovereign.core.configuration import Configuration
-from sovereign.core.decision import Check
+from sovereign.core.decision import Check, make_check
 
 
 class AgentRole(StrEnum):
@@ -152,7 +152,7 @@ class ConsensusRule:
         needed = max(self._config.min_votes, len(voters) // self._config.voters_per_vote)
         lead = len(agreeing) - len(opposing)
         checks = (
-            Check(
+            make_check(
                 "votes",
                 float(len(agreeing)),
                 float(needed),
@@ -160,7 +160,7 @@ class ConsensusRule:
                 len(agreeing) >= needed,
                 f"{len(agreeing)} of {len(voters)} that did not abstain",
             ),
-            Check("opposition", float(lead), 1.0, "votes", lead >= 1, f"{len(opposing)} voted the other way"),
+            make_check("opposition", float(lead), 1.0, "votes", lead >= 1, f"{len(opposing)} voted the other way"),
         )
         if not all(check.passed for check in checks):
             return _none("no consensus", checks)
@@ -199,7 +199,7 @@ class ConflictRule:
         checks = (
             _SIGNAL,
             _CROWDED[crowd * direction],
-            Check("conviction", confidence, limit, "fraction", confidence >= limit, "alone" if is_alone else "opposed"),
+            make_check("conviction", confidence, limit, "fraction", confidence >= limit, "alone" if is_alone else "opposed"),
         )
         if crowd == direction and confidence >= config.min_opposed:
             return _none("crowded skip", checks)
@@ -215,10 +215,10 @@ class ConflictRule:
         )
 
 
-_NO_SIGNAL = Check("institutions", 0.0, 1.0, "direction", False)
-_SIGNAL = Check("institutions", 1.0, 1.0, "direction", True)
+_NO_SIGNAL = make_check("institutions", 0.0, 1.0, "direction", False)
+_SIGNAL = make_check("institutions", 1.0, 1.0, "direction", True)
 _CROWDED = {
-    sign: Check("crowded", float(sign), 0.0, "agreement", sign != 1, "the crowd is there already") for sign in (-1, 0, 1)
+    sign: make_check("crowded", float(sign), 0.0, "agreement", sign != 1, "the crowd is there already") for sign in (-1, 0, 1)
 }
 """By the product of both camps' directions."""
 

@@ -25,7 +25,7 @@ from sovereign.core.event import (
 )
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderStatus, OrderType, Side, TimeInForce
-from sovereign.core.port import Block
+from sovereign.core.port import Block, Signals
 from sovereign.core.session import NS_PER_SECOND
 from sovereign.engine.engine import Engine
 from sovereign.execution.account import Account
@@ -85,7 +85,18 @@ class Watcher(Wishes):
 
 
 def run(
-    prices, wishes, row_seconds, *, balance="100000", start=OPEN, latency_s=0.0, end=True, risk=None, fees=None, kind=Wishes
+    prices,
+    wishes,
+    row_seconds,
+    *,
+    balance="100000",
+    start=OPEN,
+    latency_s=0.0,
+    end=True,
+    risk=None,
+    fees=None,
+    kind=Wishes,
+    sinks=(),
 ):
     """Trade a tape with a row after each of `row_seconds`; returns the engine and everything it said."""
     events = []
@@ -96,7 +107,7 @@ def run(
         broker=SimulatedBroker(OPTIMISTIC, round(latency_s * NS_PER_SECOND)),
         account=Account(Decimal(balance)),
         fees=fees or PerUnitFees(),
-        sinks=(events.append,),
+        sinks=(events.append, *sinks),
     )
     n = len(prices)
     trades = Trades(
@@ -110,7 +121,7 @@ def run(
     rows["seq"] = np.searchsorted(trades.ts, rows["known_at"])
     rows["wake"] = True
     engine.start_session(SESSION, (ES,))
-    signals = {"ES": (rows, np.empty(0))}
+    signals = {"ES": Signals(rows, np.empty(0))}
     engine.process((Block("ES", trades, int(trades.ts[-1])),), signals, int(trades.ts[-1]))
     if end:
         engine.process((), signals, SESSION.close_ns)
@@ -224,6 +235,25 @@ def test_data_that_ends_early_when_a_position_is_open_then_it_is_carried_not_inv
     assert of(events, SessionEnded)[-1].balance == engine.account.balance
 
 
+class Ears:
+    """A sink for some kinds of events."""
+
+    def __init__(self, *kinds):
+        self.kinds = frozenset(kinds)
+        self.heard = []
+
+    def __call__(self, event):
+        self.heard.append(event)
+
+
+def test_sink_when_it_names_kinds_then_hears_those_alone_and_others_hear_all():
+    few, none = Ears(OrderFilled, SessionEnded), Ears()
+    _, events = run([20_000] * 3 + [20_030] * 4, {0: [buy()]}, [0.5], sinks=(few, none))
+    assert few.heard == [event for event in events if isinstance(event, OrderFilled | SessionEnded)]
+    assert [type(event) for event in few.heard] == [OrderFilled, OrderFilled, SessionEnded]
+    assert none.heard == []
+
+
 def test_kill_switch_when_thrown_then_nothing_opens():
     events = []
     engine = Engine(
@@ -243,7 +273,7 @@ def test_kill_switch_when_thrown_then_nothing_opens():
         np.ones(4, np.int8),
     )
     engine.start_session(SESSION, (ES,))
-    engine.process((Block("ES", trades, int(trades.ts[-1])),), {"ES": (rows, np.empty(0))}, int(trades.ts[-1]))
+    engine.process((Block("ES", trades, int(trades.ts[-1])),), {"ES": Signals(rows, np.empty(0))}, int(trades.ts[-1]))
     (decision,) = [e.decision for e in of(events, DecisionMade)]
     assert decision.outcome.check == "kill_switch"
     assert of(events, OrderFilled) == []

@@ -1,13 +1,16 @@
 """How a session ends and goes on: what it knows of the broker's executions, and what becomes of one that was cut off."""
 
 import time
+from datetime import date
 from decimal import Decimal
 
+import pytest
 from live_bench import BALANCE, SESSION, TEN, Bench, Journal, S, buy, play
 
 from fakes.hand_fed import HandLink
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.errors import BrokerError
+from sovereign.core.event import OrderChanged, OrderFilled, SessionEnded
 from sovereign.core.order import OrderEvent
 from sovereign.core.session import NS_PER_DAY
 from sovereign.engine.conductor import opened
@@ -23,6 +26,7 @@ from sovereign.engine.inputs import (
     read_inputs,
 )
 from sovereign.execution.report import ExecutionReport
+from sovereign.feeds.calendar import calendar_for
 from sovereign.store.recording import read_recording
 
 
@@ -166,6 +170,72 @@ def test_report_when_its_tick_was_walked_over_then_does_not_wait_for_it(tmp_path
     conductor.apply(ReportReceived(ts=TEN + 2 * S, report=report, tape="ES", row=8))
     assert not conductor.is_told_more
     assert bench.engine.account.balance == Decimal(100_000)
+
+
+def sent(bench):
+    """Open the session, send one order, and return it; the venue's word for it is still to come."""
+    bench.feed.on_block = lambda block: bench.conductor.apply(
+        Slice(ts=block.until_ns, symbol="ES", trades=block.trades, until_ns=block.until_ns)
+    )
+    bench.conductor.apply(opened(SESSION, bench.feed.instruments(SESSION), Opening(balance=BALANCE, high_water_mark=BALANCE)))
+    bench.push(0, 20_000)
+    bench.conductor.apply(CommandReceived(ts=TEN + S, command=buy()))
+    (order,) = (one.client_order_id for one in bench.engine.executor.working())
+    return order
+
+
+def told(bench, order, cause, ts, second, row=0, **terms):
+    report = ExecutionReport(cause=cause, client_order_id=order, ts=TEN + second * S, **terms)
+    bench.conductor.apply(ReportReceived(ts=ts, report=report, tape="ES", row=row))
+
+
+def answers(bench, order):
+    asked = (OrderEvent.SUBMIT, OrderEvent.REQUEST_CANCEL)
+    seen = [e for e in bench.events if isinstance(e, OrderChanged) and e.client_order_id == order]
+    return [(e.cause, e.ts) for e in seen if e.cause not in asked]
+
+
+@pytest.mark.parametrize("after", [0, 90])
+@pytest.mark.parametrize("is_passed", [False, True])
+def test_reports_when_they_come_at_the_close_and_their_ticks_never_then_all_count_in_their_session_in_order(
+    tmp_path, after, is_passed
+):
+    """The line of the tape is dead, that of the broker brings at the bell, or after it, what has happened since."""
+    bench = Bench(tmp_path / "a.rec", to_the_close, HandLink(), journal=Journal())
+    order, late = sent(bench), SESSION.close_ns + after * S
+    fill = {"trade_id": "E1", "quantity": 1, "price_ticks": 20_002}
+    if is_passed:  # a request of that moment has moved the time of the session to its close
+        asked = Command(command_id="c", kind=CommandKind.CANCEL, by="ann", reason="x", arguments={"order": order})
+        bench.conductor.apply(CommandReceived(ts=late, command=asked))
+    told(bench, order, OrderEvent.ACCEPT, late, 2, row=7)
+    told(bench, order, OrderEvent.FILL, late, 3, row=9, **fill)
+    told(bench, order, OrderEvent.REFUSE_CANCEL if is_passed else OrderEvent.FILL, late, 3, **fill)
+    assert bench.conductor.is_told_more
+    bench.conductor.apply(SessionClosed(ts=SESSION.close_ns))
+    assert not bench.conductor.is_told_more
+    close = SESSION.close_ns
+    assert answers(bench, order) == [(OrderEvent.ACCEPT, close), (OrderEvent.FILL, close)]
+    assert bench.held() == 1
+    (filled,) = (event for event in bench.events if isinstance(event, OrderFilled))
+    (ended,) = (event for event in bench.events if isinstance(event, SessionEnded))
+    assert bench.events.index(filled) < bench.events.index(ended)
+    assert filled.fill.price_ticks == 20_002
+    count = len(bench.events)
+    following = calendar_for("CME_EQUITY").session(date(2025, 3, 5))
+    bench.conductor.apply(opened(following, bench.feed.instruments(following), bench.conductor.closing()))
+    bench.conductor.apply(TimePromised(ts=following.open_ns + S))
+    assert [event for event in bench.events[count:] if isinstance(event, OrderChanged | OrderFilled)] == []
+
+
+def test_report_when_it_comes_at_the_close_and_its_tick_after_it_then_counts_at_its_tick(tmp_path):
+    bench = Bench(tmp_path / "a.rec", to_the_close, HandLink(), journal=Journal())
+    order = sent(bench)
+    told(bench, order, OrderEvent.ACCEPT, SESSION.close_ns + S, 2, row=3)
+    bench.push(2, 20_001, 20_002)  # the second and third tick of the session
+    assert answers(bench, order) == [(OrderEvent.ACCEPT, TEN + 2 * S)]
+    assert not bench.conductor.is_told_more
+    bench.conductor.apply(SessionClosed(ts=SESSION.close_ns))
+    assert answers(bench, order) == [(OrderEvent.ACCEPT, TEN + 2 * S)]
 
 
 def test_report_when_it_is_of_the_next_sessions_tape_then_is_taken_at_the_close(tmp_path):

@@ -124,6 +124,19 @@ def test_report_when_its_row_never_comes_then_comes_out_just_after_its_time():
     assert (ours.has_orders("ES"), ours.next_time_ns) == (False, NEVER)
 
 
+def test_reports_when_no_row_comes_any_more_then_come_out_then_in_the_order_in_which_they_were_delivered():
+    ours, _ = broker()
+    ours.start_session((ES,))
+    ours.pass_time(50)
+    ours.deliver(report("A"), 50, tape="ES", row=4, until_ns=50)
+    ours.deliver(report("B"), 50)
+    ours.deliver(report("C"), 90, tape="ES", row=5, until_ns=50)
+    ours.deliver(report("D"), 20, tape="ES", row=6, until_ns=50)
+    assert ours.next_time_ns == 50
+    assert out(ours.on_time(50)) == [("A", 50), ("B", 50), ("C", 50), ("D", 50)]
+    assert (ours.is_waiting, ours.next_time_ns) == (False, NEVER)
+
+
 def test_report_when_its_row_was_walked_already_then_comes_out_by_time():
     ours, _ = broker()
     ours.start_session((ES,))

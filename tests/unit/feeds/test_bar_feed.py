@@ -86,8 +86,8 @@ def test_bars_from_paths_when_cut_anywhere_then_equal_the_bars(data: st.DataObje
     built = []
     for start, stop in pairwise(cuts):
         until = int(path.ts[stop]) if stop < len(path) else day.close_ns
-        built.append(builder.advance(path.slice(start, stop), until))
-    built.append(builder.advance(Trades.empty(), day.close_ns))
+        built.append(builder.advance(path.slice(start, stop), until).copy())
+    built.append(builder.advance(Trades.empty(), day.close_ns).copy())
     whole = np.concatenate(built)
     assert whole["known_at"].tolist() == bars.ts.tolist()
     for name in ("open", "high", "low", "close", "volume"):

@@ -146,7 +146,9 @@ def quotes_and_trades(feed: SyntheticFeed | PortfolioMarket, symbol: str) -> tup
 
 def bytes_of(columns: Quotes | Trades) -> bytes:
     return b"".join(
-        np.ascontiguousarray(getattr(columns, name)).tobytes() for name in type(columns).__slots__ if name != "is_path"
+        np.ascontiguousarray(getattr(columns, name)).tobytes()
+        for name in type(columns).__slots__
+        if name not in ("is_path", "bars")
     )
 
 

@@ -41,3 +41,13 @@ def test_fit_when_rows_are_unknown_then_they_weigh_nothing():
     seen = x[~np.isnan(x).any(axis=1)]  # two states that are the same share all of them alike
     np.testing.assert_allclose(means, np.tile(seen.mean(axis=0), (2, 1)), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(variances, np.tile(seen.var(axis=0), (2, 1)), rtol=1e-12)
+
+
+def test_fit_when_there_is_one_row_then_nothing_is_known_of_moves_but_that_states_stay():
+    start, transition = np.array([0.5, 0.5]), np.array([[0.9, 0.1], [0.2, 0.8]])
+    means, variances = np.array([[0.0], [1.0]]), np.ones((2, 1))
+    likelihood = fit(np.array([[0.0]]), start, transition, means, variances, 1, 1e-4, 0.01, 1.0)
+    densities = np.array([1.0, np.exp(-0.5)]) / np.sqrt(2.0 * np.pi)
+    assert likelihood == pytest.approx(np.log(densities.mean()), rel=1e-12)
+    np.testing.assert_allclose(start, densities / densities.sum(), rtol=1e-12)
+    np.testing.assert_array_equal(transition, np.eye(2))

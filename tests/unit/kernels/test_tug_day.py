@@ -13,8 +13,8 @@ from sovereign.kernels.tug_day import (
     deviation,
     market_line,
     momentum_of_day,
+    move_shelves,
     pairwise_sum,
-    put_on_shelves,
     slide_sorted,
 )
 from sovereign.kernels.tug_of_war import SHELVES, place_in
@@ -84,11 +84,17 @@ def test_window_when_it_slides_then_is_sorted_anew():
 def test_shelves_when_values_are_looked_for_then_each_is_where_numpy_finds_it():
     ranked = np.sort(np.concatenate([np.round(RNG.random(300), 2), [0.0, 0.0, 1.0, 1.0]]))
     shelves = np.zeros(SHELVES + 1, np.int64)
-    put_on_shelves(ranked, shelves)
-    for value in (*ranked, *RNG.random(200), 0.0, 1.0, 0.005, np.nextafter(1.0, 2.0)):
-        assert place_in(ranked, shelves, value) == np.searchsorted(ranked, value)
-    put_on_shelves(np.zeros(0), shelves)
     assert place_in(np.zeros(0), shelves, 0.5) == 0
+    gone, come = np.zeros(0), ranked
+    while True:
+        move_shelves(shelves, gone, come)
+        for value in (*ranked, *RNG.random(200), 0.0, 1.0, 0.005, np.nextafter(1.0, 2.0)):
+            assert place_in(ranked, shelves, value) == np.searchsorted(ranked, value)
+        if not len(ranked):
+            break
+        is_gone = RNG.random(len(ranked)) < 0.4 if len(ranked) > 20 else np.ones(len(ranked), bool)
+        gone, come = ranked[is_gone], RNG.random(len(ranked) // 5)
+        ranked = np.sort(np.concatenate([ranked[~is_gone], come]))
 
 
 def test_outcomes_when_counted_then_stand_in_the_band_of_their_strength():

@@ -1,11 +1,12 @@
 """The shadow twin: each cause planted alone into a session that is otherwise its backtest, and found again as that cause."""
 
+import json
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from fakes.recorded_session import BALANCE, Planted, RecordedSession, command, recipe
+from fakes.recorded_session import BALANCE, Planted, RecordedSession, S, command, recipe
 from sovereign.core.columns import Trades
 from sovereign.core.command import CommandKind
 from sovereign.core.event import encode
@@ -122,6 +123,20 @@ def test_twin_when_reports_came_late_then_latency():
     result = twin_of(Planted(late_reports=((300, 330),)))
     assert causes(result) == {Cause.LATENCY}
     assert "reports were known up to" in share(result, Cause.LATENCY).evidence[0]
+
+
+def test_twin_when_reports_came_at_the_bell_without_their_ticks_then_explained_and_the_replay_agrees(clean):
+    fills = [json.loads(line) for line in clean.stored if "OrderFilled" in line]
+    begun = next(fill["ts"] for fill in fills[4:] if fill["fill"]["role"] == "ENTRY")
+    dead_from = (begun - clean.session.open_ns) // S  # an order is on its way, or working
+    live = RecordedSession(recipe(), Planted(dead_from=dead_from))
+    result = shadow(live.recorded, FACTS, live.stored)
+    assert result.replay.is_exact
+    assert result.verdict == "explained"
+    at_the_bell = [json.loads(line) for line in live.stored if "OrderFilled" in line and json.loads(line)["ts"] >= begun]
+    assert {fill["ts"] for fill in at_the_bell} == {live.session.close_ns}
+    assert result.live.net == live.engine.account.balance - BALANCE == live.book.account.balance - BALANCE
+    assert causes(result) == {Cause.FILL, Cause.LATENCY}  # no rule fills on ticks that never came
 
 
 def test_twin_when_an_order_never_arrived_then_latency():

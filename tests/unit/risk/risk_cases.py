@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from example_trades import closed_trade
+from risk_day import LAST, TAPE, TEN, THURSDAY, utc
 from sovereign.core.decision import Approved, Check, Proposal, Refused
 from sovereign.core.event import TradingState
 from sovereign.core.instrument import find_instrument
-from sovereign.core.order import Bracket, OrderIntent, OrderRole, Side
+from sovereign.core.order import Bracket, OrderIntent, Side
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position, Trade
-from sovereign.core.session import NS_PER_SECOND, Session, to_ns
+from sovereign.core.session import NS_PER_SECOND, Session
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
 
-TAPE = "ESZ5"
-LAST = 26_400  # 6,600.00 in quarter points
-
-
-def utc(text: str) -> int:
-    return to_ns(datetime.fromisoformat(text).replace(tzinfo=UTC))
-
-
-THURSDAY = Session(
-    calendar="CME_EQUITY",
-    trade_date=date(2025, 11, 20),
-    open_ns=utc("2025-11-19 23:00"),
-    close_ns=utc("2025-11-20 22:00"),
-    regular_open_ns=utc("2025-11-20 14:30"),
-    regular_close_ns=utc("2025-11-20 21:00"),
-    zone="America/New_York",
-)
 FRIDAY = replace(
     THURSDAY,
     trade_date=date(2025, 11, 21),
@@ -51,7 +36,6 @@ HALF_DAY = replace(
     regular_close_ns=utc("2025-11-28 18:00"),
     is_early_close=True,
 )
-TEN = utc("2025-11-20 15:00")  # 10:00 in New York
 
 
 def view(**changes: Any) -> AccountView:
@@ -108,23 +92,8 @@ def position(symbol: str = "MESZ5", quantity: int = 1, entry_ticks: int = LAST, 
 
 
 def trade(net: str, symbol: str = "MESZ5") -> Trade:
-    return Trade(
-        trade_id="t1",
-        instrument=find_instrument(symbol),
-        side=Side.BUY,
-        quantity=1,
-        entry_ns=TEN,
-        exit_ns=TEN + NS_PER_SECOND,
-        entry_ticks=float(LAST),
-        exit_ticks=float(LAST),
-        gross=Decimal(net),
-        fees=Decimal(0),
-        mae_ticks=0.0,
-        mfe_ticks=0.0,
-        slippage_ticks=0,
-        exit_role=OrderRole.TARGET,
-        decision_id=None,
-        labels={},
+    return closed_trade(
+        find_instrument(symbol), TEN, TEN + NS_PER_SECOND, net, trade_id="t1", entry_ticks=float(LAST), exit_ticks=float(LAST)
     )
 
 

@@ -351,7 +351,7 @@ def portfolio(
     opened = door(RiskConfig.model_validate(base | config), balance=Decimal(100_000))
     # what is held has its loss at the stop on the door's books, as if it had been approved there
     for held in account.get("positions", {}):
-        opened._committed[held] = Decimal(100)
+        opened._standing.committed[held] = Decimal(100)
     return opened.judge(proposal(intent=intent, symbol=symbol, side=side), view(**account))
 
 

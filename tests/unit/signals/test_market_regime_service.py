@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from council_cases import restless, rows_of, stream_of
 from sovereign.feeds.calendar import calendar_for
@@ -22,6 +23,7 @@ from sovereign.signals.market_regime import (
     phases_of,
     three_states,
 )
+from sovereign.signals.tug_market import MarketConfig
 from sovereign.strategies.council import CouncilConfig
 
 NAN = np.nan
@@ -73,6 +75,105 @@ def test_axis_when_it_flickers_then_changes_after_three_bars_in_a_row():
     trend = [0.5] * 3 + [0.0] * 2 + [0.5] + [0.0] * 4
     found = named([{**QUIET, "efficiency": value} for value in trend], MarketRegimeConfig(hold_bars=3))
     assert found["trend"].tolist() == [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]
+
+
+BY_RETURN = MarketRegimeConfig(hold_bars=1, trend_by="return")
+
+
+@pytest.mark.parametrize(("deviations", "trend"), [(1.0, 1), (0.99, 0), (-0.99, 0), (-1.0, -1), (0.0, 0), (NAN, -2)])
+def test_trend_when_decided_by_return_then_from_one_deviation_on_whatever_the_efficiency(deviations, trend):
+    for efficiency in (0.9, 0.0, -0.9):
+        assert named([{**QUIET, "efficiency": efficiency, "momentum": deviations}], BY_RETURN)["trend"][0] == trend
+
+
+def test_trend_when_decided_by_efficiency_then_whatever_the_return():
+    for deviations in (3.0, -3.0, NAN):
+        assert named([{**QUIET, "efficiency": 0.3, "momentum": deviations}])["trend"][0] == 1
+
+
+def test_trend_when_the_threshold_is_another_then_from_there_on():
+    config = MarketRegimeConfig(hold_bars=1, trend_by="return", trend_deviations=2.5)
+    assert named([{**QUIET, "momentum": value} for value in (2.49, 2.5)], config)["trend"].tolist() == [0, 1]
+
+
+def test_confidence_when_a_return_names_the_trend_then_is_how_many_driftless_walks_go_less_far():
+    # 68.27% of a normal distribution lie within one deviation, 95.45% within two.
+    found = named([{**QUIET, "momentum": value} for value in (1.0, -2.0, 0.0)], BY_RETURN)
+    assert found["regime"].tolist() == [MarketRegime.TRENDING_UP, MarketRegime.TRENDING_DOWN, MarketRegime.RANGING]
+    np.testing.assert_allclose(found["regime_confidence"], [0.6827, 0.9545, 1.0], atol=5e-5)
+
+
+def closes_read(closes, config, *, sessions=1, seconds=86_400):
+    """Read sessions of bars that close at these prices; each opens at the close before it, a session's first at its own."""
+    service = RegimeService(config, seconds)
+    history = BarHistory(service.history_bars, is_linked=service.is_daily)
+    found = []
+    for part in np.split(np.asarray(closes), sessions):
+        bars = np.zeros(len(part), BAR)
+        bars["close"], bars["open"] = part, [part[0], *part[:-1]]
+        bars["high"], bars["low"], bars["volume"] = np.maximum(bars["open"], part), np.minimum(bars["open"], part), 100
+        service.start_session(history, calendar_for("XNYS").session(date(2025, 11, 18)))
+        history.start_session()
+        found.append(service.update(history, *history.append(bars)))
+    return np.concatenate(found)
+
+
+def test_return_when_worked_by_hand_then_the_log_change_over_the_deviation_of_its_bars():
+    # Changes of +3, -1, +3, -1 percent: sum 4, squares about the mean 16, deviation sqrt(16 / 3); 4 / (2.3094 x 2) = 0.8660.
+    steps = np.array([0.03, -0.01] * 8)
+    closes = np.round(1e8 * np.exp(np.concatenate([[0.0], np.cumsum(steps)])))
+    for least, trend in ((0.86, 1), (0.87, 0)):
+        config = MarketRegimeConfig(window_bars=4, hold_bars=1, trend_by="return", trend_deviations=least)
+        found = closes_read(closes, config)
+        np.testing.assert_allclose(found["momentum"][4:], np.sqrt(0.75), atol=1e-6)
+        assert found["trend"].tolist() == [-2] * 4 + [trend] * 13
+        mirrored = closes_read(np.round(1e16 / closes), config)
+        assert mirrored["trend"].tolist() == [-2] * 4 + [-trend] * 13
+
+
+def test_return_when_the_market_stood_still_then_chop():
+    found = closes_read(np.full(30, 40_000), BY_RETURN)
+    assert (found["momentum"][20:] == 0.0).all()
+    assert found["trend"].tolist() == [-2] * 20 + [0] * 10
+
+
+def test_return_when_the_night_has_no_bar_then_it_counts_neither_as_move_nor_as_unrest():
+    """Two sessions that go nowhere with a gap of 20% between them: no trend within the day, by the path of closes it is one."""
+    day = 40_000 + 10 * (np.arange(13) % 2)
+    closes = np.concatenate([day, day + 8_000])
+    by_return = closes_read(closes, BY_RETURN, sessions=2, seconds=1_800)
+    assert (by_return["trend"][20:] == 0).all()
+    assert (np.abs(by_return["momentum"][20:]) < 0.3).all()
+    assert (closes_read(closes, MarketRegimeConfig(hold_bars=1), sessions=2, seconds=1_800)["trend"][20:] == 1).all()
+
+
+def test_return_when_bars_are_daily_then_the_night_is_part_of_the_day():
+    """The same closes a session each: the jump is a day's change, and of 20 changes it alone says next to nothing."""
+    closes = np.concatenate([40_000 + 10 * (np.arange(13) % 2), 48_000 + 10 * (np.arange(13) % 2)])
+    found = closes_read(closes, BY_RETURN, sessions=26)
+    changes = np.diff(np.log(closes))[-20:]
+    assert found["momentum"][-1] == pytest.approx(stats.ttest_1samp(changes, 0.0).statistic, rel=1e-9)
+    assert found["momentum"][-1] == pytest.approx(1.0, abs=0.01)  # one change of 20: sum c, deviation c / sqrt(20)
+
+
+def test_return_when_the_market_walks_without_drift_then_one_reading_in_three_is_a_trend():
+    """Windows of 20 bars that share none: Student's t of 19 degrees lies beyond one deviation in 33.0% of cases."""
+    rng = np.random.default_rng(11)
+    closes = np.round(1e8 * np.exp(np.cumsum(rng.normal(0.0, 0.001, 20 * 1_500 + 1))))
+    config = MarketRegimeConfig(hold_bars=1, trend_by="return", daily_history_bars=20)
+    found = closes_read(closes, config)["trend"][20::20]
+    assert len(found) == 1_500
+    expected = stats.t.sf(1.0, 19)
+    spread = np.sqrt(expected * (1 - expected) / len(found))
+    for sign in (1, -1):
+        assert np.mean(found == sign) == pytest.approx(expected, abs=4 * spread)
+    assert 2 * expected == pytest.approx(0.330, abs=5e-4)
+
+
+def test_market_of_the_tug_of_war_when_read_then_by_the_return_of_twenty_days():
+    reading = MarketConfig(trend_deviations=1.5).reading
+    assert (reading.trend_by, reading.trend_deviations, reading.window_bars) == ("return", 1.5, 20)
+    assert CouncilConfig().regime.trend_by == "efficiency"
 
 
 def test_hold_when_candidates_alternate_then_none_wins():

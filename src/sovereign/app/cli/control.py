@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sovereign.app.cli.common import ConfigOption, SetOption, settings_from
+from sovereign.app.cli.beside import beside
+from sovereign.app.cli.common import ConfigOption, SetOption
 from sovereign.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,22 +22,8 @@ def command(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
     Runs beside the session until SIGTERM or Ctrl-C, and answers also while no session runs or one hangs.
     """
-    import signal
-    import threading
-
-    from sovereign.app.ops.log import configure_logging
-    from sovereign.app.ops.redaction import redactor_for
-
-    settings = settings_from(config, overrides).settings
-    redactor = redactor_for(settings)
-    log = configure_logging(settings.log, redactor)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
+    with beside(config, overrides) as (settings, redactor, stop):
         listen(settings, redactor, stop)
-    finally:
-        log.close()
 
 
 def listen(settings: Settings, redactor: Callable[[str], str], stop: Event) -> None:

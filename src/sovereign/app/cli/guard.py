@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sovereign.app.cli.common import ConfigOption, SetOption, settings_from
+from sovereign.app.cli.beside import beside
+from sovereign.app.cli.common import ConfigOption, SetOption
 from sovereign.core.errors import BrokerError, SovereignError
 
 if TYPE_CHECKING:
@@ -31,23 +32,10 @@ def command(
 
     Runs until SIGTERM or Ctrl-C. What it finds and does goes to the log, to the store's notices and to the alert channels.
     """
-    import signal
-    import threading
-
     from sovereign.app.ops.account import guarded_accounts
-    from sovereign.app.ops.log import configure_logging
-    from sovereign.app.ops.redaction import redactor_for
 
-    settings = settings_from(config, overrides).settings
-    redactor = redactor_for(settings)
-    log = configure_logging(settings.log, redactor)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
+    with beside(config, overrides) as (settings, redactor, stop):
         trouble = watch(settings, guarded_accounts(settings), redactor, stop, is_once=is_once)
-    finally:
-        log.close()
     if is_once and trouble:
         raise BrokerError(trouble)
 

@@ -160,10 +160,12 @@ class ExecutionSummary(Answer):
 
     orders: int
     by_status: dict[str, int]
+    by_reference: dict[str, int] = Field(description="Orders by what their shortfall is measured against.")
     slippage_ticks: Spread
     shortfall_ticks: Spread
     shortfall_bps: Spread
     shortfall_money: Spread
+    opportunity_bps: Spread
     accept_ms: Spread
     fill_ms: Spread
 
@@ -180,12 +182,17 @@ class ExecutionRow(Tick):
     status: str
     ts: Ns
     filled_qty: int
-    arrival_ticks: int | None
+    arrival_ticks: int | None = Field(description="Last price when it was decided; of a stop or a target its own.")
+    reference_ticks: float | None = Field(description="The price that shortfall is measured against.")
+    reference: Literal["middle of the quote", "last price", "its own price"] | None
     average_ticks: float | None
     slippage_ticks: float | None
-    shortfall_ticks: float | None
-    shortfall_bps: float | None
-    shortfall_money: float | None
+    shortfall_ticks: float | None = Field(description="Average against the reference, a unit, without fees.")
+    shortfall_bps: float | None = Field(description="With fees, basis points of the reference.")
+    shortfall_money: float | None = Field(description="With fees.")
+    opportunity_bps: float | None = Field(
+        description="What the unfilled part of an entry missed up to the close of the bar after its end, of the whole order."
+    )
     accept_ms: float | None
     fill_ms: float | None
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from sovereign.app.dashboard.cost import costs
 from sovereign.app.dashboard.market import stored_bars, strategy_of
 from sovereign.app.dashboard.plain import plain
 from sovereign.app.dashboard.replica import closed_bars, open_bar
 from sovereign.app.dashboard.standing import Standing
-from sovereign.app.dashboard.statistic import execution_row, execution_summary, trade_statistics
+from sovereign.app.dashboard.statistic import execution_summary, trade_statistics
 from sovereign.core.errors import NotFoundError
 from sovereign.store import live_schema, schema
 
@@ -182,10 +183,8 @@ class View(Standing):
     def execution(self, run: StoredRun, at: int | None, limit: int) -> dict[str, Any]:
         """Return what execution cost, order by order and over all."""
         book = self.book(run, at, None)
-        rows = [
-            {**execution_row(row, book.instrument(row["symbol"])), **self._tick(book.instrument(row["symbol"]))}
-            for row in book.orders(newest=limit)
-        ]
+        found = costs(book, book.orders(newest=limit), lambda: self._recorded(run, at))
+        rows = [{**row, **self._tick(book.instrument(row["symbol"]))} for row in found]
         return plain({"run": run.id, "summary": execution_summary(rows), "orders": rows[::-1]})
 
     def recalls(self, run: StoredRun, at: int | None, limit: int) -> list[dict[str, Any]]:

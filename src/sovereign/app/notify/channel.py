@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -62,6 +62,24 @@ class Message:
         if self.is_repeat:
             parts.append("may have arrived before")
         return ", ".join(parts)
+
+
+def fitting(messages: Sequence[Message], size_of: Callable[[Message], int], most: int, limit: int) -> int:
+    """Return how many of the first messages go into one, at least 1; one with a chart goes alone.
+
+    Parameters
+    ----------
+    most : how many at the most. limit : what their sizes together may be, in the units of `size_of`.
+    """
+    size, count = 0, 0
+    for message in messages[:most]:
+        size += size_of(message)
+        if count and (size > limit or message.alert.chart is not None):
+            break
+        count += 1
+        if message.alert.chart is not None:
+            break
+    return max(1, count)
 
 
 class Channel(Protocol):

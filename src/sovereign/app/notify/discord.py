@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sovereign.app.notify.alert import SERIOUS, Alert
-from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, as_json
+from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, as_json, fitting
 from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.core.errors import ConfigurationError
 from sovereign.core.event import Severity
@@ -91,15 +91,7 @@ class DiscordChannel:
 
     def fit(self, messages: Sequence[Message]) -> int:
         """Return how many of the first messages go into one; one with a chart goes alone."""
-        size, count = 0, 0
-        for message in messages[:_MOST_EMBEDS]:
-            size += _size(embed(message))
-            if count and (size > _MOST_CHARACTERS or message.alert.chart is not None):
-                break
-            count += 1
-            if message.alert.chart is not None:
-                break
-        return max(1, count)
+        return fitting(messages, lambda message: _size(embed(message)), _MOST_EMBEDS, _MOST_CHARACTERS)
 
     def send(self, messages: Sequence[Message]) -> Outcome:
         """Post the messages, and wait for Discord's word that they are there."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sovereign.app.notify.alert import SERIOUS
-from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, as_json
+from sovereign.app.notify.channel import Caller, Kind, Message, Outcome, as_json, fitting
 from sovereign.app.notify.configuration import AlertsConfig
 from sovereign.core.errors import ConfigurationError
 
@@ -35,6 +35,10 @@ def words(message: Message) -> str:
     lines += [f"{name}: {value}" for name, value in alert.fields]
     lines.append(f"{alert.time_text} {message.note}")
     return "\n".join(lines)
+
+
+def _joined_size(message: Message) -> int:
+    return len(words(message).encode("utf-16-le")) // 2 + 2
 
 
 class TelegramBot:
@@ -101,15 +105,7 @@ class TelegramChannel:
 
     def fit(self, messages: Sequence[Message]) -> int:
         """Return how many of the first messages go into one; one with a chart goes alone."""
-        size, count = 0, 0
-        for message in messages[:_MOST_JOINED]:
-            size += len(words(message).encode("utf-16-le")) // 2 + 2
-            if count and (size > _MOST_TEXT or message.alert.chart is not None):
-                break
-            count += 1
-            if message.alert.chart is not None:
-                break
-        return max(1, count)
+        return fitting(messages, _joined_size, _MOST_JOINED, _MOST_TEXT)
 
     def send(self, messages: Sequence[Message]) -> Outcome:
         """Send the messages as one; a chart follows its text, and is left out when it cannot be sent."""

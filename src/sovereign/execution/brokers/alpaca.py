@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from logging import getLogger
@@ -22,8 +21,9 @@ from sovereign.core.errors import BrokerError
 from sovereign.core.instrument import find_instrument
 from sovereign.core.order import Order, OrderEvent, OrderRole, OrderStatus, OrderType
 from sovereign.core.port import Clock
-from sovereign.core.session import NS_PER_SECOND, from_ns
-from sovereign.execution.broker import BrokerCapabilities, BrokerSnapshot, VenueExecution, VenueOrder, VenuePosition
+from sovereign.core.session import NS_PER_SECOND
+from sovereign.execution.broker import BrokerCapabilities, BrokerSnapshot, VenueExecution, VenueOrder
+from sovereign.execution.brokers.alpaca_books import AlpacaBooks, AlpacaMargins, BookedCosts
 from sovereign.execution.brokers.alpaca_exits import AlpacaExits
 from sovereign.execution.brokers.alpaca_rest import AlpacaDesk
 from sovereign.execution.brokers.alpaca_wire import (
@@ -37,7 +37,6 @@ from sovereign.execution.brokers.alpaca_wire import (
     follows_fill,
     need_same,
     own_id,
-    position_of,
     readable,
     remainder,
     request_of,
@@ -50,7 +49,7 @@ from sovereign.feeds.alpaca.client import AlpacaKeys, Refusal, fit
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 from sovereign.feeds.alpaca.history import time_ns
 from sovereign.feeds.alpaca.stream import SupervisedStream, socket_terms
-from sovereign.feeds.alpaca.symbols import equity_of, need_equities
+from sovereign.feeds.alpaca.symbols import need_equities
 
 _LOGGER = getLogger("sovereign.alpaca")
 _CLOSES = {
@@ -98,7 +97,7 @@ class AlpacaLink:
         self.capabilities = BrokerCapabilities(holds_brackets=True, can_replace=False, order_types=frozenset(OrderType))
         self.on_report: Callable[[ExecutionReport], None] = _nothing
         self.on_connection: Callable[[bool, str], None] = _nothing
-        self._config, self._clock, self._symbols, self._last_price = config, clock, symbols, last_price
+        self._config, self._clock = config, clock
         url = config.paper_url if is_paper else config.live_url
         self._desk = AlpacaDesk(keys, config, url, is_paper=is_paper)
         self._line = SupervisedStream(
@@ -111,20 +110,18 @@ class AlpacaLink:
             needs_answer=True,
         )
         self._names = OrderNames()
-        self._exits = AlpacaExits(
-            self, self._names, self._desk, config, clock, lambda symbol: self._costs.get(symbol, (0, 0))[0]
-        )
+        self._books = AlpacaBooks(self._desk, self._names, config, clock)
+        self._costs = BookedCosts()
+        self._margins = AlpacaMargins(self._desk, symbols, last_price)
+        self._exits = AlpacaExits(self, self._names, self._desk, config, clock, self._costs.held)
         self._told: set[str] = set()  # fills, by trade id
         self._told_closed: set[str] = set()
-        self._costs: dict[str, tuple[int, int]] = {}  # quantity and cost in ticks, as our fills make them
         self._last_fill_ns = 0
         self._has_begun = False
         self._heard = 0
         self._updates: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._work: dict[str, asyncio.Queue[Callable[[], Awaitable[None]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._margin_rates: dict[str, Decimal] = {}
-        self._foreign: set[str] = set()  # symbols that are no equities, and that we have said so of
         self.is_connected = False
 
     # The line
@@ -208,65 +205,31 @@ class AlpacaLink:
     async def _begin(self) -> None:
         """Take over what the account is; what happened before is for a comparison to tell, not for reports."""
         now = self._clock.now_ns()
-        await self._read_orders()
-        fills = self._ours(await self._desk.fills(day_before(now, self._config.lookback_days)))
-        positions = self._ours(await self._desk.query("/positions"))
+        await self._books.read_orders()
+        fills = self._books.ours(await self._desk.fills(day_before(now, self._config.lookback_days)))
+        positions = await self._books.positions()
         for body in fills:
             self._told.add(trade_id(str(body["order_id"]), body["cum_qty"]))
             stamp = time_ns(str(body["transaction_time"]))
             self._last_fill_ns = max(self._last_fill_ns, min(stamp, now))
         self._told_closed |= {name for name, known in self._names.by_id.items() if not known.is_open}
-        held = {}
-        for body in positions:
-            position = position_of(body)
-            held[position.symbol] = position.quantity
-            self._costs[position.symbol] = (position.quantity, position.cost_ticks)
-        self._exits.restore(held)
+        for position in positions:
+            self._costs.take(position)
+        self._exits.restore({position.symbol: position.quantity for position in positions})
 
     async def _catch_up(self) -> None:
         """Report what the stream did not."""
-        await self._read_orders()
+        await self._books.read_orders()
         start = day_before(self._last_fill_ns or self._clock.now_ns(), 1)
-        for body in self._ours(await self._desk.fills(start)):
+        for body in self._books.ours(await self._desk.fills(start)):
             tid = trade_id(str(body["order_id"]), body["cum_qty"])
             if tid not in self._told:
-                known = await self._known(str(body["order_id"]))
-                execution = self._dated(execution_of(body, known.client_order_id))
+                known = await self._books.known(str(body["order_id"]))
+                execution = self._books.dated(execution_of(body, known.client_order_id))
                 self._tell_fill(known, execution, is_last=whole(body.get("leaves_qty")) == 0)
         for known in list(self._names.by_id.values()):
             self._tell_closed(known)
             self._exits.follow(known)
-
-    async def _read_orders(self) -> None:
-        for body in self._ours(await self._desk.orders(day_before(self._clock.now_ns(), self._config.lookback_days))):
-            self._names.learn(body)
-
-    def _ours(self, bodies: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return what is in equities; of any other symbol it is said once that it is left alone."""
-        return [body for body in bodies if self._is_ours(str(body["symbol"]))]
-
-    def _is_ours(self, symbol: str) -> bool:
-        if equity_of(symbol) is not None:
-            return True
-        if symbol not in self._foreign:
-            self._foreign.add(symbol)
-            _LOGGER.warning(
-                "the account holds or trades '%s', which is no US equity known here: it is left alone, guard and kill see it",
-                symbol,
-            )
-        return False
-
-    async def _known(self, venue_id: str) -> Known:
-        known = self._names.of_venue(venue_id)
-        if known is None:
-            await self._read_orders()
-            known = self._names.of_venue(venue_id)
-        if known is None:
-            body = await self._desk.order(venue_id)
-            if body is None:
-                raise BrokerError(f"Alpaca told of a fill of order {venue_id} and does not know the order; ask again")
-            known = self._names.learn(body)
-        return known
 
     # What comes
 
@@ -281,11 +244,11 @@ class AlpacaLink:
 
     async def _take(self, data: Mapping[str, Any]) -> None:
         body, event = data["order"], str(data["event"])
-        if not self._is_ours(str(body["symbol"])):
+        if not self._books.is_ours(str(body["symbol"])):
             return
         known = self._names.of_venue(str(body["id"]))
         if known is None and own_id(str(body["client_order_id"]))[0] not in self._names.by_id:
-            await self._known(str(body["id"]))
+            await self._books.known(str(body["id"]))
         known = self._names.learn(body)
         name, ts = known.client_order_id, self._clock.now_ns()
         if event in _FILLS:
@@ -314,15 +277,7 @@ class AlpacaLink:
             ts=stamp,
             fee=remainder(instrument, known.side, quantity, price, data["price"]),
         )
-        self._tell_fill(known, self._dated(execution), is_last=whole(body["filled_qty"]) >= whole(body["qty"]))
-
-    def _dated(self, execution: VenueExecution) -> VenueExecution:
-        """Return an execution at a time that can be: what follows one of the future would never be asked for."""
-        now = self._clock.now_ns()
-        if execution.ts <= now + self._config.ahead_s * NS_PER_SECOND:
-            return execution
-        _LOGGER.warning("an execution of %s was dated %s; it counts as of now", execution.symbol, from_ns(execution.ts))
-        return replace(execution, ts=now, cursor=now)
+        self._tell_fill(known, self._books.dated(execution), is_last=whole(body["filled_qty"]) >= whole(body["qty"]))
 
     def _tell_fill(self, known: Known, execution: VenueExecution, *, is_last: bool) -> None:
         if execution.trade_id in self._told:
@@ -331,7 +286,7 @@ class AlpacaLink:
             self._exits.announce(known)
         self._told.add(execution.trade_id)
         self._last_fill_ns = max(self._last_fill_ns, execution.ts)
-        self._book(execution)
+        self._costs.book(execution)
         if is_last:
             self._told_closed.add(known.client_order_id)
         self.on_report(
@@ -345,18 +300,6 @@ class AlpacaLink:
                 fee=execution.fee,
             )
         )
-
-    def _book(self, execution: VenueExecution) -> None:
-        """Keep the cost that our own books will have, which rounds each fill to its tick."""
-        quantity, cost = self._costs.get(execution.symbol, (0, 0))
-        signed = execution.side.sign * execution.quantity
-        if quantity * signed < 0:
-            closing = min(abs(quantity), execution.quantity)
-            cost -= (2 * cost * closing + abs(quantity)) // (2 * abs(quantity))
-            rest = execution.quantity - closing
-            quantity += execution.side.sign * closing
-            signed = execution.side.sign * rest
-        self._costs[execution.symbol] = (quantity + signed, cost + signed * execution.price_ticks)
 
     def _tell_closed(self, known: Known, ts: int | None = None) -> None:
         cause = _CLOSES.get(known.status)
@@ -473,7 +416,7 @@ class AlpacaLink:
         symbol = order.instrument.symbol
         held = await self._desk.position(symbol, self._config.release_s)
         if held is None and self.is_connected:
-            held = self._costs.get(symbol, (0, 0))[0]
+            held = self._costs.held(symbol)
         if held is None or held * order.side.sign < 0:
             return ""
         return f"nothing is open that it could close: the account holds {held:+d} {symbol}"
@@ -490,7 +433,7 @@ class AlpacaLink:
             await asyncio.sleep(_POLL_S)
             if not self._line.is_up:
                 with contextlib.suppress(BrokerError):
-                    await self._read_orders()
+                    await self._books.read_orders()
 
     async def _look_up(self, known: Known, end: float) -> None:
         """Learn of an order whose answer was lost; until the loop's time `end`."""
@@ -534,7 +477,7 @@ class AlpacaLink:
                 body = await self._desk.find(sent_id(client_order_id, None if known is None else known.follows))
             if body is not None:
                 return self._names.learn(body).seen()
-            await self._read_orders()  # a leg, or an entry of an earlier process whose bracket is in its id
+            await self._books.read_orders()  # a leg, or an entry of an earlier process whose bracket is in its id
         known = self._names.by_id.get(client_order_id)
         return known.seen() if known is not None and known.venue_id else None
 
@@ -548,14 +491,14 @@ class AlpacaLink:
             heard, now = self._heard, self._clock.now_ns()
             after = day_before(now, self._config.lookback_days)
             fills = await self._desk.fills(after)
-            await self._read_orders()
-            positions = [position_of(body) for body in self._ours(await self._desk.query("/positions"))]
+            await self._books.read_orders()
+            positions = await self._books.positions()
             account = await self._desk.query("/account")
             if heard == self._heard and len(await self._desk.fills(after)) == len(fills):
                 break
-        names = [(body, (await self._known(str(body["order_id"]))).client_order_id) for body in self._ours(fills)]
-        found = [self._dated(execution_of(body, name)) for body, name in names]
-        kept = tuple(self._as_booked(position) for position in positions)
+        names = [(body, (await self._books.known(str(body["order_id"]))).client_order_id) for body in self._books.ours(fills)]
+        found = [self._books.dated(execution_of(body, name)) for body, name in names]
+        kept = tuple(self._costs.as_booked(position) for position in positions)
         cost = sum((find_instrument(p.symbol).value(p.cost_ticks) for p in kept), Decimal(0))
         return BrokerSnapshot(
             now_ns=now,
@@ -569,28 +512,7 @@ class AlpacaLink:
             cash=cash_of(account) + cost,
         )
 
-    def _as_booked(self, position: VenuePosition) -> VenuePosition:
-        quantity, cost = self._costs.get(position.symbol, (0, 0))
-        if quantity == position.quantity and abs(cost - position.cost_ticks) <= abs(quantity):
-            return VenuePosition(symbol=position.symbol, quantity=quantity, cost_ticks=cost)
-        return position
-
     async def margins(self) -> Mapping[str, Decimal]:
         """Return the margin per share: the larger of Alpaca's maintenance rate and what the account's leverage leaves."""
         with readable("margins"):
-            return await self._margins()
-
-    async def _margins(self) -> Mapping[str, Decimal]:
-        account = await self._desk.query("/account")
-        leverage = max(Decimal(1), Decimal(str(account.get("multiplier") or 1)))
-        found: dict[str, Decimal] = {}
-        for symbol in self._symbols:
-            price = self._last_price(symbol)
-            if symbol not in self._margin_rates:
-                asset = await self._desk.query(f"/assets/{symbol}", may_miss=True)
-                rate = None if asset is None else asset.get("maintenance_margin_requirement")
-                if rate is not None:
-                    self._margin_rates[symbol] = Decimal(str(rate)) / 100
-            if price is not None and symbol in self._margin_rates:
-                found[symbol] = price * max(1 / leverage, self._margin_rates[symbol])
-        return found
+            return await self._margins.read()

@@ -110,7 +110,7 @@ class RemoteBroker:
         """Whether a report was handed in that has not come out: our books lag behind what we were told."""
         return bool(self._due) or any(place.waiting for place in self._tapes.values())
 
-    def deliver(self, report: ExecutionReport, ts: int, *, tape: str = "", row: int = 0) -> int:
+    def deliver(self, report: ExecutionReport, ts: int, *, tape: str = "", row: int = 0, until_ns: int = NEVER) -> int:
         """Hand in a report that became known at `ts`; return the time at which it will come out.
 
         It never comes out before what was already passed, nor before a report delivered earlier; its `ts` becomes the moment
@@ -120,6 +120,7 @@ class RemoteBroker:
         ----------
         tape, row : where the venue says which row of which tape made it happen (the first row of a session is 1), it comes
             out right at that row, as in a backtest; rows already walked, and no row, leave it to `ts`.
+        until_ns : when no row comes any more: it waits for one no longer, whenever it became known (UTC ns).
         """
         known = max(ts, self._passed, self._latest)
         if ts < self._passed:
@@ -127,6 +128,7 @@ class RemoteBroker:
         self._sequence += 1
         place = self._tapes.get(tape)
         if row > 0 and place is not None and row > place.walked:
+            known = min(known, until_ns - 1)  # what waits is due just after its time
             place.waiting.append((row, self._sequence, replace(report, ts=known)))
             return known
         self._latest = known

@@ -12,13 +12,13 @@ from sovereign.execution.venue.book import Book
 from sovereign.execution.venue.configuration import Pace
 from sovereign.execution.venue.exchange import ADMIN, Exchange
 from sovereign.execution.venue.fault import Channel, Fault, FaultKind
+from sovereign.execution.venue.hearing import note, send_news
 from sovereign.execution.venue.market import Market, MarketSpec
 from sovereign.execution.venue.protocol import (
     ADMIN_REQUESTS,
     AskBooks,
     AskMargins,
     AskOrder,
-    AskSession,
     AskSnapshot,
     CancelOrder,
     ClearFaults,
@@ -31,20 +31,13 @@ from sovereign.execution.venue.protocol import (
     NewOrder,
     OpenAccount,
     Ping,
-    PrivateSince,
     ReplaceOrder,
     Reply,
     Request,
-    SessionEnd,
-    SessionStart,
     SetFault,
-    Subscribe,
-    SubscribeQuotes,
     Welcome,
-    WorkedThrough,
     decode_request,
 )
-from sovereign.execution.venue.tape_slice import encode_slice
 from sovereign.execution.venue.wire import Line, Weather
 
 if TYPE_CHECKING:
@@ -269,48 +262,7 @@ class VenueServer:
         except SovereignError:  # the account was closed meanwhile
             line.forget()
             return False
-        for message in book.messages[line.seq :]:
-            line.put(message, Channel.PRIVATE)
-        line.seq = book.seq
-        is_more = False
-        session = market.tape.session_on(line.session)
-        if session is not None:
-            for symbol, (ticks, until_ns) in line.places.items():
-                part = market.part(session, symbol, ticks, until_ns, book, line.quoted.get(symbol))
-                if part is not None:
-                    line.places[symbol] = (part.stop, part.until_ns)
-                    if part.quotes is not None:
-                        line.quoted[symbol] = part.quotes_until_ns
-                    line.put(encode_slice(part), Channel.MARKET)
-                    is_more = True
-        if not is_more:
-            self._announce(line, market, book)
-        return is_more
-
-    def _announce(self, line: Line, market: Market, book: Book) -> None:
-        """Tell of sessions that have ended and begun since; a subscriber hears of the next one after its own."""
-        sessions = market.tape.sessions
-        while line.announced < market.index or (market.is_over and line.announced < len(sessions)):
-            if line.session is not None and line.announced >= 0:
-                ended = sessions[line.announced]
-                if line.session != ended.trade_date:
-                    return  # it has still to subscribe to what was announced
-                line.put(SessionEnd(session=ended.trade_date, after=book.seq_at(ended.close_ns)), Channel.MARKET)
-            line.announced += 1
-            if line.announced >= len(sessions):
-                line.put(SessionStart(session=None, after=book.seq), Channel.MARKET)
-            else:
-                self._tell_session(line, market, book)
-
-    @staticmethod
-    def _tell_session(line: Line, market: Market, book: Book) -> None:
-        if not 0 <= line.announced < len(market.tape.sessions):
-            line.put(SessionStart(session=None, after=book.seq), Channel.MARKET)
-            return
-        session = market.tape.sessions[line.announced]
-        instruments = tuple(market.tape.instruments(session))
-        after = book.seq_at(session.open_ns)
-        line.put(SessionStart(session=session, instruments=instruments, after=after), Channel.MARKET)
+        return send_news(line, market, book)
 
     def _place(self, line: Line) -> tuple[Market, Book]:
         market = self.exchange.market_of(line.account)
@@ -401,28 +353,10 @@ class VenueServer:
                 self._stirred[market.spec.name].set()
                 return Reply(request_id=message.request_id, now_ns=now)
             case _:
-                self._note(line, message, market, book)
+                note(line, message, market, book)
+                self._stirred[market.spec.name].set()
+                line.wake.set()
                 return None
-
-    def _note(self, line: Line, message: Request, market: Market, book: Book) -> None:
-        """Take what needs no answer."""
-        match message:
-            case Subscribe():
-                if line.session != message.session:
-                    line.session, line.places, line.quoted = message.session, {}, {}
-                line.places[message.symbol] = (message.ticks, message.until_ns)
-            case SubscribeQuotes():
-                if line.session == message.session:
-                    line.quoted[message.symbol] = message.from_ns
-            case WorkedThrough():
-                if line.worked is None or line.worked[0] != message.session or line.worked[1] < message.until_ns:
-                    line.worked = (message.session, message.until_ns)
-            case PrivateSince():
-                line.seq = min(line.seq, message.seq)
-            case AskSession():
-                self._tell_session(line, market, book)
-        self._stirred[market.spec.name].set()
-        line.wake.set()
 
     def _order(self, line: Line, market: Market, book: Book, message: NewOrder | CancelOrder | ReplaceOrder) -> Reply:
         number = message.request_id

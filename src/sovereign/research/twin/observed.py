@@ -225,7 +225,15 @@ class ObservedBroker:
 
     # What comes from the recording.
 
-    def deliver(self, report: ExecutionReport, ts: int, *, tape: str = "", row: int = 0) -> int:  # noqa: ARG002 - the port's shape
+    def deliver(
+        self,
+        report: ExecutionReport,  # noqa: ARG002 - the port's shape
+        ts: int,
+        *,
+        tape: str = "",  # noqa: ARG002
+        row: int = 0,  # noqa: ARG002
+        until_ns: int = NEVER,  # noqa: ARG002
+    ) -> int:
         """Take no report: this broker makes its own."""
         return ts
 

@@ -34,13 +34,22 @@ class Kelly:
     def __init__(self, config: KellyConfig, stop_frac: float, target_frac: float) -> None:
         self._config = config
         self._stop, self._target = stop_frac, target_frac
-        self._returns: deque[float] = deque(maxlen=config.max_trades)
+        self._returns: deque[float] = deque()
+        self._wins: deque[float] = deque()
+        self._losses: deque[float] = deque()
         self._edge: Edge | None = None
 
     def add(self, return_frac: float) -> None:
         """Take the return of a closed trade, as a fraction of its price."""
-        self._returns.append(return_frac)
         self._edge = None
+        self._returns.append(return_frac)
+        if (side := self._side(return_frac)) is not None:
+            side.append(abs(return_frac))
+        if len(self._returns) > self._config.max_trades and (side := self._side(self._returns.popleft())) is not None:
+            side.popleft()
+
+    def _side(self, return_frac: float) -> deque[float] | None:
+        return self._wins if return_frac > 0.0 else self._losses if return_frac < 0.0 else None
 
     @property
     def edge(self) -> Edge:
@@ -50,9 +59,7 @@ class Kelly:
         return self._edge
 
     def _measured(self) -> Edge:
-        config = self._config
-        wins = [value for value in self._returns if value > 0.0]
-        losses = [-value for value in self._returns if value < 0.0]
+        config, wins, losses = self._config, self._wins, self._losses
         prior = config.prior_trades
         fair = self._stop / (self._stop + self._target)
         p = (len(wins) + prior * fair) / (len(wins) + len(losses) + prior)

@@ -1,7 +1,7 @@
 """What the tug of war says of many rows at once: which it refuses by itself, and where a holder has something to decide.
 
-The tests are those of `strategy` candidate by candidate, here of all of them together; that both say the same is a law
-(tests/property/test_refusal_laws.py).
+The tests are those of `strategy` and `entry_checks` candidate by candidate, here of all of them together; that both say the
+same is a law (tests/property/test_refusal_laws.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from sovereign.strategies.tug_of_war.configuration import TugOfWarConfig
 
 UNKNOWN, CHOP, TREND, CRISIS = range(4)
 """Codes of the field `regime`."""
+
+REGIMES = {UNKNOWN: "UNKNOWN", CHOP: "CHOP", TREND: "TREND", CRISIS: "CRISIS"}
+"""Their names."""
 
 OWN_CHECKS = (
     "crowded",

@@ -16,23 +16,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.decision import Check, Proposal, RefusedColumns
+from sovereign.core.decision import Check, Proposal, RefusedColumns, make_check, make_proposal
 from sovereign.core.episode import Episode, EpisodeBook
-from sovereign.core.errors import SovereignError
 from sovereign.core.instrument import Instrument
 from sovereign.core.news import NewsReading
-from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce
+from sovereign.core.order import Bracket, OrderIntent, OrderRole, OrderType, Side, TimeInForce, make_intent
 from sovereign.core.port import Moment, SignalStream
 from sovereign.core.position import Trade
-from sovereign.core.session import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, Session
+from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
 from sovereign.core.tape import TapeSnapshot
-from sovereign.feeds.earnings import EarningsAnswer, EarningsCalendar, EarningsState, read_earnings
+from sovereign.feeds.earnings import EarningsAnswer
 from sovereign.signals.calibration import Forecasts
 from sovereign.signals.evidence import EvidenceBook
 from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
@@ -40,13 +38,14 @@ from sovereign.signals.tug_of_war import TugStream, row_type
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
+from sovereign.strategies.tug_of_war.entry_checks import EntryChecks, crowd_check
 from sovereign.strategies.tug_of_war.kelly import Edge, Kelly
 from sovereign.strategies.tug_of_war.price import EntryPrice, Quote, Reference, quote_check, quote_of
+from sovereign.strategies.tug_of_war.record import TradeRecord
 from sovereign.strategies.tug_of_war.row import RowLayout, Seen
-from sovereign.strategies.tug_of_war.screen import CHOP, CRISIS, OWN_CHECKS, TREND, UNKNOWN, Screen
+from sovereign.strategies.tug_of_war.screen import OWN_CHECKS, REGIMES, TREND, Screen
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-_REGIMES = {UNKNOWN: "UNKNOWN", CHOP: "CHOP", TREND: "TREND", CRISIS: "CRISIS"}
 
 
 class TugOfWarStrategy:
@@ -56,22 +55,7 @@ class TugOfWarStrategy:
     gate_names = ("passed",)
     is_stateless = False
     market = "portfolio"
-    parts: Sequence[Part] = (
-        "institutions",
-        "momentum",
-        "alpha",
-        "breakout",
-        "news",
-        "tape",
-        "crowd",
-        "regime",
-        "chop_rule",
-        "veto",
-        "earnings",
-        "kelly",
-        "flip_exit",
-        "crowded_exit",
-    )
+    parts: Sequence[Part] = get_args(Part)
     """What `strategies.tug_of_war.without` can leave out; without institutions nobody has a direction to trade."""
     parts_change_signals = True
     """Some of them are columns of the rows, so that variants cannot share them."""
@@ -88,16 +72,15 @@ class TugOfWarStrategy:
         self._has_limit = config.entry.order != "market" and config.bar_seconds < _DAY_S
         self.needs_quotes = self._has_limit and config.entry.fallback == "none"
         self._layout = RowLayout(row_type(), self._institution.field)
-        self._market_said: dict[tuple[int, bool, bool], tuple[Check, ...]] = {}
         self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
         self._seen: set[str] = set()
-        position = config.position
-        self.kelly = Kelly(position.kelly, position.trend_stop_frac, position.trend_target_frac)
-        self._calendar: EarningsCalendar | None = None
-        self._no_earnings = Check("earnings", 0.0, config.earnings.blackout_h, "h", True, "left out")
-        self._book: EpisodeBook | None = None
-        self._entries: dict[str, Episode] = {}
-        self._session: Session | None = None
+        self._checks = EntryChecks(config)
+        self._record = TradeRecord(self.name, config.position)
+
+    @property
+    def kelly(self) -> Kelly:
+        """The returns of its own closed trades."""
+        return self._record.kelly
 
     @property
     def warm_up_sessions(self) -> int:
@@ -116,7 +99,7 @@ class TugOfWarStrategy:
 
     def use_book(self, book: EpisodeBook) -> None:
         """Keep episodes in `book` from now on; at the begin of each session those closed before it are remembered."""
-        self._book = book
+        self._record.book = book
 
     def use_evidence(self, evidence: Evidence) -> None:
         """Read the tape and the news from `evidence` from now on."""
@@ -141,9 +124,7 @@ class TugOfWarStrategy:
         ------
         ConfigurationError, DataError : the calendar's file cannot be read.
         """
-        if self._calendar is None:
-            self._calendar = read_earnings(self.config.earnings)
-        return self._calendar.at(symbol, ts)
+        return self._checks.report(symbol, ts)
 
     def signal_stream(self, instrument: Instrument) -> SignalStream:
         """Create the rows of one symbol; a benchmark's wake nobody."""
@@ -174,20 +155,8 @@ class TugOfWarStrategy:
 
     def start_session(self, session: Session, instrument: Instrument) -> None:  # noqa: ARG002 - the port's shape
         """Remember what earlier sessions have left, once a session."""
-        if session is self._session:
-            return
-        is_first, self._session = self._session is None, session
-        if self._book is None or not is_first:
-            return
-        position = self.config.position
-        # Only what was closed before the session: run again after a crash, it must know what it knew the first time.
-        self.kelly = Kelly(position.kelly, position.trend_stop_frac, position.trend_target_frac)
-        for episode in self._book.closed_before(self.name, session.open_ns, position.kelly.max_trades):
-            self.kelly.add(episode.return_frac or 0.0)
-        for held in self._book.open_at(self.name, session.open_ns):
-            self._give_up(held.symbol)  # a symbol has one position: it is that of the latest entry
-            # One that a first life of this session has closed is closed anew: its sentence begins with the verdict again.
-            self._entries[held.symbol] = replace(held, lesson=held.lesson.partition(_MADE)[0])
+        if session is not self._record.session:
+            self._record.start_session(session)
 
     own_checks: Sequence[str] = OWN_CHECKS
     """What a candidate is refused for by itself, in order; see `core.port.ScreeningStrategy`."""
@@ -196,7 +165,7 @@ class TugOfWarStrategy:
         """Return what comes of each row while nothing is held; see `core.port.ScreeningStrategy`."""
         if "institutions" in self._without:
             return np.full(len(rows), -1, np.int8)
-        return self._screen.codes(symbols, rows, self._earnings_check)
+        return self._screen.codes(symbols, rows, self._checks.earnings)
 
     def sides(self, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Return the side of each row's candidate; see `core.port.ScreeningStrategy`."""
@@ -210,7 +179,7 @@ class TugOfWarStrategy:
     @property
     def terms(self) -> Edge:
         """What the strategy's own record says now: it sizes a candidate, and is told with it."""
-        return self.kelly.edge
+        return self._record.kelly.edge
 
     def refusal(self, symbol: str, ts: int, values: tuple[Any, ...], terms: Edge, last_ticks: int | None) -> Proposal:
         """Return the record of a candidate that was refused; see `core.port.ScreeningStrategy`."""
@@ -223,8 +192,9 @@ class TugOfWarStrategy:
             self._layout = RowLayout(row.dtype, self._institution.field)
         if moment.position_quantity:
             return self._hold(moment, row)
-        if self._entries and not moment.is_entering:
-            self._give_up(moment.symbol)
+        record = self._record
+        if record.entries and not moment.is_entering:
+            record.give_up(moment.symbol)
         if "institutions" in self._without:
             return ()
         # All of a record at once: one by one its fields take longer than everything that is made of them.
@@ -232,34 +202,15 @@ class TugOfWarStrategy:
         seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
-        edge, quote = self.kelly.edge, quote_of(moment)
+        edge, quote = record.kelly.edge, quote_of(moment)
         proposal = self._enter(moment.symbol, moment.ts, values, seen, edge, moment.last_ticks, quote)
-        if proposal.intent is not None and self._book is not None:
-            self._remember(moment, proposal, seen)
+        if proposal.intent is not None and record.book is not None:
+            record.open(self._episode(moment, proposal, seen))
         return (proposal,)
 
     def on_trade(self, trade: Trade) -> None:
         """Take a closed trade into the record."""
-        move = trade.side.sign * (trade.exit_ticks - trade.entry_ticks) / trade.entry_ticks
-        self.kelly.add(move)
-        symbol = trade.instrument.symbol
-        entry = self._entries.get(symbol)
-        if entry is None or entry.side != trade.side.sign:
-            self._give_up(symbol)
-            return
-        del self._entries[symbol]
-        # A position carried over is the session's from its open on; it has been held since it was decided on.
-        is_carried = self._session is not None and trade.entry_ns <= self._session.open_ns
-        closed = replace(
-            entry,
-            closed_ns=trade.exit_ns,
-            outcome=1.0 if trade.net > 0 else 0.0 if trade.net < 0 else 0.5,
-            return_frac=move,
-            exit_reason=trade.exit_role.value,
-            held_ns=trade.exit_ns - (entry.opened_ns if is_carried else trade.entry_ns),
-            lesson=f"{entry.lesson}{_MADE}{move:+.2%} by {trade.exit_role.value}",
-        )
-        self._keep(closed)
+        self._record.close(trade)
 
     def refused(self, rows: NDArray[Any], candidates: NDArray[Any]) -> RefusedColumns | None:  # noqa: ARG002 - the port's shape
         """Return None: what the strategy refuses itself is a proposal without an order."""
@@ -305,13 +256,13 @@ class TugOfWarStrategy:
         flip_bars = self.config.exits.flip_bars
         against = streak if direction == -sign else 0
         if "flip_exit" not in self._without and against >= flip_bars:
-            check = Check("signal_flip", float(against), float(flip_bars), "bars", True, "institutions have turned")
+            check = make_check("signal_flip", float(against), float(flip_bars), "bars", True, "institutions have turned")
             return (self._exit(moment, row, sign, "signal flip", check),)
         if "crowded_exit" not in self._without and crowd == sign:
-            check = Check("crowded", 1.0, 1.0, "flag", True, "the crowd has joined")
+            check = make_check("crowded", 1.0, 1.0, "flag", True, "the crowd has joined")
             return (self._exit(moment, row, sign, "crowded exit", check),)
         if is_halted:
-            check = Check("crisis", 1.0, 1.0, "flag", True, "the market is in crisis, or was and has not calmed down")
+            check = make_check("crisis", 1.0, 1.0, "flag", True, "the market is in crisis, or was and has not calmed down")
             return (self._exit(moment, row, sign, "crisis halt", check),)
         return ()
 
@@ -327,7 +278,7 @@ class TugOfWarStrategy:
             reduce_only=True,
             reason=reason,
         )
-        return Proposal(
+        return make_proposal(
             name=reason,
             symbol=moment.symbol,
             side=side,
@@ -355,7 +306,7 @@ class TugOfWarStrategy:
         quote: Quote | None = None,
     ) -> Proposal:
         # Without a price there is no order in it.
-        config, position = self.config, self.config.position
+        config, position, own = self.config, self.config.position, self._checks
         direction, confidence, regime = seen.direction, seen.confidence, seen.regime
         crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
         combined = self._rule.judge(direction, confidence, _INSTITUTIONS, crowd.vote or 0)
@@ -369,11 +320,11 @@ class TugOfWarStrategy:
         stop_ticks, target_ticks = math.ceil(stop_frac * close), max(1, round(target_frac * close))
         checks = (
             *combined.checks,
-            _crowd_check(crowd),
-            *self._market_checks(seen, side),
-            *self._veto_checks(seen, side),
-            self._earnings_check(symbol, ts),
-            Check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
+            crowd_check(crowd),
+            *own.market(seen, side),
+            *own.veto(seen, side),
+            own.earnings(symbol, ts),
+            make_check("stop", float(stop_ticks), 1.0, "ticks", stop_ticks >= 1),
         )
         intent, priced = None, {}
         if last_ticks is not None and combined.direction and all(check.passed for check in checks):
@@ -382,13 +333,13 @@ class TugOfWarStrategy:
                 checks = (*checks, quote_check(quote))
             if checks[-1].passed:
                 bracket = Bracket(stop_ticks=stop_ticks, target_ticks=target_ticks)
-                reason = f"{combined.verdict}: {_REGIMES[regime].lower()}"
+                reason = f"{combined.verdict}: {REGIMES[regime].lower()}"
                 reference = self._price.reference(quote, last_ticks, symbol, ts, self.board.evidence)
                 intent = self._order(symbol, reference, side, bracket, size_frac, reason)
                 if quote is not None:
                     priced = {**(reference.inputs if self._has_limit else {}), **quote.inputs}
         inputs: dict[str, float | int | str] = {
-            "regime": _REGIMES[regime],
+            "regime": REGIMES[regime],
             "rule": combined.verdict,
             "vote_institutions": _SIDES[direction],
             "confidence_institutions": confidence,
@@ -407,7 +358,7 @@ class TugOfWarStrategy:
             **priced,
         }
         inputs.update(self._layout.inputs(values))
-        return Proposal(
+        return make_proposal(
             name=combined.verdict,
             symbol=symbol,
             side=side,
@@ -418,51 +369,12 @@ class TugOfWarStrategy:
             intent=intent,
         )
 
-    def _market_checks(self, seen: Seen, side: Side) -> tuple[Check, ...]:
-        key = (seen.regime, seen.can_enter, seen.is_halted)
-        said = self._market_said.get(key)
-        if said is None:
-            said = self._market_said[key] = _market_said(*key)
-        if seen.regime != CHOP or "chop_rule" in self._without:
-            return said
-        ahead = side.sign * seen.breakout
-        words = "in chop only a breakout on our side is traded"
-        return (*said, Check("opening_range", ahead, 0.0, "ranges", ahead > 0.0, words))
-
-    def _veto_checks(self, seen: Seen, side: Side) -> tuple[Check, ...]:
-        if side is Side.SELL or "veto" in self._without:
-            return ()
-        crowd, rsi, ofi = self.config.crowd, seen.rsi, seen.ofi_z
-        is_fade = rsi >= crowd.fade_rsi and ofi < crowd.fade_ofi
-        absorbed = seen.is_absorption
-        if math.isnan(ofi) and absorbed < 1:
-            return Check("fade", _known(rsi), crowd.fade_rsi, "index", not is_fade, _NO_TAPE), _NOT_ABSORBED
-        words = _NO_TAPE if math.isnan(ofi) else f"order flow {ofi:.2f} deviations"
-        return (
-            Check("fade", _known(rsi), crowd.fade_rsi, "index", not is_fade, words),
-            Check("absorption", float(max(0, absorbed)), 0.0, "flag", absorbed != 1, words),
-        )
-
-    def _earnings_check(self, symbol: str, ts: int) -> Check:
-        limit = self.config.earnings.blackout_h
-        if "earnings" in self._without:
-            return self._no_earnings
-        try:
-            answer = self.earnings(symbol, ts)
-        except SovereignError as why:
-            # A session that is on goes on: nothing is opened, and everything can still be closed.
-            return Check("earnings", math.nan, limit, "h", False, f"the calendar cannot be read: {why}")
-        hours = math.nan if answer.report_ns is None else (answer.report_ns - ts) / NS_PER_HOUR
-        is_unknown = answer.state is EarningsState.UNKNOWN
-        passed = not answer.is_blocked or (is_unknown and not self.config.entry.is_unknown_report_blocked)
-        return Check("earnings", hours, limit, "h", passed, answer.reason)
-
     def _order(
         self, symbol: str, reference: Reference, side: Side, bracket: Bracket, size_frac: float, reason: str
     ) -> OrderIntent:
         multiplier = min(1.0, max(1e-6, round(size_frac / FULL_SIZE_FRAC, 6)))
         if not self._has_limit:
-            return OrderIntent(
+            return make_intent(
                 symbol=symbol,
                 side=side,
                 time_in_force=self._time_in_force(),
@@ -471,7 +383,7 @@ class TugOfWarStrategy:
                 reason=reason,
             )
         # At the limit or better, never worse.
-        return OrderIntent(
+        return make_intent(
             symbol=symbol,
             side=side,
             order_type=OrderType.LIMIT,
@@ -482,58 +394,25 @@ class TugOfWarStrategy:
             reason=reason,
         )
 
-    def _remember(self, moment: Moment, proposal: Proposal, seen: Seen) -> None:
+    def _episode(self, moment: Moment, proposal: Proposal, seen: Seen) -> Episode:
         crowd = self._crowd.told(seen.crowd, seen.crowd_share) if seen.crowd_known else CROWD_UNKNOWN
-        entry = Episode(
+        return Episode(
             episode_id=f"{self.name}-{moment.symbol}-{moment.ts}",
             strategy=self.name,
             symbol=moment.symbol,
             opened_ns=moment.ts,
             side=proposal.side.sign,
-            regime=_REGIMES[seen.regime],
+            regime=REGIMES[seen.regime],
             features=(seen.raw_confidence, seen.rank, seen.probability),
             views=((*_INSTITUTIONS, seen.direction, seen.confidence), (crowd.agent, crowd.vote, crowd.confidence)),
             confidence=seen.confidence,
             size_frac=float(proposal.inputs["size_frac"]),
             lesson=proposal.name,
         )
-        self._give_up(moment.symbol)  # what fills from now on is taken for the latest entry
-        self._entries[moment.symbol] = entry
-        # Kept at once: another process may be the one that closes the position.
-        self._keep(entry)
-
-    def _keep(self, episode: Episode) -> None:
-        if self._book is not None:
-            self._book.keep(episode, self.config.position.kelly.max_kept_episodes)
-
-    def _give_up(self, symbol: str) -> None:
-        """Forget an entry of which no trade will come: it was refused, was not filled, or its position went without us."""
-        entry = self._entries.pop(symbol, None)
-        if entry is not None and self._book is not None:
-            self._book.drop(entry)
 
 
 _INSTITUTIONS = (InstitutionalAgent.name,)
 _SIDES = {1: "long", -1: "short"}
-_MADE = " made "
-_NO_TAPE = "no data of the tape"
-_NOT_ABSORBED = Check("absorption", 0.0, 0.0, "flag", True, _NO_TAPE)
-
-
-def _crowd_check(crowd: AgentView) -> Check:
-    return Check("crowd_known", float(crowd.vote is not None), 1.0, "flag", crowd.vote is not None, crowd.reason)
-
-
-def _market_said(regime: int, can_enter: bool, is_halted: bool) -> tuple[Check, ...]:
-    word = "is stale or unknown" if regime == UNKNOWN else f"is {_REGIMES[regime].lower()}"
-    return (
-        Check("halt", float(is_halted), 0.0, "flag", not is_halted, "the market was in crisis and has not calmed down"),
-        Check("regime", float(can_enter), 1.0, "flag", can_enter or is_halted, f"the regime {word}"),
-    )
-
-
-def _known(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
 
 
 def sized(fraction: float, stop_frac: float, size_factor: float, config: TugOfWarConfig) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 from council_cases import SESSIONS, SPY, UNKNOWN, moment_of, random_rows, row
 from council_effects import taken
 from episode_books import ListBook
+from example_trades import closed_trade
 from sovereign.core.episode import EpisodeBook, EpisodeKeeper
 from sovereign.core.order import OrderRole, Side, TimeInForce
 from sovereign.core.port import TradeListener
-from sovereign.core.position import Trade
 from sovereign.kernels.market_row import MarketRegime, Phase
 from sovereign.strategies import assumed_settings, load_strategy, strategy_names
 from sovereign.strategies.council import CouncilConfig, CouncilStrategy
@@ -249,24 +248,7 @@ def test_decide_when_the_market_is_upside_down_then_the_same_trades_on_the_other
 
 
 def trade_of(side, entry_ns, exit_ns, entry=40_000.0, exit_=40_400.0, net=50):
-    return Trade(
-        trade_id="t",
-        instrument=SPY,
-        side=side,
-        quantity=10,
-        entry_ns=entry_ns,
-        exit_ns=exit_ns,
-        entry_ticks=entry,
-        exit_ticks=exit_,
-        gross=Decimal(net),
-        fees=Decimal(0),
-        mae_ticks=0.0,
-        mfe_ticks=0.0,
-        slippage_ticks=0,
-        exit_role=OrderRole.TARGET,
-        decision_id=None,
-        labels={},
-    )
+    return closed_trade(SPY, entry_ns, exit_ns, net, side=side, quantity=10, entry_ticks=entry, exit_ticks=exit_)
 
 
 def test_strategy_when_looked_at_then_listens_to_trades_and_keeps_episodes():

@@ -15,6 +15,6 @@ def test_entry_when_the_calendar_cannot_be_read_then_is_refused_and_the_session_
     if content is not None:
         file.write_bytes(content)
     strategy = TugOfWarStrategy(TugOfWarConfig(earnings=EarningsConfig(file=file)))
-    check = strategy._earnings_check("NVDA", 1_770_000_000_000_000_000)
+    check = strategy._checks.earnings("NVDA", 1_770_000_000_000_000_000)
     assert not check.passed
     assert "earnings.csv" in check.note

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from episode_books import ListBook
+from example_trades import closed_trade
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import OrderFilled, TradeClosed, encode
 from sovereign.core.instrument import find_instrument
-from sovereign.core.order import OrderRole, Side
+from sovereign.core.order import Side
 from sovereign.core.position import Trade
 from sovereign.engine.inputs import CommandReceived, Input
 from sovereign.execution.brokers.simulated import SimulatedBroker
@@ -60,24 +60,7 @@ def flat(number: int, minutes: int):
 
 
 def trade_of(side: Side, entry_ns: int, exit_ns: int, net: int = 50) -> Trade:
-    return Trade(
-        trade_id="t",
-        instrument=NVDA,
-        side=side,
-        quantity=10,
-        entry_ns=entry_ns,
-        exit_ns=exit_ns,
-        entry_ticks=10_000.0,
-        exit_ticks=10_200.0,
-        gross=Decimal(net),
-        fees=Decimal(0),
-        mae_ticks=0.0,
-        mfe_ticks=0.0,
-        slippage_ticks=0,
-        exit_role=OrderRole.TARGET,
-        decision_id=None,
-        labels={},
-    )
+    return closed_trade(NVDA, entry_ns, exit_ns, net, side=side, quantity=10, entry_ticks=10_000.0, exit_ticks=10_200.0)
 
 
 def with_close(inputs: list[Input], share: float) -> list[Input]:

@@ -14,6 +14,8 @@ export class TravelBar {
     this.app = app;
     this.isOpen = false;
     this.isPlaying = false;
+    this.asked = null;
+    this.request = null;
     this.line = null;
     this.speed = 60;
     this.playButton = h("button", { "aria-label": "Play", onClick: () => this.toggle_play() }, svg(PLAY));
@@ -41,18 +43,23 @@ export class TravelBar {
     this.isOpen = true;
     this.element.hidden = false;
     this.days.hidden = true;
-    await this.load(null);
     this.playButton.focus();
+    await this.load(null);
   }
 
   async load(day) {
     this.pause();
+    this.asked = this.wanted = null;
     this.line = null;
     fill(this.shown, "loading ...");
+    const request = this.request = {};
+    let line = null;
     try {
-      this.line = await get("/timeline", { run: this.app.run, day });
-    } catch (error) { toast(error.message, "bad"); this.close(); return; }
-    if (!this.isOpen) return;
+      line = await get("/timeline", { run: this.app.run, day });
+    } catch (error) { if (this.request === request) { toast(error.message, "bad"); this.close(); } return; }
+    // Closed, or another day asked for, since.
+    if (this.request !== request) return;
+    this.line = line;
     fill(this.days, this.line.days.map((one) => h("option", { value: one }, one)));
     this.days.hidden = this.line.days.length < 2;
     if (this.line.day) this.days.value = this.line.day;
@@ -62,12 +69,14 @@ export class TravelBar {
     if (this.end <= this.begin) this.end = this.begin + 1000000000n;
     const first = this.line.moments[0]?.ts;
     this.go(first ?? this.line.begin_ns);
+    if (this.asked !== null) this.jump(this.asked);
     requestAnimationFrame(() => this.drawMarks());
   }
 
   close() {
     if (!this.isOpen) return;
     this.pause();
+    this.request = this.wanted = null;
     this.isOpen = false;
     this.element.hidden = true;
     this.app.day = null;
@@ -86,7 +95,7 @@ export class TravelBar {
     if (this._isGoing) return;
     this._isGoing = true;
     try {
-      while (this.isOpen && this.app.at !== this.wanted) await this.app.setMoment(this.wanted);
+      while (this.wanted !== null && this.app.at !== this.wanted) await this.app.setMoment(this.wanted);
     } finally { this._isGoing = false; }
   }
 
@@ -112,9 +121,11 @@ export class TravelBar {
     else toast(dir > 0 ? "no later decision in this session" : "no earlier decision in this session");
   }
 
-  jump() {
-    if (!this.line) { toast("the session is still being read"); return; }
-    const found = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(this.clock.value.trim());
+  jump(text = this.clock.value.trim()) {
+    // A time asked for while the session is still being read is gone to when it has been.
+    this.asked = this.line ? null : text;
+    if (!this.line) return;
+    const found = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(text);
     if (!found) { toast("write the time as hh:mm or hh:mm:ss, in exchange time", "bad"); return; }
     const asked = Number(found[1]) * 3600 + Number(found[2]) * 60 + Number(found[3] ?? 0);
     const zone = this.line.zone;
