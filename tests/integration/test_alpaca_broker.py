@@ -725,6 +725,29 @@ def test_margins_when_asked_then_the_larger_of_maintenance_and_leverage(server):
     asyncio.run(script())
 
 
+@pytest.mark.parametrize("turns", range(8))
+def test_close_when_a_message_comes_at_the_same_moment_then_it_ends_all_the_same(server, turns):
+    # Python 3.11's wait_for, in which Alpaca's client reads, drops a cancellation that comes just after what it waited for.
+    async def script() -> None:
+        async with connected(server) as desk:
+            made: list[Any] = []
+            make = desk.link._line._new
+            desk.link._line._new = lambda: made.append(make()) or made[-1]
+            desk.link._line.drop("a new one, to be held by the test")
+            await desk.until(lambda: made and not desk.link.is_connected, "the end of the first line")
+            await desk.until(lambda: desk.link.is_connected, "the second line")
+            socket = made[-1]._ws
+            await desk.until(lambda: socket._pop_message_waiter is not None, "a reader that waits")
+            socket.messages.append('{"stream": "nothing"}')
+            socket._pop_message_waiter.set_result(None)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(30.0):
+                await desk.link._line.close()
+
+    asyncio.run(script())
+
+
 class TestKill:
     def test_kill_when_a_bracket_and_a_position_are_open_then_flat_and_alpaca_says_so(self, server):
         async def script() -> None:

@@ -342,7 +342,8 @@ class Stream:
         if len(self._clients) >= self._config.max_clients:
             return None
         try:
-            await asyncio.wait_for(self._ready.wait(), 30.0)
+            async with asyncio.timeout(30.0):
+                await self._ready.wait()
         except TimeoutError:
             _logger.warning("the first look at store and recordings takes long; a page is shown what there is")
         client = Client(self._config.client_queue)

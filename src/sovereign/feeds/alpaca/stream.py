@@ -18,6 +18,8 @@ from sovereign.core.errors import BrokerError
 from sovereign.feeds.alpaca.client import AlpacaKeys, need_package
 from sovereign.feeds.alpaca.configuration import AlpacaConfig
 
+_CANCEL_AGAIN_S = 0.05
+
 
 def back_off(config: AlpacaConfig, rng: Random) -> Iterator[float]:
     """Yield the waits between attempts, seconds: doubling to a limit, up to half of each left to chance."""
@@ -118,11 +120,10 @@ class SupervisedStream:
         except Exception as fault:  # noqa: BLE001 - whatever the client raises, the line is down and made anew
             return f"{self._name}: {fault or type(fault).__name__}"
         finally:
-            if reading is not None:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
             with contextlib.suppress(AttributeError):  # no connection was made
                 stream._ws.transport.abort()
+            if reading is not None:
+                await _end(reading)
 
 
 async def _first(reading: asyncio.Task[Any], other: asyncio.Future[Any]) -> None:
@@ -136,6 +137,15 @@ async def _first(reading: asyncio.Task[Any], other: asyncio.Future[Any]) -> None
     finally:
         if not other.done() and isinstance(other, asyncio.Task):
             other.cancel()
+
+
+async def _end(reading: asyncio.Task[Any]) -> None:
+    """Cancel until it ends: Python 3.11's `wait_for`, in which the client reads, loses a cancellation that meets a message."""
+    while not reading.done():
+        reading.cancel()
+        await asyncio.wait({reading}, timeout=_CANCEL_AGAIN_S)
+    if not reading.cancelled():
+        reading.exception()  # of no interest any more; but asyncio complains of one that nobody asked for
 
 
 def socket_terms(config: AlpacaConfig) -> dict[str, Any]:
