@@ -4,8 +4,8 @@
 one clock, the two benchmarks read beside the ten; from bars in memory to the last session's end, after a run that is not timed
 and in which the bars are checked. What is timed is processor time, on one core, which other programs of the machine disturb
 least. As the ledger, the reader of the audit stream takes by the session what was refused; it reads none of it.
-Peers: two averages and an order when they cross, on the same ten symbols. Nobody is timed on other bars: the
-digest of the bars that our strategy's rows hold must be that of the peers'.
+Peers: two averages and an order when they cross, on the same ten symbols, from arrays in memory as well. Nobody is timed on
+other bars: the digest of the bars that our strategy's rows hold must be that of the peers'.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A crossing of two averages in vectorbt, all symbols at once. Usage: vectorbt_cross.py BARS.npz FAST SLOW.
 
-Prints one JSON line: seconds (second of two runs; the first compiles), bars, digest of the bars, trades.
+Prints one JSON line: seconds of processor time from arrays in memory to the returns (second of two runs; the first compiles),
+bars, digest of the bars, trades.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import vectorbt as vbt  # noqa: E402
 FAST, SLOW = int(sys.argv[2]), int(sys.argv[3])
 
 
-def run(close: pd.DataFrame, opens: pd.DataFrame) -> int:
+def run(given: dict[str, np.ndarray]) -> int:
+    index = pd.to_datetime(given["ts"], unit="ns")
+    close, opens = (pd.DataFrame(given[name].T, index=index) for name in ("close", "open"))
     fast, slow = vbt.MA.run(close, FAST), vbt.MA.run(close, SLOW)
     up, down = fast.ma_crossed_above(slow).vbt.signals.fshift(), fast.ma_crossed_below(slow).vbt.signals.fshift()
     up.columns = down.columns = close.columns
@@ -31,9 +34,8 @@ def run(close: pd.DataFrame, opens: pd.DataFrame) -> int:
 
 
 def main() -> None:
-    given = np.load(sys.argv[1])
-    index = pd.to_datetime(given["ts"], unit="ns")
-    close, opens = (pd.DataFrame(given[name].T, index=index) for name in ("close", "open"))
+    read = np.load(sys.argv[1])
+    given = {name: read[name] for name in read.files}
     digest = hashlib.sha256()
     for n in range(given["close"].shape[0]):
         for name in ("open", "high", "low", "close", "volume"):
@@ -41,7 +43,7 @@ def main() -> None:
     seconds = 0.0
     for _ in range(2):
         began = time.process_time()
-        trades = run(close, opens)
+        trades = run(given)
         seconds = time.process_time() - began
     bars = int(given["close"].size)
     print(
