@@ -57,8 +57,8 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Any:
-    made = Stage(tmp_path)
+def stage(tmp_path: Path, store_url: str) -> Any:
+    made = Stage(tmp_path, f"store.url={store_url}")
     yield made
     made.close()
 
