@@ -179,6 +179,7 @@ class Database:
         self.config = config
         self.place = hide_password(config.url)
         self.engine = make_engine(config)
+        self._is_closed = False
         self._statements: dict[tuple[str, tuple[str, ...]], str] = {}
         try:
             self._prepare()
@@ -217,14 +218,25 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that only reads; never waits for a writer."""
-        with self.engine.connect().execution_options(**self.READS) as connection:
-            yield connection
+        try:
+            with self.engine.connect().execution_options(**self.READS) as connection:
+                yield connection
+        finally:
+            self._given_back()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a transaction that writes; committed at the end, undone by an exception."""
-        with self.engine.begin() as connection:
-            yield connection
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        finally:
+            self._given_back()
+
+    def _given_back(self) -> None:
+        # The pool would keep it open, and nobody closes that again.
+        if self._is_closed:
+            self.engine.pool.dispose()
 
     def insert(self, connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert plain driver values (int, float, str, bool, bytes, None), in the order of `columns`.
@@ -253,8 +265,9 @@ class Database:
         return int(key[0]) if key else 0
 
     def close(self) -> None:
-        """Close all connections."""
-        self.engine.dispose()
+        """Close all connections; one that a thread still uses is closed as soon as it is given back."""
+        self._is_closed = True
+        self.engine.pool.dispose()  # not of the engine: that would give it another pool, which never hears of those in use
 
 
 def first_line(error: Exception) -> str:
