@@ -6,8 +6,10 @@ A script is a generator; it is resumed at every look at the clock. It yields a c
 import time
 from datetime import date
 from decimal import Decimal
+from functools import cache
 
 from fakes.hand_fed import HandFeed
+from sovereign.core.columns import Trades
 from sovereign.core.command import Command, CommandKind
 from sovereign.core.event import DecisionMade, Notice
 from sovereign.core.instrument import find_instrument
@@ -18,6 +20,7 @@ from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.account import Account
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.fill_model import OPTIMISTIC, PerUnitFees
+from sovereign.execution.matching import warm_up
 from sovereign.feeds.calendar import calendar_for
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
@@ -30,6 +33,16 @@ S = 1_000_000_000
 BALANCE = Decimal(100_000)
 PATIENCE_S = 60.0
 QUICK = {"poll_ms": 5, "stale_data_s": 60, "in_flight_s": 60, "reconcile_s": 60, "retry_s": 0.02, "heartbeat_s": 0.01}
+
+
+@cache
+def compile_kernels():
+    """Load what a session uses, which the first time is compiled: no test's patience is to pay for that."""
+    warm_up()
+    stream = load_strategy("order_flow", OrderFlowConfig()).signal_stream(find_instrument("ES"))
+    stream.start_session(SESSION)
+    stream.advance(Trades.empty(), SESSION.regular_open_ns)
+    stream.advance(Trades.empty(), SESSION.regular_open_ns + 1_800 * S)
 
 
 class Journal:
@@ -73,6 +86,7 @@ class Bench:
     """One live session and what it said."""
 
     def __init__(self, path, script, link=None, journal=None, kept=(), **settings):
+        compile_kernels()
         self.config = LiveConfig.model_validate({**QUICK, **settings})
         self.link = link
         self.feed = HandFeed(SESSION, (find_instrument("ES"),), TEN)
