@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from live_bench import TEN, Bench, Journal, S, buy, command
 
 from fakes.hand_fed import HandLink
+from patience import differ, stretched
 from sovereign.core.order import OrderStatus, OrderType, Side
 from sovereign.engine.live_configuration import LiveConfig
 from sovereign.execution.broker import VenueOrder
@@ -24,7 +26,7 @@ def played(tmp_path, script, observe, link=None, journal=None, **settings):
 
 
 def some_time(bench, seconds=0.25):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + stretched(seconds)
     return lambda: time.monotonic() >= end
 
 
@@ -44,7 +46,8 @@ def silence(tmp_path, clock_ms, **settings):
 
 def muted(tmp_path, **settings):
     def script(bench):
-        yield standing(bench)
+        bench.push(0, 20_000)
+        yield bench.engine.last_ticks
         yield some_time(bench)
 
     return played(tmp_path, script, lambda bench: bool(bench.seen("DATA_STALE")), **settings)
@@ -65,7 +68,7 @@ def crowded(tmp_path, **settings):
         bench.push(0, *[20_000] * 5)
         second = threading.Thread(target=bench.push, args=(1, *[20_000] * 5))
         second.start()
-        second.join(0.2)
+        second.join(stretched(0.2))
         bench.waited = second.is_alive()
         yield lambda: not second.is_alive()
 
@@ -86,6 +89,7 @@ def unanswered(tmp_path, **settings):
 class Counting(HandLink):
     snapshots = 0
     sleeps = 0.0
+    has_left = False
 
     async def snapshot(self, since_cursor):
         self.snapshots += 1
@@ -95,6 +99,7 @@ class Counting(HandLink):
     async def submit(self, order):
         await super().submit(order)
         await asyncio.sleep(self.sleeps)
+        self.has_left = True
 
 
 def compared(tmp_path, *, is_deaf=False, sleeps=0.0, **settings):
@@ -109,13 +114,12 @@ def compared(tmp_path, *, is_deaf=False, sleeps=0.0, **settings):
 
 def looked(tmp_path, **settings):
     def script(bench):
-        end = time.monotonic() + 0.4
-        bench.looks = 0
-        while time.monotonic() < end:
-            bench.looks += 1
+        bench.looks = []
+        while len(bench.looks) < 5:
+            bench.looks.append(time.monotonic())
             yield lambda: True
 
-    return played(tmp_path, script, lambda bench: bench.looks > 4, **settings)
+    return played(tmp_path, script, lambda bench: min(b - a for a, b in pairwise(bench.looks)) >= 0.3, **settings)
 
 
 def beaten(tmp_path, **settings):
@@ -143,14 +147,13 @@ def hasty(tmp_path, **settings):
 
     def script(bench):
         yield standing(bench)
-        link.sleeps = 1.0
+        link.sleeps = 2.0
         yield buy()
         yield lambda: link.requests
         yield command("stop")
         yield lambda: False
 
-    began = time.monotonic()
-    return played(tmp_path, script, lambda _: time.monotonic() - began > 0.9, link, **settings)
+    return played(tmp_path, script, lambda _: link.has_left, link, **settings)
 
 
 def synced(tmp_path, **settings):
@@ -243,15 +246,15 @@ KEYS = {
     "switch_ms": (turns, {"switch_ms": 0.5}, {"switch_ms": 5}),
     "promise_delay_ms": (lambda p, **s: silence(p, 2_000, **s), {}, {"promise_delay_ms": 1_000}),
     "promise_every_ms": (lambda p, **s: silence(p, 600, **s), {}, {"promise_every_ms": 50}),
-    "stale_data_s": (muted, {"stale_data_s": 15}, {"stale_data_s": 0.05}),
+    "stale_data_s": (muted, {"stale_data_s": 60}, {"stale_data_s": 0.05}),
     "backlog_ms": (behind, {}, {"backlog_ms": 100_000}),
     "inbox_ticks": (crowded, {}, {"inbox_ticks": 6}),
-    "in_flight_s": (unanswered, {"in_flight_s": 5}, {"in_flight_s": 0.05}),
+    "in_flight_s": (unanswered, {"in_flight_s": 60}, {"in_flight_s": 0.05}),
     "reconcile_s": (compared, {"reconcile_s": 60}, {"reconcile_s": 0.05}),
-    "retry_s": (lambda p, **s: compared(p, is_deaf=True, **s), {"retry_s": 2}, {"retry_s": 0.05}),
+    "retry_s": (lambda p, **s: compared(p, is_deaf=True, **s), {"retry_s": 60}, {"retry_s": 0.05}),
     "answer_s": (lambda p, **s: compared(p, sleeps=1.0, **s), {"retry_s": 0.01}, {"retry_s": 0.01, "answer_s": 0.1}),
-    "poll_ms": (looked, {"poll_ms": 100}, {"poll_ms": 5}),
-    "heartbeat_s": (beaten, {"heartbeat_s": 1}, {"heartbeat_s": 0.01}),
+    "poll_ms": (looked, {"poll_ms": 300}, {"poll_ms": 5}),
+    "heartbeat_s": (beaten, {"heartbeat_s": 60}, {"heartbeat_s": 0.01}),
     "late_notice_s": (tardy, {}, {"late_notice_s": 0}),
     "stop_s": (hasty, {}, {"stop_s": 0.1}),
     "is_synced": (synced, {}, {"is_synced": True}),
@@ -265,7 +268,7 @@ KEYS = {
 @pytest.mark.parametrize("key", KEYS)
 def test_key_when_changed_then_the_session_is_another(tmp_path, key):
     scenario, first, second = KEYS[key]
-    assert scenario(tmp_path, **first) != scenario(tmp_path, **second)
+    assert differ(lambda: scenario(tmp_path, **first), lambda: scenario(tmp_path, **second))
 
 
 def test_keys_when_listed_then_none_is_missing():
