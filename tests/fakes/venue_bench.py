@@ -35,8 +35,11 @@ DAY = date(2025, 11, 17)
 TRADE, GUARD, ADMIN = "trade-token", "guard-token", "admin-token"
 MS = 1_000_000
 QUICK = VenueClientConfig(
-    connect_s=2, first_message_s=0.5, silence_s=0.4, request_s=1.0, gap_s=0.03, backoff_first_s=0.01, backoff_most_s=0.05
+    connect_s=60, first_message_s=10, silence_s=5, request_s=30, gap_s=0.03, backoff_first_s=0.01, backoff_most_s=0.05
 )
+"""A client that comes back at once, and takes no machine that is slow for a line that is mute."""
+HASTY = QUICK.model_copy(update={"first_message_s": 0.5, "silence_s": 0.4, "request_s": 1.0})
+"""One that soon gives up waiting."""
 SPEC = TapeSpec(start=DAY, seed=11, seconds=30, synthetic={"ticks_per_session": 400_000})
 
 

@@ -41,7 +41,7 @@ def run(test: Any) -> Any:
 
 async def with_account(bench: Bench, token: str, work: Callable[[VenueAccount], Any]) -> Any:
     def go() -> Any:
-        with venue_account(bench.url, token, timeout_s=15) as account:
+        with venue_account(bench.url, token, timeout_s=60) as account:
             return work(account)
 
     return await asyncio.to_thread(go)
@@ -66,13 +66,13 @@ def test_flatten_when_the_trader_is_gone_then_positions_are_closed_once_whoever_
             def flatten(account: VenueAccount) -> Any:
                 first, second = account.flatten(), account.flatten()
                 assert [o.client_order_id for o in second.orders] == [o.client_order_id for o in first.orders]
-                return account.wait_flat(5)
+                return account.wait_flat(60)
 
             flat = await with_account(bench, GUARD, flatten)
             assert flat.positions == ()
             closing = [e for e in flat.executions if e.side is Side.SELL]
             assert [(e.quantity, e.client_order_id) for e in closing] == [(2, "FLATTEN-paper-ES-1-0")]
-            assert await with_account(bench, GUARD, lambda account: account.wait_flat(1)) == flat
+            assert await with_account(bench, GUARD, lambda account: account.wait_flat(60)) == flat
 
     run(test())
 
@@ -84,7 +84,7 @@ def test_flatten_when_the_trader_hangs_in_lockstep_then_the_market_is_told_to_go
             await trader.until(lambda: bool(trader.blocks))
             await trader.client.submit(order("A", quantity=2))
             await trader.steps(3)
-            flat = await with_account(bench, GUARD, lambda account: account.wait_flat(5))
+            flat = await with_account(bench, GUARD, lambda account: account.wait_flat(60))
             assert flat.positions == ()
             await trader.until(lambda: "FILL" in trader.causes("FLATTEN-paper-ES-1-0"))
 

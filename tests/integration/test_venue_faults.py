@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes.venue_bench import GUARD, MS, QUICK, SPEC, order, running, spec_of, tape_of, trading
+from fakes.venue_bench import GUARD, HASTY, MS, QUICK, SPEC, TRADE, order, running, spec_of, tape_of, trading
 from sovereign.core.columns import Quotes
 from sovereign.core.errors import BrokerError, DataError
 from sovereign.core.order import Bracket, OrderStatus, OrderType, Side
@@ -77,7 +77,8 @@ WIRE = [
 @pytest.mark.parametrize(("kind", "terms"), WIRE, ids=[f"{k}-{t.get('channel', '')}" for k, t in WIRE])
 def test_session_when_the_wire_misbehaves_then_everything_is_told_once_and_in_order(kind, terms):
     async def test() -> None:
-        async with running() as bench, trading(bench) as trader:
+        config = HASTY if kind is FaultKind.MUTE else QUICK
+        async with running() as bench, trading(bench, TRADE, config) as trader:
             trader.listen_to_quotes()
             await trader.begin()
             await trader.steps(1) if trader.blocks else await trader.until(lambda: bool(trader.blocks))
@@ -267,7 +268,7 @@ def test_market_when_a_connection_is_reset_that_is_going_already_then_it_goes_on
             for _ in range(20):  # again and again while the first is taking effect
                 arm(bench, FaultKind.RESET)
                 await asyncio.sleep(0)
-            await trader.client.wait_connected(5)
+            await trader.client.wait_connected(60)
             await trader.steps(2)
 
     run(test())
@@ -275,11 +276,11 @@ def test_market_when_a_connection_is_reset_that_is_going_already_then_it_goes_on
 
 def test_guard_when_the_traders_wire_is_mute_then_hears_and_is_heard():
     async def test() -> None:
-        async with running() as bench, trading(bench) as trader, trading(bench, GUARD) as guard:
+        async with running() as bench, trading(bench, TRADE, HASTY) as trader, trading(bench, GUARD) as guard:
             await trader.begin()
             await guard.client.start()
-            await guard.client.wait_connected(2)
-            arm(bench, FaultKind.MUTE, wall_ms=5_000)
+            await guard.client.wait_connected(60)
+            arm(bench, FaultKind.MUTE, wall_ms=60_000)
             assert (await guard.client.snapshot(0)).positions == ()
             with pytest.raises(BrokerError, match=r"ended|did not answer|no connection"):
                 await trader.client.snapshot(0)

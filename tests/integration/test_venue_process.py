@@ -60,7 +60,7 @@ async def trade(url: str, state: Path, names: str, steps: int) -> tuple[Any, Any
     """Send orders, work through slices; return the account before and after, and what was heard."""
     trader = Trader(VenueClient(url, token(state), QUICK, private_since=0))
     await trader.begin()
-    await trader.client.wait_connected(5)
+    await trader.client.wait_connected(60)
     before = await trader.client.snapshot(0)
     await trader.until(lambda: bool(trader.blocks))
     for name in names:
