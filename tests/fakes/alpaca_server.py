@@ -43,7 +43,7 @@ def stamp(ts: int | None = None) -> str:
 class Fault:
     """What happens to one request: `status` answers with it, 0 lets it pass; `keep` does what was asked for all the same.
 
-    `swallow` does it and breaks the connection without an answer.
+    `swallow` does it and breaks the connection without an answer. `meanwhile` is done before anything is answered.
     """
 
     status: int = 0
@@ -51,6 +51,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     swallow: bool = False
     keep: bool = False
+    meanwhile: Callable[[], Any] = lambda: None
 
 
 class AlpacaServer:
@@ -110,15 +111,15 @@ class AlpacaServer:
             "stream_url": f"ws://127.0.0.1:{self.port}",
             "paper_url": self.address,
             "live_url": f"http://127.0.0.1:{self.port}/",
-            "request_s": 2.0,
-            "first_message_s": 2.0,
+            "request_s": 10.0,
+            "first_message_s": 30.0,
             "stale_s": 20.0,
             "backoff_first_s": 0.02,
             "backoff_most_s": 0.1,
             "settle_s": 0.05,
             "flush_ms": 10,
             "promise_delay_ms": 50,
-            "release_s": 2.0,
+            "release_s": 20.0,
         }
         return AlpacaConfig.model_validate({**quick, "live_url": self.address, **changes})
 
@@ -504,6 +505,8 @@ class AlpacaServer:
             status, answer, more = fault.status, fault.body or {"code": fault.status, "message": "as asked"}, fault.headers
         else:
             status, answer = self._answer(method, parts.path, fields)
+        if fault is not None:
+            fault.meanwhile()
         if fault is not None and fault.swallow:
             writer.transport.abort()
             return False

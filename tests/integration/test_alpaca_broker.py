@@ -28,6 +28,8 @@ from sovereign.execution.brokers.alpaca_account import AlpacaAccount
 from sovereign.execution.report import ExecutionReport
 from sovereign.feeds.alpaca.client import AlpacaKeys
 
+PATIENCE_S = 60.0
+
 
 class Desk:
     """A link with its ears open."""
@@ -54,7 +56,7 @@ class Desk:
     def of(self, name: str, cause: str) -> ExecutionReport:
         return next(r for r in self.reports if r.client_order_id == name and r.cause == cause)
 
-    async def until(self, is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    async def until(self, is_so: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > end:
@@ -527,8 +529,8 @@ class TestDoubleClose:
             async with connected(server) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "FILL")
-                account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
-                done = await asyncio.to_thread(flatten_account, account, attempts=2, wait_s=3.0)
+                account = AlpacaAccount(KEYS, server.config(), "paper", PATIENCE_S, is_paper=True, now_ns=time.time_ns)
+                done = await asyncio.to_thread(flatten_account, account, attempts=2, wait_s=PATIENCE_S)
                 account.close()
                 assert done.is_flat
                 await desk.link.submit(leave())
@@ -540,15 +542,16 @@ class TestDoubleClose:
         assert server.position("NVDA") == 0
 
     def test_exit_when_alpaca_was_busy_and_kill_closed_meanwhile_then_it_is_not_sent_again(self, server):
-        server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
+        def close() -> None:
+            server._positions["NVDA"] = (0, Decimal(0))
+
+        server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.1"}, meanwhile=close))
 
         async def script() -> None:
             async with connected(server, backoff_most_s=1.0) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "FILL")
                 await desk.link.submit(leave())
-                await desk.until(lambda: len(server.posted()) == 2, "the first attempt")
-                server.hold("NVDA", 0, "0")
                 assert "nothing is open" in (await desk.told("x-1", "REJECT")).reason
 
         asyncio.run(script())
@@ -582,16 +585,16 @@ class TestDoubleClose:
 
 class TestFreshness:
     def test_entry_when_alpaca_is_busy_for_longer_than_it_is_fresh_then_refused_and_never_sent(self, server):
-        server.fail("POST", "/v2/orders", *[Fault(status=429, headers={"Retry-After": "0.3"})] * 4)
+        server.fail("POST", "/v2/orders", *[Fault(status=429, headers={"Retry-After": "1.6"})] * 4)
 
         async def script() -> None:
-            async with connected(server, entry_fresh_s=0.5, backoff_most_s=1.0) as desk:
+            async with connected(server, entry_fresh_s=3.0, backoff_most_s=2.0) as desk:
                 await desk.link.submit(entry())
-                assert "could not be sent within 0.5 s" in (await desk.told("e-1", "REJECT")).reason
+                assert "could not be sent within 3 s" in (await desk.told("e-1", "REJECT")).reason
                 await asyncio.sleep(0.3)
 
         asyncio.run(script())
-        assert len(server.posted()) == 2  # at 0 and 0.3 s
+        assert len(server.posted()) == 2  # at 0 and 1.6 s
         assert server.orders() == []
 
     def test_entry_when_it_was_decided_too_long_ago_then_not_sent_at_all(self, server):
@@ -604,10 +607,10 @@ class TestFreshness:
         assert server.posted() == []
 
     def test_entry_when_a_busy_answer_hid_that_it_was_taken_then_it_is_found_though_it_is_not_fresh_any_more(self, server):
-        server.fail("POST", "/v2/orders", Fault(status=429, keep=True, headers={"Retry-After": "0.6"}))
+        server.fail("POST", "/v2/orders", Fault(status=429, keep=True, headers={"Retry-After": "1.6"}))
 
         async def script() -> None:
-            async with connected(server, entry_fresh_s=0.2, backoff_most_s=1.0) as desk:
+            async with connected(server, entry_fresh_s=1.5, backoff_most_s=2.0) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "ACCEPT")
                 await desk.told("e-1", "FILL")
@@ -620,7 +623,7 @@ class TestFreshness:
         server.fail("POST", "/v2/orders", Fault(), Fault(status=429, headers={"Retry-After": "0.5"}))
 
         async def script() -> None:
-            async with connected(server, entry_fresh_s=0.2, backoff_most_s=1.0) as desk:
+            async with connected(server, backoff_most_s=1.0) as desk:
                 await desk.link.submit(entry())
                 await desk.told("e-1", "FILL")
                 await desk.link.submit(leave(submitted_ns=time.time_ns() - 60 * 10**9))
@@ -742,7 +745,7 @@ def test_close_when_a_message_comes_at_the_same_moment_then_it_ends_all_the_same
             socket._pop_message_waiter.set_result(None)
             for _ in range(turns):
                 await asyncio.sleep(0)
-            async with asyncio.timeout(30.0):
+            async with asyncio.timeout(PATIENCE_S):
                 await desk.link._line.close()
 
     asyncio.run(script())
@@ -756,9 +759,9 @@ class TestKill:
                 await desk.told("e-1-T", "ACCEPT")
 
         asyncio.run(script())
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
+        account = AlpacaAccount(KEYS, server.config(), "paper", PATIENCE_S, is_paper=True, now_ns=time.time_ns)
         assert {order.client_order_id for order in account.snapshot().orders} == {"e-1-S", "e-1-T"}
-        done = flatten_account(account, attempts=2, wait_s=3.0)
+        done = flatten_account(account, attempts=2, wait_s=PATIENCE_S)
         account.close()
         assert done.is_flat
         assert done.before is not None
@@ -772,14 +775,14 @@ class TestKill:
         fields = {"symbol": symbol, "qty": 1, "side": "buy", "type": "limit", "limit_price": "1.00", "time_in_force": "day"}
         server._call(server._make, fields, "new")
         server.prices[symbol] = "3.20"
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
+        account = AlpacaAccount(KEYS, server.config(), "paper", PATIENCE_S, is_paper=True, now_ns=time.time_ns)
         found = account.snapshot()
         assert {(held.symbol, held.quantity, held.cost_ticks) for held in found.positions} == {
             (symbol, 2, 0),
             ("NVDA", 5, 75_000),
         }
         assert [(order.symbol, order.limit_ticks) for order in found.orders] == [(symbol, None)]
-        done = flatten_account(account, attempts=2, wait_s=3.0)
+        done = flatten_account(account, attempts=2, wait_s=PATIENCE_S)
         account.close()
         assert done.is_flat
         assert done.before is not None
@@ -789,7 +792,7 @@ class TestKill:
     def test_kill_when_only_a_part_of_a_coin_is_held_then_it_is_not_taken_for_nothing(self, server):
         body = {"symbol": "BTCUSD", "qty": "0.25", "side": "long", "avg_entry_price": "90000"}
         server.fail("GET", "/v2/positions", Fault(status=200, body=[body]))
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
+        account = AlpacaAccount(KEYS, server.config(), "paper", PATIENCE_S, is_paper=True, now_ns=time.time_ns)
         found = account.snapshot()
         account.close()
         assert [(held.symbol, held.quantity) for held in found.positions] == [("BTCUSD", 1)]
@@ -797,10 +800,10 @@ class TestKill:
     def test_kill_when_the_list_of_positions_cannot_be_read_then_it_cancels_and_closes_all_the_same(self, server):
         server.hold("NVDA", 5, "150")
         server.fail("GET", "/v2/positions", *[Fault(status=200, body={"what": "is this"})] * 2)
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
+        account = AlpacaAccount(KEYS, server.config(), "paper", PATIENCE_S, is_paper=True, now_ns=time.time_ns)
         with pytest.raises(BrokerError, match="list of positions was not understood"):
             account.snapshot()
-        done = flatten_account(account, attempts=1, wait_s=3.0)
+        done = flatten_account(account, attempts=1, wait_s=PATIENCE_S)
         account.close()
         assert server.position("NVDA") == 0
         assert done.is_flat
@@ -836,7 +839,7 @@ class TestKill:
 
     def test_kill_when_alpaca_does_not_answer_then_not_flat_and_said_so(self, server):
         server.fail("GET", "/v2/orders", *[500] * 4)
-        account = AlpacaAccount(KEYS, server.config(), "paper", 2.0, is_paper=True, now_ns=time.time_ns)
+        account = AlpacaAccount(KEYS, server.config(), "paper", PATIENCE_S, is_paper=True, now_ns=time.time_ns)
         done = flatten_account(account, attempts=1, wait_s=0.1)
         account.close()
         assert not done.is_flat

@@ -278,7 +278,9 @@ def test_gap_when_trades_are_let_go_while_it_is_fetched_then_it_is_fetched_again
                     if len(asked) == 1:  # they print behind what was asked for
                         for k in range(20):
                             server.trade("NVDA", 151 + k)
-                        time.sleep(0.3)
+                        end = time.monotonic() + 60
+                        while not tape.lost and time.monotonic() < end:
+                            time.sleep(0.01)
                 return rows
 
             one.feed._missing = slow  # type: ignore[method-assign]
