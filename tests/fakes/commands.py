@@ -18,6 +18,7 @@ from typing import IO, Any
 from sovereign.execution.brokers.venue_account import venue_account
 from sovereign.execution.venue.protocol import GoOn, Login, Subscribe, encode
 
+PATIENCE_S = 150.0  # what a process starts with is compiled the first time, and the machine may be busy
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RELAXED = {"daily_loss_limit": "-20000", "excluded_windows": "[]", "can_inputs_be_unknown": "true", "tiers.enabled": "false"}
 """Limits that a person's order on a rich account does not meet, whatever the regime."""
@@ -55,7 +56,7 @@ class Talking:
                 kept.append(line)
                 self._came.put(None)
 
-    def said(self, words: str, seconds: float = 60.0) -> str:
+    def said(self, words: str, seconds: float = PATIENCE_S) -> str:
         """Return the first line that holds these words, on either stream."""
         found: list[str] = []
 
@@ -75,7 +76,7 @@ class Talking:
             time.sleep(0.05)
             raise AssertionError(f"ended with {self.process.returncode}: {''.join(self.out[-5:])} {''.join(self.err[-5:])}")
 
-    def ended(self, seconds: float = 60.0) -> int:
+    def ended(self, seconds: float = PATIENCE_S) -> int:
         """Wait for the end and return its code."""
         code = self.process.wait(seconds)
         for thread in self._threads:
@@ -83,7 +84,9 @@ class Talking:
         return code
 
 
-def wait_for(is_so: Callable[[], object], what: str, seconds: float = 60.0, check: Callable[[], None] | None = None) -> None:
+def wait_for(
+    is_so: Callable[[], object], what: str, seconds: float = PATIENCE_S, check: Callable[[], None] | None = None
+) -> None:
     """Wait until something is so, and fail with what was waited for."""
     end = time.monotonic() + seconds
     while not is_so():
@@ -111,10 +114,10 @@ def sovereign(folder: Path, *words: str, **environment: str) -> Iterator[Talking
     finally:
         if process.poll() is None:
             process.kill()
-        talking.ended(20)
+        talking.ended()
 
 
-def done(folder: Path, *words: str, seconds: float = 60.0, **environment: str) -> tuple[int, str, str]:
+def done(folder: Path, *words: str, seconds: float = PATIENCE_S, **environment: str) -> tuple[int, str, str]:
     """Run a command to its end; return its code and what it said on both streams."""
     with sovereign(folder, *words, **environment) as command:
         code = command.ended(seconds)
@@ -149,7 +152,7 @@ class Pacer:
         self._ending = ExitStack()
         self._line = self._ending.enter_context(connect(url, compression=None, proxy=None, max_size=None, close_timeout=0.5))
         self._line.send(encode(Login(token=trade, client="pacer")))
-        self._line.recv(10)
+        self._line.recv(PATIENCE_S)
         self._line.send(encode(Subscribe(session=session, symbol=symbol, ticks=0, until_ns=0)))
         self._account = venue_account(url, guard)
         self._thread = threading.Thread(target=self._drain, daemon=True)

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from fakes.commands import Pacer
 from sovereign.core.event import NoticeCode
 from sovereign.core.session import to_ns
 from sovereign.execution.brokers.venue_account import venue_account
@@ -22,8 +23,10 @@ from sovereign.store.store import Store
 TESTS = Path(__file__).resolve().parents[1]
 
 # The day after Thanksgiving 2025: the NYSE closes at 13:00 New York (18:00 UTC), so the flatten time is 12:55 and with a minute
-# of grace the guard's moment is 17:56 UTC. The tape begins 3 h 21 min 30 s after the open of 09:30: 12:51:30 New York.
-HALF_DAY = ("--date", "2025-11-28", "--offset", str(3 * 3_600 + 21 * 60 + 30), "--speed", "24")
+# of grace the guard's moment is 17:56 UTC. The tape begins 3 h 21 min 30 s after the open of 09:30: 12:51:30 New York. It goes
+# on when the test says so: no process has to be up before a bell rings.
+DAY = date(2025, 11, 28)
+HALF_DAY = ("--date", f"{DAY}", "--offset", str(3 * 3_600 + 21 * 60 + 30), "--slice", "5000", "--pace", "lockstep")
 BELL = to_ns(datetime(2025, 11, 28, 17, 56, tzinfo=UTC))
 CLOSE = to_ns(datetime(2025, 11, 28, 18, 0, tzinfo=UTC))
 
@@ -70,22 +73,29 @@ def held(folder: Path, url: str) -> tuple[dict[str, int], int]:
     return {position.symbol: position.quantity for position in found.positions if position.quantity}, working
 
 
+def pacer_of(folder: Path, url: str) -> Pacer:
+    tokens = json.loads((folder / "venue" / "tokens.json").read_text())["pacer"]
+    return Pacer(url, tokens["trade"], tokens["guard"], DAY)
+
+
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
 
 
 def test_guard_when_the_session_hangs_over_an_early_close_then_flattens_at_the_bell_and_says_so(tmp_path):
-    with hung_session(tmp_path, *HALF_DAY) as url:
+    with hung_session(tmp_path, *HALF_DAY, "--accounts", "paper,pacer") as url, closing(pacer_of(tmp_path, url)) as pacer:
         assert held(tmp_path, url) == ({"ES": 2}, 1)
         settings = ("--set", "guard.every_s=0.1", "--set", "guard.stale_flatten_s=none", "--set", "log.format=json")
         with process("sovereign.app.cli.main", "guard", *settings, folder=tmp_path) as guard:
-            said = []
+            said = [json.loads(guard.stderr.readline())]
+            while pacer.now_ns < BELL:
+                pacer.step()
             for line in guard.stderr:
                 said.append(json.loads(line))
                 if "the venue says so" in said[-1]["event"] or "NOT flat" in said[-1]["event"]:
                     break
             assert held(tmp_path, url) == ({}, 0)
             guard.send_signal(signal.SIGTERM)
-            guard.communicate(timeout=30)
+            guard.communicate(timeout=60)
         assert guard.returncode == 0
     assert said[-1]["event"].startswith("account 'paper' is flat, the venue says so; before: +2 ES, 1 working orders")
     assert "after the flatten time 12:55 America/New_York, early close" in said[-1]["event"]
