@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from sqlalchemy import text
@@ -21,9 +20,16 @@ class Market:
 
     def __init__(self, now: int) -> None:
         self.now = now
+        self.asked = 0
 
     def __call__(self) -> int:
+        self.asked += 1
         return self.now
+
+    def wait_look(self) -> None:
+        """Wait until a look that began after this moment is over: the clock is asked at the beginning of each."""
+        asked = self.asked
+        wait_for(lambda: self.asked >= asked + 2, "a look")
 
 
 def poller(store: Store, market: Market, limit: float = 5.0) -> EvidencePoller:
@@ -37,7 +43,7 @@ def poller(store: Store, market: Market, limit: float = 5.0) -> EvidencePoller:
     )
 
 
-def wait(look: EvidencePoller, seconds: float = 30.0) -> Seen:
+def wait(look: EvidencePoller, seconds: float = 60.0) -> Seen:
     """Return the next piece that says anything."""
     found: list[Seen] = []
 
@@ -62,7 +68,7 @@ def test_evidence_when_the_market_goes_on_then_is_the_latest_of_each_symbol_and_
             seen = wait(look)
             assert [(one.symbol, one.ts) for one in seen.snapshots] == [("JPM", 70), ("NVDA", 90)]
             assert [(one.symbol, one.ts, one.filings) for one in seen.readings] == [("NVDA", 95, READING.filings)]
-            time.sleep(0.1)
+            market.wait_look()
             assert look() == Seen()  # told once
             market.now = 200
             assert [(one.symbol, one.ts) for one in wait(look).snapshots] == [("NVDA", 150)]
@@ -75,10 +81,10 @@ def test_scout_when_silent_then_said_once_and_once_when_it_is_back(tmp_path):
     with Store(f"sqlite:///{tmp_path}/s.sqlite") as store:
         look = poller(store, market)
         try:
-            time.sleep(0.1)
+            market.wait_look()
             market.now = 6 * NS_PER_MINUTE
             assert list(wait(look).silent) == ["scout:tape"]
-            time.sleep(0.1)
+            market.wait_look()
             assert look() == Seen()
             store.scouts.add_snapshots([replace(SNAPSHOT, ts=market.now)])
             found = [wait(look), wait(look)]
@@ -114,7 +120,7 @@ def test_reading_when_its_evidence_cannot_be_read_then_the_look_goes_on_and_the_
             connection.execute(text("UPDATE news_readings SET evidence = '{'"))
         look = poller(store, market)
         try:
-            time.sleep(0.1)
+            market.wait_look()
             assert look() == Seen()
             store.scouts.add_reading(replace(READING, ts=99))
             assert [one.ts for one in wait(look).readings] == [99]

@@ -39,7 +39,7 @@ def change(number):
 
 def in_loop(test):
     def run():
-        asyncio.run(asyncio.wait_for(test(), 60))
+        asyncio.run(asyncio.wait_for(test(), 120))
 
     run.__name__ = test.__name__
     return run
@@ -121,11 +121,11 @@ async def test_beat_when_nothing_happens_then_the_present_number_again():
 @asynccontextmanager
 async def following(client, query="", **options):
     address = f"ws://127.0.0.1:{client.base_url.port}/api/v1/ws{query}"
-    async with connect(address, open_timeout=20, proxy=None, **options) as socket:
+    async with connect(address, open_timeout=60, proxy=None, **options) as socket:
         yield socket
 
 
-async def read(socket, until, seconds=20.0):
+async def read(socket, until, seconds=60.0):
     """Read messages until one satisfies, and return all."""
     found = []
     async with asyncio.timeout(seconds):
@@ -164,7 +164,7 @@ def test_session_when_it_goes_on_then_each_event_decision_bar_and_notice_is_sent
                 events = changes(found, f"events/{SESSION}")
                 return len(events) >= 4 and changes(found, "notices") and changes(found, f"bars/{SESSION}/ES")
 
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not is_all():
                     found.append(json.loads(await socket.recv()))
             numbers = [one["seq"] for one in found if one["type"] != "beat"]
@@ -178,7 +178,7 @@ def test_session_when_it_goes_on_then_each_event_decision_bar_and_notice_is_sent
             return found[-1]
 
     with served(stage) as client:
-        asyncio.run(asyncio.wait_for(follow(client), 60))
+        asyncio.run(asyncio.wait_for(follow(client), 120))
 
 
 @pytest.fixture
@@ -232,9 +232,9 @@ def test_page_when_cut_off_then_goes_on_where_it_was(stage):
             first = (await read(socket, lambda one: one["type"] == "init"))[-1]
             stage.say(notice("one"))
             seen = await read(socket, lambda one: bool(changes([one], "notices")))
-        stage.say(notice("two"))
-        wait_for("the second notice", lambda: len(stage.store.live.notices()) == 2)
-        await asyncio.sleep(1.5)  # the watcher looks for notices every second
+        async with following(client) as other:
+            stage.say(notice("two"))
+            await read(other, lambda one: "two" in [row["text"] for row in changes([one], "notices")])
         async with following(client, f"?epoch={first['epoch']}&since={seen[-1]['seq']}") as socket:
             missed = await read(socket, lambda one: one["type"] == "beat")
         assert [row["text"] for row in changes(missed, "notices")] == ["two"]
@@ -242,7 +242,7 @@ def test_page_when_cut_off_then_goes_on_where_it_was(stage):
         assert numbers == list(range(seen[-1]["seq"] + 1, seen[-1]["seq"] + 1 + len(numbers)))
 
     with served(stage) as client:
-        asyncio.run(asyncio.wait_for(follow(client), 60))
+        asyncio.run(asyncio.wait_for(follow(client), 120))
 
 
 def test_page_when_it_asks_for_what_it_missed_on_an_open_line_then_given_it(stage):
@@ -253,11 +253,11 @@ def test_page_when_it_asks_for_what_it_missed_on_an_open_line_then_given_it(stag
             await read(socket, lambda one: bool(changes([one], "notices")))
             await socket.send("nonsense")
             await socket.send(json.dumps({"type": "resume", "epoch": first["epoch"], "since": first["seq"]}))
-            again = await read(socket, lambda one: one["type"] == "beat")
-            assert "one" in [row["text"] for row in changes(again, "notices")]
+            again = await read(socket, lambda one: bool(changes([one], "notices")))
+            assert [row["text"] for row in changes(again, "notices")] == ["one"]
 
     with served(stage) as client:
-        asyncio.run(asyncio.wait_for(follow(client), 60))
+        asyncio.run(asyncio.wait_for(follow(client), 120))
 
 
 def test_page_when_the_server_is_another_then_given_a_picture(stage):
@@ -270,10 +270,10 @@ def test_page_when_the_server_is_another_then_given_a_picture(stage):
             return (await read(socket, lambda one: one["type"] == "init"))[-1]
 
     with served(stage) as client:
-        first = asyncio.run(asyncio.wait_for(begin(client), 60))
+        first = asyncio.run(asyncio.wait_for(begin(client), 120))
     stage.say(notice("while nobody served"))
     with served(stage) as client:
-        second = asyncio.run(asyncio.wait_for(again(client, first), 60))
+        second = asyncio.run(asyncio.wait_for(again(client, first), 120))
     assert second["epoch"] != first["epoch"]
     # The audit stream goes on at the very next number, so a page knows what it lacks and asks for it.
     assert second["data"]["events"][SESSION] == first["data"]["events"][SESSION] + 1
@@ -286,7 +286,7 @@ def test_page_when_of_another_origin_then_refused(stage, origin):
             pass
 
     with served(stage) as client, pytest.raises((InvalidStatus, ConnectionClosed)):
-        asyncio.run(asyncio.wait_for(follow(client), 60))
+        asyncio.run(asyncio.wait_for(follow(client), 120))
 
 
 def test_page_when_off_loopback_then_needs_a_token(tmp_path):
@@ -299,9 +299,9 @@ def test_page_when_off_loopback_then_needs_a_token(tmp_path):
 
     with staged(tmp_path, "dashboard.host=0.0.0.0") as stage, served(stage) as client:
         with pytest.raises((InvalidStatus, ConnectionClosed)):
-            asyncio.run(asyncio.wait_for(follow(client, ""), 60))
+            asyncio.run(asyncio.wait_for(follow(client, ""), 120))
         token = client.post("/api/v1/token", json={"key": KEY}).json()["token"]
-        assert asyncio.run(asyncio.wait_for(follow(client, token), 60))
+        assert asyncio.run(asyncio.wait_for(follow(client, token), 120))
 
 
 def test_store_when_it_cannot_be_read_then_the_stream_waits_and_goes_on(tmp_path):
