@@ -113,7 +113,7 @@ class Stage:
                 f"dashboard.folder={folder / 'dashboard'}",
                 f"dashboard.key={KEY}",
                 "dashboard.poll_ms=30",
-                "dashboard.command_timeout_s=5",
+                "dashboard.command_timeout_s=60",
                 *settings,
             ),
         )
@@ -221,7 +221,7 @@ class Stage:
         """End everything."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         if self.recording is not None:
             self.recording.close()
         self.store.close()
@@ -245,16 +245,16 @@ def served(stage: Stage, host: str = "127.0.0.1", port: int = 0, words: tuple[st
     port = listening.getsockname()[1]
     headers = {} if host == "127.0.0.1" else {"Host": host}
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
             wait_for("the server", lambda: _is_up(client))
             yield client
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(60)
         listening.close()
         for child in app.state.desk.control._children:
             child.terminate()
-            child.wait(30)
+            child.wait(60)
 
 
 def _is_up(client: httpx.Client) -> bool:

@@ -47,7 +47,7 @@ class Venue:
     def flatten(self) -> None:
         """Cancel and close everything behind the session's back."""
         with venue_account(self.url, GUARD) as account:
-            account.wait_flat(20)
+            account.wait_flat(60)
 
 
 @contextmanager
@@ -137,14 +137,14 @@ class Session:
     def ask(self, kind: CommandKind, **arguments: str) -> bool:
         """Ask for something as a person would; return whether it was done."""
         desk = StoreDesk(self._store.live)
-        asked = desk.ask(kind, by="test", reason="", arguments=arguments, timeout_s=20).asked
+        asked = desk.ask(kind, by="test", reason="", arguments=arguments, timeout_s=60).asked
         return all(one.is_done for one in asked)
 
     def buy(self, stop: int = 200) -> bool:
         """Buy one by hand, with a stop and a target that are far away."""
         return self.ask(CommandKind.TRADE, symbol="ES", side="BUY", qty="1", stop_ticks=str(stop), target_ticks=str(stop))
 
-    def end(self, seconds: float = 30.0) -> Sequence[Traded]:
+    def end(self, seconds: float = 60.0) -> Sequence[Traded]:
         """Wait for the end of the session."""
         self._thread.join(seconds)
         assert not self._thread.is_alive(), f"waited {seconds:g} s for the session's end"
@@ -161,7 +161,7 @@ def session(settings: Settings, url: str) -> Iterator[Session]:
         yield made
     finally:
         made.process.stop("the test is over")
-        made._thread.join(30)
+        made._thread.join(60)
         made._store.close()
 
 

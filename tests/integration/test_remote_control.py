@@ -20,7 +20,7 @@ CHAT, STRANGER = 42, 666
 MIDDAY = ("--date", "2025-11-17", "--offset", "7200", "--seed", "5", "--pace", "realtime", "--latency", "50")
 PATIENT = ("live.backlog_ms=60000", "live.stale_data_s=600")  # a busy machine is no trouble of the test
 QUICK = (
-    "alerts.telegram.answer_s=3",
+    "alerts.telegram.answer_s=10",
     "alerts.backoff_s=0.02",
     "alerts.backoff_max_s=0.1",
     "alerts.retry_after_min_s=0.02",
@@ -71,7 +71,7 @@ def buy(folder: Path) -> bool:
     """Ask the session for an order by hand, as `sovereign trade ES BUY --qty 1` does; return whether it is sent."""
     arguments = {"symbol": "ES", "side": "BUY", "qty": "1"}
     with Store(f"sqlite:///{folder}/sovereign.sqlite") as store:
-        asked = StoreDesk(store.live).ask(CommandKind.TRADE, by="test", reason="", arguments=arguments, timeout_s=20).asked
+        asked = StoreDesk(store.live).ask(CommandKind.TRADE, by="test", reason="", arguments=arguments, timeout_s=60).asked
     return all(one.is_done for one in asked)
 
 

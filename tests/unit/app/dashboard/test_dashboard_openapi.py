@@ -15,6 +15,7 @@ import hypothesis
 
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
 PARTS = 8  # so that none takes long
+PATIENCE_S = 60.0  # its own ten seconds are too few where a description is made beside other work
 LIMITS = ("dashboard.requests_per_s=100000", "dashboard.writes_per_minute=1000000", "dashboard.logins_per_minute=1000000")
 
 
@@ -36,7 +37,7 @@ def client(stage):
 def described(client):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
+        return schemathesis.openapi.from_url(f"{client.base_url}/openapi.json", timeout=PATIENCE_S)
 
 
 def operations(described):
@@ -59,7 +60,7 @@ def check(operation, headers, examples=5, act=None, said=None):
     def holds(case):
         if act is not None:
             act(case)
-        answer = case.call_and_validate(headers=headers, checks=chosen)
+        answer = case.call_and_validate(headers=headers, checks=chosen, timeout=PATIENCE_S)
         if said is not None:
             said.add(answer.status_code)
 
@@ -108,7 +109,9 @@ def test_description_when_it_acts_outside_then_every_answer_is_a_described_one(d
     with served(deserted, words=WITHOUT_END) as client:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            operation = operations(schemathesis.openapi.from_url(f"{client.base_url}/openapi.json"))[f"POST {path}"]
+            operation = operations(schemathesis.openapi.from_url(f"{client.base_url}/openapi.json", timeout=PATIENCE_S))[
+                f"POST {path}"
+            ]
         token = client.post("/api/v1/token", json={"key": KEY}).json()["token"]
 
         def act(case):
@@ -148,7 +151,7 @@ def test_description_when_without_a_token_then_no_write_gets_through(client, des
 
 
 def test_description_when_read_then_every_route_is_told_with_its_answers(client):
-    description = client.get("/openapi.json").json()
+    description = client.get("/openapi.json", timeout=PATIENCE_S).json()
     for path, methods in description["paths"].items():
         for method, route in methods.items():
             assert route.get("description"), f"{method} {path}"

@@ -41,7 +41,7 @@ def served():
     assert server.start(any_port=True)
 
     def ask(path, method="GET", host=None):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request(method, path, headers={"Host": host} if host else {})
         answer = connection.getresponse()
         body = answer.read().decode()

@@ -47,7 +47,7 @@ def supervisor(tmp_path):
         pytest.skip("the notification protocol needs Unix sockets")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(tmp_path / "n"))
-        channel.settimeout(10)
+        channel.settimeout(60)
         yield channel, {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "4000000"}
 
 
@@ -149,7 +149,7 @@ def test_supervisor_when_present_then_hears_ready_watchdog_and_stopping(tmp_path
 def test_supervisor_when_address_is_abstract_then_hears():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(f"\0sovereign-test-{os.getpid()}")
-        channel.settimeout(10)
+        channel.settimeout(60)
         assert Supervisor({"NOTIFY_SOCKET": f"@sovereign-test-{os.getpid()}"}).ready()
         assert channel.recv(200) == b"READY=1"
 

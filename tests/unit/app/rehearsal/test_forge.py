@@ -38,13 +38,13 @@ def test_process_when_killed_then_the_forge_says_so(forge, tmp_path):
     pid = venue(forge, tmp_path)
     assert forge.wait(pid, 0.0) is None
     forge.kill(pid)
-    assert forge.wait(pid, 10.0) == -9
+    assert forge.wait(pid, 60.0) == -9
     assert forge.wait(pid, 0.0) == -9
 
 
 def test_process_when_it_fails_then_its_code_is_told_and_the_log_has_why(forge, tmp_path):
     pid = venue(forge, tmp_path, pace="sideways")
-    assert forge.wait(pid, 30.0) == 1
+    assert forge.wait(pid, 60.0) == 1
     assert "sideways" in (tmp_path / "log").read_text()
 
 
