@@ -144,7 +144,7 @@ class Session:
         """Buy one by hand, with a stop and a target that are far away."""
         return self.ask(CommandKind.TRADE, symbol="ES", side="BUY", qty="1", stop_ticks=str(stop), target_ticks=str(stop))
 
-    def end(self, seconds: float = 60.0) -> Sequence[Traded]:
+    def end(self, seconds: float = 180.0) -> Sequence[Traded]:
         """Wait for the end of the session."""
         self._thread.join(seconds)
         assert not self._thread.is_alive(), f"waited {seconds:g} s for the session's end"

@@ -17,7 +17,7 @@ from sovereign.store.store import Store
 
 DAY = date(2025, 11, 17)
 SESSION = "paper-tug_of_war-20251117"
-ENOUGH_S = 150.0
+ENOUGH_S = 300.0
 
 QUICK = {
     "bar_seconds": 60,

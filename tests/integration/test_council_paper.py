@@ -32,7 +32,7 @@ SET = [word for key, value in QUICK.items() for word in ("--set", f"strategies.c
 SET += ["--set", "venue.state=data/venue", "--set", "execution.latency_ms=250", "--set", "risk.min_reward_to_cost=0"]
 TICKS = "synthetic.ticks_per_session=40000"
 RECORDING = "data/sessions/paper-council-20251117.rec"
-ENOUGH_S = 150.0
+ENOUGH_S = 300.0
 KILLED_AT = 150_000  # bytes of the recording, about half of it
 
 

@@ -15,7 +15,7 @@ BROKE = (22, 32, 45, 53, 75, 231, 301, 500, 508, 515, 516, 21_433)
 """Seeds whose sessions ended before their time, stayed unwell, or ended with other books before that was mended."""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_sessions_when_venue_and_wire_misbehave_then_end_with_the_venues_books(tmp_path):
     seeds = (*BROKE, *range(1_000, 1_009))
     report = fault_campaign(tmp_path, seeds, 4, lambda _: None, with_order_flow=False)
@@ -31,7 +31,7 @@ def test_schedule_when_made_twice_from_a_seed_then_is_the_same_and_another_seed_
     assert schedule_of(5) != schedule_of(6)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_rehearsal_when_faults_meet_a_strategy_then_says_of_each_what_came_of_it(tmp_path):
     add_drill()
     given = drill_settings(tmp_path, execution={"latency_ms": 250.0})

@@ -34,7 +34,7 @@ def test_session_when_the_account_holds_other_money_than_it_was_left_with_then_t
         store.live.states.save(left)
         with venue(tape=tape(20)) as place, session(settings, place.url) as trading:
             trading.wait_notice("MONEY_MOVED")
-            (traded,) = trading.end(60)
+            (traded,) = trading.end()
         assert traded.is_closed
         notices = [kept.notice for kept in store.live.notices()]
         codes = [notice.code.value for notice in notices]

@@ -13,7 +13,7 @@ import pytest
 from fakes.commands import done, sovereign, wait_for
 
 LATENCY = ("--set", "execution.latency_ms=250")
-ENOUGH_S = 150.0
+ENOUGH_S = 300.0
 
 
 @pytest.fixture

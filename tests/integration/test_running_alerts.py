@@ -63,7 +63,7 @@ def test_session_when_line_channels_and_process_fail_then_every_event_is_told_an
             running.wait_notice("ORDER_UNKNOWN")
             assert running.ask(CommandKind.HALT)
             running.process.stop("stopped with alerts that nobody has heard")
-            running.end(60)
+            running.end()
         said = words(running)
         discord.restart()
         telegram.restart()
@@ -117,7 +117,7 @@ def test_session_when_margins_are_high_then_told_flattened_at_the_hour_and_the_d
     with venue(**market) as exchange:
         changes = {**QUICK, **bars, "risk__last_entry_before_close_minutes": "0"}
         with session(settings_for(tmp_path, **changes), exchange.url) as running:
-            (traded,) = running.end(60)
+            (traded,) = running.end()
         assert (traded.exit_code, traded.is_closed) == (0, True)
     titles = discord.titles
     for title in ("Session started", "High margin day: not trading", "Auto-flatten", "Daily digest 2025-11-17"):

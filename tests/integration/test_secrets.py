@@ -157,7 +157,7 @@ def test_session_when_it_runs_with_secrets_then_none_in_health_answers_log_store
 
     def answer(path: str) -> str:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
                 return str(reply.read().decode())
         except urllib.error.HTTPError as refusal:
             return str(refusal.read().decode())
