@@ -152,6 +152,17 @@ def test_decision_when_clicked_then_every_check_with_limit_and_value(open_page: 
         expect(page, words)
 
 
+def test_finished_run_when_the_server_is_cut_off_between_two_looks_then_the_page_bears_it(open_page: Any) -> None:
+    page = open_page("execution", run=FINISHED)
+    expect(page, "Acknowledged in")
+    page.route("**/api/v1/overview*", lambda route: route.abort("connectionreset"))
+    with page.expect_event("requestfailed"):
+        page.wait_for_timeout(100)  # it looks again every five seconds
+    page.unroute("**/api/v1/overview*")
+    with page.expect_response("**/api/v1/overview*"):
+        expect(page, "Acknowledged in")
+
+
 def test_execution_when_pointed_at_then_each_figure_says_what_it_is_measured_against(open_page: Any, tmp_path: Any) -> None:
     with staged(tmp_path) as own:
         run = own.store.begin_run(example_record(id="quoted"))
@@ -285,6 +296,7 @@ def test_footprint_when_ticks_come_then_the_open_bar_grows(open_page: Any, stage
     page = open_page("flow")
     expect(page, "source: recording")
     price = "window.sovereign.overview?.quotes[0]?.ts"
+    page.wait_for_function(price)  # none while the recording is still being read
     before = page.evaluate(price)
     begin = max(DAY.regular_open_ns + 100 * NS_PER_MINUTE, int(before) + 1)
     write_slices(stage.recording, ticks_between(begin, begin + NS_PER_MINUTE, 9, 100))

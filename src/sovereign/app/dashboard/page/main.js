@@ -70,10 +70,10 @@ class App {
     this.stream.listen((kind, data) => this.hear(kind, data));
     this.stream.onPoll = () => this.poll();
     this.stream.open();
-    await this.refresh();
+    await this.refresh().catch(() => {});
     this.route();
     setInterval(() => this.tickClock(), 1000);
-    setInterval(() => { if (!this.isLive && this.at === null && !document.hidden) this.refresh(); }, 5000);
+    setInterval(() => { if (!this.isLive && this.at === null && !document.hidden) this.refresh().catch(() => {}); }, 5000);
     addEventListener("hashchange", () => this.route());
     addEventListener("keydown", (event) => this.key(event));
   }
@@ -119,7 +119,7 @@ class App {
         this.overviews[run] = data.value;
         if (run === this.run && this.at === null) { this.overview = data.value; this.failure = null; this._isOverviewNew = true; }
       } else if (topic === "events") {
-        if (run === this.events.session && !this.events.add([data.value])) this.events.fillUp();
+        if (run === this.events.session && !this.events.add([data.value])) this.events.fillUp().catch(() => {});
         this.tell("event", data.value);
       } else if (topic === "notices" || topic === "commands") this.tell(topic, data.value);
       else if (run === this.run && this.at === null) this.tell(topic, { symbol, op: data.op, value: data.value });

@@ -60,7 +60,7 @@ export const page = {
       if (!app.run) return;
       const found = await get("/statistics", app.scope);
       const most = Math.max(1, ...found.refused_by.map((one) => one.count));
-      fill(gates.body, found.refused_by.length ? h("div.bars", null, found.refused_by.map((one) => h("button.bar-row", { "aria-pressed": String(filter.check === one.check), onClick: () => { filter.check = filter.check === one.check ? "" : one.check; checkBox.value = filter.check; load(); loadGates(); } }, h("span.bar-name", null, f.words(one.check)), h("span.bar", null, h("span", { style: { width: `${one.count / most * 100}%` } })), h("span.num", null, f.whole(one.count))))) : empty("Nobody was refused", app.isLive ? "Candidates that the strategy's own gates refuse are counted when the session ends; the list shows them now." : ""));
+      fill(gates.body, found.refused_by.length ? h("div.bars", null, found.refused_by.map((one) => h("button.bar-row", { "aria-pressed": String(filter.check === one.check), onClick: () => { filter.check = filter.check === one.check ? "" : one.check; checkBox.value = filter.check; load(); loadGates().catch(() => {}); } }, h("span.bar-name", null, f.words(one.check)), h("span.bar", null, h("span", { style: { width: `${one.count / most * 100}%` } })), h("span.num", null, f.whole(one.count))))) : empty("Nobody was refused", app.isLive ? "Candidates that the strategy's own gates refuse are counted when the session ends; the list shows them now." : ""));
       const options = ["", ...found.refused_by.map((one) => one.check)];
       if (checkBox.options.length !== options.length) { fill(checkBox, options.map((name) => h("option", { value: name }, name ? f.words(name) : "any check"))); checkBox.value = filter.check; }
     }
