@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from dashboard_stage import DAY, FINISHED, KEY, SESSION, notice, served, staged
+from dashboard_stage import DAY, FINISHED, KEY, SESSION, notice, served, staged, wait_for
 from example_run import MONDAY
 from sovereign.app.dashboard import model, model_market, model_run, model_tug
 from sovereign.core.session import NS_PER_MINUTE
@@ -96,6 +96,7 @@ def test_alias_when_asked_then_answers_the_same_as_the_route(client, path):
 
 
 def test_overview_when_session_runs_then_says_state_money_room_and_price(client):
+    wait_for("the recording to be read", lambda: not get(client, "/overview")["is_catching_up"])
     seen = get(client, "/overview")
     assert (seen["run"], seen["state"], seen["is_live"], seen["strategy"]) == (SESSION, "ACTIVE", True, "order_flow")
     assert seen["money"]["balance"] == "10295.50"

@@ -149,6 +149,8 @@ def trade(stage: Stage, earlier: list[Path], *, is_quoted: bool, is_over: bool) 
 def test_execution_when_of_the_tug_of_war_then_says_what_its_table_says(stage, view, earlier, is_quoted, is_over):
     names = trade(stage, earlier, is_quoted=is_quoted, is_over=is_over)
     assert bool(stage.store.table(names[0], "bars")) == is_over  # until then they are only in the recording
+    for name in names:
+        view.markets.of(stage.store.run(name))  # as long as that takes; a page waits a quarter of a second
     answers = {name: view.execution(stage.store.run(name), None, 1_000) for name in names}
     rows = {row["client_order_id"]: row for row in stage.store.scouts.rows("tug_trades", "paper")}
     orders = {row["client_order_id"]: (row, name) for name, found in answers.items() for row in found["orders"]}

@@ -31,6 +31,7 @@ from sovereign.engine.inputs import Input, Slice, to_frame
 from sovereign.signals.tug_of_war import row_type
 from sovereign.store.live import LiveSession
 from sovereign.store.recording import Recording
+from sovereign.store.runs import StoredRun
 from sovereign.strategies.council import CouncilConfig
 from sovereign.strategies.tug_of_war import TugOfWarConfig, TugOfWarStrategy
 from tug_cases import SYMBOLS, config_of, market
@@ -149,6 +150,12 @@ class Session:
         return self.streams[symbol].rows.copy()  # type: ignore[no-any-return]
 
 
+def caught_up(view: View, run: StoredRun) -> StoredRun:
+    """Return a run once its recording is read, however long that takes; a page waits a quarter of a second for it."""
+    view.markets.of(run)
+    return run
+
+
 def same(session: Session, market: Any) -> int:
     """Hold all rows of a market against the session's own, and return how many there are."""
     for symbol in SYMBOLS:
@@ -201,11 +208,11 @@ def test_bars_of_a_page_when_what_warmed_the_session_up_is_another_now_then_it_i
     session.go_on(len(session.inputs))
     view = View(stage.store, stage.settings)
     run = stage.store.run(session.name)
-    bars = view.bars(run, "NVDA", None, day=None, before=None, count=3)
+    bars = view.bars(caught_up(view, run), "NVDA", None, day=None, before=None, count=3)
     assert (bars["source"], bars["total"]) == ("recording of the session", 26)
     shutil.rmtree(stage.folder / "catalog")
     other = View(stage.store, stage.settings)
-    bars = other.bars(run, "NVDA", None, day=None, before=None, count=3)
+    bars = other.bars(caught_up(other, run), "NVDA", None, day=None, before=None, count=3)
     assert bars["source"].startswith("recording of the session; what its signals began with is not what it was")
     assert bars["total"] == 26
     for one in (view, other):
@@ -237,7 +244,7 @@ def test_overview_when_the_tug_of_war_runs_then_the_markets_regime_is_that_of_th
     session.go_on(len(session.inputs))
     view = View(stage.store, stage.settings)
     try:
-        (found,) = view.overview(stage.store.run(session.name))["regimes"]
+        (found,) = view.overview(caught_up(view, stage.store.run(session.name)))["regimes"]
     finally:
         view.markets.close()
     shares = [symbol for symbol in SYMBOLS if symbol not in ("SPY", "QQQ")]
@@ -258,11 +265,11 @@ def test_tug_when_the_session_runs_then_both_camps_of_every_share_at_its_last_ba
     try:
         run = stage.store.run(session.name)
         session.go_on(1)
-        before = view.tug(run, None)
+        before = view.tug(caught_up(view, run), None)
         assert [(one["symbol"], one["ts"], one["crowd"]) for one in before["shares"]] == [(one, None, None) for one in shares]
         assert (before["market"], sum(before["verdicts"].values())) == (None, 0)
         session.go_on(len(session.inputs))
-        whole = view.tug(run, None)
+        whole = view.tug(caught_up(view, run), None)
         rows = {symbol: session.rows(symbol) for symbol in shares}
         middle = int(rows["NVDA"]["known_at"][len(rows["NVDA"]) // 2])
         then = view.tug(run, middle)
