@@ -86,7 +86,7 @@ def test_replay_when_interrupted_then_exit_code_130_and_the_run_is_kept(capsys, 
             if "position" in line:
                 break
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=180)
     assert process.returncode == 130
     assert f"stopped at {DAY} 09:30:" in err
     assert "Traceback" not in err
