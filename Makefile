@@ -24,7 +24,7 @@ demo: $(DASHBOARD) ## Trade simulated sessions on the dashboard and write their 
 	@$(BIN)/sovereign demo $(ARGS)
 
 test: $(DEVELOPMENT) ## Run the tests (more: make test ARGS="-k word")
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 browser: $(DEVELOPMENT) ## Get a Chromium for the tests of the pages, where one can be had
 	@$(BIN)/python scripts/browser

@@ -209,7 +209,7 @@ def test_process_when_killed_in_the_middle_of_sending_then_the_next_delivers_it(
         from sovereign.app.notify.reader import AlertReader
         from sovereign.app.notify.router import AlertRouter
         from sovereign.core.event import Severity
-        config = AlertsConfig(folder=Path({str(tmp_path)!r}), timeout_s=20)
+        config = AlertsConfig(folder=Path({str(tmp_path)!r}), timeout_s=3)  # what it held is free after four of these
 
         class Dying(DiscordChannel):
             def send(self, messages):
@@ -224,7 +224,7 @@ def test_process_when_killed_in_the_middle_of_sending_then_the_next_delivers_it(
     assert done.returncode == 9
     assert discord.titles == ["Fire"]
     router = router_of(tmp_path, to_discord(discord))
-    until(lambda: len(discord.titles) == 2)  # whether it arrived nobody can know, so it is told again, and said
+    until(lambda: len(discord.titles) == 2, 120)  # whether it arrived nobody can know, so it is told again, and said
     assert router.close()
     assert "may have arrived before" in discord.embeds[1]["footer"]["text"]
 

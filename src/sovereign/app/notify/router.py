@@ -6,7 +6,6 @@ slow happens behind the spool.
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import threading
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 from sovereign.app.notify.alert import RANK, SERIOUS, Alert
 from sovereign.app.notify.channel import Channel
 from sovereign.app.notify.configuration import AlertsConfig
-from sovereign.app.notify.delivery import DeliveryWorker
+from sovereign.app.notify.delivery import DICE, DeliveryWorker
 from sovereign.app.notify.gate import Gate
 from sovereign.app.notify.reader import READ, AlertReader, weight_of
 from sovereign.app.notify.spool import Spool
@@ -95,7 +94,7 @@ class AlertRouter:
         part: str = "session",
         redact: Callable[[str], str] | None = None,
         clock: Callable[[], int] = time.time_ns,
-        dice: Callable[[], float] = random.random,
+        dice: Callable[[], float] = DICE,
     ) -> None:
         self.spool = Spool(spool_path(config, part))
         self._config = config
