@@ -157,7 +157,8 @@ class SignalStream(Protocol):
 
     A row never changes once written, and depends on nothing at or after its `seq` (law 3). `candidates` is a structured
     array of the session's candidates whose field `row` points into `rows`. A stream may have a property `waking` as well: the
-    places of the rows whose `wake` is set, ascending, which readers need not look for then.
+    places of the rows whose `wake` is set, ascending, which readers need not look for then; and one `team` (`StreamTeam`), where
+    streams of several instruments are advanced together.
     """
 
     @property
@@ -176,6 +177,14 @@ class SignalStream(Protocol):
 
     def advance(self, trades: Trades, until_ns: int) -> None:
         """Consume the next ticks and close what is complete before `until_ns`."""
+        ...
+
+
+class StreamTeam(Protocol):
+    """Streams of several instruments that are sooner advanced together than one by one; the rows are the same."""
+
+    def advance(self, fed: Sequence[tuple[Any, Trades]], until_ns: int) -> None:
+        """Do what `SignalStream.advance` does for each of some streams of the team, which come with their next ticks."""
         ...
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sovereign.core.columns import Trades
 from sovereign.core.instrument import Instrument
-from sovereign.core.port import Block, Signals, SignalStream, make_signals
+from sovereign.core.port import Block, Signals, SignalStream, StreamTeam, make_signals
 from sovereign.core.session import Session
 from sovereign.engine.engine import Engine
 from sovereign.engine.merge import TapeMerger
@@ -27,6 +27,7 @@ class SessionWalk:
         self._session = session
         self._streams = streams
         self._engines = engines
+        self._teams: dict[str, StreamTeam | None] = {symbol: getattr(s, "team", None) for symbol, s in streams.items()}
         self._told_ns = session.open_ns  # up to when the streams and engines were told last
         self.merger = TapeMerger(tuple(streams), session.open_ns)
 
@@ -50,20 +51,31 @@ class SessionWalk:
         if not walked and self._told_ns >= close and not any(engine.is_due(close) for engine in self._engines):
             return walked  # everybody has been told of the close already, and nothing was asked since
         nothing = Trades.empty()
-        signals = {symbol: self._advance(symbol, nothing, close) for symbol in self._streams}
+        signals = self._advance([(symbol, nothing) for symbol in self._streams], close)
         for engine in self._engines:
             engine.process((), signals, close)
         return walked
 
     def _pass(self, blocks: list[Block]) -> list[Block]:
         if blocks:
-            signals = {block.symbol: self._advance(block.symbol, block.trades, block.until_ns) for block in blocks}
             until = self._told_ns = blocks[0].until_ns
+            signals = self._advance([(block.symbol, block.trades) for block in blocks], until)
             for engine in self._engines:
                 engine.process(blocks, signals, until)
         return blocks
 
-    def _advance(self, symbol: str, trades: Trades, until_ns: int) -> Signals:
-        stream = self._streams[symbol]
-        stream.advance(trades, until_ns)
-        return make_signals(stream.rows, stream.candidates, getattr(stream, "waking", None))
+    def _advance(self, fed: Sequence[tuple[str, Trades]], until_ns: int) -> dict[str, Signals]:
+        together: dict[StreamTeam, list[tuple[SignalStream, Trades]]] = {}
+        for symbol, trades in fed:
+            team, stream = self._teams[symbol], self._streams[symbol]
+            if team is None:
+                stream.advance(trades, until_ns)
+            else:
+                together.setdefault(team, []).append((stream, trades))
+        for team, members in together.items():
+            team.advance(members, until_ns)
+        found = {}
+        for symbol, _ in fed:
+            stream = self._streams[symbol]
+            found[symbol] = make_signals(stream.rows, stream.candidates, getattr(stream, "waking", None))
+        return found

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sovereign.kernels.compile import kernel
-from sovereign.kernels.fractional import fractional_weights, least_squares, weighted_sums
+from sovereign.kernels.fractional import fractional_weights, least_order, least_squares, weighted_sums
 from sovereign.kernels.indicator import step_rsi
 from sovereign.kernels.tug_of_war import REGIME_CHOP, REGIME_CRISIS, REGIME_TREND, REGIME_UNKNOWN, SHELVES
 
@@ -301,6 +301,49 @@ def close_day(
 
 
 @kernel
+def close_days(
+    places: Any,
+    day: Any,
+    setting: Any,
+    told: Any,
+    latest: Any,
+    ranked: Any,
+    shelves: Any,
+    volumes: Any,
+    lengths: Any,
+    logs: Float64,
+    changes: Float64,
+    first: float,
+    second: float,
+    counts: Any,
+    out: Float64,
+) -> None:
+    """Do `close_day` for several shares whose completed session, and the one with a close before it, are the same.
+
+    Parameters
+    ----------
+    places : (m,) the shares. out : (m,) their last convictions are written to it.
+    day, told, latest, ranked, shelves, volumes, lengths : of all shares, by place; see `close_day` for one of each.
+    logs, changes : (shares, n) log closes, to which the session's is added, and (shares, n, 3) log changes of share and
+        benchmarks between two of them; no change is known where `first` (with `second`, of the benchmarks) is NaN.
+    """
+    for i in range(len(places)):
+        k = places[i]
+        d = day[k]
+        last, at = d["seen_close"], d["logs"]
+        out[i] = close_day(
+            day[k : k + 1], setting, told[k], latest[k], ranked[k], shelves[k], volumes[k], lengths[k], counts
+        )
+        # A price of 0 or below, which contracts may have, has no log.
+        logs[k, at] = math.log(last) if last > 0.0 else math.nan
+        d["logs"] = at + 1
+        if at > 0:
+            changes[k, at - 1, 0] = math.nan if math.isnan(first) else logs[k, at] - logs[k, at - 1]
+            changes[k, at - 1, 1] = first
+            changes[k, at - 1, 2] = second
+
+
+@kernel
 def _usual_volumes(d: Any, least: int, volumes: Float64, lengths: Any) -> None:
     slots = d["slots"]
     usual = volumes[USUAL]
@@ -411,6 +454,54 @@ def begin_day(
     volumes[TODAY, : d["slots"]] = 0.0
     _begin_momentum(d, s, logs, order)
     _begin_alpha(d, s, changes, residuals, line)
+
+
+@kernel
+def begin_days(
+    places: Any,
+    day: Any,
+    setting: Any,
+    times: tuple[int, int, int, int, int, int, int, int],
+    logs: Float64,
+    changes: Float64,
+    residuals: Float64,
+    line: Float64,
+    volumes: Any,
+    lengths: Any,
+) -> None:
+    """Do `begin_day` for several shares; the order of the differencing is searched anew where that is due.
+
+    Parameters
+    ----------
+    places : (m,) the shares. times : see `begin_day`.
+    day, logs, changes, residuals, line, volumes, lengths : of all shares, by place; see `close_days` and `begin_day`.
+    """
+    s = setting[0]
+    for i in range(len(places)):
+        k = places[i]
+        d, own, pairs = day[k], logs[k], changes[k]
+        count = d["logs"]
+        known = own[max(0, count - s["fit_days"]) : count]
+        order = math.nan
+        if s["has_momentum"] and count >= s["momentum_least"]:
+            d["since_fit"] += 1
+            if d["since_fit"] > s["refit_sessions"] or math.isnan(d["order"]):
+                d["since_fit"] = 1
+                d["order"] = least_order(known, s["momentum_width"], s["order_step"], s["max_p"], s["test_lags"])
+            order = d["order"]
+        paired = max(0, count - 1) if s["has_alpha"] else 0
+        begin_day(
+            day[k : k + 1],
+            setting,
+            times,
+            known,
+            order,
+            pairs[max(0, paired - s["window_days"]) : paired],
+            residuals[k],
+            line[k],
+            volumes[k],
+            lengths[k],
+        )
 
 
 @kernel

@@ -106,6 +106,9 @@ DAY = np.dtype(
         ("volume_days", np.int64),
         ("total_slots", np.int64),
         ("residuals", np.int64),
+        ("logs", np.int64),
+        ("order", np.float64),
+        ("since_fit", np.int64),
     ],
     align=True,
 )
@@ -113,6 +116,7 @@ DAY = np.dtype(
 
 `begins_ns` is the session's begin, `opens_ns` and `closes_ns` are its regular hours, `earlier_*` is of the session before.
 `stale_ns` : age in trading time from which a reading of the market says nothing. `lagging` : bars known when the pump began.
+`logs` : completed sessions with a close. `order` : of the differencing, NaN unknown; `since_fit` its age.
 """
 
 SETTING = np.dtype(
@@ -148,8 +152,17 @@ SETTING = np.dtype(
         ("cycle_ns", np.int64),
         ("pump_ns", np.int64),
         ("rsi_days", np.int64),
+        ("has_momentum", np.bool_),
         ("momentum_width", np.int64),
         ("momentum_days", np.int64),
+        ("momentum_least", np.int64),
+        ("fit_days", np.int64),
+        ("refit_sessions", np.int64),
+        ("order_step", np.float64),
+        ("max_p", np.float64),
+        ("test_lags", np.int64),
+        ("has_alpha", np.bool_),
+        ("window_days", np.int64),
         ("alpha_days", np.int64),
         ("alpha_least", np.int64),
         ("volatility_days", np.int64),
@@ -500,3 +513,54 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
         d["last_ns"] = max(d["last_ns"], ts)
     d["volume"], d["slot"], d["lagging"], d["woken"] = volume, slot, lagging, woken
     d["direction"], d["streak"], d["crowd"], d["is_halted"] = last_direction, streak, last_crowd, was_halted
+
+
+@kernel
+def read_shares(
+    turns: Any,
+    bars: Any,
+    rows: Any,
+    day: Any,
+    setting: Any,
+    readings: Any,
+    first_known: Any,
+    first_change: Any,
+    second_known: Any,
+    second_change: Any,
+    evidence: Any,
+    volumes: Any,
+    ranked: Any,
+    shelves: Any,
+    levels: Any,
+    told: Any,
+    waking: Any,
+) -> None:
+    """Do `read_bars` for several shares of one strategy, which see the same of the market.
+
+    Parameters
+    ----------
+    turns : (m, 3) the place of a share, how many rows it has, and how many bars come next.
+    bars, rows, day, evidence, volumes, ranked, shelves, told, waking : of all shares, by place; see `read_bars` for one of each.
+        `evidence` is (shares, 0) where nobody has any; of `ranked`, (shares, 2, n), the first is read.
+    """
+    for i in range(len(turns)):
+        k, count = turns[i, 0], turns[i, 2]
+        read_bars(
+            bars[k][:count],
+            rows[k],
+            turns[i, 1],
+            day[k : k + 1],
+            setting,
+            readings,
+            first_known,
+            first_change,
+            second_known,
+            second_change,
+            evidence[k][:count],
+            volumes[k],
+            ranked[k][0],
+            shelves[k],
+            levels,
+            told[k],
+            waking[k],
+        )

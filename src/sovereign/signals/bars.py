@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-_UNSHARED = 2
+UNSHARED = 2
 """References to an array that only its owner holds: the owner's and that of whoever counts them."""
 
 ROW_HEAD: list[tuple[str, Any]] = [
@@ -49,9 +50,12 @@ class BarBuilder:
     seconds : width; bars lie on the clock's grid and never reach over the regular or the session's close. From 86,400 on a bar
         is the regular day session; ticks outside it are left out.
     is_regular : leave out ticks outside the regular day session from bars of any width.
+    room : returns an array for at least so many bars (`kernels.ohlcv.BAR`), to which the next are written; None has its own.
     """
 
-    def __init__(self, seconds: int, *, is_regular: bool = False) -> None:
+    def __init__(
+        self, seconds: int, *, is_regular: bool = False, room: Callable[[int], NDArray[Any]] | None = None
+    ) -> None:
         from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, start_bars, take_bars
 
         if seconds < 1:
@@ -64,7 +68,8 @@ class BarBuilder:
         self._state = np.zeros(1, BAR_STATE)
         self._open_trades: NDArray[np.int32] = self._state["bar"]["trades"]
         self._none = np.empty(0, BAR)
-        self._out = np.empty(64, BAR)
+        self._out = np.empty(64 if room is None else 0, BAR)
+        self._room = self._own_room if room is None else room
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; a bar left open is dropped."""
@@ -97,7 +102,7 @@ class BarBuilder:
         out = self._room(rows + 1)
         return out[: self._build(trades.ts, trades.price, trades.size, trades.side, until_ns, self._state, out)]
 
-    def _room(self, count: int) -> NDArray[Any]:
+    def _own_room(self, count: int) -> NDArray[Any]:
         if count > len(self._out):
             self._out = np.empty(max(count, 2 * len(self._out)), self._bar)
         return self._out
@@ -158,7 +163,7 @@ class BarStream(ABC):
         """
         self.session = session
         self._builder.start_session(session)
-        if sys.getrefcount(self._rows) > _UNSHARED or not self.fills_all:
+        if sys.getrefcount(self._rows) > UNSHARED or not self.fills_all:
             self._rows = self._new_rows(max(64, len(self._rows)), self.row_dtype)
         self._count = 0
 

@@ -313,47 +313,16 @@ class MarketBoard:
         return self._times
 
 
-class TugBarStream(BarStream):
-    """A bar stream that keeps the closes of completed sessions: `day_closes` (ticks) by `days`."""
-
-    def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard) -> None:
-        super().__init__(instrument, seconds)
-        self._board = board
-        self.days: list[date] = []
-        self.day_closes: list[float] = []
-        self._last_close = np.nan
-
-    def start_session(self, session: Session) -> None:
-        """Begin a trade date; the one before is complete."""
-        if self.session is not None and not math.isnan(self._last_close):
-            self.days.append(self.session.trade_date)
-            self.day_closes.append(self._last_close)
-            self._close_day()
-        self._last_close = np.nan
-        super().start_session(session)
-
-    def _close_day(self) -> None:
-        """Take note that a session with bars is over."""
-
-    def _observe(self, rows: NDArray[Any]) -> None:
-        session = self.session
-        if session is None:
-            return
-        last = len(rows) - 1
-        if rows["known_at"].item(last) > session.regular_close_ns:
-            last = int(rows["known_at"].searchsorted(session.regular_close_ns, side="right")) - 1
-        if last >= 0 and rows["known_at"].item(last) > session.regular_open_ns:
-            self._last_close = float(rows["close"].item(last))
-
-
-class BenchmarkStream(TugBarStream):
+class BenchmarkStream(BarStream):
     """A benchmark: it never wakes the strategy, and writes what it sees on the board; the first one reads the regime."""
 
     row_dtype = np.dtype(ROW_HEAD, align=True)
     wakes = False
 
     def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard, market: MarketConfig) -> None:
-        super().__init__(instrument, seconds, board)
+        super().__init__(instrument, seconds)
+        self._board = board
+        self._last_close = np.nan
         self._track = board.tracks[instrument.symbol]
         self._market = market
         self._is_read = instrument.symbol == board.benchmarks[0]
@@ -366,7 +335,10 @@ class BenchmarkStream(TugBarStream):
         self._latch = np.zeros(2, np.int64)  # see `kernels.tug_day.read_market`
 
     def start_session(self, session: Session) -> None:
-        """Begin a trade date; the hidden model is refitted when it is due, and the latch stays as it is."""
+        """Begin a trade date, the one before is complete; the hidden model is refitted when it is due, the latch stays."""
+        if self.session is not None and not math.isnan(self._last_close):
+            self._track.closes[self.session.trade_date] = self._last_close
+        self._last_close = np.nan
         super().start_session(session)
         if self._is_read:
             self._regime_bars.start_session(session)
@@ -385,8 +357,15 @@ class BenchmarkStream(TugBarStream):
         self._track.close.extend(rows["close"])
         self._observe(rows)
 
-    def _close_day(self) -> None:
-        self._track.closes[self.days[-1]] = self.day_closes[-1]
+    def _observe(self, rows: NDArray[Any]) -> None:
+        session = self.session
+        if session is None:
+            return
+        last = len(rows) - 1
+        if rows["known_at"].item(last) > session.regular_close_ns:
+            last = int(rows["known_at"].searchsorted(session.regular_close_ns, side="right")) - 1
+        if last >= 0 and rows["known_at"].item(last) > session.regular_open_ns:
+            self._last_close = float(rows["close"].item(last))
 
     def _read(self, bars: NDArray[Any]) -> None:
         from sovereign.kernels.tug_day import read_market

@@ -7,6 +7,9 @@ usual volumes, calibration) is worked out at a session's first bar, from session
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date
 from functools import cache
 from typing import Any, Literal
 
@@ -19,12 +22,15 @@ from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session
-from sovereign.signals.bars import ROW_HEAD
-from sovereign.signals.tug_market import Column, Evidence, MarketBoard, MarketConfig, TugBarStream
+from sovereign.signals.bars import NO_CANDIDATES, ROW_HEAD, UNSHARED, BarBuilder
+from sovereign.signals.tug_market import DayTimes, Evidence, MarketBoard, MarketConfig
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-_NOTHING: Float64 = np.zeros(0)
+_UNKNOWN = (math.nan, math.nan)
+_BY_PLACE = ("_day", "_bars", "_latest", "_ranked", "_shelves", "_lengths", "_residuals", "_line", "_unseen")
+_BY_ROW = ("_rows", "_told", "_waking")
+"""State of `TugShares` with a place for every share, and that with one for every row of theirs as well."""
 
 
 class MomentumConfig(Configuration):
@@ -151,8 +157,54 @@ def row_type() -> np.dtype[Any]:
     return np.dtype(ROW_HEAD + ROW_FIELDS, align=True)
 
 
-class TugStream(TugBarStream):
-    """One share that is traded.
+class TugStream:
+    """One share that is traded (`core.port.SignalStream`): a place among the `TugShares` of its strategy, its `team`."""
+
+    candidates = NO_CANDIDATES
+
+    def __init__(self, instrument: Instrument, shares: TugShares, place: int) -> None:
+        self.instrument = instrument
+        self.team = shares
+        self.place = place
+        self.session: Session | None = None
+        self.previous: Session | None = None
+        self.builder = BarBuilder(shares.seconds, room=lambda count: shares.room_of_bars(place, count))
+        self.days: list[date] = []  # of completed sessions with a close
+        self.unpaired: list[int] = []  # of them, where a benchmark's change to the next was not known
+        self.count = 0  # rows so far
+        self.is_prepared = False
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """Rows completed so far in this session; a view that later rows do not change."""
+        return self.team.rows_of(self.place, self.count)
+
+    @property
+    def waking(self) -> NDArray[np.int64]:
+        """Places of the session's rows that wake, ascending; read them before the next session."""
+        return self.team.waking_of(self.place, is_any=self.is_prepared)
+
+    def start_session(self, session: Session) -> None:
+        """Begin a trade date; the one before is complete."""
+        if self.session is not None and self.is_prepared and self.team.has_close(self.place):
+            before = self.days[-1] if self.days else None
+            self.days.append(self.session.trade_date)
+            self.team.remember(self, before, self.session.trade_date)
+        self.team.start_session(session)
+        self.previous, self.session = self.session, session
+        self.builder.start_session(session)
+        self.count, self.is_prepared = 0, False
+
+    def advance(self, trades: Trades, until_ns: int) -> None:
+        """Consume the next ticks and write a row for every bar that became certain."""
+        self.team.advance(((self, trades),), until_ns)
+
+
+class TugShares:
+    """The shares of one strategy, which are read together: state by place, so that one compiled call does a step for many.
+
+    A step of one share depends on nothing of another but what lies on the board, and that is written by the benchmarks and
+    by completed sessions; so it does not matter which of them are read in one call.
 
     Parameters
     ----------
@@ -160,11 +212,8 @@ class TugStream(TugBarStream):
     measure : what confidence is: `raw`, `rank` or `probability`.
     """
 
-    fills_all = True
-
     def __init__(
         self,
-        instrument: Instrument,
         seconds: int,
         board: MarketBoard,
         institution: InstitutionConfig,
@@ -179,22 +228,19 @@ class TugStream(TugBarStream):
         wake_from: float = 0.75,
         measure: Literal["raw", "rank", "probability"] = "rank",
     ) -> None:
-        from sovereign.kernels.fractional import least_order
-        from sovereign.kernels.tug_day import DAYS, begin_day, close_day
-        from sovereign.kernels.tug_of_war import DAY, EVIDENCE, SETTING, SHELVES, read_bars
+        from sovereign.kernels.ohlcv import BAR
+        from sovereign.kernels.tug_day import DAYS, begin_days, close_days
+        from sovereign.kernels.tug_of_war import DAY, EVIDENCE, SETTING, SHELVES, read_shares
 
-        self.row_dtype = row_type()
-        super().__init__(instrument, seconds, board)
-        self._institution, self._crowd, self._market = institution, crowd, market
+        self.seconds = seconds
+        self._board, self._crowd, self._market = board, crowd, market
         self._without = frozenset(without)
         self._is_daily = seconds >= _DAY_S
-        self._fit_days, self._window_days = institution.momentum.fit_days, institution.alpha.window_days
-        self._seconds = seconds
-        self._begin_day, self._end_day, self._read_bars = begin_day, close_day, read_bars
-        self._least_order = least_order
-        self._day = np.zeros(1, DAY)
-        self._day["last_close"] = self._day["seen_close"] = np.nan
-        self._seen_close: Float64 = self._day["seen_close"]
+        self._has_alpha = "alpha" not in self._without and len(board.benchmarks) > 1
+        self._window_days = institution.alpha.window_days
+        self._max_news_ns = institution.news_age_minutes * NS_PER_MINUTE
+        self._max_tape_ns = crowd.tape_age_minutes * NS_PER_MINUTE
+        self._close_days, self._begin_days, self._read_shares = close_days, begin_days, read_shares
         self._setting = _setting(institution, crowd, self._without, SETTING)
         for name, value in (
             ("flip_bars", flip_bars),
@@ -203,175 +249,230 @@ class TugStream(TugBarStream):
             ("min_ranked", min_rank_rows),
             ("cycle_ns", cycle_minutes * NS_PER_MINUTE),
             ("is_daily", self._is_daily),
+            ("has_alpha", self._has_alpha),
             ("year", np.sqrt(market.reading.sessions_of_year())),
         ):
             self._setting[name] = value
-        self._unseen = np.zeros(0, EVIDENCE)
-        self._told: Float64 = np.zeros((2, 0))
-        self._waking: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._woken: NDArray[np.int64] = self._day["woken"]
-        self._latest: Float64 = np.zeros(rank_rows)  # convictions, see `kernels.tug_day.close_day`
-        self._ranked: Float64 = np.zeros((2, rank_rows))
-        self._shelves = np.zeros(SHELVES + 1, np.int64)
-        self._volumes: Float64 = np.zeros((DAYS + crowd.volume_days, 0))
-        self._lengths = np.zeros(crowd.volume_days, np.int64)
+        self._session: Session | None = None
+        self._closing: dict[tuple[date | None, date], list[TugStream]] = {}  # by the day with a close before it, and the day
+        self._levels: Float64 = np.zeros(0)
         self._unjudged = board.outcomes.new_counts()
-        self._logs = Column(np.float64)  # of `day_closes`
-        self._changes = Column(np.dtype((np.float64, 3)))  # of the share and both benchmarks, a pair of days a row
-        self._unpaired: list[int] = []  # rows of `_changes` for which a benchmark's close was not known
-        self._residuals: Float64 = np.zeros(max(institution.alpha.volatility_days, institution.alpha.mean_days))
-        self._line: Float64 = np.full(4, np.nan)
-        self._has_alpha = "alpha" not in self._without and len(board.benchmarks) > 1
-        self._previous: Session | None = None
-        self._is_prepared = False
-        self._since_fit = institution.momentum.refit_sessions
-        self._levels: Float64 = _NOTHING
-        self.order = np.nan
+        self._count = 0
+        # By place; see the kernels for what each is.
+        self._day = np.zeros(0, DAY)
+        self._bars = np.zeros((0, 64), BAR)
+        self._rows = np.zeros((0, 64), row_type())
+        self._told: Float64 = np.zeros((0, 2, 64))
+        self._waking = np.zeros((0, 64), np.int64)
+        self._latest: Float64 = np.zeros((0, rank_rows))
+        self._ranked: Float64 = np.zeros((0, 2, rank_rows))
+        self._shelves = np.zeros((0, SHELVES + 1), np.int64)
+        self._volumes: Float64 = np.zeros((0, DAYS + crowd.volume_days, 1))
+        self._lengths = np.zeros((0, crowd.volume_days), np.int64)
+        self._logs: Float64 = np.zeros((0, 256))
+        self._changes: Float64 = np.zeros((0, 256, 3))
+        self._residuals: Float64 = np.zeros((0, max(institution.alpha.volatility_days, institution.alpha.mean_days)))
+        self._line: Float64 = np.zeros((0, 4))
+        self._unseen = np.zeros((0, 0), EVIDENCE)
+        self._seen_close: Float64 = self._day["seen_close"]
+        self._woken: NDArray[np.int64] = self._day["woken"]
 
-    @property
-    def coefficients(self) -> Float64:
-        """Constant and betas of the share on the benchmarks, known before the session; NaN unknown."""
-        return self._line[:3]
+    def stream(self, instrument: Instrument) -> TugStream:
+        """Return the stream of one more share."""
+        place = self._count
+        self._count += 1
+        if self._count > len(self._day):
+            room = max(8, 2 * place)
+            for name in (*_BY_PLACE, *_BY_ROW, "_logs", "_changes", "_volumes"):
+                setattr(self, name, _grown(getattr(self, name), 0, room))
+            self._seen_close, self._woken = self._day["seen_close"], self._day["woken"]
+        for unknown in ("last_close", "seen_close", "order"):
+            self._day[unknown][place] = np.nan
+        self._line[place] = np.nan
+        return TugStream(instrument, self, place)
 
-    @property
-    def waking(self) -> NDArray[np.int64]:
-        """Places of the session's rows that wake, ascending; read them before the next session."""
-        return self._waking[: self._woken.item() if self._is_prepared else 0]
+    # What a stream asks
+
+    def rows_of(self, place: int, count: int) -> NDArray[Any]:
+        """Return a share's rows so far, a view."""
+        return self._rows[place, :count]
+
+    def waking_of(self, place: int, *, is_any: bool) -> NDArray[np.int64]:
+        """Return a share's rows that wake, a view."""
+        return self._waking[place, : self._woken.item(place) if is_any else 0]
+
+    def has_close(self, place: int) -> bool:
+        """Say whether a share's session, as far as it went, has a close."""
+        return not math.isnan(self._seen_close.item(place))
+
+    def room_of_bars(self, place: int, count: int) -> NDArray[Any]:
+        """Return room for so many bars of a share."""
+        if count > self._bars.shape[1]:
+            self._bars = _grown(self._bars, 1, max(count, 2 * self._bars.shape[1]))
+        return self._bars[place]
+
+    # Sessions
 
     def start_session(self, session: Session) -> None:
-        """Begin a trade date; the one before goes into what is remembered."""
-        self._last_close = self._seen_close.item() if self._is_prepared else np.nan
-        self._previous = self.session
-        super().start_session(session)
-        self._is_prepared = False
+        """Begin a trade date; the array of the last session's rows is written over where nobody holds any of it."""
+        if session is not self._session:
+            self._session = session
+            if sys.getrefcount(self._rows) > UNSHARED:
+                self._rows = np.empty_like(self._rows)
 
-    def advance(self, trades: Trades, until_ns: int) -> None:
-        """Consume the next ticks and write a row for every bar that became certain."""
-        bars = self._builder.advance(trades, until_ns)
-        if not len(bars) or self.session is None:
+    def remember(self, stream: TugStream, before: date | None, day: date) -> None:
+        """Take note that a share's session with a close is over; what it leaves is worked out before the next is read."""
+        self._closing.setdefault((before, day), []).append(stream)
+
+    def advance(self, fed: Iterable[tuple[TugStream, Trades]], until_ns: int) -> None:
+        """Consume the next ticks of some shares and write a row for every bar that became certain."""
+        begun: list[TugStream] = []
+        read: dict[date | None, list[tuple[TugStream, int]]] = {}
+        for stream, trades in fed:
+            count = len(stream.builder.advance(trades, until_ns))
+            if count:
+                if not stream.is_prepared:
+                    begun.append(stream)
+                read.setdefault(stream.days[-1] if stream.days else None, []).append((stream, count))
+        if begun:
+            self._prepare(begun)
+        for before, group in read.items():
+            self._read(before, group)
+
+    def _read(self, before: date | None, group: Sequence[tuple[TugStream, int]]) -> None:
+        board, session = self._board, self._session
+        if session is None:
             return
-        if not self._is_prepared:
-            self._prepare(self.session)
-        begin, board = self._count, self._board
-        rows = self._room(len(bars))
-        if len(rows) > self._told.shape[1]:
-            more = len(rows) - self._told.shape[1]
-            self._told = np.concatenate((self._told, np.zeros((2, more))), axis=1)
-            self._waking = np.concatenate((self._waking, np.zeros(more, np.int64)))
-        before = self.days[-1] if self.days else None
-        self._read_bars(
-            bars,
-            rows,
-            begin,
+        turns = np.array([(stream.place, stream.count, count) for stream, count in group], np.int64)
+        longest = max([stream.count + count for stream, count in group])
+        if longest > self._rows.shape[1]:
+            # Rows handed out stay as they are; the new array begins with a copy.
+            for name in _BY_ROW:
+                setattr(self, name, _grown(getattr(self, name), -1, max(longest, 2 * self._rows.shape[1])))
+        self._read_shares(
+            turns,
+            self._bars,
+            self._rows,
             self._day,
             self._setting,
             board.regimes.values,
-            *board.changes(self.session, before),
-            self._unseen if board.evidence is None else self._seen(bars, board.evidence),
+            *board.changes(session, before),
+            self._unseen if board.evidence is None else self._seen(group, board.evidence),
             self._volumes,
-            self._ranked[0],
+            self._ranked,
             self._shelves,
             self._levels,
             self._told,
             self._waking,
         )
-        self._count = begin + len(bars)
+        for stream, count in group:
+            stream.count += count
 
-    def fill(self, bars: NDArray[Any], rows: NDArray[Any]) -> None:
-        """Nothing is left to fill: `advance` writes whole rows."""
-
-    # What a completed session leaves
-
-    def _close_day(self) -> None:
-        last = self._last_close
-        conviction = self._end_day(
-            self._day,
-            self._setting,
-            self._told,
-            self._latest,
-            self._ranked,
-            self._shelves,
-            self._volumes,
-            self._lengths,
-            # What daily bars came to shows on later days.
-            self._unjudged if self._is_daily else self._board.outcomes.opened(self.days[-1]),
-        )
-        self._logs.append(_log(last))
-        if self._is_daily:
-            self._board.outcomes.wait(self.instrument.symbol, self.days[-1], conviction, last)
-
-    # What completed sessions say of this one
-
-    def _prepare(self, session: Session) -> None:
-        self._is_prepared = True
-        times = self._board.times(session, self._previous, self._market, self._seconds)
-        slots = times[-1]
-        if slots > self._volumes.shape[1]:
-            larger = np.zeros((len(self._volumes), slots))
-            larger[:, : self._volumes.shape[1]] = self._volumes
-            self._volumes = larger
-        self._begin_day(
-            self._day,
-            self._setting,
-            times,
-            self._logs.last(self._fit_days),
-            self._order(),
-            self._paired() if self._has_alpha else self._changes.values,
-            self._residuals,
-            self._line,
-            self._volumes,
-            self._lengths,
-        )
+    def _prepare(self, begun: Sequence[TugStream]) -> None:
+        """Work out what completed sessions say of this one, for shares of which the first bar has come."""
+        session = self._session
+        if session is None:
+            return
+        self._close()
+        alike: dict[DayTimes, list[int]] = {}
+        for stream in begun:
+            alike.setdefault(self._board.times(session, stream.previous, self._market, self.seconds), []).append(stream.place)
+            stream.is_prepared = True
+            if stream.unpaired:
+                self._pair(stream)
+        for times, places in alike.items():
+            slots = times[-1]
+            if slots > self._volumes.shape[2]:
+                self._volumes = _grown(self._volumes, 2, slots)
+            self._begin_days(
+                np.array(places),
+                self._day,
+                self._setting,
+                times,
+                self._logs,
+                self._changes,
+                self._residuals,
+                self._line,
+                self._volumes,
+                self._lengths,
+            )
         self._levels = self._board.outcomes.levels(session.trade_date)
 
-    def _order(self) -> float:
-        """Return the order of the fractional differencing, searched anew when it is due; NaN while it is unknown."""
-        own = self._institution.momentum
-        if "momentum" in self._without or len(self.day_closes) < own.min_days:
-            return math.nan
-        self._since_fit += 1
-        if self._since_fit > own.refit_sessions or math.isnan(self.order):
-            self._since_fit = 1
-            self.order = self._least_order(
-                self._logs.last(self._fit_days), own.width_days, own.order_step, own.max_p, own.test_lags
+    def _close(self) -> None:
+        """Take completed sessions into what is remembered."""
+        board, closing = self._board, self._closing
+        self._closing = {}
+        for (before, day), streams in closing.items():
+            longest = max([len(stream.days) for stream in streams])
+            if longest > self._logs.shape[1]:
+                self._logs, self._changes = _grown(self._logs, 1, 2 * longest), _grown(self._changes, 1, 2 * longest)
+            first = second = math.nan
+            if before is not None and self._has_alpha:
+                # Aligned by date: a change counts when share and benchmarks have both of its ends.
+                first, second = board.day_changes(before, day)
+            convictions = np.empty(len(streams))
+            self._close_days(
+                np.array([stream.place for stream in streams]),
+                self._day,
+                self._setting,
+                self._told,
+                self._latest,
+                self._ranked,
+                self._shelves,
+                self._volumes,
+                self._lengths,
+                self._logs,
+                self._changes,
+                first,
+                second,
+                # What daily bars came to shows on later days.
+                self._unjudged if self._is_daily else board.outcomes.opened(day),
+                convictions,
             )
-        return self.order
+            if math.isnan(first) and before is not None:
+                for stream in streams:
+                    stream.unpaired.append(len(stream.days) - 2)
+            if self._is_daily:
+                for stream, conviction in zip(streams, convictions.tolist(), strict=True):
+                    last = self._day["last_close"].item(stream.place)
+                    board.outcomes.wait(stream.instrument.symbol, day, conviction, last)
 
-    def _paired(self) -> Float64:
-        """Return the log changes of share and benchmarks over the last pairs of days; NaN where a benchmark's are not known."""
-        found, last, window = self._changes, len(self.days) - 1, self._window_days
-        again, self._unpaired = self._unpaired, []
-        for n in (*again, *range(found.count, last)):
-            change = self._change(n)
-            if n == found.count:
-                found.append(change)
-            else:
-                found.values[n] = change
-            if math.isnan(change[0]) and n >= last - window:
-                self._unpaired.append(n)
-        return found.last(window)
+    def _pair(self, stream: TugStream) -> None:
+        # The benchmarks' changes may have come to be known.
+        again, stream.unpaired = stream.unpaired, []
+        for n in again:
+            first, second = self._board.day_changes(stream.days[n], stream.days[n + 1]) if self._has_alpha else _UNKNOWN
+            if not math.isnan(first):
+                logs = self._logs[stream.place]
+                self._changes[stream.place, n] = logs[n + 1] - logs[n], first, second
+            elif n >= len(stream.days) - 1 - self._window_days:
+                stream.unpaired.append(n)
 
-    def _change(self, n: int) -> tuple[float, float, float]:
-        # Aligned by date: a change counts when share and benchmarks have both of its ends.
-        first, second = self._board.day_changes(self.days[n], self.days[n + 1])
-        if math.isnan(first):
-            return math.nan, math.nan, math.nan
-        return _log(self.day_closes[n + 1]) - _log(self.day_closes[n]), first, second
-
-    def _seen(self, bars: NDArray[Any], evidence: Evidence) -> NDArray[Any]:
+    def _seen(self, group: Sequence[tuple[TugStream, int]], evidence: Evidence) -> NDArray[Any]:
         """Return what scouts knew at each bar."""
-        symbol = self.instrument.symbol
-        found = np.empty(len(bars), self._unseen.dtype)
+        found = np.empty((len(self._day), max([count for _, count in group])), self._unseen.dtype)
         found["news_tone"] = found["post_tone"] = found["ofi_z"] = np.nan
         found["is_absorption"] = -1
-        for row, ts in zip(found, bars["known_at"].tolist(), strict=True):
-            tape = None if "tape" in self._without else evidence.tape(symbol, ts)
-            if tape is not None and ts - tape.ts <= self._crowd.tape_age_minutes * NS_PER_MINUTE:
-                row["ofi_z"], row["is_absorption"] = tape.ofi_z, int(tape.is_absorption)
-            news = None if "news" in self._without else evidence.news(symbol, ts)
-            if news is not None and ts - news.ts <= self._institution.news_age_minutes * NS_PER_MINUTE:
-                row["news_tone"], row["post_tone"] = news.tone, news.post_tone
+        for stream, count in group:
+            symbol = stream.instrument.symbol
+            times = self._bars[stream.place]["known_at"][:count].tolist()
+            for row, ts in zip(found[stream.place, :count], times, strict=True):
+                tape = None if "tape" in self._without else evidence.tape(symbol, ts)
+                if tape is not None and ts - tape.ts <= self._max_tape_ns:
+                    row["ofi_z"], row["is_absorption"] = tape.ofi_z, int(tape.is_absorption)
+                news = None if "news" in self._without else evidence.news(symbol, ts)
+                if news is not None and ts - news.ts <= self._max_news_ns:
+                    row["news_tone"], row["post_tone"] = news.tone, news.post_tone
         return found
+
+
+def _grown(held: NDArray[Any], axis: int, size: int) -> NDArray[Any]:
+    """Return an array with more room along an axis; what is there is copied, the rest is zeros."""
+    shape = list(held.shape)
+    shape[axis] = size
+    larger = np.zeros(shape, held.dtype)
+    larger[tuple(slice(0, length) for length in held.shape)] = held
+    return larger
 
 
 def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozenset[str], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -382,10 +483,18 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
                 record[name] = getattr(section, name)
     for name, value in (
         ("has_regime", "regime" not in without),
+        ("has_momentum", "momentum" not in without),
         ("range_ns", institution.range_minutes * NS_PER_MINUTE),
         ("pump_ns", crowd.pump_minutes * NS_PER_MINUTE),
         ("momentum_width", institution.momentum.width_days),
         ("momentum_days", institution.momentum.mean_days),
+        ("momentum_least", institution.momentum.min_days),
+        ("fit_days", institution.momentum.fit_days),
+        ("refit_sessions", institution.momentum.refit_sessions),
+        ("order_step", institution.momentum.order_step),
+        ("max_p", institution.momentum.max_p),
+        ("test_lags", institution.momentum.test_lags),
+        ("window_days", institution.alpha.window_days),
         ("alpha_days", institution.alpha.mean_days),
         ("alpha_least", institution.alpha.min_days),
         ("volatility_days", institution.alpha.volatility_days),
@@ -398,8 +507,3 @@ def _setting(institution: InstitutionConfig, crowd: CrowdConfig, without: frozen
         for name in ("rsi_points", "pump_points", "volume_points", "post_points"):
             record[name] = 0.0
     return record
-
-
-def _log(price: float) -> float:
-    # A price of 0 or below, which contracts may have, has none.
-    return math.log(price) if price > 0.0 else math.nan

@@ -34,7 +34,7 @@ from sovereign.feeds.earnings import EarningsAnswer
 from sovereign.signals.calibration import Forecasts
 from sovereign.signals.evidence import EvidenceBook
 from sovereign.signals.tug_market import BenchmarkStream, Evidence, MarketBoard
-from sovereign.signals.tug_of_war import TugStream, row_type
+from sovereign.signals.tug_of_war import TugShares, row_type
 from sovereign.strategies.combiner import AgentView, Combined, ConflictRule
 from sovereign.strategies.tug_of_war.agent import CROWD_UNKNOWN, MEASURE_FIELDS, CrowdAgent, InstitutionalAgent
 from sovereign.strategies.tug_of_war.configuration import FULL_SIZE_FRAC, Part, TugOfWarConfig
@@ -72,8 +72,7 @@ class TugOfWarStrategy:
         self._has_limit = config.entry.order != "market" and config.bar_seconds < _DAY_S
         self.needs_quotes = self._has_limit and config.entry.fallback == "none"
         self._layout = RowLayout(row_type(), self._institution.field)
-        self.board = MarketBoard(config.benchmarks, config.confidence.calibration)
-        self._seen: set[str] = set()
+        self._begin(None)
         self._checks = EntryChecks(config)
         self._record = TradeRecord(self.name, config.position)
 
@@ -130,15 +129,23 @@ class TugOfWarStrategy:
         """Create the rows of one symbol; a benchmark's wake nobody."""
         config, symbol = self.config, instrument.symbol
         if symbol in self._seen:  # begun anew: nothing may be counted twice
-            evidence = self.board.evidence
-            self.board, self._seen = MarketBoard(config.benchmarks, config.confidence.calibration), set()
-            self.board.evidence = evidence
+            self._begin(self.board.evidence)
         self._seen.add(symbol)
         if symbol in config.benchmarks:
             return BenchmarkStream(instrument, config.bar_seconds, self.board, config.market)
-        confidence, conflict = config.confidence, config.conflict
-        return TugStream(
-            instrument,
+        if self._shares is None:
+            self._shares = self._new_shares()
+        return self._shares.stream(instrument)
+
+    def _begin(self, evidence: Evidence | None) -> None:
+        self._seen: set[str] = set()
+        self.board = MarketBoard(self.config.benchmarks, self.config.confidence.calibration)
+        self.board.evidence = evidence
+        self._shares: TugShares | None = None
+
+    def _new_shares(self) -> TugShares:
+        config, confidence, conflict = self.config, self.config.confidence, self.config.conflict
+        return TugShares(
             config.bar_seconds,
             self.board,
             config.institution,
