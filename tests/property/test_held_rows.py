@@ -59,7 +59,7 @@ def test_rows_when_held_in_any_way_then_later_sessions_leave_them_and_else_say_t
             rows, other = holding[symbol].rows, free[symbol].rows
             for name in rows.dtype.names:
                 np.testing.assert_array_equal(rows[name], other[name])
-            arrays.add(id(free[symbol]._rows))
+            arrays.add(id(free[symbol].team._rows))
             woken += len(free[symbol].waking)
             if len(rows) > 8:
                 held = WAYS[ways[number % len(ways)]](rows)

@@ -24,7 +24,7 @@ from sovereign.core.session import NEVER
 from sovereign.engine.agenda import Agenda
 from sovereign.engine.desk import Desk
 from sovereign.engine.stretch import Stretch, glance
-from sovereign.engine.tape import Tape, TapeClock, look_together, shared_clock
+from sovereign.engine.tape import InStep, Tape, TapeClock, shared_clock
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.report import ExecutionReport
 from sovereign.kernels.matching import extent, first_outside
@@ -58,7 +58,7 @@ class Course(Desk, ABC):
         self._by_order: list[Tape] = []
         self._meeting: list[Tape] | None = None  # tapes on which an order meets something; None while some are not looked at
         self._reach = 0
-        self._in_step: list[list[Tape]] = []  # tapes that share their clock; not kept by the clock, which they keep
+        self._in_step: list[InStep] = []  # tapes that share their clock; not kept by the clock, which they keep
         self._sighted = 0  # up to when the last prices of all tapes are known
         self._outlook: _Outlook | None = None
         self._viewed: tuple[tuple[Any, ...], AccountView] | None = None  # what the door was told last, and what it rests on
@@ -79,10 +79,7 @@ class Course(Desk, ABC):
         if self._sighted != self._reach:
             reach = self._sighted = self._reach
             for tapes in self._in_step:
-                clock = tapes[0].clock
-                stop = clock.before(reach)
-                if stop:
-                    look_together(tapes, stop, clock.ts.item(stop - 1))
+                tapes.look(reach)
 
     def _view(self) -> AccountView:
         # A moment asks several times for what has not changed.
@@ -109,17 +106,21 @@ class Course(Desk, ABC):
     def _begin_block(self, blocks: Iterable[Block]) -> None:
         """Take the next blocks, one per tape at most; everything before them has been walked."""
         is_held = bool(self.account.positions)
+        is_idle = not is_held and isinstance(self._broker, SimulatedBroker) and self._broker.is_idle
         clocks: list[TapeClock] = []
         for block in blocks:
             tape = self._tapes[block.symbol]
             if self._is_lazy:
                 tape.remember(is_held=is_held, is_new=self._had_moment)
-            tape.begin(block.trades)
+            tape.begin(block.trades, is_idle=is_idle)
             if self._is_lazy:
                 tape.clock = shared_clock(tape.clock, clocks)
-        in_step: dict[TapeClock, list[Tape]] = {}
+        in_step: dict[TapeClock, InStep] = {}
         for tape in self._tapes.values():
-            in_step.setdefault(tape.clock, []).append(tape)
+            found = in_step.get(tape.clock)
+            if found is None:
+                found = in_step[tape.clock] = InStep(tape.clock)
+            found.tapes.append(tape)
         self._in_step = list(in_step.values())
         self._had_moment = False
         self._meeting = None
@@ -235,7 +236,7 @@ class Course(Desk, ABC):
         times = [max(self._now, ts) for ts, _, _ in moments]
         seen_at = [max(self._reach, ts) for ts, _, _ in moments]
         glances = [glance(tapes, seen_at) for tapes in self._in_step]
-        stops = {symbol: of.stops for of in glances for symbol, _, _, _ in of.tapes}
+        stops = {symbol: of.stops for of in glances for symbol, _, _ in of.tapes}
         # A row may know a tick of its own time, which nobody else does.
         if any(seq - tape.offset > stops[tape.instrument.symbol][n] for n, (_, tape, seq) in enumerate(moments)):
             return None

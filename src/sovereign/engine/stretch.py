@@ -17,7 +17,7 @@ from sovereign.core.columns import Int64
 from sovereign.core.port import AccountView, LateJudgement
 from sovereign.core.position import Position
 from sovereign.core.session import NS_PER_MINUTE
-from sovereign.engine.tape import Tape
+from sovereign.engine.tape import InStep
 from sovereign.execution.account import equity_of
 from sovereign.execution.brokers.simulated import PricedMargins
 
@@ -39,19 +39,20 @@ class Glance(NamedTuple):
 
     `ts` : of the latest tick before each time, where there is one; nothing else of the block is kept. `stops` : how many of its
     ticks are earlier than each time. `seen` : of how many the time was known. `told` : times of the latest tick of each tape.
-    `tapes` : symbol, price at each time as `ts` has it, of how many ticks it was known, and the last price.
+    `prices` : (tapes, times) as `ts` has them. `tapes` : symbol, of how many ticks the price was known, and the last price.
     """
 
     ts: Int64
     stops: list[int]
     seen: int
     told: list[int]
-    tapes: list[tuple[str, NDArray[np.int32], int, int | None]]
+    prices: NDArray[np.int32]
+    tapes: list[tuple[str, int, int | None]]
 
 
-def glance(tapes: Sequence[Tape], times: Sequence[int]) -> Glance:
+def glance(of: InStep, times: Sequence[int]) -> Glance:
     """Note where tapes that share their clock stand, and their prices at the times."""
-    clock = tapes[0].clock.ts
+    clock, tapes = of.clock.ts, of.tapes
     stops = clock.searchsorted(times)
     rows = np.maximum(stops, 1) - 1 if len(clock) else stops[:0]
     return Glance(
@@ -59,7 +60,8 @@ def glance(tapes: Sequence[Tape], times: Sequence[int]) -> Glance:
         stops.tolist(),
         min([tape.seen for tape in tapes]),
         [tape.data_ns for tape in tapes if tape.data_ns is not None],
-        [(tape.instrument.symbol, tape.trades.price.take(rows), tape.seen, tape.last_ticks) for tape in tapes],
+        of.prices.take(rows, axis=1),
+        [(tape.instrument.symbol, tape.seen, tape.last_ticks) for tape in tapes],
     )
 
 
@@ -87,10 +89,10 @@ class Stretch:
         """Return what the door would have been told at one of the moments."""
         ts, first = self.times[place], self.first
         last, data_ns = dict(self.carried), []
-        for times, stops, known, told, tapes in self.glances:
+        for times, stops, known, told, prices, tapes in self.glances:
             stop = stops[place]
-            for symbol, prices, seen, before in tapes:
-                price = prices.item(place) if stop > seen else before
+            for n, (symbol, seen, before) in enumerate(tapes):
+                price = prices.item(n, place) if stop > seen else before
                 if price is not None:
                     last[symbol] = price
             # Of what had been seen, the latest tick of all; of what was ahead, the next one's time, which the tapes share.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,8 +110,8 @@ class Tape:
                 known += extent(self.trades.price, 0, self.count)
             self.low, self.high = min([self.low, *known]), max([self.high, *known])
 
-    def begin(self, trades: Trades) -> None:
-        """Take the next block."""
+    def begin(self, trades: Trades, *, is_idle: bool = False) -> None:
+        """Take the next block; `is_idle` says that no order works anywhere, and nothing is held."""
         self.offset += self.count
         self.base_quote = self.quote
         self.trades = trades
@@ -121,6 +120,8 @@ class Tape:
         self.cursor = self.seen = 0
         self.base = self.last_ticks
         self.event = -1
+        if is_idle:
+            self.is_busy, self.event, self.event_ns = False, self.count, NEVER
 
     @property
     def is_quoted(self) -> bool:
@@ -161,11 +162,32 @@ class Tape:
             self.data_ns = self.trades.ts.item(stop - 1)
 
 
-def look_together(tapes: Iterable[Tape], stop: int, ts: int) -> None:
-    """`look` of tapes that share a clock; `ts` is the time of its tick before `stop`."""
-    at = stop - 1
-    for tape in tapes:
-        if stop > tape.seen:
-            tape.seen = stop
-            tape.last_ticks = tape.trades.price.item(at)
-            tape.data_ns = ts
+class InStep:
+    """Tapes that share a clock."""
+
+    __slots__ = ("_prices", "clock", "tapes")
+
+    def __init__(self, clock: TapeClock) -> None:
+        self.clock = clock
+        self.tapes: list[Tape] = []
+        self._prices: NDArray[np.int32] | None = None
+
+    @property
+    def prices(self) -> NDArray[np.int32]:
+        """The prices of the block, tape by tape (tapes, ticks), for reading."""
+        if self._prices is None:
+            alone = self.tapes[0].trades.price[np.newaxis] if len(self.tapes) == 1 else None
+            self._prices = np.stack([tape.trades.price for tape in self.tapes]) if alone is None else alone
+        return self._prices
+
+    def look(self, reach: int) -> None:
+        """Know the last prices earlier than `reach` (UTC ns)."""
+        stop = self.clock.before(reach)
+        if stop:
+            at = stop - 1
+            ts = self.clock.ts.item(at)
+            for tape, price in zip(self.tapes, self.prices[:, at].tolist(), strict=True):
+                if stop > tape.seen:
+                    tape.seen = stop
+                    tape.last_ticks = price
+                    tape.data_ns = ts

@@ -68,6 +68,11 @@ class MatchingEngine:
         """When `on_time` must be called next (UTC ns), `NEVER` if nothing is due."""
         return self._pending[0][0] if self._pending else NEVER
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no order is active at the venue, on any tape."""
+        return not any(self._books.values())
+
     def due_tapes(self, ts: int) -> set[str]:
         """Return the tapes whose orders `on_time` may change: what becomes live, is canceled, replaced or expires by then."""
         return {resting.order.tape for due, _, _, resting, _ in self._pending if due <= ts}

@@ -151,18 +151,19 @@ def _weigh(columns: Float64, seen: Float64, means: Float64, variances: Float64, 
             for t in range(rows):
                 gap = column[t] - mean
                 own[t] -= scale + half * gap * gap
-    tops = 0.0
-    for t in range(rows):
-        top = relative[0, t]
-        for state in range(1, states):
-            top = max(top, relative[state, t])
-        for state in range(states):
-            relative[state, t] = (relative[state, t] - top) * seen[t]
-        tops += top * seen[t]
+    # One array after the other: such loops are worked out several rows at a time.
+    top = relative[0].copy()
+    for state in range(1, states):
+        own = relative[state]
+        for t in range(rows):
+            top[t] = own[t] if own[t] > top[t] else top[t]
     for state in range(states):
         own = relative[state]
         for t in range(rows):
-            own[t] = exponential(own[t])
+            own[t] = exponential((own[t] - top[t]) * seen[t])
+    tops = 0.0
+    for t in range(rows):
+        tops += top[t] * seen[t]
     return tops
 
 

@@ -119,6 +119,11 @@ class SimulatedBroker:
         """Ask for new terms; `quantity` is the new total, filled part included, and a price of None stays as it is."""
         self._venue.replace(client_order_id, ts, quantity=quantity, limit_ticks=limit_ticks, stop_ticks=stop_ticks)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no order is live at the venue."""
+        return self._venue.is_idle
+
     def due_tapes(self, ts: int) -> set[str]:
         """Return the tapes whose orders `on_time` may change at a time."""
         return self._venue.due_tapes(ts)
