@@ -156,9 +156,10 @@ class SignalStream(Protocol):
     - `wake` bool: whether the strategy must be asked at this row.
 
     A row never changes once written, and depends on nothing at or after its `seq` (law 3). `candidates` is a structured
-    array of the session's candidates whose field `row` points into `rows`. A stream may have a property `waking` as well: the
-    places of the rows whose `wake` is set, ascending, which readers need not look for then; and one `team` (`StreamTeam`), where
-    streams of several instruments are advanced together.
+    array of the session's candidates whose field `row` points into `rows`.
+
+    A stream may have a property `waking` as well: the places of the rows whose `wake` is set, ascending, which readers need not
+    look for then; and a `team` (`StreamTeam`), where streams of several instruments are advanced together.
     """
 
     @property

@@ -331,9 +331,7 @@ def close_days(
         k = places[i]
         d = day[k]
         last, at = d["seen_close"], d["logs"]
-        out[i] = close_day(
-            day[k : k + 1], setting, told[k], latest[k], ranked[k], shelves[k], volumes[k], lengths[k], counts
-        )
+        out[i] = close_day(day[k : k + 1], setting, told[k], latest[k], ranked[k], shelves[k], volumes[k], lengths[k], counts)
         # A price of 0 or below, which contracts may have, has no log.
         logs[k, at] = math.log(last) if last > 0.0 else math.nan
         d["logs"] = at + 1

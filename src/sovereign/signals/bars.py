@@ -53,9 +53,7 @@ class BarBuilder:
     room : returns an array for at least so many bars (`kernels.ohlcv.BAR`), to which the next are written; None has its own.
     """
 
-    def __init__(
-        self, seconds: int, *, is_regular: bool = False, room: Callable[[int], NDArray[Any]] | None = None
-    ) -> None:
+    def __init__(self, seconds: int, *, is_regular: bool = False, room: Callable[[int], NDArray[Any]] | None = None) -> None:
         from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, start_bars, take_bars
 
         if seconds < 1:

@@ -176,13 +176,13 @@ class TugStream:
 
     @property
     def rows(self) -> NDArray[Any]:
-        """Rows completed so far in this session; a view that later rows do not change."""
-        return self.team.rows_of(self.place, self.count)
+        """Rows completed so far in this session; a view that later rows do not change. None of a session it was not in."""
+        return self.team.rows_of(self.place, self.count if self.session is self.team.session else 0)
 
     @property
     def waking(self) -> NDArray[np.int64]:
         """Places of the session's rows that wake, ascending; read them before the next session."""
-        return self.team.waking_of(self.place, is_any=self.is_prepared)
+        return self.team.waking_of(self.place, is_any=self.is_prepared and self.session is self.team.session)
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; the one before is complete."""
@@ -253,7 +253,7 @@ class TugShares:
             ("year", np.sqrt(market.reading.sessions_of_year())),
         ):
             self._setting[name] = value
-        self._session: Session | None = None
+        self.session: Session | None = None
         self._closing: dict[tuple[date | None, date], list[TugStream]] = {}  # by the day with a close before it, and the day
         self._levels: Float64 = np.zeros(0)
         self._unjudged = board.outcomes.new_counts()
@@ -309,14 +309,15 @@ class TugShares:
         """Return room for so many bars of a share."""
         if count > self._bars.shape[1]:
             self._bars = _grown(self._bars, 1, max(count, 2 * self._bars.shape[1]))
-        return self._bars[place]
+        room: NDArray[Any] = self._bars[place]
+        return room
 
     # Sessions
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; the array of the last session's rows is written over where nobody holds any of it."""
-        if session is not self._session:
-            self._session = session
+        if session is not self.session:
+            self.session = session
             if sys.getrefcount(self._rows) > UNSHARED:
                 self._rows = np.empty_like(self._rows)
 
@@ -340,7 +341,7 @@ class TugShares:
             self._read(before, group)
 
     def _read(self, before: date | None, group: Sequence[tuple[TugStream, int]]) -> None:
-        board, session = self._board, self._session
+        board, session = self._board, self.session
         if session is None:
             return
         turns = np.array([(stream.place, stream.count, count) for stream, count in group], np.int64)
@@ -370,7 +371,7 @@ class TugShares:
 
     def _prepare(self, begun: Sequence[TugStream]) -> None:
         """Work out what completed sessions say of this one, for shares of which the first bar has come."""
-        session = self._session
+        session = self.session
         if session is None:
             return
         self._close()

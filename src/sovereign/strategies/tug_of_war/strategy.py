@@ -59,6 +59,7 @@ class TugOfWarStrategy:
     """What `strategies.tug_of_war.without` can leave out; without institutions nobody has a direction to trade."""
     parts_change_signals = True
     """Some of them are columns of the rows, so that variants cannot share them."""
+    _shares: TugShares | None  # from the first one on
 
     def __init__(self, config: TugOfWarConfig) -> None:
         self.config = config
@@ -141,7 +142,7 @@ class TugOfWarStrategy:
         self._seen: set[str] = set()
         self.board = MarketBoard(self.config.benchmarks, self.config.confidence.calibration)
         self.board.evidence = evidence
-        self._shares: TugShares | None = None
+        self._shares = None
 
     def _new_shares(self) -> TugShares:
         config, confidence, conflict = self.config, self.config.confidence, self.config.conflict
