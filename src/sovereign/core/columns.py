@@ -105,6 +105,7 @@ class Trades:
         return Trades(self.ts[s], self.price[s], self.size[s], self.side[s], bid, ask, is_path=self.is_path)
 
     @staticmethod
+    @cache
     def empty() -> Trades:
         """Return columns without rows."""
         return Trades(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int8))

@@ -154,14 +154,18 @@ class Latch:
 
     def said(self, ts: int) -> list[Event]:
         """Say everything in force again, the gravest last."""
+        if not self._halts:
+            return []
         self._untold.clear()
         self._settle()
         return Latch().latch(ts, self.halts)
 
     def start_day(self) -> None:
         """Drop the halts of the day before."""
-        self._halts = {cause: halt for cause, halt in self._halts.items() if cause not in OF_THE_DAY}
         self.clearances = ()
+        if not self._halts:
+            return
+        self._halts = {cause: halt for cause, halt in self._halts.items() if cause not in OF_THE_DAY}
         self._untold = [cause for cause in self._untold if cause in self._halts]
         self._settle()
 
