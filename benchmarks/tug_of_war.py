@@ -5,7 +5,8 @@ one clock, the two benchmarks read beside the ten; from bars in memory to the la
 and in which the bars are checked. What is timed is processor time, on one core, which other programs of the machine disturb
 least. As the ledger, the reader of the audit stream takes by the session what was refused; it reads none of it.
 Peers: two averages and an order when they cross, on the same ten symbols, from arrays in memory as well. Nobody is timed on
-other bars: the digest of the bars that our strategy's rows hold must be that of the peers'.
+other bars: the digest of the bars that our strategy's rows hold must be that of the peers'. A machine's speed drifts; so ours
+and backtesting.py take turns, a run of ours after every second symbol of theirs, and what they took is compared by the round.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,7 +47,7 @@ SHARES = ("NVDA", "CRWD", "LLY", "TSM", "JPM", "NEE", "CAT", "SONY", "PLTR", "MS
 FIELDS = ("open", "high", "low", "close", "volume")
 FAST, SLOW = 10, 20
 LEAST = 10.0
-RUNS = 5  # of ours a round: one is a tenth as long as the slower peer's, and sees that much less of what the machine does
+RUNS = 5  # of ours a round, each after as many of the slower peer's symbols
 
 
 def make_bars(sessions: list[Any], seed: int = 1) -> list[dict[str, Bars]]:
@@ -137,7 +140,9 @@ def ours(sessions: list[Any], days: list[dict[str, Bars]], *, keeps_bars: bool =
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tug_of_war", description=__doc__)
     parser.add_argument("--sessions", type=int, default=252, help="sessions of 390 minutes")
-    parser.add_argument("--repeat", type=int, default=3, help="rounds in alternation, five runs of ours each; median ratio")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="rounds, five runs of ours and ten symbols of the peer's by turns"
+    )
     args = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     held = calendar_for("XNYS").sessions(date(2024, 1, 2), date(2026, 6, 30))
@@ -148,47 +153,61 @@ def main() -> int:
         given = {n: np.stack([np.concatenate([getattr(day[s], n) for day in days]) for s in SHARES]) for n in FIELDS}
         ts = np.concatenate([day[SHARES[0]].ts for day in days])
         np.savez(file, ts=ts, **{n: v if n == "volume" else v / 100 for n, v in given.items()})
-        found: dict[str, list[dict[str, Any]]] = {"ours": [], "backtesting": [], "vectorbt": []}
         checked = ours(sessions, days, keeps_bars=True)  # not timed
+        rounds: list[dict[str, list[dict[str, Any]]]] = []
         for _ in range(args.repeat):
+            found: dict[str, list[dict[str, Any]]] = {"ours": [], "backtesting": [], "vectorbt": []}
+            theirs = turns_of("backtesting", file, len(SHARES))
             for _ in range(RUNS):
+                found["backtesting"] += list(islice(theirs, len(SHARES) // RUNS))
                 timed = {**checked, **ours(sessions, days)}
                 if any(timed[name] != checked[name] for name in ("bars", "trades", "decisions")):
                     raise RuntimeError(f"a run was not that whose bars were checked: {timed} against {checked}")
                 found["ours"].append(timed)
-            print("ours:", *[f"{one['seconds']:.2f} s" for one in found["ours"][-RUNS:]], flush=True)
-            for name in ("backtesting", "vectorbt"):
-                try:
-                    found[name].append(peer.run(environment.ensure(name), f"{name}_cross.py", file, str(FAST), str(SLOW)))
-                except environment.PeerUnavailableError as why:
-                    print(f"{name}: {why}")
-    return show(found)
+            found["vectorbt"] = list(turns_of("vectorbt", file, 1))
+            rounds.append(found)
+            for name, parts in found.items():
+                print(f"{name}:", *[f"{part['seconds']:.2f} s" for part in parts], flush=True)
+    return show(rounds)
 
 
-def middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the run of the median time; of an even number the slower of the two."""
-    return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
+def turns_of(name: str, file: Path, count: int) -> Iterator[dict[str, Any]]:
+    """Yield what a peer says, part by part; nothing where it cannot be had."""
+    try:
+        yield from peer.turns(environment.ensure(name), f"{name}_cross.py", file, str(FAST), str(SLOW), count=count)
+    except environment.PeerUnavailableError as why:
+        print(f"{name}: {why}")
 
 
-def show(found: dict[str, list[dict[str, Any]]]) -> int:
-    mine = middle(found["ours"])
-    print(f"ours: {mine['seconds']:.2f} s, {mine['bars']:,} bars, {mine['decisions']:,} decisions, {mine['trades']} trades")
+def total(parts: list[dict[str, Any]], name: str) -> Any:
+    return sum(part[name] for part in parts)
+
+
+def show(rounds: list[dict[str, list[dict[str, Any]]]]) -> int:
+    mine = rounds[0]["ours"][0]
+    # Of each round, the mean: what the peer took in the same minutes is a sum as well.
+    took = [total(each["ours"], "seconds") / len(each["ours"]) for each in rounds]
+    print(
+        f"ours: {median(took):.2f} s, {mine['bars']:,} bars, {mine['decisions']:,} decisions, {mine['trades']} trades; "
+        f"{', '.join(f'{each:.2f}' for each in took)}"
+    )
     is_met = True
     for name in ("backtesting", "vectorbt"):
-        if not found[name]:
+        theirs = [each[name] for each in rounds if each[name]]
+        if not theirs:
             continue
-        one = middle(found[name])
-        if one["digest"] != mine["digest"] or one["bars"] != mine["bars"]:
-            print(f"{name}: not compared, its bars differ ({one['bars']:,} against {mine['bars']:,})")
+        last, bars = theirs[-1][-1], total(theirs[-1], "bars")
+        if last["digest"] != mine["digest"] or bars != mine["bars"]:
+            print(f"{name}: not compared, its bars differ ({bars:,} against {mine['bars']:,})")
             is_met = False
             continue
-        # Round by round, since the machine's speed drifts.
-        rounds = [middle(found["ours"][n * RUNS : (n + 1) * RUNS]) for n in range(len(found[name]))]
-        ratios = [theirs["seconds"] / ours_then["seconds"] for theirs, ours_then in zip(found[name], rounds, strict=True)]
+        seconds = [total(parts, "seconds") for parts in theirs]
+        ratios = [of_peer / of_ours for of_peer, of_ours in zip(seconds, took, strict=True)]
         ratio, said = median(ratios), ", ".join(f"{each:.2f}" for each in ratios)
         wanted = f" (wanted at least {LEAST:g})" if name == "backtesting" else ""
         is_met &= name != "backtesting" or ratio >= LEAST
-        print(f"{name} {one['version']}: {one['seconds']:.2f} s, {one['trades']} trades; peer/ours {ratio:.2f}{wanted}; {said}")
+        trades = total(theirs[-1], "trades")
+        print(f"{name} {last['version']}: {median(seconds):.2f} s, {trades} trades; peer/ours {ratio:.2f}{wanted}; {said}")
     return 0 if is_met else 1
 
 

@@ -1,7 +1,7 @@
 """A crossing of two averages in backtesting.py, symbol after symbol. Usage: backtesting_cross.py BARS.npz FAST SLOW.
 
-Prints one JSON line: seconds of processor time from arrays in memory to the last symbol's statistics, bars, digest of the bars
-as the library holds them, trades.
+Prints a JSON line for each symbol, when it has read one: seconds of processor time from arrays in memory to the symbol's
+statistics, bars, trades. The last has the digest of all bars as the library holds them as well.
 """
 
 from __future__ import annotations
@@ -41,28 +41,21 @@ class Cross(Strategy):
 def main() -> None:
     given = np.load(sys.argv[1])
     bars = {name: given[name] for name in given.files}
-    seconds, trades, digest = 0.0, 0, hashlib.sha256()
+    digest = hashlib.sha256()
     for n in range(len(bars["open"])):
+        sys.stdin.readline()
         began = time.process_time()
         columns = {name.capitalize(): bars[name][n] for name in ("open", "high", "low", "close")}
         frame = pd.DataFrame({**columns, "Volume": bars["volume"][n]}, index=pd.to_datetime(bars["ts"], unit="ns"))
         test = Backtest(frame, Cross, cash=1_000_000, commission=0.0, finalize_trades=True)
         result = test.run()
-        seconds += time.process_time() - began
-        trades += int(result["# Trades"])
+        seconds = time.process_time() - began
         for name in ("Open", "High", "Low", "Close", "Volume"):
             digest.update(np.rint(test._data[name].to_numpy() * (1 if name == "Volume" else 100)).astype(np.int64).tobytes())
-    print(
-        json.dumps(
-            {
-                "seconds": seconds,
-                "bars": int(bars["close"].size),
-                "digest": digest.hexdigest(),
-                "trades": trades,
-                "version": version("backtesting"),
-            }
-        )
-    )
+        found = {"seconds": seconds, "bars": len(frame), "trades": int(result["# Trades"]), "version": version("backtesting")}
+        if n == len(bars["open"]) - 1:
+            found["digest"] = digest.hexdigest()
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

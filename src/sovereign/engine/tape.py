@@ -176,8 +176,8 @@ class InStep:
     def prices(self) -> NDArray[np.int32]:
         """The prices of the block, tape by tape (tapes, ticks), for reading."""
         if self._prices is None:
-            alone = self.tapes[0].trades.price[np.newaxis] if len(self.tapes) == 1 else None
-            self._prices = np.stack([tape.trades.price for tape in self.tapes]) if alone is None else alone
+            parts = [tape.trades.price for tape in self.tapes]
+            self._prices = (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(len(parts), len(self.clock.ts))
         return self._prices
 
     def look(self, reach: int) -> None:
