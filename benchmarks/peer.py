@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def turns(python: Path, program: str, *args: str | Path, count: int) -> Iterator
         subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, text=True) as running,
     ):
         for _ in range(count):
-            print(file=running.stdin, flush=True)
+            with suppress(BrokenPipeError):  # it has ended: what it said tells why
+                print(file=running.stdin, flush=True)
             line = running.stdout.readline()
             if not line:
                 said.seek(0)

@@ -193,8 +193,8 @@ def show(rounds: list[dict[str, list[dict[str, Any]]]]) -> int:
     )
     is_met = True
     for name in ("backtesting", "vectorbt"):
-        theirs = [each[name] for each in rounds if each[name]]
-        if not theirs:
+        theirs = [each[name] for each in rounds]
+        if not all(theirs):
             continue
         last, bars = theirs[-1][-1], total(theirs[-1], "bars")
         if last["digest"] != mine["digest"] or bars != mine["bars"]:

@@ -72,7 +72,7 @@ def same(one, other):
 @pytest.mark.parametrize(("config", "sessions", "bars"), [(QUARTERS, 56, 26), (DAYS, 262, 2)], ids=["quarters", "days"])
 def test_rows_when_a_walk_reads_shares_together_then_they_are_those_of_each_alone(config, sessions, bars):
     days = days_of(sessions, bars)
-    wanted, streams = alone(config, days), begun(config)
+    wanted, streams, latest = alone(config, days), begun(config), {}
     for (session, tapes), rows in zip(days, wanted, strict=True):
         for symbol in tapes:
             streams[symbol].start_session(session)
@@ -81,10 +81,11 @@ def test_rows_when_a_walk_reads_shares_together_then_they_are_those_of_each_alon
             walk.add(Block(symbol, trades, session.close_ns))
         walk.close()
         same({symbol: streams[symbol].rows for symbol in tapes}, rows)
-        for symbol in SHARES:
-            if symbol not in tapes:
-                assert not len(streams[symbol].rows)
-                assert not len(streams[symbol].waking)
+        latest |= rows
+        for symbol in SHARES:  # one that rests has those of its last session
+            if symbol in latest:
+                same({symbol: streams[symbol].rows}, {symbol: latest[symbol]})
+                assert streams[symbol].waking.tolist() == latest[symbol]["wake"].nonzero()[0].tolist()
     assert sum(rows[symbol]["wake"].sum() for rows in wanted for symbol in SHARES if symbol in rows) > 100
     assert np.isfinite(wanted[-1]["NVDA"]["alpha_z"]).all()
     assert np.isfinite(wanted[-1]["NVDA"]["probability"]).all()
@@ -118,3 +119,26 @@ def test_rows_when_some_shares_are_read_together_in_any_order_then_they_are_the_
             for company in (shares[:cut], shares[cut:]):
                 streams["NVDA"].team.advance([(streams[symbol], parts[symbol]) for symbol in company], stop)
         same({symbol: streams[symbol].rows for symbol in tapes}, wanted)
+
+
+def test_rows_when_a_share_is_in_another_session_then_the_others_are_as_without_it():
+    days = days_of(44, 8, seed=5)
+    wanted, streams = alone(QUARTERS, days), begun(QUARTERS)
+    held = []
+    for number, ((session, tapes), rows) in enumerate(zip(days, wanted, strict=True)):
+        for symbol in tapes:
+            streams[symbol].start_session(session)
+        held.append(streams["NVDA"].rows)  # nothing yet; but the array is held
+        for symbol in (*BENCHMARKS, "NVDA"):
+            if symbol in tapes:
+                first = tapes[symbol].slice(0, 12)
+                streams[symbol].advance(first, int(first.ts[-1]))
+        if number == len(days) - 1:
+            streams["CRWD"].start_session(days[0][0])  # a warm-up that was broken off
+        for symbol, trades in tapes.items():
+            if symbol in (*BENCHMARKS, "NVDA"):
+                streams[symbol].advance(trades.slice(12, len(trades)), session.close_ns)
+            elif symbol != "CRWD" or number < len(days) - 1:
+                streams[symbol].advance(trades, session.close_ns)
+        others = {symbol: found for symbol, found in rows.items() if symbol != "CRWD" or number < len(days) - 1}
+        same({symbol: streams[symbol].rows for symbol in others}, others)

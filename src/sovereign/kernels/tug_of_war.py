@@ -540,8 +540,9 @@ def read_shares(
     Parameters
     ----------
     turns : (m, 3) the place of a share, how many rows it has, and how many bars come next.
-    bars, rows, day, evidence, volumes, ranked, shelves, told, waking : of all shares, by place; see `read_bars` for one of
-        each. `evidence` is (shares, 0) where nobody has any; of `ranked`, (shares, 2, n), the first is read.
+    bars, rows, day, volumes, ranked, shelves, told, waking : of all shares, by place; see `read_bars` for one of each. Of
+        `ranked`, (shares, 2, n), the first is read.
+    evidence : by turn, (m, n), n at least the most bars; (m, 0) where nobody has any.
     """
     for i in range(len(turns)):
         k, count = turns[i, 0], turns[i, 2]
@@ -556,7 +557,7 @@ def read_shares(
             first_change,
             second_known,
             second_change,
-            evidence[k][:count],
+            evidence[i][:count],
             volumes[k],
             ranked[k][0],
             shelves[k],

@@ -6,7 +6,6 @@ strategy's stream says which columns a row has and fills them, whole blocks at a
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -20,9 +19,6 @@ from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_SECOND, Session
 
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-UNSHARED = 2
-"""References to an array that only its owner holds: the owner's and that of whoever counts them."""
-
 ROW_HEAD: list[tuple[str, Any]] = [
     ("known_at", np.int64),
     ("seq", np.int64),
@@ -128,8 +124,6 @@ class BarStream(ABC):
     """
 
     row_dtype: np.dtype[Any]
-    fills_all = False
-    """Whether `fill` leaves no field of a row as it is; else they begin as zeros."""
     wakes = True
     """Whether a row wakes the strategy unless `fill` says otherwise."""
 
@@ -140,8 +134,7 @@ class BarStream(ABC):
 
         self._place = place_bars
         self._builder = BarBuilder(seconds, is_regular=is_regular)
-        self._new_rows = np.empty if self.fills_all else np.zeros
-        self._rows = self._new_rows(64, self.row_dtype)
+        self._rows = np.zeros(64, self.row_dtype)
         self._count = 0
 
     @property
@@ -155,14 +148,10 @@ class BarStream(ABC):
         return NO_CANDIDATES
 
     def start_session(self, session: Session) -> None:
-        """Begin a trade date: rows anew, what `fill` remembers stays.
-
-        The array of the last session is written over where nobody holds any of it.
-        """
+        """Begin a trade date: rows in an array of their own, what `fill` remembers stays."""
         self.session = session
         self._builder.start_session(session)
-        if sys.getrefcount(self._rows) > UNSHARED or not self.fills_all:
-            self._rows = self._new_rows(max(64, len(self._rows)), self.row_dtype)
+        self._rows = np.zeros(max(64, len(self._rows)), self.row_dtype)
         self._count = 0
 
     def advance(self, trades: Trades, until_ns: int) -> None:
@@ -181,7 +170,7 @@ class BarStream(ABC):
         end = self._count + count
         if end > len(self._rows):
             # Rows handed out stay as they are; the new array begins with a copy.
-            larger = self._new_rows(max(end, 2 * len(self._rows)), self.row_dtype)
+            larger = np.zeros(max(end, 2 * len(self._rows)), self.row_dtype)
             larger[: self._count] = self._rows[: self._count]
             self._rows = larger
         return self._rows

@@ -187,18 +187,6 @@ class Column:
         self._values[self.count : end] = values
         self.count = end
 
-    def append(self, value: Any) -> None:
-        """Add one value."""
-        if self.count == len(self._values):
-            self.extend((value,))
-            return
-        self._values[self.count] = value
-        self.count += 1
-
-    def last(self, count: int) -> NDArray[Any]:
-        """Return the last values, as many as there are at most, a view."""
-        return self._values[max(0, self.count - count) : self.count]
-
     @property
     def values(self) -> NDArray[Any]:
         """What was added so far, a view."""

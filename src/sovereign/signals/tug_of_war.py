@@ -22,12 +22,14 @@ from sovereign.core.columns import Trades
 from sovereign.core.configuration import Configuration
 from sovereign.core.instrument import Instrument
 from sovereign.core.session import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Session
-from sovereign.signals.bars import NO_CANDIDATES, ROW_HEAD, UNSHARED, BarBuilder
+from sovereign.signals.bars import NO_CANDIDATES, ROW_HEAD, BarBuilder
 from sovereign.signals.tug_market import DayTimes, Evidence, MarketBoard, MarketConfig
 
 Float64 = NDArray[np.float64]
 _DAY_S = NS_PER_DAY // NS_PER_SECOND
-_UNKNOWN = (math.nan, math.nan)
+_NOTHING: Float64 = np.zeros(0)
+_UNSHARED = 2
+"""References to an array that only its owner holds: the owner's and that of whoever counts them."""
 _BY_PLACE = ("_day", "_bars", "_latest", "_ranked", "_shelves", "_lengths", "_residuals", "_line", "_unseen")
 _BY_ROW = ("_rows", "_told", "_waking")
 """State of `TugShares` with a place for every share, and that with one for every row of theirs as well."""
@@ -172,17 +174,18 @@ class TugStream:
         self.days: list[date] = []  # of completed sessions with a close
         self.unpaired: list[int] = []  # of them, where a benchmark's change to the next was not known
         self.count = 0  # rows so far
+        self.levels: Float64 = _NOTHING  # see `kernels.tug_of_war.read_bars`
         self.is_prepared = False
 
     @property
     def rows(self) -> NDArray[Any]:
-        """Rows completed so far in this session; a view that later rows do not change. None of a session it was not in."""
-        return self.team.rows_of(self.place, self.count if self.session is self.team.session else 0)
+        """Rows completed so far in this session; a view that later rows do not change."""
+        return self.team.rows_of(self.place, self.count)
 
     @property
     def waking(self) -> NDArray[np.int64]:
         """Places of the session's rows that wake, ascending; read them before the next session."""
-        return self.team.waking_of(self.place, is_any=self.is_prepared and self.session is self.team.session)
+        return self.team.waking_of(self.place, is_any=self.is_prepared)
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; the one before is complete."""
@@ -190,7 +193,7 @@ class TugStream:
             before = self.days[-1] if self.days else None
             self.days.append(self.session.trade_date)
             self.team.remember(self, before, self.session.trade_date)
-        self.team.start_session(session)
+        self.team.free_rows()
         self.previous, self.session = self.session, session
         self.builder.start_session(session)
         self.count, self.is_prepared = 0, False
@@ -233,7 +236,7 @@ class TugShares:
         from sovereign.kernels.tug_of_war import DAY, EVIDENCE, SETTING, SHELVES, read_shares
 
         self.seconds = seconds
-        self._board, self._crowd, self._market = board, crowd, market
+        self._board, self._market = board, market
         self._without = frozenset(without)
         self._is_daily = seconds >= _DAY_S
         self._has_alpha = "alpha" not in self._without and len(board.benchmarks) > 1
@@ -253,9 +256,7 @@ class TugShares:
             ("year", np.sqrt(market.reading.sessions_of_year())),
         ):
             self._setting[name] = value
-        self.session: Session | None = None
         self._closing: dict[tuple[date | None, date], list[TugStream]] = {}  # by the day with a close before it, and the day
-        self._levels: Float64 = np.zeros(0)
         self._unjudged = board.outcomes.new_counts()
         self._count = 0
         # By place; see the kernels for what each is.
@@ -314,12 +315,10 @@ class TugShares:
 
     # Sessions
 
-    def start_session(self, session: Session) -> None:
-        """Begin a trade date; the array of the last session's rows is written over where nobody holds any of it."""
-        if session is not self.session:
-            self.session = session
-            if sys.getrefcount(self._rows) > UNSHARED:
-                self._rows = np.empty_like(self._rows)
+    def free_rows(self) -> None:
+        """See that rows of a share that begins a session can be written over: where somebody holds any, in another array."""
+        if sys.getrefcount(self._rows) > _UNSHARED:
+            self._rows = self._rows.copy()
 
     def remember(self, stream: TugStream, before: date | None, day: date) -> None:
         """Take note that a share's session with a close is over; what it leaves is worked out before the next is read."""
@@ -328,20 +327,25 @@ class TugShares:
     def advance(self, fed: Iterable[tuple[TugStream, Trades]], until_ns: int) -> None:
         """Consume the next ticks of some shares and write a row for every bar that became certain."""
         begun: list[TugStream] = []
-        read: dict[date | None, list[tuple[TugStream, int]]] = {}
+        taken: list[tuple[TugStream, int]] = []
         for stream, trades in fed:
             count = len(stream.builder.advance(trades, until_ns))
             if count:
+                taken.append((stream, count))
                 if not stream.is_prepared:
                     begun.append(stream)
-                read.setdefault(stream.days[-1] if stream.days else None, []).append((stream, count))
         if begun:
             self._prepare(begun)
-        for before, group in read.items():
+        alike: dict[tuple[int, date | None, int], list[tuple[TugStream, int]]] = {}
+        for stream, count in taken:
+            before = stream.days[-1] if stream.days else None
+            alike.setdefault((id(stream.session), before, id(stream.levels)), []).append((stream, count))
+        for (_, before, _), group in alike.items():
             self._read(before, group)
 
     def _read(self, before: date | None, group: Sequence[tuple[TugStream, int]]) -> None:
-        board, session = self._board, self.session
+        """Read the next bars of shares that are in the same session, know the same, and had a close on the same day last."""
+        board, session = self._board, group[0][0].session
         if session is None:
             return
         turns = np.array([(stream.place, stream.count, count) for stream, count in group], np.int64)
@@ -358,11 +362,11 @@ class TugShares:
             self._setting,
             board.regimes.values,
             *board.changes(session, before),
-            self._unseen if board.evidence is None else self._seen(group, board.evidence),
+            self._unseen[: len(group)] if board.evidence is None else self._seen(group, board.evidence),
             self._volumes,
             self._ranked,
             self._shelves,
-            self._levels,
+            group[0][0].levels,
             self._told,
             self._waking,
         )
@@ -371,13 +375,14 @@ class TugShares:
 
     def _prepare(self, begun: Sequence[TugStream]) -> None:
         """Work out what completed sessions say of this one, for shares of which the first bar has come."""
-        session = self.session
-        if session is None:
-            return
         self._close()
         alike: dict[DayTimes, list[int]] = {}
         for stream in begun:
+            session = stream.session
+            if session is None:
+                continue
             alike.setdefault(self._board.times(session, stream.previous, self._market, self.seconds), []).append(stream.place)
+            stream.levels = self._board.outcomes.levels(session.trade_date)
             stream.is_prepared = True
             if stream.unpaired:
                 self._pair(stream)
@@ -397,7 +402,6 @@ class TugShares:
                 self._volumes,
                 self._lengths,
             )
-        self._levels = self._board.outcomes.levels(session.trade_date)
 
     def _close(self) -> None:
         """Take completed sessions into what is remembered."""
@@ -430,7 +434,7 @@ class TugShares:
                 self._unjudged if self._is_daily else board.outcomes.opened(day),
                 convictions,
             )
-            if math.isnan(first) and before is not None:
+            if self._has_alpha and math.isnan(first) and before is not None:
                 for stream in streams:
                     stream.unpaired.append(len(stream.days) - 2)
             if self._is_daily:
@@ -442,7 +446,7 @@ class TugShares:
         # The benchmarks' changes may have come to be known.
         again, stream.unpaired = stream.unpaired, []
         for n in again:
-            first, second = self._board.day_changes(stream.days[n], stream.days[n + 1]) if self._has_alpha else _UNKNOWN
+            first, second = self._board.day_changes(stream.days[n], stream.days[n + 1])
             if not math.isnan(first):
                 logs = self._logs[stream.place]
                 self._changes[stream.place, n] = logs[n + 1] - logs[n], first, second
@@ -451,13 +455,13 @@ class TugShares:
 
     def _seen(self, group: Sequence[tuple[TugStream, int]], evidence: Evidence) -> NDArray[Any]:
         """Return what scouts knew at each bar."""
-        found = np.empty((len(self._day), max([count for _, count in group])), self._unseen.dtype)
+        found = np.empty((len(group), max([count for _, count in group])), self._unseen.dtype)
         found["news_tone"] = found["post_tone"] = found["ofi_z"] = np.nan
         found["is_absorption"] = -1
-        for stream, count in group:
+        for seen, (stream, count) in zip(found, group, strict=True):
             symbol = stream.instrument.symbol
             times = self._bars[stream.place]["known_at"][:count].tolist()
-            for row, ts in zip(found[stream.place, :count], times, strict=True):
+            for row, ts in zip(seen[:count], times, strict=True):
                 tape = None if "tape" in self._without else evidence.tape(symbol, ts)
                 if tape is not None and ts - tape.ts <= self._max_tape_ns:
                     row["ofi_z"], row["is_absorption"] = tape.ofi_z, int(tape.is_absorption)
