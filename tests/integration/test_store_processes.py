@@ -1,8 +1,17 @@
-"""Two processes write to one store at the same time, as a batch backtest does."""
+"""Several processes open and write one store at the same time, as a batch backtest does."""
 
 import multiprocessing
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from threading import Timer
+
+import pytest
 
 from example_run import describe, example_events, example_record
+from sovereign.app.notify.spool import Spool
+from sovereign.core.errors import ConfigurationError
+from sovereign.store.configuration import StoreConfig
 from sovereign.store.store import Store
 
 
@@ -32,3 +41,30 @@ def test_two_processes_when_they_create_and_write_one_store_then_nothing_is_lost
         assert store.trials("flow", "da7a").distinct == 16
         assert {len(store.table(run.id, "decisions")) for run in runs} == {13}
         assert {len(store.trades(run.id)) for run in runs} == {4}
+
+
+def test_file_when_another_is_about_to_write_it_in_the_old_mode_then_opening_waits(tmp_path: Path) -> None:
+    # What a process meets that opens a new file just before another has put it into write-ahead mode: SQLite itself refuses.
+    path = tmp_path / "store.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE early (value INTEGER)")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ConfigurationError, match="database is locked"):
+            Store(StoreConfig(url=f"sqlite:///{path}", busy_timeout_ms=0))
+        ended = Timer(0.2, lambda: other.execute("COMMIT"))
+        ended.start()
+        with Store(f"sqlite:///{path}") as store:
+            assert store.runs() == []
+        ended.join()
+
+
+def test_spool_when_another_is_about_to_write_its_file_then_it_is_kept_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE early (value INTEGER)")
+        other.execute("BEGIN IMMEDIATE")
+        ended = Timer(0.2, lambda: other.execute("COMMIT"))
+        ended.start()
+        with closing(Spool(path)):
+            ended.join()
+            assert other.execute("SELECT count(*) FROM sqlite_master WHERE name = 'deliveries'").fetchone() == (1,)

@@ -30,6 +30,7 @@ from sovereign.core.errors import ConfigurationError, UsageError
 from sovereign.store import schema
 from sovereign.store.configuration import StoreConfig, hide_password
 from sovereign.store.migrate import refuse_newer, stored_version, upgrade
+from sovereign.store.write_ahead import begin_write_ahead
 
 _READER = "sovereign_reader"
 _CHECKPOINT_PAGES = 1_000  # SQLite's own
@@ -50,9 +51,9 @@ def _with_sqlite_settings(engine: Engine, config: StoreConfig, *, is_durable: bo
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are opened by hand below, so that DDL is inside them too
+        connection.execute(f"PRAGMA busy_timeout = {config.busy_timeout_ms}")
+        begin_write_ahead(connection, config.busy_timeout_ms)
         for pragma in (
-            f"busy_timeout = {config.busy_timeout_ms}",
-            "journal_mode = WAL",
             f"synchronous = {'FULL' if is_durable else config.synchronous}",
             "foreign_keys = ON",
             # What a checkpoint writes is nothing that a durable commit has to wait for: the next other writer does it.

@@ -16,8 +16,11 @@ from logging import getLogger
 from pathlib import Path
 
 from sovereign.app.notify.alert import SERIOUS, Alert
+from sovereign.store.write_ahead import begin_write_ahead
 
 LOG = getLogger(__name__)
+
+_PATIENCE_MS = 5_000  # for another process that opens or writes the file
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -132,9 +135,10 @@ class Spool:
 
     @staticmethod
     def _connect(place: str) -> sqlite3.Connection:
-        database = sqlite3.connect(place, timeout=5, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(place, timeout=_PATIENCE_MS / 1000, isolation_level=None, check_same_thread=False)
         try:
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            begin_write_ahead(database, _PATIENCE_MS)
+            for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
                 database.execute(f"PRAGMA {pragma}")
             database.executescript(_SCHEMA)
         except sqlite3.Error:
