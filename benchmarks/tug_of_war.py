@@ -85,13 +85,14 @@ def digest_of(columns: dict[str, dict[str, list[np.ndarray]]]) -> str:
 class Reader:
     """A reader of the audit stream: it counts the decisions, and where it is asked to, keeps the bars that the rows hold."""
 
-    kinds = frozenset({RowsClosed, DecisionMade})
-
     def __init__(self, *, keeps_bars: bool) -> None:
         self._keeps_bars = keeps_bars
         self.bars = 0
         self.columns: dict[str, dict[str, list[np.ndarray]]] = {s: {f: [] for f in FIELDS} for s in SHARES}
         self.decisions = 0
+
+    def hearer(self, kind: type) -> Any:
+        return self if kind in (RowsClosed, DecisionMade) else None
 
     def __call__(self, event: Any) -> None:
         if type(event) is RowsClosed and event.symbol in self.columns:

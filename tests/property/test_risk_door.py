@@ -14,10 +14,10 @@ from risk_day import LAST, TAPE, TEN, THURSDAY
 from sovereign.core.decision import Approved, Proposal, Refused
 from sovereign.core.event import TradingState, TradingStateChanged
 from sovereign.core.instrument import find_instrument
-from sovereign.core.order import Bracket, OrderIntent, Side
+from sovereign.core.order import Bracket, OrderEvent, OrderIntent, Side
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
-from sovereign.core.session import NS_PER_SECOND
+from sovereign.core.session import NEVER, NS_PER_SECOND
 from sovereign.risk.configuration import RiskConfig
 from sovereign.risk.door import OneDoor
 from sovereign.risk.number import FAR_HIGH, FAR_LOW
@@ -288,3 +288,73 @@ def test_restore_when_saved_at_any_session_then_the_future_is_the_same(balances:
         account = on_the_tape(session=session, balance=balance, equity=balance, day_start_balance=balance)
         assert kept.inspect(account) == restarted.inspect(account)
         assert kept.state() == restarted.state()
+
+
+PASTS = ("fresh", "approved", "drawdown cleared", "halted", "silent", "rejected", "proposed", "restarted")
+
+
+def lived(past: str, config: RiskConfig, day_start: Decimal) -> OneDoor:
+    """Return a door of today that has lived through something."""
+    door = open_door(config, day_start)
+    account = view(balance=day_start, day_start_balance=day_start, equity=day_start, high_water_mark=day_start)
+    share = Position(instrument=find_instrument("SPY"), tape="SPY", quantity=1, cost_ticks=66_000)
+    if past in ("approved", "restarted"):
+        door.judge(propose(dataclasses.replace(GOOD, symbol="SPY")), account)
+    elif past == "drawdown cleared":
+        if door.inspect(dataclasses.replace(account, equity=D(1), balance=D(1))):
+            door.resume("tester", "again", TEN)
+    elif past == "halted":
+        door.halt("operator", "tester", "to see", TEN)
+    elif past == "silent":
+        door.inspect(dataclasses.replace(account, positions={"SPY": share}, data_ns=TEN - 3_600 * NS_PER_SECOND))
+    elif past == "rejected":
+        door.on_answer(OrderEvent.REJECT, TEN)
+    elif past == "proposed":
+        door.count_proposed([TEN - n for n in range(5)])
+    return door.twin() if past == "restarted" else door
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    past=st.sampled_from(PASTS),
+    symbols=st.sampled_from([("SPY",), ("SPY", "CLZ5"), (TAPE,), ()]),
+    day_start=cents,
+    moved=st.integers(-900_00, 900_00),
+    mark=cents,
+    target=st.none() | st.just(D(500)),
+    most=st.none() | st.just(3),
+)
+def test_account_that_holds_nothing_when_at_rest_then_a_look_finds_and_changes_nothing(
+    past: str, symbols: tuple[str, ...], day_start: Decimal, moved: int, mark: Decimal, target: Decimal | None, most: int | None
+) -> None:
+    config = RiskConfig.model_validate({"daily_profit_target": target, "breakers": {"max_proposals_per_minute": most}})
+    door, balance = lived(past, config, day_start), day_start + D(moved) / 100
+    account = view(
+        ts=TEN + NS_PER_SECOND,
+        balance=balance,
+        day_start_balance=day_start,
+        equity=balance,
+        high_water_mark=mark,
+        last_ticks={symbol: view().last_ticks[symbol] for symbol in symbols},
+    )
+    before = door.state()
+    if door.is_at_rest(balance, mark, [find_instrument(symbol) for symbol in symbols]):
+        assert list(door.inspect(account)) == []
+        after = door.state()
+        assert after["breakers"].pop("now_ns") >= before["breakers"].pop("now_ns")
+        # What was proposed is forgotten with time, whoever asks.
+        assert set(after["breakers"].pop("proposed")) <= set(before["breakers"].pop("proposed"))
+        assert after == before
+        assert door.due_ns == NEVER
+
+
+def test_account_that_holds_nothing_when_nothing_is_wrong_then_is_at_rest() -> None:
+    shares, futures = [find_instrument("SPY")], [find_instrument("SPY"), find_instrument(TAPE)]
+    door = open_door(balance=D(10_000))
+    assert door.is_at_rest(D(10_000), D(10_000), shares)
+    assert door.is_at_rest(D(9_999), D(10_000), shares)
+    assert not door.is_at_rest(D(10_000), D(10_000), futures)  # tiers and high margins
+    assert not door.is_at_rest(D(5_000), D(10_000), shares)  # beyond the limit of the day
+    for past in ("approved", "drawdown cleared", "halted", "silent", "restarted"):
+        assert not lived(past, RiskConfig(), D(10_000)).is_at_rest(D(10_000), D(10_000), shares), past
+    assert not OneDoor(RiskConfig()).is_at_rest(D(10_000), D(10_000), shares)  # no session has begun

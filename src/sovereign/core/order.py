@@ -29,7 +29,10 @@ class Side(StrEnum):
     @property
     def opposite(self) -> Side:
         """The other side."""
-        return Side.SELL if self is Side.BUY else Side.BUY
+        return _SELL if self.sign > 0 else _BUY
+
+
+_BUY, _SELL = Side.BUY, Side.SELL
 
 
 class OrderType(StrEnum):
@@ -104,6 +107,8 @@ class OrderEvent(StrEnum):
     FILL = "FILL"
 
 
+# What every order asks for is looked up once: Python 3.11 takes long to find the members of an enumeration.
+_MARKET, _GTD = OrderType.MARKET, TimeInForce.GTD
 _S, _E = OrderStatus, OrderEvent
 RESTING = OrderStatus.ACCEPTED
 """Where a refused update or cancel returns to when nothing has been filled."""
@@ -245,7 +250,7 @@ class OrderIntent:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.order_type is OrderType.MARKET and self.time_in_force is not TimeInForce.GTD and self.expire_ns is None:
+        if self.order_type is _MARKET and self.time_in_force is not _GTD and self.expire_ns is None:
             return
         given = {"limit_ticks": self.limit_ticks, "stop_ticks": self.stop_ticks, "trail_ticks": self.trail_ticks}
         needed = _NEEDED.get(self.order_type)
@@ -254,7 +259,7 @@ class OrderIntent:
         missing = [name for name in needed if given[name] is None]
         if missing:
             raise UsageError(f"a {self.order_type} order had no {' and no '.join(missing)}; give it in ticks")
-        if (self.time_in_force is TimeInForce.GTD) != (self.expire_ns is not None):
+        if (self.time_in_force is _GTD) != (self.expire_ns is not None):
             raise UsageError(
                 f"time_in_force was {self.time_in_force} with expire_ns {self.expire_ns}; GTD orders, and no others, have one"
             )

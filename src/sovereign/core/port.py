@@ -343,6 +343,14 @@ class PatientDoor(Protocol):
         """Say whether a refusal has no consequences now: trading is active, and nothing is out of order."""
         ...
 
+    def is_at_rest(self, balance: Decimal, mark: Decimal, instruments: Sequence[Instrument]) -> bool:
+        """Say whether a look at an account that holds and orders nothing would find nothing, while `is_calm`."""
+        ...
+
+    def is_full(self, count: int) -> bool:
+        """Say whether so many positions and working entries leave no room for another, while `is_calm`."""
+        ...
+
     def count_proposed(self, times: Sequence[int]) -> bool:
         """Count entries that are forbidden as proposed at these times; False, and none is, when they may be too many."""
         ...
@@ -451,7 +459,8 @@ class EvidenceListener(Protocol):
 class Sink(Protocol):
     """A reader of the audit stream.
 
-    It may have an attribute `kinds`, the types of the events that it takes; without one it is told of all.
+    It may have a method `hearer`, which is asked once for each type of event and returns what takes those of it, None where
+    they are not wanted; without one it is told of all.
     """
 
     def __call__(self, event: Event, /) -> None:

@@ -82,6 +82,9 @@ class Agenda:
         self._over: list[tuple[list[int], int, int, Any, Late | None]] = []
         self._sides: list[int] = []
         self._forbidden: list[int] = []  # places whose candidate the door refuses whatever is held
+        self._proposed: list[int] = []  # those, and places at which the strategy is asked while it holds nothing
+        self.can_wait = False
+        """Whether what the door refuses for certain may be judged when it is read."""
         self._seq: list[int] = []
         self._kept: list[_Kept] = []
         self._end = 0
@@ -102,8 +105,9 @@ class Agenda:
         """
         self._tapes, self.next, self._end = tapes, 0, 0
         # Nothing of the block before is left to pass over, also where no row of this one wakes.
-        self._ask, self._asked, self._refused, self._forbidden, self._of_tape = 0, [], [], [], {}
+        self._ask, self._asked, self._refused, self._forbidden, self._proposed, self._of_tape = 0, [], [], [], [], {}
         self._known, self._order = [], []
+        self.can_wait = forbids is not None and self._is_screened
         if self._screening is None:
             self._line_up_plain(tapes)
         else:
@@ -148,7 +152,7 @@ class Agenda:
             codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
         place = self._arrange(known, self._index[:at], np.array(orders), codes)
         self._due, self._sides = due[place].tolist(), sides[place].tolist()
-        self._seq = seen["seq"][place].tolist() if self._forbidden else []
+        self._seq = seen["seq"][place].tolist() if self._proposed else []
 
     def _make_room(self, dtype: np.dtype[Any], at: int, stop: int) -> None:
         """See that `_room` can take the rows up to `stop`; it has those up to `at`."""
@@ -171,6 +175,7 @@ class Agenda:
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
         self._forbidden = (codes == FORBIDDEN).nonzero()[0].tolist()
+        self._proposed = sorted(self._asked + self._forbidden) if self._forbidden else self._asked
         self._due = None
         self._ask, self._end, self._of_tape = 0, len(known), {}
         return place
@@ -213,7 +218,7 @@ class Agenda:
         if self._screening is not None:
             self._over.append(([self.next - 1], number - 1, now, self._screening.terms, late))
 
-    def stop_before(self, ts: int, held: Mapping[int, int]) -> int:
+    def stop_before(self, ts: int, held: Mapping[int, int], *, is_full: bool = False) -> int:
         """Return the place of the next row, of those before `ts`, at which somebody must look; of what comes earlier none must.
 
         What is forbidden must not be looked at, see `forbidden_before`.
@@ -221,12 +226,13 @@ class Agenda:
         Parameters
         ----------
         held : units held by tape (by order): their rows are looked at where something may be due for a holder.
+        is_full : the door refuses every candidate for want of room.
         """
         asked, at, count = self._asked, self.next, len(self._asked)
         while self._ask < count and asked[self._ask] < at:
             self._ask += 1
         stop = self._end
-        for n in range(self._ask, count):
+        for n in range(count if is_full else self._ask, count):
             if self._order[asked[n]] not in held:
                 stop = asked[n]
                 break
@@ -241,10 +247,11 @@ class Agenda:
             stop = bisect_left(self._known, ts, at, stop)
         return stop
 
-    def forbidden_before(self, stop: int, held: Mapping[int, int]) -> list[int]:
+    def forbidden_before(self, stop: int, held: Mapping[int, int], *, is_full: bool = False) -> list[int]:
         """Return the places, from the next row to before `stop`, of candidates that are forbidden; a holder has none."""
-        first, end = bisect_left(self._forbidden, self.next), bisect_left(self._forbidden, stop)
-        return [place for place in self._forbidden[first:end] if self._order[place] not in held]
+        places = self._proposed if is_full else self._forbidden
+        first, end = bisect_left(places, self.next), bisect_left(places, stop)
+        return [place for place in places[first:end] if self._order[place] not in held]
 
     def moments(self, places: Sequence[int]) -> list[tuple[int, Tape, int]]:
         """Return of each row when it wakes, its tape, and how many ticks of the session it knows."""
@@ -263,13 +270,15 @@ class Agenda:
         """Return when the rows from the next one to before `stop` wake."""
         return self._known_at[self.next : stop]
 
-    def pass_over(self, stop: int, held: Mapping[int, int], decisions: int, now: int, late: Stretch | None) -> tuple[int, int]:
+    def pass_over(
+        self, stop: int, held: Mapping[int, int], decisions: int, now: int, late: Stretch | None, *, is_full: bool = False
+    ) -> tuple[int, int]:
         """Go on to the row at `stop`, which is not the next one; nobody looks at those before it.
 
         Parameters
         ----------
-        held : as in `stop_before`; a holder is not asked for a candidate. decisions : made in the session so far. now : the
-            present time. late : what the door knows of those that it forbids.
+        held, is_full : as in `stop_before`; a holder is not asked for a candidate. decisions : made in the session so far.
+        now : the present time. late : what the door knows of those that it forbids.
 
         Returns
         -------
@@ -277,6 +286,8 @@ class Agenda:
         """
         at, self.next = self.next, stop
         refused = self._refused[bisect_left(self._refused, at) : bisect_left(self._refused, stop)]
+        if is_full and (asked := self._asked[bisect_left(self._asked, at) : bisect_left(self._asked, stop)]):
+            refused = sorted(refused + asked)
         if held and refused:
             refused = [place for place in refused if self._order[place] not in held]
         if refused and self._is_kept and self._screening is not None:

@@ -34,6 +34,7 @@ VENUE, TIMER, DOOR, ROW = 0, 1, 2, 3
 
 
 ZERO = Decimal(0)
+_HALTED = TradingState.HALTED  # looked up once: Python 3.11 takes long to find the members of an enumeration
 
 
 class _Outlook(NamedTuple):
@@ -187,12 +188,35 @@ class Course(Desk, ABC):
         if ts > until_ns:
             ts = NEVER
         agenda = self._agenda
-        if self._is_lazy and self._is_inspected and (self.account.positions or not agenda.is_asked_next):
-            self._pass_over(ts)
+        if self._is_lazy:
+            self._look_ahead()
+            if not self._is_inspected and agenda.next_ns < NEVER:
+                self._is_inspected = self._is_at_rest()
+            if self._is_inspected and (self.account.positions or not agenda.is_asked_next):
+                self._pass_over(ts)
         known = agenda.next_ns
         if known < ts:
             return known, ROW, agenda.next_tape, agenda.next_row
         return ts, kind, None, -1
+
+    def _is_at_rest(self) -> bool:
+        # A look of the door's would find nothing, and leave everything as it is.
+        if self._patient is None or self.account.positions or self._carried or not self._executor.is_idle:
+            return False
+        if self.state is not TradingState.ACTIVE or self._unhealthy or self._killed():
+            return False
+        instruments = [tape.instrument for tape in self._tapes.values()]
+        return self._patient.is_at_rest(self.account.balance, self.account.high_water_mark, instruments)
+
+    def _look_ahead(self) -> None:
+        """Find what orders meet next, and what the positions can come to."""
+        if self._meeting is None:
+            for tape in self._by_order:
+                if tape.event < 0:
+                    self._find_event(tape)
+            self._meeting = [tape for tape in self._by_order if tape.event_ns < NEVER]
+        if self._outlook is None:
+            self._outlook = self._look_out()
 
     def _pass_over(self, ts: int) -> None:
         """Pass the rows at which the strategy is not asked, and those at which nothing is due for a holder: nothing can happen.
@@ -200,19 +224,19 @@ class Course(Desk, ABC):
         Not beyond what an order meets; and where a limit of the day is near, every row is a moment.
         """
         held = self.account.positions
-        if held and (self._outlook is None or not self._outlook.is_far):
+        if self._outlook is None or not self._outlook.is_far:
             return
-        if not self._executor.is_idle:
-            if self._meeting is None:
-                return
-            for tape in self._meeting:
-                ts = min(ts, tape.event_ns)
+        for tape in self._meeting or ():
+            ts = min(ts, tape.event_ns)
         agenda = self._agenda
+        if agenda.next_ns >= ts:
+            return
         units = self._held_tapes() if held else {}
-        stop = agenda.stop_before(ts, units)
-        can_mark = bool(held) and self._outlook is not None and self._outlook.can_mark
+        is_full = agenda.can_wait and bool(held) and self._is_full()
+        stop = agenda.stop_before(ts, units, is_full=is_full)
+        can_mark = self._outlook.can_mark
         late: Stretch | None = None
-        if forbidden := agenda.forbidden_before(stop, units):
+        if forbidden := agenda.forbidden_before(stop, units, is_full=is_full):
             # A mark that moves on the way is told with each of them: then they are looked at one by one.
             late = None if can_mark else self._stretch(agenda.moments(forbidden))
             stop = forbidden[0] if late is None else stop
@@ -220,11 +244,18 @@ class Course(Desk, ABC):
             return
         if can_mark:
             self._mark_at(agenda.times(stop))
-        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now, late)
+        refused, self._now = agenda.pass_over(stop, units, self._decisions, self._now, late, is_full=is_full)
         self._guards = None
         self._had_moment = True
-        if not (self._is_brief and self.state is TradingState.HALTED):  # where it is not asked for anything
+        if not (self._is_brief and self.state is _HALTED):  # where it is not asked for anything
             self._decisions += refused
+
+    def _is_full(self) -> bool:
+        # As the door counts them: no entry passes until something of this has changed.
+        if self._patient is None:
+            return False
+        count = len([position for position in self.account.positions.values() if position.quantity])
+        return self._patient.is_full(count) or self._patient.is_full(count + self._executor.working_entries)
 
     def _stretch(self, moments: Sequence[tuple[int, Tape, int]]) -> Stretch | None:
         """Return what the door would be told at moments at which nothing happens; None when it must be told of each."""
@@ -295,14 +326,7 @@ class Course(Desk, ABC):
         """Bring every tape up to a moment; False when something happened on the way and the moment must be found anew."""
         if not self._is_lazy:
             return self._walk_closely(ts, hit, row)
-        if self._meeting is None:
-            for tape in self._by_order:
-                if tape.event < 0:
-                    self._find_event(tape)
-            self._meeting = [tape for tape in self._by_order if tape.event_ns < NEVER]
-        if self._outlook is None:
-            self._outlook = self._look_out()
-        if not self._outlook.is_far:
+        if self._outlook is None or not self._outlook.is_far:
             self._settle_tapes(self._by_order)
             done = self._walk_closely(ts, hit, row)
             if done:
@@ -463,7 +487,7 @@ class Course(Desk, ABC):
                 down, up = up, down
             lowest, highest, longest = lowest + down, highest + up, max(longest, up - down)
         mark = max(self.account.high_water_mark, highest)
-        is_far, way = self.state is TradingState.HALTED, longest * len(slopes)
+        is_far, way = self.state is _HALTED, longest * len(slopes)
         if not is_far:
             floor, ceiling = self._door.levels(view, mark)
             is_far = floor is not None and lowest - way > floor and (ceiling is None or highest + way < ceiling)

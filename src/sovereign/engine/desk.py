@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sovereign.core.decision import (
     Approved,
@@ -46,6 +46,9 @@ from sovereign.execution.executor import Executor
 if TYPE_CHECKING:
     from sovereign.execution.protection import ProtectionWatch
 
+# Looked up once: Python 3.11 takes long to find the members of an enumeration.
+_REFUSED, _RESIZED, _APPROVED = Verdict.REFUSED, Verdict.RESIZED, Verdict.APPROVED
+
 NewWatch = Callable[[Executor], "ProtectionWatch"]
 
 
@@ -75,6 +78,13 @@ def own_refusal(checks: Sequence[Check]) -> Refused:
     return Refused("strategy", float("nan"), float("nan"), "", "the strategy wants no order")
 
 
+def hearer_of(sink: Sink, kind: type[Event]) -> Callable[[Any], None] | None:
+    """Return what takes the events of one type for a reader; None where it wants none of them (`core.port.Sink`)."""
+    choose = getattr(sink, "hearer", None)
+    chosen: Callable[[Any], None] | None = sink if choose is None else choose(kind)
+    return chosen
+
+
 class Desk:
     """A strategy, a risk door, a broker and an account; see `Engine` for the parameters."""
 
@@ -101,7 +111,7 @@ class Desk:
         self._learner = strategy if isinstance(strategy, TradeListener) else None
         self._broker = broker
         self._sinks = tuple(sinks)
-        self._hearers: dict[type[Event], list[Sink]] = {}
+        self._hearers: dict[type[Event], list[Callable[[Any], None]]] = {}
         self._refusal_sinks = [sink.on_refused for sink in self._sinks if isinstance(sink, RefusalSink)]
         self._executor = Executor(broker, account, fees, self._emit, journal=journal)
         self._watch = None if new_watch is None else new_watch(self._executor)
@@ -205,9 +215,9 @@ class Desk:
             door_checks, outcome = self._door.judge(proposal, self._view())
             checks = (*checks, *door_checks)
         self._decisions += 1
-        verdict = Verdict.REFUSED
+        verdict = _REFUSED
         if isinstance(outcome, Approved):
-            verdict = Verdict.RESIZED if outcome.was_resized else Verdict.APPROVED
+            verdict = _RESIZED if outcome.was_resized else _APPROVED
         elif self._is_brief:
             return outcome
         decision_id = f"{self._prefix}{proposal.symbol}-{self._decisions:05d}"
@@ -319,9 +329,9 @@ class Desk:
         kind = type(event)
         hearers = self._hearers.get(kind)
         if hearers is None:
-            hearers = self._hearers[kind] = [s for s in self._sinks if kind in getattr(s, "kinds", (kind,))]
-        for sink in hearers:
-            sink(event)
+            hearers = self._hearers[kind] = [hear for sink in self._sinks if (hear := hearer_of(sink, kind)) is not None]
+        for hear in hearers:
+            hear(event)
 
     def _say(
         self,

@@ -39,7 +39,7 @@ class Glance(NamedTuple):
 
     `ts` : of the latest tick before each time, where there is one; nothing else of the block is kept. `stops` : how many of its
     ticks are earlier than each time. `seen` : of how many the time was known. `told` : times of the latest tick of each tape.
-    `prices` : (tapes, times) as `ts` has them. `tapes` : symbol, of how many ticks the price was known, and the last price.
+    `prices` : (times, tapes) as `ts` has them. `tapes` : symbol, of how many ticks the price was known, and the last price.
     """
 
     ts: Int64
@@ -60,7 +60,7 @@ def glance(of: InStep, times: Sequence[int]) -> Glance:
         stops.tolist(),
         min([tape.seen for tape in tapes]),
         [tape.data_ns for tape in tapes if tape.data_ns is not None],
-        of.prices.take(rows, axis=1),
+        of.prices.take(rows, axis=0),
         [(tape.instrument.symbol, tape.seen, tape.last_ticks) for tape in tapes],
     )
 
@@ -92,7 +92,7 @@ class Stretch:
         for times, stops, known, told, prices, tapes in self.glances:
             stop = stops[place]
             for n, (symbol, seen, before) in enumerate(tapes):
-                price = prices.item(n, place) if stop > seen else before
+                price = prices.item(place, n) if stop > seen else before
                 if price is not None:
                     last[symbol] = price
             # Of what had been seen, the latest tick of all; of what was ahead, the next one's time, which the tapes share.

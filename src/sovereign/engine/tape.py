@@ -174,10 +174,11 @@ class InStep:
 
     @property
     def prices(self) -> NDArray[np.int32]:
-        """The prices of the block, tape by tape (tapes, ticks), for reading."""
+        """The prices of the block, tick by tick (ticks, tapes): what is asked for is those of all tapes at one time."""
         if self._prices is None:
-            parts = [tape.trades.price for tape in self.tapes]
-            self._prices = (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(len(parts), len(self.clock.ts))
+            self._prices = np.empty((len(self.clock.ts), len(self.tapes)), np.int32)
+            for n, tape in enumerate(self.tapes):
+                self._prices[:, n] = tape.trades.price
         return self._prices
 
     def look(self, reach: int) -> None:
@@ -186,7 +187,7 @@ class InStep:
         if stop:
             at = stop - 1
             ts = self.clock.ts.item(at)
-            for tape, price in zip(self.tapes, self.prices[:, at].tolist(), strict=True):
+            for tape, price in zip(self.tapes, self.prices[at].tolist(), strict=True):
                 if stop > tape.seen:
                     tape.seen = stop
                     tape.last_ticks = price

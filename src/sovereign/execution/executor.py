@@ -29,6 +29,8 @@ _FILLS = (OrderEvent.PARTIAL_FILL, OrderEvent.FILL)
 _OURS = (OrderEvent.DENY, OrderEvent.SUBMIT, OrderEvent.REQUEST_UPDATE, OrderEvent.REQUEST_CANCEL)
 _REQUESTS = {OrderStatus.PENDING_CANCEL: "CANCEL", OrderStatus.PENDING_UPDATE: "REPLACE"}
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+# Looked up once: Python 3.11 takes long to find the members of an enumeration.
+_SUBMIT, _UPDATE, _REJECTED, _ENTRY = OrderEvent.SUBMIT, OrderEvent.UPDATE, OrderStatus.REJECTED, OrderRole.ENTRY
 
 
 class OrderPort(Protocol):
@@ -103,6 +105,7 @@ class Executor:
         self._remembered = remembered
         self._journal = journal
         self._orders: dict[str, Order] = {}
+        self._entries = 0  # of those, how many may open a position
         self._closed: dict[str, Order] = {}  # oldest first
         self._labels: dict[str, dict[str, str]] = {}
         self._applied: dict[str, set[str]] = {}  # trade ids by order, of forgotten orders too: a restart is told of all again
@@ -129,13 +132,13 @@ class Executor:
     @property
     def working_entries(self) -> int:
         """Number of orders that may still open a position."""
-        return [order.role for order in self._orders.values()].count(OrderRole.ENTRY)
+        return self._entries
 
     def working_units(self) -> dict[str, int]:
         """Return what those orders would still open: signed units by traded symbol."""
         units: dict[str, int] = {}
         for order in self._orders.values():
-            if order.role is OrderRole.ENTRY:
+            if order.role is _ENTRY:
                 symbol = order.instrument.symbol
                 units[symbol] = units.get(symbol, 0) + order.side.sign * (order.quantity - order.filled_qty)
         return units
@@ -186,7 +189,7 @@ class Executor:
             self._journal.record(order, "NEW", ts)
         self._register(order, ts, labels)
         self._unheard.add(order.client_order_id)
-        self._move(order, OrderEvent.SUBMIT, ts)
+        self._move(order, _SUBMIT, ts)
         is_kept_here = order.bracket is not None and not self._broker.holds_brackets
         self._broker.submit(replace(order, bracket=None) if is_kept_here else order, ts)
 
@@ -267,7 +270,7 @@ class Executor:
             self._surprise(SurpriseKind.REFUSED_MOVE, report, f"was {order.status}")
             return []
         self._unheard.discard(order.client_order_id)
-        if report.cause is OrderEvent.UPDATE:
+        if report.cause is _UPDATE:
             order.quantity = max(report.quantity, order.filled_qty)
             order.limit_ticks = report.limit_ticks
             order.stop_ticks = report.stop_ticks
@@ -280,7 +283,7 @@ class Executor:
         if child is None or self.find(child.client_order_id) is not None:
             return  # said twice: what happened to it since must not be forgotten
         self._register(child, report.ts, self._labels.get(child.parent_id or "", {}))
-        self._move(child, OrderEvent.SUBMIT, report.ts, report.reason)
+        self._move(child, _SUBMIT, report.ts, report.reason)
 
     def books(self, asked_ns: int, now_ns: int) -> Books:
         """Return our side for `reconcile`: read it before anything else happens.
@@ -360,6 +363,7 @@ class Executor:
 
     def _register(self, order: Order, ts: int, labels: Mapping[str, str]) -> None:
         self._orders[order.client_order_id] = order
+        self._entries += order.role is _ENTRY
         self._labels[order.client_order_id] = dict(labels)
         self._asked[order.client_order_id] = ts
 
@@ -377,7 +381,7 @@ class Executor:
             return []
         applied.add(report.trade_id)
         self._unheard.discard(order.client_order_id)
-        if order.status is OrderStatus.REJECTED:
+        if order.status is _REJECTED:
             self._surprise(SurpriseKind.FILL_AFTER_REJECT, report, "was REJECTED; the fill counts")
         order.filled_qty += report.quantity
         order.filled_ticks_sum += report.quantity * report.price_ticks
@@ -448,6 +452,7 @@ class Executor:
             )
         )
         if status.is_closed and self._orders.pop(order.client_order_id, None) is not None:
+            self._entries -= order.role is _ENTRY
             self._asked.pop(order.client_order_id, None)
             self._unheard.discard(order.client_order_id)
             self._closed[order.client_order_id] = order

@@ -34,6 +34,10 @@ from sovereign.kernels.matching import first_outside, limit_event, trailing_even
 
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
 _FOLLOWS = "bracket follows the filled quantity"
+# What every order and fill asks for is looked up once: Python 3.11 takes long to find the members of an enumeration.
+_MARKET, _LIMIT, _STOP, _TRAILING_STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.TRAILING_STOP
+_SUBMIT, _ACCEPT, _PARTIAL_FILL, _FILL = OrderEvent.SUBMIT, OrderEvent.ACCEPT, OrderEvent.PARTIAL_FILL, OrderEvent.FILL
+_GTC, _GTD, _IMMEDIATE = TimeInForce.GTC, TimeInForce.GTD, (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class MatchingEngine:
@@ -220,7 +224,8 @@ class MatchingEngine:
     def _resting(self, order: Order) -> Resting:
         self._sequence += 1
         resting = make_resting(order, self._sequence, order.quantity, order.limit_ticks, order.stop_ticks, order.side.sign)
-        if order.order_type is OrderType.TRAILING_STOP and order.stop_ticks is not None:
+        resting.is_limit = order.order_type is _LIMIT
+        if order.order_type is _TRAILING_STOP and order.stop_ticks is not None:
             resting.start_trailing(order.stop_ticks)
         self._by_id[order.client_order_id] = resting
         return resting
@@ -253,8 +258,8 @@ class MatchingEngine:
         order = resting.order
         self._books.setdefault(order.tape, []).append(resting)
         self._scans.pop(order.tape, None)
-        reports.append(make_report(cause=OrderEvent.ACCEPT, client_order_id=order.client_order_id, ts=ts))
-        if order.time_in_force is TimeInForce.GTD and order.expire_ns is not None:
+        reports.append(make_report(cause=_ACCEPT, client_order_id=order.client_order_id, ts=ts))
+        if order.time_in_force is _GTD and order.expire_ns is not None:
             self._schedule(max(order.expire_ns, ts), "expire", resting)
 
     def _scan(self, resting: Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
@@ -262,12 +267,12 @@ class MatchingEngine:
         if start >= stop:
             return stop, resting.queue if resting.is_limit else resting.best, 0
         kind = resting.order.order_type
-        if kind is OrderType.MARKET:
+        if kind is _MARKET:
             return start, 0, -1
         price = trades.price
         if resting.is_limit:
             return self._scan_limit(resting, trades, start, stop)
-        if kind is OrderType.TRAILING_STOP:
+        if kind is _TRAILING_STOP:
             best = int(price[start]) if resting.arrives else resting.best
             index, best = trailing_event(price, start, stop, best, resting.order.trail_ticks or 0, resting.sign)
             return index, best, -1
@@ -280,7 +285,7 @@ class MatchingEngine:
         queue = resting.queue
         if resting.arrives:
             order = resting.order
-            if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+            if order.time_in_force in _IMMEDIATE:
                 return start, queue, -1
             if (limit - self._taker_price(trades, start, order.side)) * resting.sign >= 0:
                 return start, queue, -1
@@ -325,7 +330,7 @@ class MatchingEngine:
         if order.reduce_only and resting.group is None and not self._may_reduce(resting, ts, reports):
             return
         resting.arrives = False
-        if order.order_type is OrderType.MARKET:
+        if order.order_type is _MARKET:
             price = self._taker_price(trades, index, order.side) + resting.sign * self.model.market_slippage_ticks
             reference = price if order.arrival_ticks is None else order.arrival_ticks
             self._take_liquidity(resting, price, None, reference, ts, reports)
@@ -360,7 +365,7 @@ class MatchingEngine:
     def _trigger(self, resting: Resting, trades: Trades, index: int, ts: int, reports: list[ExecutionReport]) -> None:
         """A stop-limit order was touched off: it takes what its limit allows, and rests with the remainder."""
         order = resting.order
-        resting.is_triggered = True
+        resting.is_triggered = resting.is_limit = True
         resting.arrives = True
         reports.append(make_report(cause=OrderEvent.TRIGGER, client_order_id=order.client_order_id, ts=ts))
         price = self._taker_price(trades, index, order.side) + resting.sign * self.model.stop_slippage_ticks
@@ -373,7 +378,7 @@ class MatchingEngine:
 
     @staticmethod
     def _is_immediate(order: Order) -> bool:
-        return order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+        return order.time_in_force in _IMMEDIATE
 
     def _take_liquidity(
         self, resting: Resting, price: int, limit: int | None, reference: int, ts: int, reports: list[ExecutionReport]
@@ -424,7 +429,7 @@ class MatchingEngine:
         self._net[symbol] = self._net.get(symbol, 0) + resting.sign * quantity
         reports.append(
             make_report(
-                cause=OrderEvent.PARTIAL_FILL if resting.leaves else OrderEvent.FILL,
+                cause=_PARTIAL_FILL if resting.leaves else _FILL,
                 client_order_id=order.client_order_id,
                 ts=ts,
                 trade_id=f"{order.client_order_id}#{self._trades}",
@@ -461,10 +466,10 @@ class MatchingEngine:
         target = None if group.bracket.target_ticks is None else average + sign * group.bracket.target_ticks
         if not group.children:
             self._groups.setdefault(group.entry.order.instrument.symbol, []).append(group)
-            kind = OrderType.STOP if group.bracket.trail_ticks is None else OrderType.TRAILING_STOP
+            kind = _STOP if group.bracket.trail_ticks is None else _TRAILING_STOP
             self._spawn(group, OrderRole.STOP, kind, open_quantity, ts, reports, stop=stop)
             if target is not None:
-                self._spawn(group, OrderRole.TARGET, OrderType.LIMIT, open_quantity, ts, reports, limit=target)
+                self._spawn(group, OrderRole.TARGET, _LIMIT, open_quantity, ts, reports, limit=target)
             return
         for child in group.children:
             if child.is_done:
@@ -500,9 +505,9 @@ class MatchingEngine:
             active_ns=ts,
             role=role,
             limit_ticks=limit,
-            stop_ticks=None if kind is OrderType.TRAILING_STOP else stop,
+            stop_ticks=None if kind is _TRAILING_STOP else stop,
             trail_ticks=group.bracket.trail_ticks,
-            time_in_force=TimeInForce.GTC,
+            time_in_force=_GTC,
             reduce_only=True,
             parent_id=parent.client_order_id,
             decision_id=parent.decision_id,
@@ -510,10 +515,10 @@ class MatchingEngine:
         )
         resting = self._resting(child)
         resting.group = group
-        if kind is OrderType.TRAILING_STOP and stop is not None:
+        if kind is _TRAILING_STOP and stop is not None:
             resting.start_trailing(stop)
         group.children.append(resting)
-        reports.append(make_report(cause=OrderEvent.SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
+        reports.append(make_report(cause=_SUBMIT, client_order_id=child.client_order_id, ts=ts, child=child))
         self._activate(resting, ts, reports)
 
     @staticmethod

@@ -41,12 +41,7 @@ class Resting:
     queue: int = -1
     best: int = 0
     is_done: bool = False
-
-    @property
-    def is_limit(self) -> bool:
-        """Whether it rests at a limit now."""
-        kind = self.order.order_type
-        return kind is OrderType.LIMIT or (kind is OrderType.STOP_LIMIT and self.is_triggered)
+    is_limit: bool = False  # it rests at a limit now
 
     def start_trailing(self, stop: int) -> None:
         """Let a trailing stop start at `stop`; it follows once the price has come far enough."""

@@ -103,18 +103,6 @@ def place_bars(bars: Any, rows: Any, wake: bool) -> None:
 
 
 @kernel
-def start_bars(state: Any, length_ns: int, anchor_ns: int, cut_ns: int, close_ns: int) -> None:
-    """Begin a session: bars of `length_ns` on the grid of `anchor_ns`; none reaches over `cut_ns` or `close_ns`."""
-    s = state[0]
-    s["seq"] = 0
-    s["length_ns"] = length_ns
-    s["anchor_ns"] = anchor_ns
-    s["cut_ns"] = cut_ns
-    s["close_ns"] = close_ns
-    s["bar"]["trades"] = 0
-
-
-@kernel
 def _open_bar(s: Any, ts: int, price: int) -> None:
     bar = s["bar"]
     start = s["anchor_ns"] + ((ts - s["anchor_ns"]) // s["length_ns"]) * s["length_ns"]

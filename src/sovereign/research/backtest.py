@@ -133,8 +133,6 @@ def new_engine(
 class TradeList:
     """A sink that keeps closed trades and each session's last equity, for lanes that are only compared."""
 
-    kinds = frozenset({TradeClosed, AccountSnapshot, SessionEnded})
-
     def __init__(self) -> None:
         self.trades: list[Trade] = []
         self.equity: list[Decimal] = []
@@ -142,6 +140,10 @@ class TradeList:
 
     def on_refused(self, refused: KeptRefusals) -> None:
         """Take what the strategy refused by itself: nobody compares it."""
+
+    def hearer(self, kind: type[Event]) -> Callable[[Event], None] | None:
+        """Return what takes the events of one type; None where they are left out."""
+        return self if kind in (TradeClosed, AccountSnapshot, SessionEnded) else None
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

@@ -255,6 +255,10 @@ class RunCollector:
             TradingStateChanged: self._states.append,
         }
 
+    def hearer(self, kind: type[Event]) -> Callable[[Any], None] | None:
+        """Return what takes the events of one type; None where they are left out."""
+        return self._handlers.get(kind)
+
     def __call__(self, event: Event) -> None:
         """Take one event."""
         handler = self._handlers.get(type(event))

@@ -27,6 +27,8 @@ from sovereign.risk.number import NAN, is_known
 
 _TAKEN = frozenset({OrderEvent.ACCEPT, OrderEvent.TRIGGER, OrderEvent.PARTIAL_FILL, OrderEvent.FILL})
 _FOREVER_NS = 2**63 - 1  # how old data are that were never heard
+# Looked up once: Python 3.11 takes long to find the members of an enumeration.
+_REJECT, _CLOCK_SKEW, _STALE_DATA = OrderEvent.REJECT, Cause.CLOCK_SKEW, Cause.STALE_DATA
 _LOOK_AGAIN_NS = NS_PER_SECOND  # how soon a condition that ends by itself is looked at again
 
 
@@ -99,14 +101,14 @@ class Breakers:
         if cause in _TAKEN:
             self.rejects = 0
             return None
-        if cause is OrderEvent.REJECT:
+        if cause is _REJECT:
             self.rejects += 1
             self.now(ts)
         return self._refused()
 
     def _refused(self) -> Halt | None:
         most = self._config.max_rejects_in_a_row
-        if most is None or self.rejects < most:
+        if not self.rejects or most is None or self.rejects < most:
             return None
         reason = f"the venue rejected {self.rejects} orders in a row, allowed are fewer than {most}"
         return Halt(TradingState.HALTED, Cause.REJECTS, reason, ts=self.now_ns)
@@ -146,6 +148,11 @@ class Breakers:
 
     # Data and clock
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether a look at an account that holds nothing finds and changes nothing, data and clock being in order."""
+        return not self._silent and not self._silent_since and self._runaway() is None and self._refused() is None
+
     def watch(self, view: AccountView, positions: Mapping[str, Position], in_force: Collection[str]) -> Findings:
         """Look at the account: what still holds, what is new and what is over.
 
@@ -160,7 +167,7 @@ class Breakers:
         return found
 
     def _watch_clock(self, view: AccountView, in_force: Collection[str], found: Findings) -> None:
-        ts, data, is_tripped = view.ts, view.data_ns, Cause.CLOCK_SKEW in in_force
+        ts, data, is_tripped = view.ts, view.data_ns, _CLOCK_SKEW in in_force
         if not is_known(ts) or (data is not None and not is_known(data)):
             reason = "the time of the account or of the market data was unknown"
             found.halts.append(Halt(TradingState.REDUCING, Cause.CLOCK_SKEW, reason, ts=self.now_ns))
@@ -196,7 +203,7 @@ class Breakers:
         for tape, since in self._silent_since.items():
             if now - since > age:
                 age, subject = now - since, tape
-        is_tripped = Cause.STALE_DATA in in_force or bool(self._silent)
+        is_tripped = _STALE_DATA in in_force or bool(self._silent)
         if age <= limit * (self._config.recover_frac if is_tripped else 1.0):
             self._restored(found, f"market data is {age / NS_PER_SECOND:.1f} s old")
             found.due_ns = min(found.due_ns, now - age + limit + 1)

@@ -223,6 +223,24 @@ class OneDoor:
         """Say whether a refusal has no consequences now: trading is active, and nothing is out of order."""
         return not self._latch.halts and self._patience.is_calm(view)
 
+    def is_at_rest(self, balance: Decimal, mark: Decimal, instruments: Sequence[Instrument]) -> bool:
+        """Say whether `inspect` would find nothing, and nothing would be due: of a calm account that holds and orders nothing.
+
+        Parameters
+        ----------
+        balance, mark : of the account, and its highest equity. instruments : that trade.
+        """
+        return (
+            self.due_ns == NEVER
+            and not self._latch.halts
+            and self._breakers.is_at_rest
+            and self._standing.is_at_rest(balance, mark, instruments)
+        )
+
+    def is_full(self, count: int) -> bool:
+        """Say whether so many positions and working entries leave no room for another, while `is_calm`."""
+        return self._patience.is_full(count)
+
     def count_proposed(self, times: Sequence[int]) -> bool:
         """Count entries that are forbidden as proposed at these times; False, and none is, when they may be too many."""
         return self._breakers.propose_all(times)

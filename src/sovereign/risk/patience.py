@@ -24,6 +24,8 @@ from sovereign.risk.judgement import Judgement, Known
 from sovereign.risk.limit import held
 from sovereign.risk.standing import Standing
 
+_ACTIVE, _SELL = TradingState.ACTIVE, Side.SELL  # looked up once: it takes long
+
 
 class Patience:
     """Says of entries that they will be refused; see `OneDoor` for its methods.
@@ -50,7 +52,7 @@ class Patience:
 
     def is_calm(self, view: AccountView) -> bool:
         """Say whether nothing is out of order, halts apart."""
-        if not self._is_patient or view.is_killed is not False or view.state is not TradingState.ACTIVE:
+        if not self._is_patient or view.is_killed is not False or view.state is not _ACTIVE:
             return False
         ts, data_ns, working = view.ts, view.data_ns, view.working_entries
         if type(ts) is not int or type(data_ns) is not int or type(working) is not int or data_ns > ts or view.unhealthy:
@@ -60,11 +62,15 @@ class Patience:
         # Where tiers rule, what is traded and what may be lost depend on the tier of the moment.
         return True not in self._standing.tiered_among(tuple(view.last_ticks))
 
+    def is_full(self, count: int) -> bool:
+        """Say whether so many positions and working entries leave no room for another."""
+        return self._is_patient and count >= self._max_positions
+
     def is_certain(self, side: Side, view: AccountView) -> bool:
         """Say whether the account is calm, and hours, side or number of positions forbid an entry."""
         return self.is_calm(view) and (
-            (self._forbids_shorts and side is Side.SELL)
-            or len(held(view.positions)) + view.working_entries >= self._max_positions
+            (self._forbids_shorts and side is _SELL)
+            or self.is_full(len(held(view.positions)) + view.working_entries)
             or not self._judgement.times(view.session).is_entered_at(view.ts)
         )
 

@@ -163,8 +163,10 @@ class Standing:
             for tape in (*tapes, *[position.tape for position in positions.values()]):
                 if tape not in view.last_ticks:
                     are_tiered |= {self.is_tiered(tape)}
-        mark = self.mark_of(known(view.high_water_mark))
-        key = (day_start, memory.day_tier, mark, are_tiered)
+        return self._limits_at(day_start, self.mark_of(known(view.high_water_mark)), are_tiered)
+
+    def _limits_at(self, day_start: Decimal | None, mark: Decimal | None, are_tiered: frozenset[bool]) -> DayLimits:
+        key = (day_start, self.memory.day_tier, mark, are_tiered)
         if key != self._limits_key:
             loss_limit = self._loss_limit(day_start, are_tiered)
             self._limits = day_limits(
@@ -172,6 +174,25 @@ class Standing:
             )
             self._limits_key = key
         return self._limits
+
+    def is_at_rest(self, balance: Decimal, mark: Decimal, instruments: Sequence[Instrument]) -> bool:
+        """Say whether a look at an account that holds nothing can neither find nor change anything of this.
+
+        Parameters
+        ----------
+        balance, mark : of the account, and its highest equity. instruments : that trade.
+        """
+        memory, limited = self.memory, self._config.margin_limits
+        if self.committed or memory.is_tier_due or memory.is_mark_due or memory.mark is not None:
+            return False
+        if self._tiers and True in self.tiered_among(tuple([instrument.symbol for instrument in instruments])):
+            return False
+        limits = self._limits_at(memory.day_start, mark, _UNTIERED)
+        if limits.lowest is None or balance <= limits.lowest:
+            return False
+        if limits.profit_level is not None and balance >= limits.profit_level:
+            return False
+        return not any(instrument.root in limited for instrument in instruments)
 
     def _loss_limit(self, day_start: Decimal | None, are_tiered: Iterable[bool]) -> Decimal | None:
         # tiers rule the tapes they cover, the general limit the others; the strictest of all is the account's

@@ -50,7 +50,7 @@ class BarBuilder:
     """
 
     def __init__(self, seconds: int, *, is_regular: bool = False, room: Callable[[int], NDArray[Any]] | None = None) -> None:
-        from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, start_bars, take_bars
+        from sovereign.kernels.ohlcv import BAR, BAR_STATE, build_bars, take_bars
 
         if seconds < 1:
             raise UsageError(f"bar width was {seconds} s; allowed is 1 s or more")
@@ -58,8 +58,9 @@ class BarBuilder:
         self._is_regular = is_regular or seconds >= _DAY_S
         self._bar = BAR
         self._build, self._take = build_bars, take_bars
-        self._start = start_bars
         self._state = np.zeros(1, BAR_STATE)
+        begins = ("seq", "length_ns", "anchor_ns", "cut_ns", "close_ns")
+        self._begins: list[NDArray[np.int64]] = [self._state[name] for name in begins]
         self._open_trades: NDArray[np.int32] = self._state["bar"]["trades"]
         self._none = np.empty(0, BAR)
         self._out = np.empty(64 if room is None else 0, BAR)
@@ -71,7 +72,9 @@ class BarBuilder:
         opens, closes = session.regular_open_ns, session.regular_close_ns
         length = max(1, closes - opens) if is_daily else self.seconds * NS_PER_SECOND
         self._length_ns = length
-        self._start(self._state, length, opens if is_daily else 0, closes, session.close_ns)
+        self._open_trades[0] = 0
+        for field, value in zip(self._begins, (0, length, opens if is_daily else 0, closes, session.close_ns), strict=True):
+            field[0] = value
         self._span = (opens, closes) if self._is_regular else None
 
     def advance(self, trades: Trades, until_ns: int) -> NDArray[Any]:

@@ -352,8 +352,9 @@ class TugShares:
         longest = max([stream.count + count for stream, count in group])
         if longest > self._rows.shape[1]:
             # Rows handed out stay as they are; the new array begins with a copy.
+            room = max(longest, 2 * self._rows.shape[1])
             for name in _BY_ROW:
-                setattr(self, name, _grown(getattr(self, name), -1, max(longest, 2 * self._rows.shape[1])))
+                setattr(self, name, _grown(getattr(self, name), -1, room))
         self._read_shares(
             turns,
             self._bars,

@@ -236,22 +236,28 @@ def test_data_that_ends_early_when_a_position_is_open_then_it_is_carried_not_inv
 
 
 class Ears:
-    """A sink for some kinds of events."""
+    """A sink for some types of events."""
 
     def __init__(self, *kinds):
-        self.kinds = frozenset(kinds)
+        self.kinds = kinds
+        self.asked = []
         self.heard = []
 
+    def hearer(self, kind):
+        self.asked.append(kind)
+        return self.heard.append if kind in self.kinds else None
+
     def __call__(self, event):
-        self.heard.append(event)
+        raise AssertionError(f"told of {event}, which has a hearer")
 
 
-def test_sink_when_it_names_kinds_then_hears_those_alone_and_others_hear_all():
+def test_sink_when_it_chooses_hearers_then_hears_those_alone_and_others_hear_all():
     few, none = Ears(OrderFilled, SessionEnded), Ears()
     _, events = run([20_000] * 3 + [20_030] * 4, {0: [buy()]}, [0.5], sinks=(few, none))
     assert few.heard == [event for event in events if isinstance(event, OrderFilled | SessionEnded)]
     assert [type(event) for event in few.heard] == [OrderFilled, OrderFilled, SessionEnded]
     assert none.heard == []
+    assert len(none.asked) == len(set(none.asked)) == len({type(event) for event in events})
 
 
 def test_kill_switch_when_thrown_then_nothing_opens():
