@@ -136,6 +136,43 @@ def exponential(x: float) -> float:
 
 
 @kernel
+def _over_largest(relative: Float64, seen: Float64) -> float:
+    """Put log densities (k, n) to densities over the largest of their row; return the sum of the logs of the largest.
+
+    One array after the other: such loops are worked out several rows at a time. Whatever is larger than all before it changes
+    places with them, so that the largest, which is 1, need not be raised to a power.
+    """
+    states, rows = relative.shape
+    top = relative[0].copy()
+    is_larger = np.empty((states, rows), np.bool_)
+    for state in range(1, states):
+        own, larger = relative[state], is_larger[state]
+        for t in range(rows):
+            value, held = own[t], top[t]
+            larger[t] = value > held
+            own[t] = held if value > held else value
+            top[t] = value if value > held else held
+    tops = 0.0
+    for t in range(rows):
+        tops += top[t] * seen[t]
+    for state in range(1, states):
+        own = relative[state]
+        for t in range(rows):
+            own[t] = exponential((own[t] - top[t]) * seen[t])
+    for t in range(rows):
+        top[t] = 1.0 if (top[t] - top[t]) * seen[t] == 0.0 else 0.0  # 0 where no state has a density
+    # Back to whose they are, from the last state on
+    for state in range(states - 1, 0, -1):
+        own, larger = relative[state], is_larger[state]
+        for t in range(rows):
+            value, held = own[t], top[t]
+            own[t] = held if larger[t] else value
+            top[t] = value if larger[t] else held
+    relative[0] = top
+    return tops
+
+
+@kernel
 def _weigh(columns: Float64, seen: Float64, means: Float64, variances: Float64, relative: Float64) -> float:
     """Write densities of observations by column (d, n), over the largest of their row, to `relative` (k, n).
 
@@ -151,20 +188,7 @@ def _weigh(columns: Float64, seen: Float64, means: Float64, variances: Float64, 
             for t in range(rows):
                 gap = column[t] - mean
                 own[t] -= scale + half * gap * gap
-    # One array after the other: such loops are worked out several rows at a time.
-    top = relative[0].copy()
-    for state in range(1, states):
-        own = relative[state]
-        for t in range(rows):
-            top[t] = own[t] if own[t] > top[t] else top[t]
-    for state in range(states):
-        own = relative[state]
-        for t in range(rows):
-            own[t] = exponential((own[t] - top[t]) * seen[t])
-    tops = 0.0
-    for t in range(rows):
-        tops += top[t] * seen[t]
-    return tops
+    return _over_largest(relative, seen)
 
 
 @kernel
@@ -185,6 +209,8 @@ def _walk(  # noqa: C901 - one loop nest: calls in it would take longer than wha
     then known when this is compiled, and loops over them are laid out.
     """
     states, rows = len(places), relative.shape[1]
+    if states == 3:
+        return _walk_three(relative, start, transition, before, after, ahead)
     likelihood = 0.0
     predicted = start.copy()
     coming = np.zeros(states)
@@ -222,6 +248,52 @@ def _walk(  # noqa: C901 - one loop nest: calls in it would take longer than wha
 
 
 @kernel
+def _walk_three(
+    relative: Float64, start: Float64, transition: Float64, before: Float64, after: Float64, ahead: Float64
+) -> float:
+    # What `_walk` does, bit for bit, of three states: what a row needs of its neighbor never leaves the registers.
+    rows = relative.shape[1]
+    relative_a, relative_b, relative_c = relative[0], relative[1], relative[2]
+    before_a, before_b, before_c = before[0], before[1], before[2]
+    after_a, after_b, after_c = after[0], after[1], after[2]
+    ahead_a, ahead_b, ahead_c = ahead[0], ahead[1], ahead[2]
+    aa, ab, ac = transition[0, 0], transition[0, 1], transition[0, 2]
+    ba, bb, bc = transition[1, 0], transition[1, 1], transition[1, 2]
+    ca, cb, cc = transition[2, 0], transition[2, 1], transition[2, 2]
+    predicted_a, predicted_b, predicted_c = start[0], start[1], start[2]
+    coming_a = coming_b = coming_c = 0.0
+    likelihood = 0.0
+    for i in range(rows):
+        a, b, c = predicted_a * relative_a[i], predicted_b * relative_b[i], predicted_c * relative_c[i]
+        total = a + b + c
+        if not total >= _SMALL:
+            if total > 0.0:
+                likelihood += math.log(total)
+                a, b, c = a / total, b / total, c / total
+            else:
+                a, b, c = predicted_a, predicted_b, predicted_c
+        before_a[i], before_b[i], before_c[i] = a, b, c
+        predicted_a = a * aa + b * ba + c * ca
+        predicted_b = a * ab + b * bb + c * cb
+        predicted_c = a * ac + b * bc + c * cc
+        t = rows - 1 - i
+        a = aa * coming_a + ab * coming_b + ac * coming_c
+        b = ba * coming_a + bb * coming_b + bc * coming_c
+        c = ca * coming_a + cb * coming_b + cc * coming_c
+        total = a + b + c
+        scale = 1.0
+        if not total >= _SMALL:
+            if total > 0.0:
+                scale = 1.0 / total
+            else:
+                a = b = c = 1.0
+        after_a[t], after_b[t], after_c[t] = a, b, c
+        coming_a, coming_b, coming_c = relative_a[t] * a * scale, relative_b[t] * b * scale, relative_c[t] * c * scale
+        ahead_a[t], ahead_b[t], ahead_c[t] = coming_a, coming_b, coming_c
+    return likelihood + math.log(before[:, rows - 1].sum())
+
+
+@kernel
 def _dot(one: Float64, other: Float64, work: Float64) -> float:
     """Return the sum of products; `work` has room for a sixteenth of them, and is written.
 
@@ -233,10 +305,21 @@ def _dot(one: Float64, other: Float64, work: Float64) -> float:
     step = (count + 15) // 16
     sums = work[:step]
     sums[:] = 0.0
-    for begin in range(0, count, step):
-        first, second = one[begin : begin + step], other[begin : begin + step]
-        for i in range(len(first)):
-            sums[i] += first[i] * second[i]
+    begin = 0
+    # Four stretches at a time as long as they are whole: what is added up stays at hand.
+    while begin + 4 * step <= count:
+        a, b = one[begin : begin + step], other[begin : begin + step]
+        c, d = one[begin + step : begin + 2 * step], other[begin + step : begin + 2 * step]
+        e, f = one[begin + 2 * step : begin + 3 * step], other[begin + 2 * step : begin + 3 * step]
+        g, h = one[begin + 3 * step : begin + 4 * step], other[begin + 3 * step : begin + 4 * step]
+        for i in range(step):
+            sums[i] = (((sums[i] + a[i] * b[i]) + c[i] * d[i]) + e[i] * f[i]) + g[i] * h[i]
+        begin += 4 * step
+    while begin < count:
+        a, b = one[begin : begin + step], other[begin : begin + step]
+        for i in range(len(a)):
+            sums[i] += a[i] * b[i]
+        begin += step
     while step > 1:
         half = (step + 1) // 2
         for i in range(step - half):
