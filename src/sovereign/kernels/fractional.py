@@ -46,7 +46,16 @@ def weighted_sums(values: Float64, weights: Float64) -> Float64:
     width = len(weights)
     series = np.zeros(len(values) - width + 1)
     # Weight by weight: each sum is still added up newest first, and many of them side by side.
-    for k in range(width):
+    whole = width - width % 4
+    for k in range(0, whole, 4):
+        # Four at a time, one after the other: what is added up stays at hand.
+        first, second, third, fourth = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        latest = values[width - 4 - k :]
+        for i in range(len(series)):
+            series[i] = (
+                ((series[i] + first * latest[i + 3]) + second * latest[i + 2]) + third * latest[i + 1]
+            ) + fourth * latest[i]
+    for k in range(whole, width):
         weight, start = weights[k], width - 1 - k
         for i in range(len(series)):
             series[i] += weight * values[start + i]

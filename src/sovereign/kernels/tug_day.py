@@ -56,6 +56,10 @@ def pairwise_sum(values: Float64) -> float:
     """Return the sum, bit for bit that of `values.sum()`: halves (at multiples of eight) are added until a block is left."""
     if len(values) <= _BLOCK:
         return _block_sum(values, 0, len(values))
+    middle = len(values) // 2
+    middle -= middle % _LANES
+    if len(values) - middle <= _BLOCK:
+        return _block_sum(values, 0, middle) + _block_sum(values, middle, len(values) - middle)
     # What a recursion would do, with a stack of its own: (first, count), and sums that wait for their other half.
     first = np.zeros(64, np.int64)
     count = np.zeros(64, np.int64)
@@ -91,7 +95,11 @@ def deviation(values: Float64) -> float:
     """Return the standard deviation, bit for bit that of `values.std()`; NaN of nothing."""
     if len(values) == 0:
         return math.nan
-    mean = pairwise_sum(values) / len(values)
+    return _deviation_from(values, pairwise_sum(values) / len(values))
+
+
+@kernel
+def _deviation_from(values: Float64, mean: float) -> float:
     squares = np.empty(len(values))
     for i in range(len(values)):
         gap = values[i] - mean
@@ -113,7 +121,8 @@ def momentum_of_day(logs: Float64, weights: Float64, latest: int) -> tuple[float
     base = 0.0
     for k in range(1, len(weights)):
         base += weights[k] * logs[len(logs) - k]
-    return base, pairwise_sum(series[len(series) - latest :]), pairwise_sum(series) / len(series), deviation(series)
+    mean = pairwise_sum(series) / len(series)
+    return base, pairwise_sum(series[len(series) - latest :]), mean, _deviation_from(series, mean)
 
 
 @kernel
@@ -184,23 +193,25 @@ def slide_sorted(ranked: Float64, gone: Float64, come: Float64, out: Float64) ->
     """Write sorted values with some of them gone and some others come to `out`, return how many; sorts those as well."""
     _sort(gone)
     _sort(come)
-    g = c = n = 0
-    for i in range(len(ranked)):
-        value = ranked[i]
-        if g < len(gone) and gone[g] == value:
+    g = c = n = i = 0
+    while True:
+        next_gone = gone[g] if g < len(gone) else math.inf
+        next_come = come[c] if c < len(come) else math.inf
+        # Up to the next that goes or comes all stay, which one comparison a value shows.
+        until = min(next_gone, next_come)
+        while i < len(ranked) and ranked[i] < until:
+            out[n] = ranked[i]
+            n += 1
+            i += 1
+        if next_gone == until and g < len(gone):
             g += 1
-            continue
-        while c < len(come) and come[c] < value:
-            out[n] = come[c]
+            i += 1
+        elif c < len(come):
+            out[n] = next_come
             n += 1
             c += 1
-        out[n] = value
-        n += 1
-    while c < len(come):
-        out[n] = come[c]
-        n += 1
-        c += 1
-    return n
+        else:
+            return n
 
 
 @kernel
