@@ -180,6 +180,7 @@ EVIDENCE = np.dtype(
 """What scouts knew at a bar; fields as in `ROW_FIELDS`."""
 
 _NEVER = 2**63 - 1
+_FEW = 50  # values that are sooner looked for one by one
 
 
 @kernel
@@ -191,23 +192,36 @@ def _vote(value: float, full: float) -> float:
 
 
 @kernel
-def _conviction(s: Any, momentum_z: float, alpha_z: float, breakout: float, news_tone: float) -> float:
-    # Weighted mean of what is known; what is not known neither agrees nor dilutes.
-    total = 0.0
-    weight = 0.0
-    if not math.isnan(momentum_z):
-        total += s["momentum_weight"] * _vote(momentum_z, s["momentum_full"])
-        weight += s["momentum_weight"]
-    if not math.isnan(alpha_z):
-        total += s["alpha_weight"] * _vote(alpha_z, s["alpha_full"])
-        weight += s["alpha_weight"]
-    if not math.isnan(breakout):
-        total += s["breakout_weight"] * breakout
-        weight += s["breakout_weight"]
-    if not math.isnan(news_tone):
-        total += s["news_weight"] * news_tone
-        weight += s["news_weight"]
-    return total / weight if weight > 0.0 else math.nan
+def _convictions(
+    s: Any, penalty: float, momentum: Any, alpha: Any, breakout: Any, news_tone: Any, out: Any, direction: Any, raw: Any
+) -> None:
+    # Weighted mean of what is known; what is not known neither agrees nor dilutes. Its sign, and what it is worth by itself.
+    momentum_weight, momentum_full = s["momentum_weight"], s["momentum_full"]
+    alpha_weight, alpha_full = s["alpha_weight"], s["alpha_full"]
+    breakout_weight, news_weight, needed = s["breakout_weight"], s["news_weight"], s["min_conviction"]
+    least, most = s["min_confidence"], s["max_confidence"]
+    for i in range(len(out)):
+        total = 0.0
+        weight = 0.0
+        if not math.isnan(momentum[i]):
+            total += momentum_weight * _vote(momentum[i], momentum_full)
+            weight += momentum_weight
+        if not math.isnan(alpha[i]):
+            total += alpha_weight * _vote(alpha[i], alpha_full)
+            weight += alpha_weight
+        if not math.isnan(breakout[i]):
+            total += breakout_weight * breakout[i]
+            weight += breakout_weight
+        if not math.isnan(news_tone[i]):
+            total += news_weight * news_tone[i]
+            weight += news_weight
+        out[i] = total / weight if weight > 0.0 else math.nan
+    for i in range(len(out)):
+        strength = abs(out[i])
+        sign = 1 if out[i] > 0.0 else -1
+        direction[i] = sign if strength >= needed else 0
+        worth = min(most, max(least, 0.5 + 0.5 * strength - penalty))
+        raw[i] = math.nan if math.isnan(strength) else worth
 
 
 @kernel
@@ -217,17 +231,27 @@ def _points(value: float, greed_from: float, fear_to: float, points: float) -> f
 
 
 @kernel
-def _crowd(s: Any, rsi: float, pump: float, volume_ratio: float, post_tone: float, ofi_z: float) -> tuple[int, float]:
-    # What the crowd is thought to do, and the share of its points on that side.
-    is_fade = rsi >= s["fade_rsi"] and ofi_z < s["fade_ofi"]
-    days = 0.0 if is_fade else _points(rsi, s["greed_rsi"], s["fear_rsi"], s["rsi_points"])
-    minutes = _points(pump, s["pump_frac"], -math.inf, s["pump_points"])
-    volume = _points(volume_ratio, s["volume_spike"], -math.inf, s["volume_points"])
-    posts = _points(post_tone, s["min_tone"], -s["min_tone"], s["post_points"])
-    balance = days + minutes + volume + posts
-    both = abs(days) + abs(minutes) + abs(volume) + abs(posts)
-    share = (both + abs(balance)) / (2.0 * both) if both > 0.0 else 0.0
-    return 1 if balance > 0.0 else -1 if balance < 0.0 else 0, share
+def _crowds(
+    s: Any, rsi: Any, pump: Any, volume_ratio: Any, post_tone: Any, ofi_z: Any, crowd: Any, share: Any, is_known: Any
+) -> None:
+    # What the crowd is thought to do, the share of its points on that side, and whether anything is known of it.
+    greed_rsi, fear_rsi, rsi_points = s["greed_rsi"], s["fear_rsi"], s["rsi_points"]
+    fade_rsi, fade_ofi = s["fade_rsi"], s["fade_ofi"]
+    pump_frac, pump_points, spike, volume_points = s["pump_frac"], s["pump_points"], s["volume_spike"], s["volume_points"]
+    min_tone, post_points = s["min_tone"], s["post_points"]
+    for i in range(len(share)):
+        days = _points(rsi[i], greed_rsi, fear_rsi, rsi_points)
+        days = 0.0 if (rsi[i] >= fade_rsi) & (ofi_z[i] < fade_ofi) else days
+        minutes = _points(pump[i], pump_frac, -math.inf, pump_points)
+        volume = _points(volume_ratio[i], spike, -math.inf, volume_points)
+        posts = _points(post_tone[i], min_tone, -min_tone, post_points)
+        balance = days + minutes + volume + posts
+        both = abs(days) + abs(minutes) + abs(volume) + abs(posts)
+        share[i] = (both + abs(balance)) / (2.0 * both) if both > 0.0 else 0.0
+        crowd[i] = 1 if balance > 0.0 else -1 if balance < 0.0 else 0
+        is_known[i] = not (
+            math.isnan(rsi[i]) and math.isnan(pump[i]) and math.isnan(volume_ratio[i]) and math.isnan(post_tone[i])
+        )
 
 
 @kernel
@@ -245,23 +269,40 @@ def _momentum_of_today(d: Any, days: float, closes: Any, out: Any) -> None:
 
 @kernel
 def _alpha_of_today(
-    d: Any, days: float, bars: Any, closes: Any, first_known: Any, first: Any, second_known: Any, second: Any, out: Any
+    d: Any,
+    days: float,
+    bars: Any,
+    closes: Any,
+    first_known: Any,
+    first: Any,
+    second_known: Any,
+    second: Any,
+    moved: Any,
+    work: Any,
+    out: Any,
 ) -> None:
     # The mean of the latest residuals with that of each close as today's, in standard errors
     out[:] = math.nan
     if not d["alpha_deviation"] > 0.0 or not len(first_known) or not len(second_known) or not len(bars):
         return
     alpha, beta_first, beta_second, last_close = d["alpha"], d["beta_first"], d["beta_second"], d["last_close"]
-    one = np.searchsorted(first_known, bars[0]["known_at"], side="right") - 1
-    two = np.searchsorted(second_known, bars[0]["known_at"], side="right") - 1
+    # Bars of each benchmark that are known; what the last says goes to the column, then all is worked out together.
+    one = np.searchsorted(first_known, bars[0]["known_at"], side="right")
+    two = np.searchsorted(second_known, bars[0]["known_at"], side="right")
     for i in range(len(closes)):
         ts = bars[i]["known_at"]
-        while one + 1 < len(first_known) and first_known[one + 1] <= ts:
+        while one < len(first_known) and first_known[one] <= ts:
             one += 1
-        while two + 1 < len(second_known) and second_known[two + 1] <= ts:
+        while two < len(second_known) and second_known[two] <= ts:
             two += 1
-        if one >= 0 and two >= 0:
-            out[i] = math.log(closes[i] / last_close) - alpha - beta_first * first[one] - beta_second * second[two]
+        moved[i] = beta_first * first[one - 1] if one > 0 and two > 0 else math.nan
+        out[i] = beta_second * second[two - 1] if one > 0 and two > 0 else math.nan
+    for i in range(len(closes)):
+        work[i] = closes[i] / last_close
+    for i in range(len(closes)):
+        work[i] = math.log(work[i])
+    for i in range(len(closes)):
+        out[i] = work[i] - alpha - moved[i] - out[i]
     error, total = d["alpha_deviation"] / math.sqrt(days), d["alpha_sum"]
     for i in range(len(closes)):
         out[i] = (total + out[i]) / days / error
@@ -282,6 +323,60 @@ def _rsi_of_today(d: Any, period: int, closes: Any, out: Any) -> None:
         loss = (losses * earlier + (-change if change < 0.0 else 0.0)) / period
         both = gain + loss
         out[i] = 100.0 * gain / both if both > 0.0 else 0.0
+
+
+@kernel
+def _volume_of_today(d: Any, bars: Any, volumes: Any, out: Any) -> None:
+    # Volume so far at bars in regular hours over the mean at this time of day
+    usual, today = volumes[0], volumes[1]
+    volume, slot, slot_ns, slots, opens_ns = d["volume"], d["slot"], d["slot_ns"], d["slots"], d["opens_ns"]
+    for i in range(len(bars)):
+        while slot < slots - 1 and bars[i]["known_at"] - opens_ns - 1 >= (slot + 1) * slot_ns:
+            slot += 1
+        volume += bars[i]["volume"]
+        today[slot] = volume
+        if usual[slot] > 0.0:
+            out[i] = volume / usual[slot]
+    d["volume"], d["slot"] = volume, slot
+
+
+@kernel
+def _breakout_of_today(d: Any, range_ns: int, bars: Any, closes: Any, out: Any) -> int:
+    # By the clock: bars that end within the first minutes make the range, later ones are seen against it. Returned is how many
+    # bars are not.
+    after, range_ends_ns = 0, d["opens_ns"] + range_ns
+    while after < len(bars) and bars[after]["known_at"] <= range_ends_ns:
+        d["range_high"] = max(d["range_high"], bars[after]["high"])
+        d["range_low"] = min(d["range_low"], bars[after]["low"])
+        after += 1
+    if not d["range_high"] > d["range_low"]:
+        return len(bars)
+    high, low = float(d["range_high"]), float(d["range_low"])
+    width = high - low
+    closes, out = closes[after:], out[after:]
+    for i in range(len(closes)):
+        above = max(0.0, closes[i] - high)
+        below = max(0.0, low - closes[i])
+        out[i] = min(1.0, above / width) - min(1.0, below / width)
+    return after
+
+
+@kernel
+def _pump_of_today(d: Any, pump_ns: int, rows: Any, begin: int, bars: Any, first: int, closes: Any, out: Any) -> None:
+    # The change since the close some minutes before, which an earlier row or one of these bars has; `closes` begin at `first`.
+    opens_ns, lagging = d["opens_ns"], d["lagging"]
+    for i in range(len(closes)):
+        until_ns = bars[first + i]["known_at"] - pump_ns
+        while lagging < begin and rows[lagging]["known_at"] <= until_ns:
+            lagging += 1
+        while begin <= lagging < begin + first + i and bars[lagging - begin]["known_at"] <= until_ns:
+            lagging += 1
+        if lagging > begin:
+            if bars[lagging - begin - 1]["known_at"] > opens_ns:
+                out[i] = closes[i] / float(bars[lagging - begin - 1]["close"]) - 1.0
+        elif lagging > 0 and rows[lagging - 1]["known_at"] > opens_ns:
+            out[i] = closes[i] / float(rows[lagging - 1]["close"]) - 1.0
+    d["lagging"] = lagging
 
 
 @kernel
@@ -311,6 +406,60 @@ def place_in(ranked: Any, shelves: Any, value: float) -> int:
 
 
 @kernel
+def place_all(ranked: Any, shelves: Any, values: Any, places: Any) -> None:
+    """Write `np.searchsorted(ranked, values)` of values of 0..1 that lie on shelves to `places` (integers); 0 of NaN.
+
+    Parameters
+    ----------
+    shelves : see `kernels.tug_day.move_shelves`.
+    """
+    if len(values) < _FEW:
+        for i in range(len(values)):
+            places[i] = place_in(ranked, shelves, values[i]) if values[i] >= 0.0 else 0
+        return
+    widest = 0
+    for shelf in range(SHELVES):
+        widest = max(widest, shelves[shelf + 1] - shelves[shelf])
+    step = 1
+    while 2 * step <= widest:
+        step *= 2
+    # Which way a search goes cannot be foretold: each of many values takes as many steps, and none has to look for the end.
+    room = np.empty(len(ranked) + 2 * step)
+    room[: len(ranked)] = ranked
+    room[len(ranked) :] = math.inf
+    for i in range(len(values)):
+        shelf = int(values[i] * SHELVES if values[i] >= 0.0 else 0.0)
+        places[i] = shelves[shelf if shelf < SHELVES else SHELVES - 1]
+    while step > 0:
+        for i in range(len(values)):
+            further = places[i] + step
+            places[i] = further if room[np.uint64(further - 1)] < values[i] else places[i]
+        step //= 2
+
+
+@kernel
+def _rank(
+    conviction: Any, ranked: Any, shelves: Any, levels: Any, strength: Any, places: Any, rank: Any, probability: Any
+) -> None:
+    # What a conviction is worth by rank, and by what came of earlier ones
+    bands, count = len(levels), len(ranked)
+    rank[:] = math.nan
+    probability[:] = math.nan
+    for i in range(len(conviction)):
+        strength[i] = abs(conviction[i])
+    if count > 0:
+        place_all(ranked, shelves, strength, places)
+        for i in range(len(conviction)):
+            share = places[i] / count
+            rank[i] = math.nan if math.isnan(strength[i]) else share
+    if bands > 0:
+        for i in range(len(conviction)):
+            band = int(strength[i] * bands if strength[i] >= 0.0 else 0.0)
+            level = levels[np.uint64(band if band < bands else bands - 1)]
+            probability[i] = math.nan if math.isnan(strength[i]) else level
+
+
+@kernel
 def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is known of a bar stays at hand
     bars: Any,
     rows: Any,
@@ -334,7 +483,8 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
 
     Parameters
     ----------
-    bars : `kernels.ohlcv.BAR`. rows : of the session, those before `begin` filled. day, setting : one `DAY`, one `SETTING`.
+    bars : `kernels.ohlcv.BAR`, in order of time. rows : of the session, those before `begin` filled.
+    day, setting : one `DAY`, one `SETTING`.
     readings : of the market (`signals.tug_market.REGIME_READING`), in order of time.
     first_known, first_change, second_known, second_change : when bars of the two benchmarks became known in this session, and
         the log return since the last close at each; none when that is unknown.
@@ -347,47 +497,68 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     """
     d = day[0]
     s = setting[0]
-    opens_ns, closes_ns, slot_ns, slots = d["opens_ns"], d["closes_ns"], d["slot_ns"], d["slots"]
-    range_ends_ns, pump_ns, cycle_ns, is_daily = opens_ns + s["range_ns"], s["pump_ns"], s["cycle_ns"], s["is_daily"]
+    count = len(bars)
+    cycle_ns, is_daily = s["cycle_ns"], s["is_daily"]
     next_cycle_ns = (d["last_ns"] // cycle_ns + 1) * cycle_ns
-    volume, slot, lagging, woken = d["volume"], d["slot"], d["lagging"], d["woken"]
-    usual, today = volumes[0], volumes[1]
     residual_volatility = d["residual_volatility"]
     penalty = 0.0
     if not math.isnan(residual_volatility):
         penalty = min(s["penalty_share"] * residual_volatility, s["max_penalty"])
-    count_ranked, count_levels = d["ranked"] if d["ranked"] >= s["min_ranked"] else 0, len(levels)
+    count_ranked = d["ranked"] if d["ranked"] >= s["min_ranked"] else 0
     last_direction, streak, last_crowd, was_halted = d["direction"], d["streak"], d["crowd"], d["is_halted"]
-    # Series of completed sessions with today as their latest value
-    series = np.empty((4, len(bars)))
-    closes, momentum, alpha, indexes = series[0], series[1], series[2], series[3]
-    for i in range(len(bars)):
+    flip_bars, wake_from = s["flip_bars"], s["wake_from"]
+    told_count, woken = d["told"], d["woken"]
+
+    # Column by column what a bar says by itself, with completed sessions: such loops are worked out several bars at a time.
+    series = np.empty((16, count))
+    closes, momentum, alpha, rsi, breakout, pump = series[0], series[1], series[2], series[3], series[4], series[5]
+    volume_ratio, conviction, raw, rank, probability = series[6], series[7], series[8], series[9], series[10]
+    share, news_tone, post_tone, ofi_z, strength = series[11], series[12], series[13], series[14], series[15]
+    signs, places = np.empty((4, count), np.int8), np.empty(count, np.int64)
+    direction, crowd, crowd_known, is_absorption = signs[0], signs[1], signs[2], signs[3]
+    for i in range(count):
         closes[i] = bars[i]["close"]
+    if len(evidence):
+        for i in range(count):
+            seen = evidence[i]
+            news_tone[i], post_tone[i], ofi_z[i] = seen["news_tone"], seen["post_tone"], seen["ofi_z"]
+            is_absorption[i] = seen["is_absorption"]
+    else:
+        series[12:15] = math.nan
+        is_absorption[:] = -1
     _momentum_of_today(d, float(s["momentum_days"]), closes, momentum)
-    _alpha_of_today(d, float(s["alpha_days"]), bars, closes, first_known, first_change, second_known, second_change, alpha)
-    _rsi_of_today(d, s["rsi_days"], closes, indexes)
+    _alpha_of_today(
+        d, float(s["alpha_days"]), bars, closes, first_known, first_change, second_known, second_change, raw, rank, alpha
+    )
+    _rsi_of_today(d, s["rsi_days"], closes, rsi)
+    series[4:7] = math.nan
+    first, stop = 0, count
+    while first < stop and bars[first]["known_at"] <= d["opens_ns"]:
+        first += 1
+    while stop > first and bars[stop - 1]["known_at"] > d["closes_ns"]:
+        stop -= 1
+    after = stop
+    if first < stop:
+        d["seen_close"] = closes[stop - 1]
+        _volume_of_today(d, bars[first:stop], volumes, volume_ratio[first:stop])
+        if not is_daily:
+            after = first + _breakout_of_today(d, s["range_ns"], bars[first:stop], closes[first:stop], breakout[first:stop])
+            _pump_of_today(d, s["pump_ns"], rows, begin, bars, first, closes[first:stop], pump[first:stop])
+    range_high, range_low = (d["range_high"], d["range_low"]) if after < stop else (0, 0)
+    _convictions(s, penalty, momentum, alpha, breakout, news_tone, conviction, direction, raw)
+    _rank(conviction, ranked[:count_ranked], shelves, levels, strength, places, rank, probability)
+    _crowds(s, rsi, pump, volume_ratio, post_tone, ofi_z, crowd, share, crowd_known)
+    confidence = raw if s["measure"] == RAW else rank if s["measure"] == RANK else probability
+
     # Of the market, what the latest reading says, until the next is known.
     next_reading_ns = -_NEVER if s["has_regime"] else _NEVER
     stale_ns = _NEVER
     read_state, read_halted, is_open = REGIME_TREND, False, True
     p_crisis = market_volatility = market_momentum = math.nan
-    news_tone = post_tone = ofi_z = math.nan
-    is_absorption = -1
-    for i in range(len(bars)):
-        bar = bars[i]
-        n = begin + i
-        row = rows[n]
-        ts, ticks, volume_of_bar = bar["known_at"], bar["close"], bar["volume"]
-        row["known_at"] = ts
-        row["seq"] = bar["seq"]
-        row["open_ns"] = bar["open_ns"]
-        row["open"] = bar["open"]
-        row["high"] = bar["high"]
-        row["low"] = bar["low"]
-        row["close"] = ticks
-        row["volume"] = volume_of_bar
-        row["first_candidate"] = 0
-        row["candidates"] = 0
+    filled = rows[begin : begin + count]
+    for i in range(count):
+        bar, row = bars[i], filled[i]
+        ts, told_now, side, mood = bar["known_at"], conviction[i], direction[i], crowd[i]
 
         # What others know
         if ts >= next_reading_ns:
@@ -404,115 +575,79 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
                     stale_ns = _stale_from(d, reading["known_at"])
                     read_state = reading["state"]
                     is_open = not read_halted and read_state != REGIME_CRISIS
-        row["regime"] = read_state if ts < stale_ns else REGIME_UNKNOWN
-        row["is_halted"] = read_halted
-        row["can_enter"] = is_open and ts < stale_ns
-        row["p_crisis"] = p_crisis
-        row["market_volatility"] = market_volatility
-        row["market_momentum"] = market_momentum
-        if len(evidence):
-            seen = evidence[i]
-            news_tone, post_tone, ofi_z, is_absorption = (
-                seen["news_tone"],
-                seen["post_tone"],
-                seen["ofi_z"],
-                seen["is_absorption"],
-            )
-        row["news_tone"] = news_tone
-        row["post_tone"] = post_tone
-        row["ofi_z"] = ofi_z
-        row["is_absorption"] = is_absorption
+        is_fresh = ts < stale_ns
 
-        # What the session itself shows: breakout, volume so far, the last minutes
-        is_inside = opens_ns < ts <= closes_ns
-        breakout = pump = volume_ratio = math.nan
-        range_high = range_low = 0
-        if is_inside:
-            d["seen_close"] = closes[i]
-            while slot < slots - 1 and ts - opens_ns - 1 >= (slot + 1) * slot_ns:
-                slot += 1
-            volume += volume_of_bar
-            today[slot] = volume
-            if usual[slot] > 0.0:
-                volume_ratio = volume / usual[slot]
-            if not is_daily:
-                # By the clock: bars that end within the first minutes make the range, later ones are seen against it.
-                if ts <= range_ends_ns:
-                    d["range_high"] = max(d["range_high"], bar["high"])
-                    d["range_low"] = min(d["range_low"], bar["low"])
-                elif d["range_high"] > d["range_low"]:
-                    range_high, range_low = d["range_high"], d["range_low"]
-                    width = float(range_high - range_low)
-                    above = max(0.0, float(ticks - range_high))
-                    below = max(0.0, float(range_low - ticks))
-                    breakout = min(1.0, above / width) - min(1.0, below / width)
-                while lagging < n and rows[lagging]["known_at"] <= ts - pump_ns:
-                    lagging += 1
-                if lagging > 0 and rows[lagging - 1]["known_at"] > opens_ns:
-                    pump = ticks / float(rows[lagging - 1]["close"]) - 1.0
-        row["breakout"] = breakout
-        row["range_high"] = range_high
-        row["range_low"] = range_low
-        row["volume_ratio"] = volume_ratio
-        row["pump"] = pump
-
-        momentum_z, alpha_z, rsi = momentum[i], alpha[i], indexes[i]
-        row["momentum_z"] = momentum_z
-        row["alpha_z"] = alpha_z
-        row["rsi"] = rsi
-        row["residual_volatility"] = residual_volatility
-
-        # The conviction, and how much it is worth by itself, by rank, and by what came of earlier ones
-        conviction = _conviction(s, momentum_z, alpha_z, breakout, news_tone)
-        strength = abs(conviction)
-        direction = 0
-        if strength >= s["min_conviction"]:
-            direction = 1 if conviction > 0.0 else -1
-        streak = streak + 1 if direction == last_direction else 1
-        last_direction = direction
-        raw = rank = probability = math.nan
-        if not math.isnan(conviction):
-            raw = min(s["max_confidence"], max(s["min_confidence"], 0.5 + 0.5 * strength - penalty))
-            if count_ranked > 0:
-                rank = place_in(ranked, shelves, strength) / count_ranked
-            if count_levels > 0:
-                probability = levels[min(count_levels - 1, int(strength * count_levels))]
-        row["conviction"] = conviction
-        row["direction"] = direction
-        row["streak"] = streak
-        row["raw_confidence"] = raw
-        row["rank"] = rank
-        row["probability"] = probability
-
-        crowd, share = _crowd(s, rsi, pump, volume_ratio, post_tone, ofi_z)
-        row["crowd"] = crowd
-        row["crowd_share"] = share
-        row["crowd_known"] = not (math.isnan(rsi) and math.isnan(pump) and math.isnan(volume_ratio) and math.isnan(post_tone))
-
+        # How much the conviction is worth by rank, and by what came of earlier ones
+        streak = streak + 1 if side == last_direction else 1
+        last_direction = side
+        is_inside = first <= i < stop
+        is_after = after <= i < stop
         is_due = ts >= next_cycle_ns
         if is_due:
             next_cycle_ns = (ts // cycle_ns + 1) * cycle_ns
         cycle = is_inside and (is_daily or is_due)
-        row["cycle"] = cycle
-        if cycle and not math.isnan(conviction):
-            told[0, d["told"]] = conviction
-            told[1, d["told"]] = ticks
-            d["told"] += 1
+        if cycle and not math.isnan(told_now):
+            told[0, told_count] = told_now
+            told[1, told_count] = closes[i]
+            told_count += 1
         # Somebody must look at a candidate, or at something that may end a position.
-        confidence = raw if s["measure"] == RAW else rank if s["measure"] == RANK else probability
         wakes = (
-            (direction != 0 and (streak == s["flip_bars"] or (cycle and confidence >= s["wake_from"])))
-            or (crowd != 0 and (cycle or crowd != last_crowd))
+            (side != 0 and (streak == flip_bars or (cycle and confidence[i] >= wake_from)))
+            or (mood != 0 and (cycle or mood != last_crowd))
             or (read_halted and (cycle or not was_halted))
         )
-        row["wake"] = wakes
         if wakes:
-            waking[woken] = n
+            waking[woken] = begin + i
             woken += 1
-        last_crowd, was_halted = crowd, read_halted
-        d["last_ns"] = max(d["last_ns"], ts)
-    d["volume"], d["slot"], d["lagging"], d["woken"] = volume, slot, lagging, woken
+        last_crowd, was_halted = mood, read_halted
+
+        # All that is read of the bar comes before all that is written: neighbors are then moved together.
+        seq, open_ns, volume = bar["seq"], bar["open_ns"], bar["volume"]
+        opening, high, low, ticks = bar["open"], bar["high"], bar["low"], bar["close"]
+        row["known_at"] = ts
+        row["seq"] = seq
+        row["wake"] = wakes
+        row["open_ns"] = open_ns
+        row["open"] = opening
+        row["high"] = high
+        row["low"] = low
+        row["close"] = ticks
+        row["volume"] = volume
+        row["first_candidate"] = 0
+        row["candidates"] = 0
+        row["momentum_z"] = momentum[i]
+        row["alpha_z"] = alpha[i]
+        row["residual_volatility"] = residual_volatility
+        row["breakout"] = breakout[i]
+        row["rsi"] = rsi[i]
+        row["pump"] = pump[i]
+        row["volume_ratio"] = volume_ratio[i]
+        row["news_tone"] = news_tone[i]
+        row["post_tone"] = post_tone[i]
+        row["ofi_z"] = ofi_z[i]
+        row["conviction"] = told_now
+        row["raw_confidence"] = raw[i]
+        row["rank"] = rank[i]
+        row["probability"] = probability[i]
+        row["crowd_share"] = share[i]
+        row["p_crisis"] = p_crisis
+        row["market_volatility"] = market_volatility
+        row["market_momentum"] = market_momentum
+        row["range_high"] = range_high if is_after else 0
+        row["range_low"] = range_low if is_after else 0
+        row["streak"] = streak
+        row["is_absorption"] = is_absorption[i]
+        row["direction"] = side
+        row["crowd"] = mood
+        row["crowd_known"] = crowd_known[i] != 0
+        row["regime"] = read_state if is_fresh else REGIME_UNKNOWN
+        row["can_enter"] = is_open and is_fresh
+        row["is_halted"] = read_halted
+        row["cycle"] = cycle
+    d["told"], d["woken"] = told_count, woken
     d["direction"], d["streak"], d["crowd"], d["is_halted"] = last_direction, streak, last_crowd, was_halted
+    if count:
+        d["last_ns"] = max(d["last_ns"], bars[count - 1]["known_at"])
 
 
 @kernel

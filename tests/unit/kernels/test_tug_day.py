@@ -17,7 +17,7 @@ from sovereign.kernels.tug_day import (
     pairwise_sum,
     slide_sorted,
 )
-from sovereign.kernels.tug_of_war import SHELVES, place_in
+from sovereign.kernels.tug_of_war import SHELVES, place_all, place_in
 
 RNG = np.random.default_rng(5)
 
@@ -85,11 +85,17 @@ def test_shelves_when_values_are_looked_for_then_each_is_where_numpy_finds_it():
     ranked = np.sort(np.concatenate([np.round(RNG.random(300), 2), [0.0, 0.0, 1.0, 1.0]]))
     shelves = np.zeros(SHELVES + 1, np.int64)
     assert place_in(np.zeros(0), shelves, 0.5) == 0
+    places = np.ones(2, np.int64)
+    place_all(np.zeros(0), shelves, np.array([0.5, np.nan]), places)
+    np.testing.assert_array_equal(places, 0)
     gone, come = np.zeros(0), ranked
     while True:
         move_shelves(shelves, gone, come)
-        for value in (*ranked, *RNG.random(200), 0.0, 1.0, 0.005, np.nextafter(1.0, 2.0)):
-            assert place_in(ranked, shelves, value) == np.searchsorted(ranked, value)
+        values = np.array([*ranked, *RNG.random(200), 0.0, 1.0, 0.005, np.nextafter(1.0, 2.0)])
+        places = np.empty(len(values), np.int64)
+        place_all(ranked, shelves, values, places)
+        np.testing.assert_array_equal(places, np.searchsorted(ranked, values))
+        np.testing.assert_array_equal([place_in(ranked, shelves, value) for value in values], places)
         if not len(ranked):
             break
         is_gone = RNG.random(len(ranked)) < 0.4 if len(ranked) > 20 else np.ones(len(ranked), bool)
