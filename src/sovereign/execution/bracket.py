@@ -119,6 +119,8 @@ class BracketKeeper:
 
     def on_change(self, order: Order, cause: OrderEvent, ts: int) -> None:
         """Follow what the venue said of an order, fills apart."""
+        if not self._groups:
+            return
         group, leg = self._legs.get(order.client_order_id, (self._groups.get(order.client_order_id), None))
         if group is None:
             return

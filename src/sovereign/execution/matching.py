@@ -128,6 +128,8 @@ class MatchingEngine:
 
     def expire_day(self, tape: str, ts: int) -> list[ExecutionReport]:
         """End of session: DAY orders of `tape` expire, active or still on their way."""
+        if not self._by_id:
+            return []
         reports: list[ExecutionReport] = []
         for resting in sorted([r for r in self._by_id.values() if r.order.tape == tape], key=lambda r: r.sequence):
             if not resting.is_done and resting.order.time_in_force is TimeInForce.DAY:
