@@ -50,6 +50,22 @@ _make_outlook = maker(_Outlook)
 class Course(Desk, ABC):
     """A desk that walks over market data; see the module."""
 
+    __slots__ = (
+        "_agenda",
+        "_by_order",
+        "_guards",
+        "_had_moment",
+        "_in_step",
+        "_is_inspected",
+        "_is_lazy",
+        "_meeting",
+        "_outlook",
+        "_reach",
+        "_sighted",
+        "_timers",
+        "_viewed",
+    )
+
     def _set_up(self) -> None:
         self._timers: list[tuple[int, str]] = []
         self._guards: dict[str, tuple[int, int]] | None = None

@@ -88,6 +88,33 @@ def hearer_of(sink: Sink, kind: type[Event]) -> Callable[[Any], None] | None:
 class Desk:
     """A strategy, a risk door, a broker and an account; see `Engine` for the parameters."""
 
+    # More attributes than objects of a class share a table for (30 in Python 3.11): without slots methods take longer to call.
+    __slots__ = (
+        "_broker",
+        "_carried",
+        "_decisions",
+        "_door",
+        "_executor",
+        "_hearers",
+        "_is_brief",
+        "_is_simulated_data",
+        "_killed",
+        "_learner",
+        "_now",
+        "_patient",
+        "_prefix",
+        "_refusal_sinks",
+        "_sent",
+        "_session",
+        "_sinks",
+        "_strategy",
+        "_tapes",
+        "_unhealthy",
+        "_watch",
+        "account",
+        "state",
+    )
+
     def __init__(
         self,
         *,

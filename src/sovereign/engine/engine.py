@@ -62,6 +62,12 @@ class Engine(Course):
     new_watch : makes the watch over positions without a working stop; None watches none.
     """
 
+    __slots__ = (
+        "_commands",
+        "_flat_cause",
+        "_ticks",
+    )
+
     def _set_up(self) -> None:
         super()._set_up()
         self._ticks = 0
