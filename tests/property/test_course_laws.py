@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
 from sovereign.app.configuration import load_settings
 from sovereign.app.plan import recipe_of
 from sovereign.core.instrument import find_instrument
+from sovereign.engine.engine import Engine
 from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.execution.fill_model import ExecutionConfig
 from sovereign.feeds.calendar import calendar_for
@@ -70,12 +72,24 @@ def test_audit_of_shares_when_limits_are_far_or_near_then_is_that_of_a_walk_at_e
     assert (b'"state":"HALTED"' in one) is (limit == "0.0005")
 
 
+@pytest.mark.parametrize("killed", [lambda: None, lambda: True], ids=["unknown", "thrown"])
+def test_audit_when_the_kill_switch_is_thrown_or_unknown_then_is_that_of_a_walk_at_every_moment(killed, monkeypatch):
+    recipe = shares()
+    monkeypatch.setattr("sovereign.research.backtest.Engine", partial(Engine, killed=killed))
+    one, other = both(recipe, CutFeed(market(1, 50)[:50], tuple), monkeypatch)
+    assert one == other
+    assert one.count(b'"cause":"kill"') > 5
+    assert one.count(b'"OrderFilled"') == 0
+
+
+@pytest.mark.parametrize("roots", [("ES",), ("ES", "NQ")], ids=["one", "two"])
 @pytest.mark.parametrize("target", [None, Decimal(60)], ids=["no target", "near target"])
-def test_audit_of_futures_when_ticks_come_in_pieces_then_is_that_of_a_walk_at_every_moment(target, monkeypatch):
-    instrument = find_instrument("ES")
-    made = SyntheticMarket(SyntheticConfig(ticks_per_session=40_000), 11)
+def test_audit_of_futures_when_ticks_come_in_pieces_then_is_that_of_a_walk_at_every_moment(target, roots, monkeypatch):
+    markets = {root: SyntheticMarket(SyntheticConfig(ticks_per_session=40_000), 11 + n) for n, root in enumerate(roots)}
     sessions = calendar_for("CME_EQUITY").sessions(date(2025, 3, 3), date(2025, 3, 10))[:2]
-    days = [(session, {"ES": made.session_trades(instrument, session)}) for session in sessions]
+    days = [
+        (day, {root: made.session_trades(find_instrument(root), day) for root, made in markets.items()}) for day in sessions
+    ]
     one, other = both(futures(daily_profit_target=target), CutFeed(days, lambda: range(3, 1_000, 17)), monkeypatch)
     assert one == other
     assert one.count(b'"OrderFilled"') > 4

@@ -17,6 +17,8 @@ from sovereign.core.decision import Verdict
 from sovereign.core.event import DecisionMade, RowsClosed, SessionEnded, TradeClosed, encode
 from sovereign.core.port import Block
 from sovereign.core.session import NS_PER_DAY
+from sovereign.engine.agenda import Agenda
+from sovereign.execution.brokers.simulated import SimulatedBroker
 from sovereign.research.backtest import all_lanes, main_lane, run_backtest
 from sovereign.research.portfolio import GivenSessions
 from sovereign.store.runs import RunRecord
@@ -146,6 +148,40 @@ def test_refusals_when_kept_by_the_session_then_are_those_told_one_by_one(varian
     if variant in ("usual", "crowded account"):
         by_door = {decision.outcome.check for decision in refused if decision.proposal.intent is not None}
         assert by_door >= ({"short"} if variant == "usual" else {"positions"})
+
+
+class CountingBroker(SimulatedBroker):
+    """A broker that wants to see every tick, as a remote one does: tapes are walked at every moment."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.skips_ticks = False
+
+
+@pytest.mark.parametrize(("places", "more"), [(1, ()), (2, ("risk.breakers.max_proposals_per_minute=4",)), (3, ())])
+def test_account_that_is_full_when_rows_are_passed_over_then_leaves_what_a_walk_at_every_moment_does(places, more, monkeypatch):
+    limits = ("risk.can_short=true", f"risk.max_positions={places}", *more)
+    config = EAGER.model_copy(update={"without": ("earnings", "chop_rule", "flip_exit")})
+    passed = []
+    original = Agenda.pass_over
+
+    def counting(self, stop, held, *args, is_full=False):
+        passed.extend(p for p in self._asked if is_full and self.next <= p < stop and self._order[p] not in held)
+        return original(self, stop, held, *args, is_full=is_full)
+
+    monkeypatch.setattr(Agenda, "pass_over", counting)
+    one, whole, pieces = Listener(), PatientListener(), PatientListener()
+    with monkeypatch.context() as patch:
+        patch.setattr("sovereign.research.backtest.SimulatedBroker", CountingBroker)
+        run(one, config, overrides=limits)
+    assert not passed
+    run(whole, config, overrides=limits)
+    run(pieces, config, overrides=limits, feed_type=CutSessions)
+    assert len(passed) > 100
+    for other in (whole, pieces):
+        refused = [decision for _, part in other.kept for decision in part]
+        assert told(one.decisions) == told([*other.decisions, *refused])
+        assert others(one.events) == others(other.events)
 
 
 UNQUOTED = EAGER.model_copy(update={"entry": EAGER.entry.model_copy(update={"fallback": "none"})})

@@ -34,6 +34,8 @@ VENUE, TIMER, DOOR, ROW = 0, 1, 2, 3
 
 
 ZERO = Decimal(0)
+_LONGEST = 100
+"""Candidates of a stretch at most: one that cannot be is tried again at the next row."""
 _HALTED = TradingState.HALTED  # looked up once: Python 3.11 takes long to find the members of an enumeration
 
 
@@ -97,6 +99,10 @@ class Course(Desk, ABC):
             reach = self._sighted = self._reach
             for tapes in self._in_step:
                 tapes.look(reach)
+
+    def _data_ns(self) -> int | None:
+        # Tapes in step know ticks of the same times.
+        return max([tapes.clock.told for tapes in self._in_step if tapes.clock.told is not None], default=None)
 
     def _view(self) -> AccountView:
         # A moment asks several times for what has not changed.
@@ -219,7 +225,7 @@ class Course(Desk, ABC):
         # A look of the door's would find nothing, and leave everything as it is.
         if self._patient is None or self.account.positions or self._carried or not self._executor.is_idle:
             return False
-        if self.state is not TradingState.ACTIVE or self._unhealthy or self._killed():
+        if self.state is not TradingState.ACTIVE or self._unhealthy or self._killed() is not False:
             return False
         instruments = [tape.instrument for tape in self._tapes.values()]
         return self._patient.is_at_rest(self.account.balance, self.account.high_water_mark, instruments)
@@ -253,6 +259,8 @@ class Course(Desk, ABC):
         can_mark = self._outlook.can_mark
         late: Stretch | None = None
         if forbidden := agenda.forbidden_before(stop, units, is_full=is_full):
+            if len(forbidden) > _LONGEST:
+                stop, forbidden = forbidden[_LONGEST], forbidden[:_LONGEST]
             # A mark that moves on the way is told with each of them: then they are looked at one by one.
             late = None if can_mark else self._stretch(agenda.moments(forbidden))
             stop = forbidden[0] if late is None else stop
@@ -271,7 +279,7 @@ class Course(Desk, ABC):
         if self._patient is None:
             return False
         count = len([position for position in self.account.positions.values() if position.quantity])
-        return self._patient.is_full(count) or self._patient.is_full(count + self._executor.working_entries)
+        return self._patient.is_full(count + self._executor.working_entries)
 
     def _stretch(self, moments: Sequence[tuple[int, Tape, int]]) -> Stretch | None:
         """Return what the door would be told at moments at which nothing happens; None when it must be told of each."""

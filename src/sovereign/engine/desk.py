@@ -216,6 +216,10 @@ class Desk:
     def _sight(self) -> None:
         """Know the last price of every tape; a subclass whose tapes follow on demand brings them up to date here."""
 
+    def _data_ns(self) -> int | None:
+        """Return when the latest tick was that is known of any tape (UTC ns)."""
+        return max([tape.clock.told for tape in self._tapes.values() if tape.clock.told is not None], default=None)
+
     def judge(self, proposal: Proposal) -> Approved | Refused | None:
         """Return what the door would say to a proposal; nothing is kept and nothing is sent. None between sessions."""
         if self._session is None:
@@ -311,14 +315,7 @@ class Desk:
             raise RuntimeError("the engine was asked for a view between sessions; start a session first")
         while self._sent and self._sent[0] <= self._now - NS_PER_MINUTE:
             self._sent.popleft()
-        account, data_ns = self.account, None
-        self._sight()
-        last = dict(self._carried)
-        for symbol, tape in self._tapes.items():
-            if tape.last_ticks is not None:
-                last[symbol] = tape.last_ticks
-            if tape.data_ns is not None and (data_ns is None or tape.data_ns > data_ns):
-                data_ns = tape.data_ns
+        account, last = self.account, self.last_ticks()
         entries = self._executor.working_entries
         return make_account_view(
             self._now,
@@ -332,7 +329,7 @@ class Desk:
             positions=account.positions,
             working_entries=entries,
             last_ticks=last,
-            data_ns=data_ns,
+            data_ns=self._data_ns(),
             margin_per_unit=self._broker.margins(last),
             orders_last_minute=len(self._sent),
             unhealthy=self._unhealthy,

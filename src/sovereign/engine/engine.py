@@ -133,7 +133,7 @@ class Engine(Course):
         signals : of each tape's signal stream after it has consumed the same blocks.
         """
         blocks = tuple(blocks)
-        walked = max([t.data_ns for t in self._tapes.values() if t.data_ns is not None], default=None)
+        walked = self._data_ns()
         for block in blocks:
             _refuse_past(block, walked)
             self._ticks += len(block.trades.ts)

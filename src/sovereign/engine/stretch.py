@@ -38,14 +38,14 @@ class Glance(NamedTuple):
     """Tapes that share their clock, as they stood, with how far they are at later times of their block.
 
     `ts` : of the latest tick before each time, where there is one; nothing else of the block is kept. `stops` : how many of its
-    ticks are earlier than each time. `seen` : of how many the time was known. `told` : times of the latest tick of each tape.
+    ticks are earlier than each time. `seen` : of how many the time was known. `told` : of the latest tick known.
     `prices` : (times, tapes) as `ts` has them. `tapes` : symbol, of how many ticks the price was known, and the last price.
     """
 
     ts: Int64
     stops: list[int]
     seen: int
-    told: list[int]
+    told: int | None
     prices: NDArray[np.int32]
     tapes: list[tuple[str, int, int | None]]
 
@@ -59,7 +59,7 @@ def glance(of: InStep, times: Sequence[int]) -> Glance:
         clock.take(rows),
         stops.tolist(),
         min([tape.seen for tape in tapes]),
-        [tape.data_ns for tape in tapes if tape.data_ns is not None],
+        of.clock.told,
         of.prices.take(rows, axis=0),
         [(tape.instrument.symbol, tape.seen, tape.last_ticks) for tape in tapes],
     )
@@ -95,8 +95,9 @@ class Stretch:
                 price = prices.item(place, n) if stop > seen else before
                 if price is not None:
                     last[symbol] = price
-            # Of what had been seen, the latest tick of all; of what was ahead, the next one's time, which the tapes share.
-            data_ns += told
+            # Of what had been seen, the latest tick of all; of what was ahead, the last one's time, which the tapes share.
+            if told is not None:
+                data_ns.append(told)
             if stop > known:
                 data_ns.append(times.item(place))
         margins = first.margin_per_unit

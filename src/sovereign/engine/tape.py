@@ -22,12 +22,16 @@ UNQUOTED: Quote = (None, None)
 
 
 class TapeClock:
-    """The times of a block's ticks. Tapes whose ticks have the same times, as bars have, may share one."""
+    """The times of a block's ticks. Tapes whose ticks have the same times, as bars have, may share one.
 
-    __slots__ = ("_asked", "_stop", "_times", "ts")
+    `told` is when the latest tick was that is known of any of its tapes, in whatever block (UTC ns); None before the first.
+    """
 
-    def __init__(self, ts: Int64) -> None:
+    __slots__ = ("_asked", "_stop", "_times", "told", "ts")
+
+    def __init__(self, ts: Int64, told: int | None = None) -> None:
         self.ts = ts
+        self.told = told
         self._asked = NEVER
         self._stop = len(ts)
         self._times: bytes | None = None
@@ -49,6 +53,11 @@ class TapeClock:
             self._stop = len(self.ts) if ts == NEVER else int(self.ts.searchsorted(ts))
         return self._stop
 
+    def tell(self, ts: int | None) -> None:
+        """Take note of the time of a tick that is known."""
+        if ts is not None and (self.told is None or ts > self.told):
+            self.told = ts
+
 
 _STOPPED = TapeClock(np.zeros(0, np.int64))
 """The clock of a tape without ticks."""
@@ -58,6 +67,7 @@ def shared_clock(own: TapeClock, others: list[TapeClock]) -> TapeClock:
     """Return that of the others which has the same times; `own` joins them when none has."""
     for other in others:
         if other.is_like(own):
+            other.tell(own.told)
             return other
     others.append(own)
     return own
@@ -82,7 +92,6 @@ class Tape:
     waking: NDArray[np.int64] | None = None  # see `core.port.Signals`
     next_row: int = 0
     last_ticks: int | None = None
-    data_ns: int | None = None
     is_busy: bool = True  # orders work on it, or something of it is held
     event: int = -1  # first row at which an order meets the tape, its length when none does; -1 not looked for
     event_ns: int = NEVER
@@ -116,7 +125,7 @@ class Tape:
         self.base_quote = self.quote
         self.trades = trades
         self.count = len(trades.ts)
-        self.clock = TapeClock(trades.ts)
+        self.clock = TapeClock(trades.ts, self.clock.told)
         self.cursor = self.seen = 0
         self.base = self.last_ticks
         self.event = -1
@@ -159,7 +168,7 @@ class Tape:
         if stop > self.seen:
             self.seen = stop
             self.last_ticks = self.trades.price.item(stop - 1)
-            self.data_ns = self.trades.ts.item(stop - 1)
+            self.clock.tell(self.trades.ts.item(stop - 1))
 
 
 class InStep:
@@ -186,9 +195,8 @@ class InStep:
         stop = self.clock.before(reach)
         if stop:
             at = stop - 1
-            ts = self.clock.ts.item(at)
+            self.clock.tell(self.clock.ts.item(at))
             for tape, price in zip(self.tapes, self.prices[at].tolist(), strict=True):
                 if stop > tape.seen:
                     tape.seen = stop
                     tape.last_ticks = price
-                    tape.data_ns = ts
