@@ -47,7 +47,7 @@ SHARES = ("NVDA", "CRWD", "LLY", "TSM", "JPM", "NEE", "CAT", "SONY", "PLTR", "MS
 FIELDS = ("open", "high", "low", "close", "volume")
 FAST, SLOW = 10, 20
 LEAST = 10.0
-RUNS = 5  # of ours a round, each after as many of the slower peer's symbols
+RUNS = 5  # of ours a round, each after two of the ten symbols of backtesting.py
 
 
 def make_bars(sessions: list[Any], seed: int = 1) -> list[dict[str, Bars]]:
