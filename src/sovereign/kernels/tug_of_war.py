@@ -577,7 +577,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
                     is_open = not read_halted and read_state != REGIME_CRISIS
         is_fresh = ts < stale_ns
 
-        # How much the conviction is worth by rank, and by what came of earlier ones
+        # What hangs on the bars before
         streak = streak + 1 if side == last_direction else 1
         last_direction = side
         is_inside = first <= i < stop
