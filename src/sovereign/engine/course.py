@@ -102,6 +102,8 @@ class Course(Desk, ABC):
 
     def _data_ns(self) -> int | None:
         # Tapes in step know ticks of the same times.
+        if len(self._in_step) == 1:
+            return self._in_step[0].clock.told
         return max([tapes.clock.told for tapes in self._in_step if tapes.clock.told is not None], default=None)
 
     def _view(self) -> AccountView:
@@ -363,9 +365,10 @@ class Course(Desk, ABC):
             if hit is not None and known > hit.seen and hit.trades.ts[known - 1] >= ts:
                 self._pass(hit, known)
             return True
-        stop = self._stop(first, ts, row if first is hit else -1)
-        symbol, when = first.instrument.symbol, first.event_ns
-        index = self._broker.next_event(symbol, first.trades, first.cursor, stop)
+        index, when = first.event, first.event_ns
+        if first.event_from != first.cursor:
+            stop = self._stop(first, ts, row if first is hit else -1)
+            index = self._broker.next_event(first.instrument.symbol, first.trades, first.cursor, stop)
         self._reach = max(self._reach, when)
         self._meet(first, index, when)
         return False
@@ -390,7 +393,7 @@ class Course(Desk, ABC):
             tape.cursor = max(tape.cursor, tape.before(self._reach))
             tape.look(tape.cursor)
         if has_orders:
-            tape.event = self._broker.next_event(symbol, tape.trades, tape.cursor, rows)
+            tape.event, tape.event_from = self._broker.next_event(symbol, tape.trades, tape.cursor, rows), tape.cursor
             if tape.event < rows:
                 tape.event_ns = int(tape.trades.ts[tape.event])
 
@@ -440,7 +443,7 @@ class Course(Desk, ABC):
                 continue
             symbol, index, is_guard = tape.instrument.symbol, stop, False
             if self._broker.has_orders(symbol):
-                index = self._broker.next_event(symbol, tape.trades, tape.cursor, stop)
+                index, tape.event_from = self._broker.next_event(symbol, tape.trades, tape.cursor, stop), -1
             if guards is not None and symbol in guards:
                 low, high = guards[symbol]
                 guard = first_outside(tape.trades.price, tape.cursor, index, low, high)

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from sovereign.core.columns import Int64
 from sovereign.core.port import AccountView, LateJudgement
 from sovereign.core.position import Position
+from sovereign.core.record import quick
 from sovereign.core.session import NS_PER_MINUTE
 from sovereign.engine.tape import InStep
 from sovereign.execution.account import equity_of
 from sovereign.execution.brokers.simulated import PricedMargins
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Still:
     """One moment, as the door saw it."""
@@ -39,7 +41,7 @@ class Glance(NamedTuple):
 
     `ts` : of the latest tick before each time, where there is one; nothing else of the block is kept. `stops` : how many of its
     ticks are earlier than each time. `seen` : of how many the time was known. `told` : of the latest tick known.
-    `prices` : (times, tapes) as `ts` has them. `tapes` : symbol, of how many ticks the price was known, and the last price.
+    `prices` : (tapes, times) as `ts` has them. `tapes` : symbol, of how many ticks the price was known, and the last price.
     """
 
     ts: Int64
@@ -60,11 +62,12 @@ def glance(of: InStep, times: Sequence[int]) -> Glance:
         stops.tolist(),
         min([tape.seen for tape in tapes]),
         of.clock.told,
-        of.prices.take(rows, axis=0),
+        of.prices.take(rows, axis=1),
         [(tape.instrument.symbol, tape.seen, tape.last_ticks) for tape in tapes],
     )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Several moments between which nothing happened.
@@ -92,7 +95,7 @@ class Stretch:
         for times, stops, known, told, prices, tapes in self.glances:
             stop = stops[place]
             for n, (symbol, seen, before) in enumerate(tapes):
-                price = prices.item(place, n) if stop > seen else before
+                price = prices.item(n, place) if stop > seen else before
                 if price is not None:
                     last[symbol] = price
             # Of what had been seen, the latest tick of all; of what was ahead, the last one's time, which the tapes share.

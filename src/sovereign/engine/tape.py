@@ -95,6 +95,7 @@ class Tape:
     is_busy: bool = True  # orders work on it, or something of it is held
     event: int = -1  # first row at which an order meets the tape, its length when none does; -1 not looked for
     event_ns: int = NEVER
+    event_from: int = -1  # where the broker's last search began that found it; -1 where it has searched elsewhere since
     base: int | None = None  # last price before the present block
     base_quote: Quote = UNQUOTED  # before that trade
     low: int = FAR  # lowest and highest price from the block of the last moment up to the present one
@@ -183,11 +184,10 @@ class InStep:
 
     @property
     def prices(self) -> NDArray[np.int32]:
-        """The prices of the block, tick by tick (ticks, tapes): what is asked for is those of all tapes at one time."""
+        """The prices of the block, tape by tape (tapes, ticks): what is asked for is those of all tapes at one time."""
         if self._prices is None:
-            self._prices = np.empty((len(self.clock.ts), len(self.tapes)), np.int32)
-            for n, tape in enumerate(self.tapes):
-                self._prices[:, n] = tape.trades.price
+            prices = np.concatenate([tape.trades.price for tape in self.tapes])
+            self._prices = prices.reshape(len(self.tapes), len(self.clock.ts))
         return self._prices
 
     def look(self, reach: int) -> None:
@@ -196,7 +196,7 @@ class InStep:
         if stop:
             at = stop - 1
             self.clock.tell(self.clock.ts.item(at))
-            for tape, price in zip(self.tapes, self.prices[at].tolist(), strict=True):
+            for tape, price in zip(self.tapes, self.prices[:, at].tolist(), strict=True):
                 if stop > tape.seen:
                     tape.seen = stop
                     tape.last_ticks = price

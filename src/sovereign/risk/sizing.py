@@ -18,12 +18,13 @@ from sovereign.core.instrument import AssetClass, Instrument, find_instrument
 from sovereign.core.order import Bracket, OrderIntent
 from sovereign.core.port import AccountView
 from sovereign.core.position import Position
-from sovereign.core.record import maker
+from sovereign.core.record import maker, quick
 from sovereign.risk.configuration import RiskConfig, TierConfig
 from sovereign.risk.limit import ZERO
 from sovereign.risk.number import is_known, known
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Streaks:
     """Wins and losses in a row; a scratch trade leaves both as they are."""
@@ -241,7 +242,7 @@ def means_of(
 
 def has_equity_rules(config: RiskConfig) -> bool:
     """Say whether any rule measures an order's value by the account's equity."""
-    return (config.max_side_exposure_frac, config.max_position_frac, config.value_frac) != (None, None, None)
+    return config.max_side_exposure_frac is not None or config.max_position_frac is not None or config.value_frac is not None
 
 
 class Sizer:

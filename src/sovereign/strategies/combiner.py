@@ -15,6 +15,7 @@ from pydantic import Field
 
 from sovereign.core.configuration import Configuration
 from sovereign.core.decision import Check, make_check
+from sovereign.core.record import quick
 
 
 class AgentRole(StrEnum):
@@ -24,6 +25,7 @@ class AgentRole(StrEnum):
     CROWD = "CROWD"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AgentView:
     """What one agent thinks of a moment.
@@ -50,6 +52,7 @@ class AgentView:
 _WORDS = {1: "long", 0: "none", -1: "short"}
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combined:
     """What a rule made of the views.

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from sovereign.core.record import quick
 from sovereign.strategies.tug_of_war.configuration import KellyConfig
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Edge:
     """What the record says: `win_rate` p, `odds` b, and the `fraction` to bet, 0..max_fraction; `trades` of our own."""
