@@ -39,23 +39,6 @@ def _check(name: str, columns: dict[str, NDArray[Any] | None], dtypes: dict[str,
             raise DataError(f"{name}.{column} had {len(values)} rows and ts {rows}; columns must have one length")
 
 
-def take_records(rows: NDArray[Any], index: Any = None) -> NDArray[Any]:
-    """Return a copy of records, or of those at `index`: whole records, whatever lies between their fields.
-
-    NumPy copies records with gaps field by field, which takes ten times as long.
-    """
-    dtype = rows.dtype
-    if not rows.flags.c_contiguous or dtype.hasobject or rows.ndim != 1:
-        return rows.copy() if index is None else rows[index]
-    whole = rows.view(_void(dtype.itemsize))
-    return (whole.copy() if index is None else whole[index]).view(dtype)
-
-
-@cache
-def _void(size: int) -> np.dtype[Any]:
-    return np.dtype((np.void, size))
-
-
 @quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:

@@ -108,7 +108,7 @@ class OrderEvent(StrEnum):
 
 
 # What every order asks for is looked up once: Python 3.11 takes long to find the members of an enumeration.
-_MARKET, _GTD = OrderType.MARKET, TimeInForce.GTD
+_MARKET, _LIMIT, _GTD = OrderType.MARKET, OrderType.LIMIT, TimeInForce.GTD
 _S, _E = OrderStatus, OrderEvent
 RESTING = OrderStatus.ACCEPTED
 """Where a refused update or cancel returns to when nothing has been filled."""
@@ -250,8 +250,9 @@ class OrderIntent:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.order_type is _MARKET and self.time_in_force is not _GTD and self.expire_ns is None:
-            return
+        if self.time_in_force is not _GTD and self.expire_ns is None:
+            if self.order_type is _MARKET or (self.order_type is _LIMIT and self.limit_ticks is not None):
+                return
         given = {"limit_ticks": self.limit_ticks, "stop_ticks": self.stop_ticks, "trail_ticks": self.trail_ticks}
         needed = _NEEDED.get(self.order_type)
         if needed is None or not isinstance(self.order_type, OrderType):

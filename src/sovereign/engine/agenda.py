@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sovereign.core.columns import take_records
 from sovereign.core.decision import Decision, Verdict
 from sovereign.core.order import Side
 from sovereign.core.port import ScreeningStrategy, Strategy
@@ -58,6 +57,9 @@ class Agenda:
     """
 
     def __init__(self, strategy: Strategy, *, is_screened: bool, is_kept: bool) -> None:
+        from sovereign.kernels.waking import gather
+
+        self._gather = gather
         self._screening = strategy if isinstance(strategy, ScreeningStrategy) else None
         self.needs_quotes = self._screening is not None and self._screening.needs_quotes
         """Whether the strategy may refuse for want of a quote."""
@@ -68,6 +70,7 @@ class Agenda:
         self._known_at: NDArray[np.int64] = np.zeros(0, np.int64)
         self._order: list[int] = []
         self._row: list[int] = []
+        self._seq: list[int] = []  # ticks of the session that each knows
         self._codes: list[int] = []
         self._asked: list[int] = []  # places at which the strategy is asked while it holds nothing
         self._refused: list[int] = []  # places at which it refuses by itself
@@ -85,7 +88,6 @@ class Agenda:
         self._proposed: list[int] = []  # those, and places at which the strategy is asked while it holds nothing
         self.can_wait = False
         """Whether what the door refuses for certain may be judged when it is read."""
-        self._seq: list[int] = []
         self._kept: list[_Kept] = []
         self._end = 0
         self.next = 0
@@ -118,15 +120,12 @@ class Agenda:
         for tape in tapes:
             index = tape.take_waking()
             if len(index) and tape.rows is not None:
-                codes = np.full(len(index), ASKED, np.int8)
-                parts.append((tape.rows["known_at"][index], index, np.full(len(index), tape.order), codes))
+                codes, order = np.full(len(index), ASKED, np.int8), np.full(len(index), tape.order)
+                parts.append((tape.rows["known_at"][index], tape.rows["seq"][index], index, order, codes))
         if parts:
-            known, rows, order, codes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-            self._arrange(known, rows, order, codes)
+            self._arrange(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def _line_up_screened(self, screening: ScreeningStrategy, tapes: Sequence[Tape], forbids: Forbids | None) -> None:
-        from sovereign.kernels.waking import gather
-
         at = 0
         symbols: list[str] = []
         orders: list[int] = []
@@ -135,7 +134,7 @@ class Agenda:
             count = len(places)
             if count and tape.rows is not None:
                 self._make_room(tape.rows.dtype, at, at + count)
-                gather(tape.rows, places, self._room, self._index, at)
+                self._gather(tape.rows, places, self._room, self._index, at)
                 symbols += [tape.instrument.symbol] * count
                 orders += [tape.order] * count
                 at += count
@@ -150,9 +149,8 @@ class Agenda:
         elif forbids is not None:
             asked = (codes == ASKED).nonzero()[0]
             codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
-        place = self._arrange(known, self._index[:at], np.array(orders), codes)
+        place = self._arrange(known, seen["seq"], self._index[:at], np.array(orders), codes)
         self._due, self._sides = due[place].tolist(), sides[place].tolist()
-        self._seq = seen["seq"][place].tolist() if self._proposed else []
 
     def _make_room(self, dtype: np.dtype[Any], at: int, stop: int) -> None:
         """See that `_room` can take the rows up to `stop`; it has those up to `at`."""
@@ -164,13 +162,18 @@ class Agenda:
             self._room, self._index = room, index
 
     def _arrange(
-        self, known: NDArray[np.int64], rows: NDArray[np.int64], order: NDArray[np.int64], codes: NDArray[np.int8]
+        self,
+        known: NDArray[np.int64],
+        seq: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        order: NDArray[np.int64],
+        codes: NDArray[np.int8],
     ) -> NDArray[np.int64]:
         """Put rows into the order of time; return that order."""
         place = self._place = known.argsort(kind="stable")
         codes = codes[place]
         self._known_at = known[place]
-        self._known, self._row = self._known_at.tolist(), rows[place].tolist()
+        self._known, self._seq, self._row = self._known_at.tolist(), seq[place].tolist(), rows[place].tolist()
         self._order, self._codes = order[place].tolist(), codes.tolist()
         self._asked = (codes == ASKED).nonzero()[0].tolist()
         self._refused = (codes > ASKED).nonzero()[0].tolist()
@@ -194,6 +197,11 @@ class Agenda:
     def next_row(self) -> int:
         """Its index among the rows of its tape."""
         return self._row[self.next]
+
+    @property
+    def next_seq(self) -> int:
+        """How many ticks of the session it knows."""
+        return self._seq[self.next]
 
     def take(self) -> int:
         """Go on to the row after; return what the strategy does at this one while it holds nothing."""
@@ -316,7 +324,8 @@ class Agenda:
                     known.append((late, of_late))
                     of_late += 1
         self._over = []
-        rows = take_records(self._seen, self._place[places])
+        rows = np.empty(len(places), self._seen.dtype)
+        self._gather(self._seen, self._place[places], rows, self._index, 0)  # the block's own index has been read
         symbols = [self._tapes[self._order[at]].instrument.symbol for at in places]
         self._kept.append(_Kept(rows, symbols, numbers, times, terms, known))
 

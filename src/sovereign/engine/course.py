@@ -53,6 +53,7 @@ class Course(Desk, ABC):
     """A desk that walks over market data; see the module."""
 
     __slots__ = (
+        "_add_profit",
         "_agenda",
         "_by_order",
         "_guards",
@@ -69,6 +70,9 @@ class Course(Desk, ABC):
     )
 
     def _set_up(self) -> None:
+        from sovereign.kernels.equity import add_profit
+
+        self._add_profit = add_profit
         self._timers: list[tuple[int, str]] = []
         self._guards: dict[str, tuple[int, int]] | None = None
         is_told_later = bool(self._sinks) and len(self._refusal_sinks) == len(self._sinks)
@@ -314,8 +318,6 @@ class Course(Desk, ABC):
 
     def _mark_at(self, times: NDArray[np.int64]) -> None:
         """Raise the highest equity to that of some times, at which nothing happens: as `_after_moment` does at each of them."""
-        from sovereign.kernels.equity import add_profit
-
         ticks: dict[Decimal, NDArray[np.int64]] = {}
         fixed = self.account.balance
         for position in self.account.positions.values():
@@ -329,7 +331,7 @@ class Course(Desk, ABC):
             if profit is None:
                 profit = ticks[value] = np.zeros(len(times), np.int64)
             held, cost = position.quantity, position.cost_ticks
-            add_profit(
+            self._add_profit(
                 tape.trades.ts,
                 tape.trades.price,
                 tape.seen,
@@ -358,7 +360,7 @@ class Course(Desk, ABC):
             if done:
                 self._reach = max(self._reach, ts)
             return done
-        known = 0 if hit is None or hit.rows is None else int(hit.rows["seq"][row]) - hit.offset
+        known = 0 if hit is None else self._agenda.next_seq - hit.offset
         first = self._first_met(ts, hit, known)
         if first is None:
             self._reach = max(self._reach, ts)

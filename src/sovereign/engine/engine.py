@@ -379,8 +379,9 @@ class Engine(Course):
         rows, candidates, session = tape.rows, tape.candidates, self._session
         if rows is None or candidates is None or session is None:
             return
-        symbol, row = tape.instrument.symbol, rows[index]
-        first, count = int(row["first_candidate"]), int(row["candidates"])
+        symbol, first, count = tape.instrument.symbol, 0, 0
+        if len(candidates):
+            first, count = int(rows["first_candidate"][index]), int(rows["candidates"][index])
         bid, ask = tape.quote
         moment = make_moment(
             ts=self._now,

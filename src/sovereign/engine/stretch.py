@@ -56,13 +56,13 @@ def glance(of: InStep, times: Sequence[int]) -> Glance:
     """Note where tapes that share their clock stand, and their prices at the times."""
     clock, tapes = of.clock.ts, of.tapes
     stops = clock.searchsorted(times)
-    rows = np.maximum(stops, 1) - 1 if len(clock) else stops[:0]
+    rows = stops - 1 if len(clock) else stops[:0]
     return Glance(
-        clock.take(rows),
+        clock.take(rows, mode="clip"),
         stops.tolist(),
         min([tape.seen for tape in tapes]),
         of.clock.told,
-        of.prices.take(rows, axis=1),
+        of.prices.take(rows, axis=1, mode="clip"),
         [(tape.instrument.symbol, tape.seen, tape.last_ticks) for tape in tapes],
     )
 
