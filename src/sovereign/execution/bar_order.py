@@ -14,7 +14,8 @@ from sovereign.execution.resting import Resting
 
 def is_first_extreme(trades: Trades, index: int) -> bool:
     """Say whether row `index` is a bar's extreme that the tape has before the other one."""
-    return trades.is_path and index + 1 < len(trades) and trades.ts[index + 1] == trades.ts[index]
+    ts = trades.ts
+    return trades.is_path and index + 1 < len(ts) and ts.item(index + 1) == ts.item(index)
 
 
 def stop_price(trades: Trades, index: int, trigger: int, sign: int) -> int:
@@ -43,8 +44,10 @@ def passing_price(trades: Trades, index: int, price: int, limit: int, sign: int)
 def _is_inside(trades: Trades, index: int) -> bool:
     # The extremes of a bar and its close, all but its open.
     ts = trades.ts
-    is_extreme = is_first_extreme(trades, index) or (index > 0 and ts[index - 1] == ts[index])
-    return index > 0 and bool(is_extreme or (index > 1 and ts[index - 2] == ts[index - 1]))
+    if index == 0:
+        return False
+    before = ts.item(index - 1)
+    return is_first_extreme(trades, index) or before == ts.item(index) or (index > 1 and ts.item(index - 2) == before)
 
 
 def rival_of(resting: Resting) -> Resting | None:
@@ -65,10 +68,10 @@ def follows_its_entry(resting: Resting, trades: Trades, index: int) -> bool:
 
     Were their order the other, it would meet nothing.
     """
-    if not trades.is_path or index == 0 or trades.ts[index - 1] != trades.ts[index]:
+    if not trades.is_path or index == 0 or trades.ts.item(index - 1) != trades.ts.item(index):
         return False
     group = resting.group
-    return group is not None and resting is not group.entry and group.entered_ns == trades.ts[index]
+    return group is not None and resting is not group.entry and group.entered_ns == trades.ts.item(index)
 
 
 def is_spared(resting: Resting, order: BarOrder) -> bool:

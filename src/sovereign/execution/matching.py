@@ -37,7 +37,8 @@ _FOLLOWS = "bracket follows the filled quantity"
 # What every order and fill asks for is looked up once: Python 3.11 takes long to find the members of an enumeration.
 _MARKET, _LIMIT, _STOP, _TRAILING_STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.TRAILING_STOP
 _SUBMIT, _ACCEPT, _PARTIAL_FILL, _FILL = OrderEvent.SUBMIT, OrderEvent.ACCEPT, OrderEvent.PARTIAL_FILL, OrderEvent.FILL
-_GTC, _GTD, _IMMEDIATE = TimeInForce.GTC, TimeInForce.GTD, (TimeInForce.IOC, TimeInForce.FOK)
+_GTC, _GTD, _FOK, _IMMEDIATE = TimeInForce.GTC, TimeInForce.GTD, TimeInForce.FOK, (TimeInForce.IOC, TimeInForce.FOK)
+_BUY, _TAKER, _MAKER = Side.BUY, Liquidity.TAKER, Liquidity.MAKER
 
 
 class MatchingEngine:
@@ -146,7 +147,7 @@ class MatchingEngine:
             if resting.is_done:
                 continue
             if resting.order.order_type is OrderType.MARKET:
-                self._fill(resting, resting.leaves, price_ticks, ts, Liquidity.TAKER, 0, True, reports)
+                self._fill(resting, resting.leaves, price_ticks, ts, _TAKER, 0, True, reports)
             else:
                 self._finish(resting, OrderEvent.EXPIRE, ts, "the tape ended", reports)
         return reports
@@ -184,7 +185,7 @@ class MatchingEngine:
         """Carry out what `next_event` found at `index`, and move every other order past that row."""
         scan = self._scans[tape]
         reports: list[ExecutionReport] = []
-        ts = int(trades.ts[index])
+        ts = trades.ts.item(index)
         hits: list[tuple[Resting, int]] = []
         for resting, at, after, lots in scan.states:
             state = after
@@ -207,7 +208,7 @@ class MatchingEngine:
         self, resting: Resting, trades: Trades, index: int, start: int, lots: int, reports: list[ExecutionReport]
     ) -> None:
         """Carry out an order on the path of a bar, where the order of the extremes may decide what fills; see `bar_order`."""
-        ts, order = int(trades.ts[index]), self.model.bar_order
+        ts, order = trades.ts.item(index), self.model.bar_order
         rival = rival_of(resting) if is_first_extreme(trades, index) else None
         if rival is not None:
             at, _, rival_lots = self._scan(rival, trades, start, index + 2)
@@ -306,14 +307,14 @@ class MatchingEngine:
 
     def _taker_price(self, trades: Trades, index: int, side: Side) -> int:
         """Return what a taker pays at row `index`, before slippage."""
-        traded = int(trades.price[index])
+        traded = trades.price.item(index)
         if not self.model.crosses_spread:
             return traded
-        quotes: Int32 | None = trades.ask if side is Side.BUY else trades.bid
+        quotes: Int32 | None = trades.ask if side is _BUY else trades.bid
         if quotes is not None and quotes[index] != NO_QUOTE:
             return int(quotes[index]) + self._wider(trades, index, side)
-        is_near_side = trades.side[index] != side.sign
-        return traded + (side.sign * self.model.unquoted_spread_ticks if is_near_side else 0)
+        sign = side.sign
+        return traded + (sign * self.model.unquoted_spread_ticks if trades.side.item(index) != sign else 0)
 
     def _wider(self, trades: Trades, index: int, side: Side) -> int:
         # Half of what a wider spread adds, away from the taker; the odd tick goes to buyers, so that a round trip pays it once.
@@ -323,7 +324,7 @@ class MatchingEngine:
         if NO_QUOTE in (bid, ask) or ask <= bid:
             return 0
         added = (self.model.spread_factor - 1) * (ask - bid)
-        return (added + 1) // 2 if side is Side.BUY else -(added // 2)
+        return (added + 1) // 2 if side is _BUY else -(added // 2)
 
     def _execute(
         self, resting: Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]
@@ -395,12 +396,12 @@ class MatchingEngine:
             levels.append((price, quantity))
             left -= quantity
             price += sign
-        if left > 0 and order.time_in_force is TimeInForce.FOK:
+        if left > 0 and order.time_in_force is _FOK:
             return
         if left > 0:
             resting.queue = min(0, self.model.queue_lots)  # what is left rests alone at a new best price
         for level, quantity in levels:
-            self._fill(resting, quantity, level, ts, Liquidity.TAKER, (level - reference) * sign, False, reports)
+            self._fill(resting, quantity, level, ts, _TAKER, (level - reference) * sign, False, reports)
 
     def _rest(self, resting: Resting, trades: Trades, index: int, ts: int, lots: int, reports: list[ExecutionReport]) -> None:
         """Fill a resting limit at its own price: whole when the tape traded through it, else by what is left for it."""
@@ -410,7 +411,7 @@ class MatchingEngine:
             lots = resting.leaves
             if self.model.participation_frac < 1:
                 lots = max(1, int(int(trades.size[index]) * self.model.participation_frac))
-        self._fill(resting, min(resting.leaves, lots), limit, ts, Liquidity.MAKER, 0, is_touch, reports)
+        self._fill(resting, min(resting.leaves, lots), limit, ts, _MAKER, 0, is_touch, reports)
 
     def _fill(
         self,

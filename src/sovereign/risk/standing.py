@@ -192,7 +192,7 @@ class Standing:
             return False
         if limits.profit_level is not None and balance >= limits.profit_level:
             return False
-        return not any(instrument.root in limited for instrument in instruments)
+        return limited.keys().isdisjoint([instrument.root for instrument in instruments])
 
     def _loss_limit(self, day_start: Decimal | None, are_tiered: Iterable[bool]) -> Decimal | None:
         # tiers rule the tapes they cover, the general limit the others; the strictest of all is the account's

@@ -52,8 +52,8 @@ class Timetable:
 
     def are_entered_at(self, ts: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say of several times whether entries are taken."""
-        are: NDArray[np.bool_] = ((ts >= self.first_ns) & (ts < self.end_ns)) | (ts == self.late_ns)
-        return are
+        are: NDArray[np.bool_] = (ts >= self.first_ns) & (ts < self.end_ns)
+        return are if self.late_ns < 0 else are | (ts == self.late_ns)
 
     @property
     def hours(self) -> str:
