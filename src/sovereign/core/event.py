@@ -41,6 +41,7 @@ class Event:
     ts: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted(Event):
     """A trade date begins; `balance` is the day-start balance."""
@@ -51,6 +52,7 @@ class SessionStarted(Event):
     is_simulated_data: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Event):
     """A trade date is over."""
@@ -210,6 +212,7 @@ class NoticeCode(StrEnum):
     FAILURE = "FAILURE"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Event):
     """Something about the operation of the platform that a person may have to know; `subject` is a symbol, order or part.

@@ -314,7 +314,8 @@ class Agenda:
         for over, before, now, under, late in self._over:
             places += over
             numbers += range(before + 1, before + 1 + len(over))
-            times += [max(now, self._known[at]) for at in over]
+            seen_at = [self._known[at] for at in over]
+            times += seen_at if seen_at[0] >= now else [max(now, ts) for ts in seen_at]
             terms += [under] * len(over)
             of_late = 0
             for at in over:

@@ -77,7 +77,7 @@ class Engine(Course):
     def start_session(self, session: Session, instruments: Sequence[Instrument]) -> None:
         """Begin a trade date on these instruments."""
         self._session = session
-        self._prefix = f"{self._strategy.name}-{session.trade_date:%Y%m%d}-"
+        self._prefix = f"{self._strategy.name}-{session.trade_date.isoformat().replace('-', '')}-"
         self._now = session.open_ns
         self._ticks = 0
         self._decisions = 0

@@ -32,6 +32,7 @@ from sovereign.core.event import (
     TradingStateChanged,
 )
 from sovereign.core.position import Fill, Trade
+from sovereign.core.record import quick
 from sovereign.core.session import Session
 from sovereign.research.card import EvidenceCard
 
@@ -85,6 +86,7 @@ class LaneResult:
         }
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionResult:
     """One trade date: balance and equity before and after, and the market data it consumed.
