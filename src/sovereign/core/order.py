@@ -250,9 +250,9 @@ class OrderIntent:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.time_in_force is not _GTD and self.expire_ns is None:
-            if self.order_type is _MARKET or (self.order_type is _LIMIT and self.limit_ticks is not None):
-                return
+        has_terms = self.order_type is _MARKET or (self.order_type is _LIMIT and self.limit_ticks is not None)
+        if has_terms and self.time_in_force is not _GTD and self.expire_ns is None:
+            return
         given = {"limit_ticks": self.limit_ticks, "stop_ticks": self.stop_ticks, "trail_ticks": self.trail_ticks}
         needed = _NEEDED.get(self.order_type)
         if needed is None or not isinstance(self.order_type, OrderType):
