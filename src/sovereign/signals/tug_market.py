@@ -306,6 +306,8 @@ class BenchmarkStream(BarStream):
 
     row_dtype = np.dtype(ROW_HEAD, align=True)
     wakes = False
+    waking = np.zeros(0, np.int64)
+    """The rows that wake: none."""
 
     def __init__(self, instrument: Instrument, seconds: int, board: MarketBoard, market: MarketConfig) -> None:
         super().__init__(instrument, seconds)

@@ -195,18 +195,18 @@ class TugOfWarStrategy:
 
     def decide(self, moment: Moment) -> Sequence[Proposal]:
         """Return the bar's candidate, or the end of a position."""
-        row = moment.row
-        if row.dtype is not self._layout.dtype:
-            self._layout = RowLayout(row.dtype, self._institution.field)
+        rows = moment.rows
+        if rows.dtype is not self._layout.dtype:
+            self._layout = RowLayout(rows.dtype, self._institution.field)
         if moment.position_quantity:
-            return self._hold(moment, row)
+            return self._hold(moment, moment.row)
         record = self._record
         if record.entries and not moment.is_entering:
             record.give_up(moment.symbol)
         if "institutions" in self._without:
             return ()
         # All of a record at once: one by one its fields take longer than everything that is made of them.
-        values: Any = row.item()
+        values: Any = rows.item(moment.index)
         seen = Seen._make(self._layout.seen(values))
         if not seen.cycle or not seen.direction or not seen.confidence >= self._least or math.isnan(seen.conviction):
             return ()
