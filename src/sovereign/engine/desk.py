@@ -337,7 +337,7 @@ class Desk:
         )
 
     def _snapshot(self) -> None:
-        equity = self.account.equity(self.last_ticks())
+        equity = self._view().equity
         self.account.mark(equity)
         self._emit(
             make_account_snapshot(

@@ -265,12 +265,13 @@ def check_working_entries(case: Case) -> Check:
 
 def check_sector(case: Case) -> Check:
     """Refuse when a group of the symbol would hold more symbols than it may; a symbol without a word on its groups as well."""
-    limit, groups = case.config.max_per_sector, case.config.sectors.get(case.traded)
+    limit, sectors = case.config.max_per_sector, case.config.sectors
+    groups = sectors.get(case.traded)
     if limit is None or groups is None:
         unnamed = f"risk.sectors does not say which groups {case.traded} belongs to"
         return make_check("sector", NAN, NAN if limit is None else float(limit), "symbols", False, unnamed)
     others = (case.positions.keys() | case.view.working_units.keys()) - {case.traded}
-    members = {group: sorted(s for s in others if group in case.config.sectors.get(s, ())) for group in groups}
+    members = {group: sorted(s for s in others if group in sectors.get(s, ())) for group in groups}
     fullest = max(members, key=lambda group: (len(members[group]), group), default="")
     count = 1 + len(members.get(fullest, ())) if fullest else 0
     listed = ", ".join(members.get(fullest, ())) or "nothing"
