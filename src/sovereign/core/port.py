@@ -336,7 +336,10 @@ class PatientDoor(Protocol):
     """A door that says at once of many an entry that it will be refused, and gives the reason later, beside `RiskDoor`."""
 
     def forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64], session: Session) -> NDArray[np.bool_]:
-        """Return which entries of a session are refused whatever the account holds, while `is_calm`; sides are 1 or -1."""
+        """Return which entries of a session are refused whatever the account holds, while `is_calm`.
+
+        Sides are 1 or -1; 0 where there is no entry, of which anything may be said.
+        """
         ...
 
     def is_calm(self, view: AccountView) -> bool:

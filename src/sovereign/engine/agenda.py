@@ -147,8 +147,7 @@ class Agenda:
         if not self._is_screened:
             codes[codes > ASKED] = ASKED  # each refusal is told at once
         elif forbids is not None:
-            asked = (codes == ASKED).nonzero()[0]
-            codes[asked[forbids(sides[asked], known[asked])]] = FORBIDDEN
+            codes[(codes == ASKED) & forbids(sides, known)] = FORBIDDEN
         place = self._arrange(known, seen["seq"], self._index[:at], np.array(orders), codes)
         self._due, self._sides = due[place].tolist(), sides[place].tolist()
 

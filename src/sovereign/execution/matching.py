@@ -174,12 +174,24 @@ class MatchingEngine:
         if not book or start >= stop:
             return
         scan = self._scans.get(tape)
-        if scan is None or (scan.start, scan.stop, scan.index) != (start, stop, stop):
+        if scan is None or scan.start != start or not self._holds_at(scan, stop):
             self.next_event(tape, trades, start, stop)
             scan = self._scans[tape]
         for resting, _, state, _ in scan.states:
             self._settle(resting, state)
             resting.arrives = False
+
+    @staticmethod
+    def _holds_at(scan: Scan, stop: int) -> bool:
+        # Whether the states are those at `stop`: it is where the scan ended, or nothing of an order moves between two events.
+        if scan.index == stop == scan.stop:
+            return True
+        if scan.index < stop:
+            return False
+        for resting, _, state, _ in scan.states:
+            if state > 0 if resting.is_limit else resting.order.order_type is _TRAILING_STOP:
+                return False
+        return True
 
     def take(self, tape: str, trades: Trades, index: int) -> list[ExecutionReport]:
         """Carry out what `next_event` found at `index`, and move every other order past that row."""

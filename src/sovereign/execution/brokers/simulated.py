@@ -16,6 +16,8 @@ from sovereign.execution.report import ExecutionReport
 class PricedMargins(Mapping[str, Decimal]):
     """Margins by symbol, each worked out when it is asked for: few are."""
 
+    __slots__ = ("_fixed", "_fractional", "_last")
+
     def __init__(
         self, fixed: Mapping[str, Decimal], fractional: Mapping[str, Instrument], last_ticks: Mapping[str, int]
     ) -> None:
