@@ -268,44 +268,36 @@ def _momentum_of_today(d: Any, days: float, closes: Any, out: Any) -> None:
 
 
 @kernel
-def _alpha_of_today(
-    d: Any,
-    days: float,
-    bars: Any,
-    closes: Any,
-    first_known: Any,
-    first: Any,
-    second_known: Any,
-    second: Any,
-    moved: Any,
-    work: Any,
-    out: Any,
+def _market_of_today(
+    known: Any, first_known: Any, first_change: Any, second_known: Any, second_change: Any, first: Any, second: Any
 ) -> None:
-    # The mean of the latest residuals with that of each close as today's, in standard errors
-    out[:] = math.nan
-    if not d["alpha_deviation"] > 0.0 or not len(first_known) or not len(second_known) or not len(bars):
-        return
-    alpha, beta_first, beta_second, last_close = d["alpha"], d["beta_first"], d["beta_second"], d["last_close"]
-    # Bars of each benchmark that are known; what the last says goes to the column, then all is worked out together.
-    one = np.searchsorted(first_known, bars[0]["known_at"], side="right")
-    two = np.searchsorted(second_known, bars[0]["known_at"], side="right")
-    for i in range(len(closes)):
-        ts = bars[i]["known_at"]
+    # What the last known bar of each benchmark says at each bar, NaN where one of them says nothing yet
+    one = np.searchsorted(first_known, known[0], side="right")
+    two = np.searchsorted(second_known, known[0], side="right")
+    for i in range(len(known)):
+        ts = known[i]
         while one < len(first_known) and first_known[one] <= ts:
             one += 1
         while two < len(second_known) and second_known[two] <= ts:
             two += 1
-        moved[i] = beta_first * first[one - 1] if one > 0 and two > 0 else math.nan
-        out[i] = beta_second * second[two - 1] if one > 0 and two > 0 else math.nan
+        first[i] = first_change[one - 1] if one > 0 and two > 0 else math.nan
+        second[i] = second_change[two - 1] if one > 0 and two > 0 else math.nan
+
+
+@kernel
+def _alpha_of_today(d: Any, days: float, closes: Any, first: Any, second: Any, out: Any) -> None:
+    # The mean of the latest residuals with that of each close as today's, in standard errors
+    out[:] = math.nan
+    if not d["alpha_deviation"] > 0.0:
+        return
+    alpha, beta_first, beta_second, last_close = d["alpha"], d["beta_first"], d["beta_second"], d["last_close"]
     for i in range(len(closes)):
-        work[i] = closes[i] / last_close
+        out[i] = closes[i] / last_close
     for i in range(len(closes)):
-        work[i] = math.log(work[i])
-    for i in range(len(closes)):
-        out[i] = work[i] - alpha - moved[i] - out[i]
+        out[i] = math.log(out[i])
     error, total = d["alpha_deviation"] / math.sqrt(days), d["alpha_sum"]
     for i in range(len(closes)):
-        out[i] = (total + out[i]) / days / error
+        out[i] = (total + (out[i] - alpha - beta_first * first[i] - beta_second * second[i])) / days / error
 
 
 @kernel
@@ -326,12 +318,12 @@ def _rsi_of_today(d: Any, period: int, closes: Any, out: Any) -> None:
 
 
 @kernel
-def _volume_of_today(d: Any, bars: Any, volumes: Any, out: Any) -> None:
+def _volume_of_today(d: Any, known: Any, bars: Any, volumes: Any, out: Any) -> None:
     # Volume so far at bars in regular hours over the mean at this time of day
     usual, today = volumes[0], volumes[1]
     volume, slot, slot_ns, slots, opens_ns = d["volume"], d["slot"], d["slot_ns"], d["slots"], d["opens_ns"]
     for i in range(len(bars)):
-        while slot < slots - 1 and bars[i]["known_at"] - opens_ns - 1 >= (slot + 1) * slot_ns:
+        while slot < slots - 1 and known[i] - opens_ns - 1 >= (slot + 1) * slot_ns:
             slot += 1
         volume += bars[i]["volume"]
         today[slot] = volume
@@ -362,18 +354,21 @@ def _breakout_of_today(d: Any, range_ns: int, bars: Any, closes: Any, out: Any) 
 
 
 @kernel
-def _pump_of_today(d: Any, pump_ns: int, rows: Any, begin: int, bars: Any, first: int, closes: Any, out: Any) -> None:
-    # The change since the close some minutes before, which an earlier row or one of these bars has; `closes` begin at `first`.
+def _pump_of_today(
+    d: Any, pump_ns: int, rows: Any, begin: int, known: Any, first: int, stop: int, closes: Any, out: Any
+) -> None:
+    # The change since the close some minutes before, which an earlier row or one of these bars has
     opens_ns, lagging = d["opens_ns"], d["lagging"]
-    for i in range(len(closes)):
-        until_ns = bars[first + i]["known_at"] - pump_ns
+    for i in range(first, stop):
+        until_ns = known[i] - pump_ns
         while lagging < begin and rows[lagging]["known_at"] <= until_ns:
             lagging += 1
-        while begin <= lagging < begin + first + i and bars[lagging - begin]["known_at"] <= until_ns:
+        while begin <= lagging < begin + i and known[np.uint64(lagging - begin)] <= until_ns:
             lagging += 1
         if lagging > begin:
-            if bars[lagging - begin - 1]["known_at"] > opens_ns:
-                out[i] = closes[i] / float(bars[lagging - begin - 1]["close"]) - 1.0
+            before = np.uint64(lagging - begin - 1)
+            if known[before] > opens_ns:
+                out[i] = closes[i] / closes[before] - 1.0
         elif lagging > 0 and rows[lagging - 1]["known_at"] > opens_ns:
             out[i] = closes[i] / float(rows[lagging - 1]["close"]) - 1.0
     d["lagging"] = lagging
@@ -467,10 +462,8 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     day: Any,
     setting: Any,
     readings: Any,
-    first_known: Any,
-    first_change: Any,
-    second_known: Any,
-    second_change: Any,
+    known: Any,
+    market: Any,
     evidence: Any,
     volumes: Any,
     ranked: Any,
@@ -486,8 +479,8 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     bars : `kernels.ohlcv.BAR`, in order of time. rows : of the session, those before `begin` filled.
     day, setting : one `DAY`, one `SETTING`.
     readings : of the market (`signals.tug_market.REGIME_READING`), in order of time.
-    first_known, first_change, second_known, second_change : when bars of the two benchmarks became known in this session, and
-        the log return since the last close at each; none when that is unknown.
+    known : when each of the next bars became known.
+    market : (2, n) the log return of the two benchmarks since their last close at each, NaN unknown.
     evidence : `EVIDENCE` at each bar, or none.
     volumes : (2 and more, slots) mean volume up to each slot of the day, NaN unknown; and today's so far, which is filled.
     ranked, shelves : earlier absolute convictions, sorted, as many as `day` says; see `tug_day.move_shelves`.
@@ -527,23 +520,21 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
         series[12:15] = math.nan
         is_absorption[:] = -1
     _momentum_of_today(d, float(s["momentum_days"]), closes, momentum)
-    _alpha_of_today(
-        d, float(s["alpha_days"]), bars, closes, first_known, first_change, second_known, second_change, raw, rank, alpha
-    )
+    _alpha_of_today(d, float(s["alpha_days"]), closes, market[0], market[1], alpha)
     _rsi_of_today(d, s["rsi_days"], closes, rsi)
     series[4:7] = math.nan
     first, stop = 0, count
-    while first < stop and bars[first]["known_at"] <= d["opens_ns"]:
+    while first < stop and known[first] <= d["opens_ns"]:
         first += 1
-    while stop > first and bars[stop - 1]["known_at"] > d["closes_ns"]:
+    while stop > first and known[stop - 1] > d["closes_ns"]:
         stop -= 1
     after = stop
     if first < stop:
         d["seen_close"] = closes[stop - 1]
-        _volume_of_today(d, bars[first:stop], volumes, volume_ratio[first:stop])
+        _volume_of_today(d, known[first:stop], bars[first:stop], volumes, volume_ratio[first:stop])
         if not is_daily:
             after = first + _breakout_of_today(d, s["range_ns"], bars[first:stop], closes[first:stop], breakout[first:stop])
-            _pump_of_today(d, s["pump_ns"], rows, begin, bars, first, closes[first:stop], pump[first:stop])
+            _pump_of_today(d, s["pump_ns"], rows, begin, known, first, stop, closes, pump)
     range_high, range_low = (d["range_high"], d["range_low"]) if after < stop else (0, 0)
     _convictions(s, penalty, momentum, alpha, breakout, news_tone, conviction, direction, raw)
     _rank(conviction, ranked[:count_ranked], shelves, levels, strength, places, rank, probability)
@@ -558,7 +549,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     filled = rows[begin : begin + count]
     for i in range(count):
         bar, row = bars[i], filled[i]
-        ts, told_now, side, mood = bar["known_at"], conviction[i], direction[i], crowd[i]
+        ts, told_now, side, mood = known[i], conviction[i], direction[i], crowd[i]
 
         # What others know
         if ts >= next_reading_ns:
@@ -647,7 +638,7 @@ def read_bars(  # noqa: C901, PLR0912, PLR0915 - one pass over the bars: what is
     d["told"], d["woken"] = told_count, woken
     d["direction"], d["streak"], d["crowd"], d["is_halted"] = last_direction, streak, last_crowd, was_halted
     if count:
-        d["last_ns"] = max(d["last_ns"], bars[count - 1]["known_at"])
+        d["last_ns"] = max(d["last_ns"], known[count - 1])
 
 
 @kernel
@@ -677,21 +668,35 @@ def read_shares(
     turns : (m, 3) the place of a share, how many rows it has, and how many bars come next.
     bars, rows, day, volumes, ranked, shelves, told, waking : of all shares, by place; see `read_bars` for one of each. Of
         `ranked`, (shares, 2, n), the first is read.
+    first_known, first_change, second_known, second_change : when bars of the two benchmarks became known in this session, and
+        the log return since the last close at each; none when that is unknown.
     evidence : by turn, (m, n), n at least the most bars; (m, 0) where nobody has any.
     """
+    longest = max(turns[:, 2]) if len(turns) else 0
+    times, market, found = np.empty(longest, np.int64), np.empty((2, longest)), 0
     for i in range(len(turns)):
         k, count = turns[i, 0], turns[i, 2]
+        own, known = bars[k][:count], times[:count]
+        # Shares whose bars became known at the same times see the same of the market.
+        same = 0
+        while same < min(found, count) and known[same] == own[same]["known_at"]:
+            same += 1
+        if same < count:
+            for n in range(same, count):
+                known[n] = own[n]["known_at"]
+            _market_of_today(
+                known, first_known, first_change, second_known, second_change, market[0, :count], market[1, :count]
+            )
+            found = count
         read_bars(
-            bars[k][:count],
+            own,
             rows[k],
             turns[i, 1],
             day[k : k + 1],
             setting,
             readings,
-            first_known,
-            first_change,
-            second_known,
-            second_change,
+            known,
+            market[:, :count],
             evidence[i][:count],
             volumes[k],
             ranked[k][0],
