@@ -197,10 +197,15 @@ def slide_sorted(ranked: Float64, gone: Float64, come: Float64, out: Float64) ->
     while True:
         next_gone = gone[g] if g < len(gone) else math.inf
         next_come = come[c] if c < len(come) else math.inf
-        # Up to the next that goes or comes all stay, which one comparison a value shows.
+        # Up to the next that goes or comes all stay: eight at a time as long as the last of them shows it, then one by one.
         until = min(next_gone, next_come)
-        while i < len(ranked) and ranked[i] < until:
-            out[n] = ranked[i]
+        while i + _LANES <= len(ranked) and ranked[np.uint64(i + _LANES - 1)] < until:
+            for k in range(_LANES):
+                out[np.uint64(n + k)] = ranked[np.uint64(i + k)]
+            n += _LANES
+            i += _LANES
+        while i < len(ranked) and ranked[np.uint64(i)] < until:
+            out[np.uint64(n)] = ranked[np.uint64(i)]
             n += 1
             i += 1
         if next_gone == until and g < len(gone):
@@ -243,8 +248,10 @@ def _remember_convictions(d: Any, come: Float64, latest: Float64, ranked: Float6
     for value in come:
         latest[at] = value
         at = (at + 1) % size
-    count = slide_sorted(ranked[0, :held], gone, come, ranked[1])
-    ranked[0, :count] = ranked[1, :count]
+    sorted_now, work = ranked[0], ranked[1]
+    count = slide_sorted(sorted_now[:held], gone, come, work)
+    for i in range(count):
+        sorted_now[i] = work[i]
     d["ranked"], d["next_ranked"] = count, at
     move_shelves(shelves, gone, come)
 
