@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,18 @@ NO_CANDIDATES = np.zeros(0, [("row", np.int32), ("gate", np.int8)])
 """Candidates of a stream that leaves them to its strategy."""
 
 
+_GRID = ("seq", "end_ns", "cut_ns", "close_ns", "anchor_ns", "length_ns")
+"""The first fields of `kernels.ohlcv.BAR_STATE`, in their order."""
+
+
+@lru_cache(maxsize=16)
+def _begin(seconds: int, opens_ns: int, cut_ns: int, close_ns: int) -> tuple[int, NDArray[np.int64]]:
+    """Return how long a bar is (ns), and what `_GRID` of a session's bars of a width begins with."""
+    is_daily = seconds >= _DAY_S
+    length = max(1, cut_ns - opens_ns) if is_daily else seconds * NS_PER_SECOND
+    return length, np.array((0, 0, cut_ns, close_ns, opens_ns if is_daily else 0, length), np.int64)
+
+
 class BarBuilder:
     """Closed time bars of one instrument.
 
@@ -59,8 +72,7 @@ class BarBuilder:
         self._bar = BAR
         self._build, self._take = build_bars, take_bars
         self._state = np.zeros(1, BAR_STATE)
-        begins = ("seq", "length_ns", "anchor_ns", "cut_ns", "close_ns")
-        self._begins: list[NDArray[np.int64]] = [self._state[name] for name in begins]
+        self._grid: NDArray[np.int64] = self._state.view(np.int64)[: len(_GRID)]
         self._open_trades: NDArray[np.int32] = self._state["bar"]["trades"]
         self._none = np.empty(0, BAR)
         self._out = np.empty(64 if room is None else 0, BAR)
@@ -68,13 +80,10 @@ class BarBuilder:
 
     def start_session(self, session: Session) -> None:
         """Begin a trade date; a bar left open is dropped."""
-        is_daily = self.seconds >= _DAY_S
         opens, closes = session.regular_open_ns, session.regular_close_ns
-        length = max(1, closes - opens) if is_daily else self.seconds * NS_PER_SECOND
-        self._length_ns = length
+        self._length_ns, grid = _begin(self.seconds, opens, closes, session.close_ns)
+        self._grid[:] = grid
         self._open_trades[0] = 0
-        for field, value in zip(self._begins, (0, length, opens if is_daily else 0, closes, session.close_ns), strict=True):
-            field[0] = value
         self._span = (opens, closes) if self._is_regular else None
 
     def advance(self, trades: Trades, until_ns: int) -> NDArray[Any]:
