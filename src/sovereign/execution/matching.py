@@ -181,17 +181,24 @@ class MatchingEngine:
             self._settle(resting, state)
             resting.arrives = False
 
-    @staticmethod
-    def _holds_at(scan: Scan, stop: int) -> bool:
-        # Whether the states are those at `stop`: it is where the scan ended, or nothing of an order moves between two events.
+    def _holds_at(self, scan: Scan, stop: int) -> bool:
+        # Whether the states are those at `stop`: it is where the scan ended, or none has moved on the way to what was found.
         if scan.index == stop == scan.stop:
             return True
         if scan.index < stop:
             return False
         for resting, _, state, _ in scan.states:
-            if state > 0 if resting.is_limit else resting.order.order_type is _TRAILING_STOP:
+            has_moved = state != self._queue(resting) if resting.is_limit else resting.order.order_type is _TRAILING_STOP
+            if has_moved:
                 return False
         return True
+
+    def _queue(self, resting: Resting) -> int:
+        # Units ahead of a limit order
+        if not resting.arrives:
+            return resting.queue
+        lots = self.model.queue_lots
+        return lots * resting.order.instrument.round_lot if lots > 0 else lots
 
     def take(self, tape: str, trades: Trades, index: int) -> list[ExecutionReport]:
         """Carry out what `next_event` found at `index`, and move every other order past that row."""
@@ -297,16 +304,14 @@ class MatchingEngine:
 
     def _scan_limit(self, resting: Resting, trades: Trades, start: int, stop: int) -> tuple[int, int, int]:
         limit = resting.limit or 0
-        queue = resting.queue
         if resting.arrives:
             order = resting.order
             if order.time_in_force in _IMMEDIATE:
-                return start, queue, -1
+                return start, resting.queue, -1
             if (limit - self._taker_price(trades, start, order.side)) * resting.sign >= 0:
-                return start, queue, -1
-            queue = self.model.queue_lots * order.instrument.round_lot if self.model.queue_lots > 0 else self.model.queue_lots
+                return start, resting.queue, -1
         index, lots, queue = limit_event(
-            trades.price, trades.size, start, stop, limit, resting.sign, self.model.through_ticks, queue
+            trades.price, trades.size, start, stop, limit, resting.sign, self.model.through_ticks, self._queue(resting)
         )
         return index, queue, lots
 
