@@ -58,20 +58,11 @@ class Forecasts:
 
 def isotonic(values: Float64, weights: Float64) -> Float64:
     """Return the non-decreasing values nearest to `values` in weighted least squares; NaN is not allowed."""
-    return np.array(_rising(values.tolist(), weights.tolist()))
+    from sovereign.kernels.calibration import make_rising
 
-
-def _rising(values: list[float], weights: list[float]) -> list[float]:
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(values, weights, strict=True):
-        mean, total, count = value, weight, 1
-        while blocks and blocks[-1][0] > mean:
-            earlier, held, wide = blocks.pop()
-            both = held + total
-            mean = (earlier * held + mean * total) / both if both else (earlier + mean) / 2.0
-            total, count = both, wide + count
-        blocks.append((mean, total, count))
-    return [mean for mean, _, count in blocks for _ in range(count)]
+    found = np.empty(len(values))
+    make_rising(values, weights, found)
+    return found
 
 
 class Outcomes:
@@ -170,12 +161,8 @@ class Outcomes:
         return self._answer[2]
 
     def _levels(self, day: date) -> Float64:
-        counts = self.counted(day).tolist()
-        cases = [wrong + right for wrong, right in counts]
-        total, prior = sum(cases), self._config.prior_cases
-        if total < self._config.min_cases:
-            return np.zeros(0)
-        expected = max(prior, 1e-9) * (sum(right for _, right in counts) / total)
-        weights = [max(count + prior, 1e-9) for count in cases]
-        shares = [(right + expected) / weight for (_, right), weight in zip(counts, weights, strict=True)]
-        return np.array(_rising(shares, weights))
+        from sovereign.kernels.calibration import weigh_bands
+
+        found = np.empty(self._config.bands)
+        is_known = weigh_bands(self.counted(day), self._config.prior_cases, self._config.min_cases, found)
+        return found if is_known else found[:0]
