@@ -210,9 +210,7 @@ class Desk:
     def last_ticks(self) -> dict[str, int]:
         """Return the last price of each tape that has traded, and of each that was held overnight."""
         self._sight()
-        last = {symbol: tape.last_ticks for symbol, tape in self._tapes.items()}
-        if None in last.values():
-            last = {symbol: ticks for symbol, ticks in last.items() if ticks is not None}
+        last = {symbol: t.last_ticks for symbol, t in self._tapes.items() if t.last_ticks is not None}
         return {**self._carried, **last} if self._carried else last
 
     def _sight(self) -> None:

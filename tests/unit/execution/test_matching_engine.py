@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sovereign.core.columns import NO_QUOTE, Trades
 from sovereign.core.errors import UsageError
@@ -49,7 +51,8 @@ def run(model, trades, orders, latency_ns=0, cuts=()):
     return walk(engine, trades, cuts)
 
 
-def walk(engine, trades, cuts=()):
+def walk(engine, trades, cuts=(), looks_ahead=False):
+    """Walk a tape slice by slice; `looks_ahead` searches all that is left of it, and may then pass no more than the slice."""
     reports = []
     cursor = 0
     bounds = sorted({*cuts, len(trades)})
@@ -61,7 +64,7 @@ def walk(engine, trades, cuts=()):
             continue
         stop = min(b for b in bounds if b > cursor)
         stop = min(stop, int(np.searchsorted(trades.ts, due)))
-        index = engine.next_event("ES", trades, cursor, stop)
+        index = engine.next_event("ES", trades, cursor, len(trades) if looks_ahead else stop)
         if index < stop:
             reports += engine.take("ES", trades, index)
             cursor = index + 1
@@ -337,3 +340,33 @@ def test_stop_limit_immediate_or_cancel_when_triggered_beyond_its_limit_then_is_
 def test_bracket_when_a_distance_is_below_one_tick_then_is_refused(terms):
     with pytest.raises(UsageError, match="at least 1 tick"):
         Bracket(**terms)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(-2, 2), st.integers(1, 60)), min_size=2, max_size=40),
+    cuts=st.sets(st.integers(1, 39)),
+    terms=st.lists(
+        st.tuples(st.sampled_from(["limit", "stop", "trailing"]), st.sampled_from([Side.BUY, Side.SELL]), st.integers(1, 4)),
+        min_size=1,
+        max_size=3,
+    ),
+    model=st.sampled_from([OPTIMISTIC, REALISTIC, PESSIMISTIC]),
+)
+def test_tape_when_searched_beyond_what_is_passed_then_fills_as_when_walked_row_by_row(steps, cuts, terms, model):
+    prices = (100 + np.cumsum([step for step, _ in steps])).tolist()
+    trades = tape(prices, sizes=[size for _, size in steps])
+
+    def reports(**way):
+        engine = MatchingEngine(model)
+        for number, (kind, side, distance) in enumerate(terms):
+            near, far = 100 - side.sign * distance, 100 + side.sign * distance
+            made = {
+                "limit": {"kind": OrderType.LIMIT, "limit_ticks": near},
+                "stop": {"kind": OrderType.STOP, "stop_ticks": far},
+                "trailing": {"kind": OrderType.TRAILING_STOP, "stop_ticks": far, "trail_ticks": distance},
+            }[kind]
+            engine.submit(order(side=side, quantity=5, order_id=f"O{number}", **made), 0)
+        return walk(engine, trades, **way)
+
+    assert reports(cuts=cuts, looks_ahead=True) == reports(cuts=range(1, len(trades)))
