@@ -173,10 +173,10 @@ class MatchingEngine:
         book = self._books.get(tape)
         if not book or start >= stop:
             return
-        scan = self._scans.get(tape)
+        scan = self._scans.pop(tape, None)  # what was found is spent: a later block's rows have the same numbers
         if scan is None or scan.start != start or not self._holds_at(scan, stop):
             self.next_event(tape, trades, start, stop)
-            scan = self._scans[tape]
+            scan = self._scans.pop(tape)
         for resting, _, state, _ in scan.states:
             self._settle(resting, state)
             resting.arrives = False
@@ -202,7 +202,7 @@ class MatchingEngine:
 
     def take(self, tape: str, trades: Trades, index: int) -> list[ExecutionReport]:
         """Carry out what `next_event` found at `index`, and move every other order past that row."""
-        scan = self._scans[tape]
+        scan = self._scans.pop(tape)
         reports: list[ExecutionReport] = []
         ts = trades.ts.item(index)
         hits: list[tuple[Resting, int]] = []

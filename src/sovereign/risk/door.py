@@ -215,7 +215,7 @@ class OneDoor:
     def forbids(self, sides: NDArray[np.int8], ts: NDArray[np.int64], session: Session) -> NDArray[np.bool_]:
         """Return which entries of a session are refused whatever the account holds, while `is_calm`: by hours or side.
 
-        What refuses one first may be another check. `sides` are 1 or -1, `ts` UTC ns.
+        What refuses one first may be another check. `sides` are 1 or -1, 0 where there is no entry; `ts` UTC ns.
         """
         return self._patience.forbids(sides, ts, session)
 

@@ -370,3 +370,16 @@ def test_tape_when_searched_beyond_what_is_passed_then_fills_as_when_walked_row_
         return walk(engine, trades, **way)
 
     assert reports(cuts=cuts, looks_ahead=True) == reports(cuts=range(1, len(trades)))
+
+
+def test_advance_when_a_later_block_has_rows_of_the_same_numbers_then_those_are_looked_at():
+    # 50 units lie ahead of it: 3 are taken in the first block, 5 in the second; of 43 in the third the last is for us.
+    engine = MatchingEngine(REALISTIC)
+    engine.submit(order(OrderType.LIMIT, limit_ticks=100), 0)
+    engine.on_time(0)
+    first = tape([101, 100, 101, 101], sizes=[1, 3, 1, 1])
+    assert engine.next_event("ES", first, 0, 4) == 4
+    engine.advance("ES", first, 0, 4)
+    engine.advance("ES", tape([101, 100, 101], sizes=[1, 5, 1]), 0, 3)
+    assert engine.next_event("ES", tape([100, 100], sizes=[41, 1]), 0, 2) == 2
+    assert engine.next_event("ES", tape([100, 100], sizes=[41, 2]), 0, 2) == 1
